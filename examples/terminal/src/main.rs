@@ -1,0 +1,2 @@
+//! Placeholder until the native client lands.
+fn main() {}

@@ -1,0 +1,98 @@
+//! Every bound of the protocol, with its unit and its reason. The TypeScript SDK gets the same
+//! numbers by generation; `SPEC.md` lists them.
+
+use std::time::Duration;
+
+/// Longest frame body in bytes. A page of history fits; what an attacker can make a peer hold is
+/// this times the lanes of a connection (two).
+pub const FRAME_BYTES_MAX: usize = 65_536;
+
+/// Longest frame body in bytes before `Welcome`: a `Hello` needs far less, and the sender is unknown.
+pub const HELLO_BYTES_MAX: usize = 4_096;
+
+/// Longest datagram in bytes, its type included. Firefox offers 1,024, Chromium 1,211.
+pub const DATAGRAM_BYTES_MAX: usize = 1_000;
+
+/// Longest text of a message in bytes of UTF-8.
+pub const TEXT_BYTES_MAX: usize = 8_000;
+
+/// Longest text of a message in graphemes (what people count as characters).
+pub const TEXT_GRAPHEMES_MAX: usize = 2_000;
+
+/// Shortest and longest user name in graphemes, after NFC.
+pub const NAME_GRAPHEMES_MIN: usize = 2;
+/// See [`NAME_GRAPHEMES_MIN`].
+pub const NAME_GRAPHEMES_MAX: usize = 24;
+/// Longest user name in bytes of UTF-8: stacked combining marks make graphemes long.
+pub const NAME_BYTES_MAX: usize = 120;
+
+/// Most interests of a user or a ticket.
+pub const INTERESTS_MAX: usize = 10;
+/// Longest interest in bytes of UTF-8.
+pub const INTEREST_BYTES_MAX: usize = 64;
+
+/// Longest category id in bytes: lower-case ASCII letters, digits and hyphens.
+pub const CATEGORY_BYTES_MAX: usize = 48;
+
+/// Longest connect token in bytes (ASCII).
+pub const CONNECT_TOKEN_BYTES_MAX: usize = 128;
+
+/// Longest `agent` of a `Hello` in bytes: name and version of the client library.
+pub const AGENT_BYTES_MAX: usize = 64;
+
+/// Most chats that one `Hello` may resume. A user has one active chat and may be looking at the
+/// last one.
+pub const RESUME_CHATS_MAX: usize = 4;
+
+/// Most messages of one `Page`; a page is also bound by [`FRAME_BYTES_MAX`].
+pub const PAGE_MESSAGES_MAX: usize = 100;
+
+/// Most messages of one chat. At one message a second a chat reaches it after almost three hours;
+/// beyond it `Send` fails with `CHAT_FULL`.
+pub const CHAT_MESSAGES_MAX: usize = 10_000;
+
+/// Most sends of one connection that wait for their `Ack`. A client holds more back itself.
+pub const UNACKED_SENDS_MAX: usize = 128;
+
+/// Unknown frames that a peer may send before the connection is closed with `TOO_MANY_UNKNOWN`:
+/// room for a newer peer, no room for noise.
+pub const UNKNOWN_FRAMES_MAX: u32 = 1_000;
+
+/// Time from the opened live lane to a whole `Hello`.
+pub const HELLO_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Time from the first byte of a frame to its last.
+pub const PARTIAL_FRAME_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A client that has sent nothing for this long sends a `Ping`.
+pub const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// A peer that has sent nothing for this long is closed with `IDLE`: two pings and a margin.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// Time a client waits for the `Pong` to its `Ping` before it takes the connection for dead.
+pub const PONG_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Time a client waits for the reply to a request.
+pub const REPLY_DEADLINE: Duration = Duration::from_secs(15);
+
+/// Time from `Bye` to the hard close, for the other side to read it and close first.
+pub const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long a peer may refuse bytes before it is closed with `SLOW`.
+pub const SLOW_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long the seat of a member without a connection is held.
+pub const SEAT_HOLD: Duration = Duration::from_secs(90);
+
+/// How long the ticket of a user without a connection is held, out of matching.
+pub const TICKET_HOLD: Duration = Duration::from_secs(30);
+
+/// A typing signal is valid this long; who types repeats it, who sees it lets it lapse.
+pub const TYPING_LIFETIME: Duration = Duration::from_secs(5);
+
+/// Life of a connect token.
+pub const CONNECT_TOKEN_LIFETIME: Duration = Duration::from_secs(30);
+
+/// Longest life of anything that a person wrote.
+pub const RETENTION_MAX: Duration = Duration::from_secs(24 * 60 * 60);

@@ -1,0 +1,74 @@
+//! Building blocks of bodies that must be able to grow: length-prefixed records and open enums.
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error as _,
+};
+
+use crate::codec;
+
+/// A record with a length in front of it, so that a later version can append fields to it even
+/// inside a list or in the middle of a frame. On the wire: a byte string that holds the record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Framed<T>(pub T);
+
+impl<T> std::ops::Deref for Framed<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Serialize> Serialize for Framed<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            self.0.serialize(serializer)
+        } else {
+            serializer.serialize_bytes(&codec::encode(&self.0))
+        }
+    }
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Framed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            return T::deserialize(deserializer).map(Self);
+        }
+        let bytes = bytes::Bytes::deserialize(deserializer)?;
+        codec::decode(&bytes).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// Declares an enum of named numbers that stays readable when a newer peer sends a number that this
+/// version does not know: it decodes to `Unknown`. One byte on the wire.
+macro_rules! open_enum {
+    ($(#[$doc:meta])* pub enum $name:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[serde(from = "u8", into = "u8")]
+        pub enum $name {
+            $($(#[$vdoc])* $variant,)*
+            /// A number of a newer version.
+            Unknown(u8),
+        }
+
+        impl From<u8> for $name {
+            fn from(number: u8) -> Self {
+                match number {
+                    $($number => Self::$variant,)*
+                    other => Self::Unknown(other),
+                }
+            }
+        }
+
+        impl From<$name> for u8 {
+            fn from(value: $name) -> Self {
+                match value {
+                    $($name::$variant => $number,)*
+                    $name::Unknown(number) => number,
+                }
+            }
+        }
+    };
+}
+pub(crate) use open_enum;

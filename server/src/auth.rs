@@ -1,0 +1,1 @@
+//! Access, refresh and connect tokens.

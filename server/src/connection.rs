@@ -1,0 +1,1 @@
+//! Drives the conversation over a link.

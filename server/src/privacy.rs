@@ -1,0 +1,1 @@
+//! Types that keep secrets and addresses out of logs.

@@ -1,0 +1,376 @@
+//! The durable truth: accounts, categories, chats, seats and messages.
+//!
+//! These traits belong to their consumers ([`crate::api`], [`crate::chat`], [`crate::matching`]);
+//! adapters live below in `store/`. Every adapter passes `conformance`. What all methods share:
+//! `Ok` from a writing method means durable (it survives `kill -9` and power loss as far as the
+//! medium keeps its word); a method that fails has changed nothing, or its repetition is harmless;
+//! reads never return what expired before `now`, whether or not the sweeper was there; dropping a
+//! future may leave its write done or not done, never half done.
+//!
+//! Message bodies arrive here sealed under the key of their chat ([`ChatKey`]); the store keeps the
+//! key apart from the messages and destroys it with the chat, so that no old page or copy of the
+//! messages can be read afterwards.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use nowrong_protocol::{
+    ChatId, ClientMessageId, Position, UserId,
+    frame::{EndReason, Why},
+};
+use serde::{Deserialize, Serialize};
+
+pub mod conformance;
+pub mod embedded;
+
+/// Milliseconds since the Unix epoch.
+pub type UnixMs = u64;
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// No space left, an IO error, or the store was closed. The same call may succeed later.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// Stored bytes are not what was written.
+    #[error("the store is corrupt: {0}")]
+    Corrupt(String),
+}
+
+/// Everything the server keeps.
+pub trait Store: UserStore + CategoryStore + ChatStore + MessageStore {}
+impl<T: UserStore + CategoryStore + ChatStore + MessageStore> Store for T {}
+
+/// Accounts, their names, refresh tokens and blocks.
+#[async_trait]
+pub trait UserStore: Send + Sync + 'static {
+    /// Creates an account and claims its name, atomically.
+    async fn create_user(&self, user: &User) -> Result<NameClaim, StoreError>;
+
+    /// The account, unless it expired.
+    async fn user(&self, id: UserId, now: UnixMs) -> Result<Option<User>, StoreError>;
+
+    /// Replaces the account; claims the new name and frees the old one, atomically. `false` as
+    /// [`NameClaim::Taken`] leaves everything as it was. An unknown id is [`NameClaim::Unknown`].
+    async fn update_user(&self, user: &User) -> Result<NameClaim, StoreError>;
+
+    /// Removes the account and all that is its own: name, refresh tokens, blocks made by it, its
+    /// seat. Its chat must have been ended before. Idempotent.
+    async fn delete_user(&self, id: UserId) -> Result<(), StoreError>;
+
+    /// Stores the first refresh token of a family.
+    async fn create_refresh(&self, token: &RefreshToken) -> Result<(), StoreError>;
+
+    /// Replaces the token with hash `used` by `next`, atomically. A token that was replaced less
+    /// than `grace_ms` ago may be used once more (the answer got lost); later use revokes the family.
+    async fn rotate_refresh(
+        &self,
+        used: &TokenHash,
+        next: &RefreshToken,
+        now: UnixMs,
+        grace_ms: u64,
+    ) -> Result<Rotation, StoreError>;
+
+    /// The user and family of a refresh token that is current or within grace, to fill in `next` of
+    /// [`Self::rotate_refresh`].
+    async fn refresh(
+        &self,
+        hash: &TokenHash,
+        now: UnixMs,
+    ) -> Result<Option<RefreshToken>, StoreError>;
+
+    /// Whom a user must not or had better not meet.
+    async fn avoid(&self, user: UserId, now: UnixMs) -> Result<Avoid, StoreError>;
+
+    /// Records that `blocker` never wants to meet `blocked` again. Both directions keep them apart.
+    async fn block(&self, blocker: UserId, blocked: UserId, now: UnixMs) -> Result<(), StoreError>;
+}
+
+/// The categories people choose from.
+#[async_trait]
+pub trait CategoryStore: Send + Sync + 'static {
+    /// All categories, by rank.
+    async fn categories(&self) -> Result<Vec<Category>, StoreError>;
+
+    /// Stores `categories` if there are none yet; answers whether it did.
+    async fn seed_categories(&self, categories: &[Category]) -> Result<bool, StoreError>;
+}
+
+/// Chats and seats.
+#[async_trait]
+pub trait ChatStore: Send + Sync + 'static {
+    /// Claims a seat for every member, lower user id first, and creates the chat with its key, in
+    /// one step; both members remember each other as recent partners for 7 days, at most 50.
+    async fn open_chat(&self, chat: &Chat) -> Result<Opening, StoreError>;
+
+    /// The chat, ended or not, until it expires.
+    async fn chat(&self, id: ChatId, now: UnixMs) -> Result<Option<Chat>, StoreError>;
+
+    /// The chat in which the user has a seat.
+    async fn seat(&self, user: UserId, now: UnixMs) -> Result<Option<ChatId>, StoreError>;
+
+    /// Chats that have not ended, by id, after `after`, at most `limit`: for a start.
+    async fn active_chats(
+        &self,
+        after: Option<ChatId>,
+        limit: usize,
+        now: UnixMs,
+    ) -> Result<Vec<Chat>, StoreError>;
+
+    /// Begins the next epoch of a chat's log: its number is one more than the last, its base is the
+    /// seq of the last stored message. Answers it. `None` when there is no such chat.
+    async fn begin_epoch(&self, id: ChatId, now: UnixMs) -> Result<Option<Epoch>, StoreError>;
+
+    /// Moves the cursors of a member forward; never back. May be lost in a crash.
+    async fn save_cursors(
+        &self,
+        id: ChatId,
+        member: u8,
+        delivered: Position,
+        read: Position,
+    ) -> Result<(), StoreError>;
+
+    /// Ends the chat: frees its seats, sets the expiry of the chat and all its messages to
+    /// `end.expires_at`. Idempotent: the first end stays. Answers the end that holds.
+    async fn end_chat(&self, id: ChatId, end: &ChatEnd) -> Result<Option<ChatEnd>, StoreError>;
+}
+
+/// Messages, sealed.
+#[async_trait]
+pub trait MessageStore: Send + Sync + 'static {
+    /// Stores messages, all or none, idempotent on (chat, position). Calls from many tasks are
+    /// committed together.
+    async fn append(&self, messages: &[StoredMessage]) -> Result<(), StoreError>;
+
+    /// Messages with a position after `after`, ascending, at most `limit`.
+    async fn messages_after(
+        &self,
+        chat: ChatId,
+        after: Position,
+        limit: usize,
+        now: UnixMs,
+    ) -> Result<Vec<StoredMessage>, StoreError>;
+
+    /// Messages with a position before `before` (or the newest), ascending, at most `limit`: the
+    /// ones nearest to it.
+    async fn messages_before(
+        &self,
+        chat: ChatId,
+        before: Option<Position>,
+        limit: usize,
+        now: UnixMs,
+    ) -> Result<Vec<StoredMessage>, StoreError>;
+
+    /// Marks a message deleted and erases its body. `false` when there is none.
+    async fn delete_message(&self, chat: ChatId, position: Position) -> Result<bool, StoreError>;
+
+    /// Removes what expired before `now`, at most about `limit` records; destroys the keys of
+    /// expired chats. Answers how many records it removed.
+    async fn sweep(&self, now: UnixMs, limit: usize) -> Result<usize, StoreError>;
+
+    /// Whether the store can be written to right now.
+    async fn check(&self) -> Result<(), StoreError>;
+
+    /// Flushes and closes; later calls are [`StoreError::Unavailable`].
+    async fn close(&self);
+}
+
+/// An anonymous account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// The name as shown, NFC.
+    pub name: String,
+    /// The confusable skeleton of the name: what is unique.
+    pub skeleton: String,
+    /// BCP 47 tag.
+    pub language: String,
+    /// Normalised interests.
+    pub interests: Vec<String>,
+    /// The bracket that the person declared. Never shown to others, never widened.
+    pub age_bracket: AgeBracket,
+    /// When it was created.
+    pub created_at: UnixMs,
+    /// When it is erased unless it is used.
+    pub expires_at: UnixMs,
+}
+
+/// Who may meet whom: only equal brackets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AgeBracket {
+    /// 13 to 17 years.
+    #[serde(rename = "13-17")]
+    Teen,
+    /// 18 years and over.
+    #[serde(rename = "18+")]
+    Adult,
+}
+
+/// Whether a name could be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameClaim {
+    /// It is claimed.
+    Claimed,
+    /// Another account has it, or one that looks like it.
+    Taken,
+    /// There is no such account.
+    Unknown,
+}
+
+/// SHA-256 of a token.
+pub type TokenHash = [u8; 32];
+
+/// A refresh token, by its hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefreshToken {
+    /// SHA-256 of the token.
+    pub hash: TokenHash,
+    /// All tokens that descend from one registration.
+    pub family: [u8; 16],
+    /// Whose.
+    pub user: UserId,
+    /// When it can no longer be used.
+    pub expires_at: UnixMs,
+}
+
+/// What became of the use of a refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// The next token is stored.
+    Rotated,
+    /// An old token was used again: the family is revoked.
+    Reused,
+    /// Never issued, expired, or revoked.
+    Unknown,
+}
+
+/// Whom a user must not or had better not meet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Avoid {
+    /// Blocked by the user, or blocking the user: never.
+    pub blocked: Vec<UserId>,
+    /// Recent partners, newest first: rather not.
+    pub recent: Vec<UserId>,
+}
+
+/// A topic people are matched in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Category {
+    /// Lower-case ASCII letters, digits and hyphens.
+    pub id: String,
+    /// English title.
+    pub title: String,
+    /// One English sentence.
+    pub description: String,
+    /// One emoji.
+    pub emoji: String,
+    /// Only this bracket may join, if set.
+    pub age_bracket: Option<AgeBracket>,
+    /// Titles by language tag.
+    pub titles: std::collections::BTreeMap<String, String>,
+    /// Place in the list, ascending.
+    pub rank: u32,
+}
+
+/// A chat (`ChatSessions`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chat {
+    /// Its id.
+    pub id: ChatId,
+    /// Id of the category.
+    pub category: String,
+    /// The members, in the order of their index.
+    pub members: Vec<ChatMember>,
+    /// Why they were matched.
+    pub why: Why,
+    /// The key that seals its messages.
+    pub key: ChatKey,
+    /// The epochs of its log, ascending; never empty.
+    pub epochs: Vec<Epoch>,
+    /// When it began.
+    pub started_at: UnixMs,
+    /// When it is erased: 24 h after its start, or soon after its end.
+    pub expires_at: UnixMs,
+    /// Set when it has ended.
+    pub end: Option<ChatEnd>,
+}
+
+/// A member of a stored chat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatMember {
+    /// Who; never told to the other members.
+    pub user: UserId,
+    /// The name at the time of the match.
+    pub name: String,
+    /// The language at the time of the match.
+    pub language: String,
+    /// Cursor: has reached the member.
+    pub delivered: Position,
+    /// Cursor: was read by the member.
+    pub read: Position,
+}
+
+/// One build of a chat's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// From 1.
+    pub number: u32,
+    /// The seq of the last message before it: its first message has the next.
+    pub base: u64,
+}
+
+/// How a chat ended.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChatEnd {
+    /// Why.
+    pub reason: EndReason,
+    /// Index of the member who ended it.
+    pub member: Option<u8>,
+    /// When.
+    pub at: UnixMs,
+    /// When it is erased.
+    pub expires_at: UnixMs,
+}
+
+/// What became of opening a chat.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Opening {
+    /// It is open.
+    Opened,
+    /// This user has a seat in another chat; nothing was changed.
+    Seated(UserId),
+}
+
+/// A message as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredMessage {
+    /// The chat.
+    pub chat: ChatId,
+    /// Where it stands.
+    pub position: Position,
+    /// Index of the sender.
+    pub member: u8,
+    /// The sender's id of the message.
+    pub client_message_id: ClientMessageId,
+    /// When the server took it.
+    pub at: UnixMs,
+    /// The message it answers.
+    pub reply_to: Option<Position>,
+    /// The sealed body; empty when deleted.
+    pub sealed: Bytes,
+    /// Whether it was deleted.
+    pub is_deleted: bool,
+    /// When it is erased.
+    pub expires_at: UnixMs,
+}
+
+/// The AES-256 key that seals the bodies of one chat. Its bytes are in no log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ChatKey(pub [u8; 32]);
+
+impl std::fmt::Debug for ChatKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ChatKey(<redacted>)")
+    }
+}
