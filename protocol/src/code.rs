@@ -112,7 +112,6 @@ codes! { ErrorCode, ERROR_CODES {
     111 MESSAGE_UNKNOWN "There is no such message.";
     112 MESSAGE_NOT_YOURS "Only its sender can delete a message.";
     113 CHAT_FULL "The chat has as many messages as a chat may have.";
-    114 ID_REUSED "This client message id was used for another message.";
     200 NAME_TAKEN "This name, or one that looks like it, is taken.";
     201 UNAUTHENTICATED "The access token is missing, malformed or expired.";
     202 REFRESH_REFUSED "The refresh token is unknown, used or expired; register again.";
