@@ -1,1 +1,88 @@
-//! Under construction.
+//! TLS identities: the certificate and key that a node shows to its clients.
+//!
+//! An [`Identity`] is made here for development, or read from PEM files, and can be replaced while
+//! connections use it: new handshakes get the new certificate, connections that exist keep going.
+//! [`server_config`] puts it behind rustls. Nothing here opens a socket, and private keys leave this
+//! crate only into files that their owner alone can read. Start reading at [`Identity`].
+
+#![forbid(unsafe_code)]
+
+use std::{path::PathBuf, sync::Arc};
+
+use rustls::{
+    ServerConfig,
+    server::{NoServerSessionStorage, ResolvesServerCert},
+    version::TLS13,
+};
+
+mod certificate;
+mod development;
+mod files;
+mod identity;
+mod watch;
+
+pub use certificate::{CertificateHash, Inspection, inspect};
+pub use identity::{Identity, Refreshed};
+pub use watch::Watch;
+
+/// Why there is no identity, or no newer one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertError {
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is not the PEM it should be.
+    #[error("{} holds no usable {what}: {detail}", path.display())]
+    Pem {
+        /// Which file.
+        path: PathBuf,
+        /// `certificate` or `private key`.
+        what: &'static str,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The bytes are not an X.509 certificate.
+    #[error("this is not an X.509 certificate")]
+    NotACertificate,
+    /// The certificate and the key do not belong together, or rustls cannot use them.
+    #[error("the certificate and the private key cannot be used together: {0}")]
+    Unusable(#[from] rustls::Error),
+    /// A development certificate could not be made.
+    #[error("cannot make a development certificate: {0}")]
+    Generate(#[from] rcgen::Error),
+}
+
+/// A rustls server configuration that shows `identity`, for QUIC and for TLS over TCP alike.
+///
+/// TLS 1.3 only. No tickets and no early data: browsers do not resume WebTransport, and early data
+/// can be replayed. `alpn` is in order of preference.
+///
+/// # Errors
+/// [`CertError::Unusable`] when rustls refuses the configuration.
+pub fn server_config(identity: &Identity, alpn: &[&[u8]]) -> Result<ServerConfig, CertError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let resolver: Arc<dyn ResolvesServerCert> = Arc::new(identity.clone());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])?
+        .with_no_client_auth()
+        .with_cert_resolver(resolver);
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    config.max_early_data_size = 0;
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(config)
+}
