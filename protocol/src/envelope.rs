@@ -5,22 +5,26 @@
 //! 252 and a `u32`, 253 and a `u64`, all little-endian. 254 and 255 are errors here.
 //!
 //! [`Decoder`] cuts a stream into frames. It never holds more than one frame of the allowed length
-//! plus its header, whatever the peer claims.
+//! and one read, whatever the peer claims.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::{codec, frame::Frame};
 
-/// Longest header: two varints of nine bytes.
-const HEADER_BYTES_MAX: usize = 18;
+/// Longest header in bytes: two varints of nine.
+pub const HEADER_BYTES_MAX: usize = 18;
+
+/// What an empty [`Decoder`] keeps allocated, in bytes: enough for a burst of small frames, small
+/// enough to hold for every idle connection.
+const RETAINED_BYTES_MAX: usize = 2_048;
 
 /// A frame as it lies on the wire: its type and the bytes of its body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RawFrame {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawFrame<'a> {
     /// Type number, known or not.
     pub kind: u32,
     /// Encoded body.
-    pub body: Bytes,
+    pub body: &'a [u8],
 }
 
 /// Why bytes are not an envelope.
@@ -112,23 +116,58 @@ pub fn encode_datagram<F: Frame>(frame: &F) -> Bytes {
 ///
 /// # Errors
 /// [`EnvelopeError`] when there is no type, or the datagram is over `limit` bytes.
-pub fn decode_datagram(mut bytes: Bytes, limit: usize) -> Result<RawFrame, EnvelopeError> {
+pub fn decode_datagram(bytes: &[u8], limit: usize) -> Result<RawFrame<'_>, EnvelopeError> {
     if bytes.len() > limit {
         return Err(EnvelopeError::TooLarge {
             claimed: bytes.len() as u64,
             limit,
         });
     }
-    let (kind, width) = read_varint(&bytes)?.ok_or(EnvelopeError::Truncated)?;
+    let (kind, width) = read_kind(bytes)?.ok_or(EnvelopeError::Truncated)?;
+    let body = &bytes[width..];
+    Ok(RawFrame { kind, body })
+}
+
+/// Cuts the first frame with a body of at most `limit` bytes off `bytes`: the frame and how many
+/// bytes it took, or `None` when bytes are missing.
+///
+/// # Errors
+/// [`EnvelopeError`]; nothing after it can be read either.
+pub fn split_frame(
+    bytes: &[u8],
+    limit: usize,
+) -> Result<Option<(RawFrame<'_>, usize)>, EnvelopeError> {
+    let Some((kind, kind_width)) = read_kind(bytes)? else {
+        return Ok(None);
+    };
+    let Some((claimed, length_width)) = read_varint(&bytes[kind_width..])? else {
+        return Ok(None);
+    };
+    let length = usize::try_from(claimed)
+        .ok()
+        .filter(|length| *length <= limit)
+        .ok_or(EnvelopeError::TooLarge { claimed, limit })?;
+    let start = kind_width + length_width;
+    let frame = bytes
+        .get(start..start + length)
+        .map(|body| (RawFrame { kind, body }, start + length));
+    Ok(frame)
+}
+
+fn read_kind(bytes: &[u8]) -> Result<Option<(u32, usize)>, EnvelopeError> {
+    let Some((kind, width)) = read_varint(bytes)? else {
+        return Ok(None);
+    };
     let kind = u32::try_from(kind).map_err(|_| EnvelopeError::Malformed)?;
-    bytes.advance(width);
-    Ok(RawFrame { kind, body: bytes })
+    Ok(Some((kind, width)))
 }
 
 /// Cuts the bytes of one lane into frames.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    buffer: BytesMut,
+    buffer: Vec<u8>,
+    /// How much of the front of `buffer` was handed out.
+    taken: usize,
 }
 
 impl Decoder {
@@ -140,65 +179,35 @@ impl Decoder {
     /// Takes the next bytes of the lane. Call [`Self::next_frame`] until it answers `None` before
     /// the next push, so that the buffer stays within one frame and one read.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
     /// Whether the lane stands inside a frame.
     pub fn is_partial(&self) -> bool {
-        !self.buffer.is_empty()
+        self.taken < self.buffer.len()
     }
 
     /// The next whole frame with a body of at most `limit` bytes, or `None` until more bytes come.
     ///
     /// # Errors
     /// [`EnvelopeError`]; the lane cannot be read on after it.
-    pub fn next_frame(&mut self, limit: usize) -> Result<Option<RawFrame>, EnvelopeError> {
-        let Some(header) = read_header(&self.buffer)? else {
-            debug_assert!(self.buffer.len() < HEADER_BYTES_MAX);
-            return Ok(None);
-        };
-        let length = header.length_within(limit)?;
-        if self.buffer.len() < header.width + length {
+    pub fn next_frame(&mut self, limit: usize) -> Result<Option<RawFrame<'_>>, EnvelopeError> {
+        if !self.is_partial() {
+            self.release();
             return Ok(None);
         }
-        self.buffer.advance(header.width);
-        let body = self.buffer.split_to(length).freeze();
-        Ok(Some(RawFrame {
-            kind: header.kind,
-            body,
-        }))
+        let Some((frame, width)) = split_frame(&self.buffer[self.taken..], limit)? else {
+            return Ok(None);
+        };
+        self.taken += width;
+        Ok(Some(frame))
     }
-}
 
-struct Header {
-    kind: u32,
-    length: u64,
-    width: usize,
-}
-
-impl Header {
-    fn length_within(&self, limit: usize) -> Result<usize, EnvelopeError> {
-        usize::try_from(self.length)
-            .ok()
-            .filter(|length| *length <= limit)
-            .ok_or(EnvelopeError::TooLarge {
-                claimed: self.length,
-                limit,
-            })
+    fn release(&mut self) {
+        self.buffer.clear();
+        self.buffer.shrink_to(RETAINED_BYTES_MAX);
+        self.taken = 0;
     }
-}
-
-fn read_header(bytes: &[u8]) -> Result<Option<Header>, EnvelopeError> {
-    let Some((kind, kind_width)) = read_varint(bytes)? else {
-        return Ok(None);
-    };
-    let kind = u32::try_from(kind).map_err(|_| EnvelopeError::Malformed)?;
-    let Some((length, length_width)) = read_varint(&bytes[kind_width..])? else {
-        return Ok(None);
-    };
-    Ok(Some(Header {
-        kind,
-        length,
-        width: kind_width + length_width,
-    }))
 }

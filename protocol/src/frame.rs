@@ -88,6 +88,16 @@ macro_rules! frames {
             $(FrameInfo { kind: $ckind, name: stringify!($client), sender: Sender::Client, lane: Lane::$clane },)*
             $(FrameInfo { kind: $skind, name: stringify!($server), sender: Sender::Server, lane: Lane::$slane },)*
         ];
+
+        /// The row of type `kind`, if this version knows it.
+        pub const fn info(kind: u32) -> Option<FrameInfo> {
+            Some(match kind {
+                $($bkind => FrameInfo { kind, name: stringify!($both), sender: Sender::Both, lane: Lane::$blane },)*
+                $($ckind => FrameInfo { kind, name: stringify!($client), sender: Sender::Client, lane: Lane::$clane },)*
+                $($skind => FrameInfo { kind, name: stringify!($server), sender: Sender::Server, lane: Lane::$slane },)*
+                _ => return None,
+            })
+        }
     };
     (@traits $($kind:literal $name:ident $lane:ident;)*) => {$(
         impl Frame for $name {

@@ -1,8 +1,9 @@
 //! The NoWrong realtime protocol: what two peers say to each other, and in which order.
 //!
 //! This crate owns the wire: [`frame`]s and their table, the [`codec`] of their bodies, the
-//! [`envelope`] around them, [`code`]s, [`limits`], [`id`]s and [`version`]s. It never does IO,
-//! reads no clock and draws no random number: bytes, time and randomness come in as arguments.
+//! [`envelope`] around them, the [`conversation`] of two peers, [`code`]s, [`limits`], [`id`]s and
+//! [`version`]s. It never does IO, reads no clock and draws no random number: bytes, time and
+//! randomness come in as arguments.
 //! `SPEC.md` beside this crate says the same in prose, and `vectors/` freezes the bytes.
 //!
 //! Start reading at [`frame`].
@@ -11,6 +12,7 @@
 
 pub mod code;
 pub mod codec;
+pub mod conversation;
 pub mod envelope;
 pub mod frame;
 pub mod id;

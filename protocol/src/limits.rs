@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::envelope::HEADER_BYTES_MAX;
+
 /// Longest frame body in bytes. A page of history fits; what an attacker can make a peer hold is
 /// this times the lanes of a connection (two).
 pub const FRAME_BYTES_MAX: usize = 65_536;
@@ -12,6 +14,10 @@ pub const HELLO_BYTES_MAX: usize = 4_096;
 
 /// Longest datagram in bytes, its type included. Firefox offers 1,024, Chromium 1,211.
 pub const DATAGRAM_BYTES_MAX: usize = 1_000;
+
+/// Longest WebSocket message in bytes: one frame of the longest body and its header. Several small
+/// frames may share a message up to this.
+pub const WEBSOCKET_MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX + HEADER_BYTES_MAX;
 
 /// Longest text of a message in bytes of UTF-8.
 pub const TEXT_BYTES_MAX: usize = 8_000;

@@ -1,0 +1,104 @@
+//! The conversation of two peers without IO: who may say what, when, and until when.
+//!
+//! [`ServerConversation`] and [`ClientConversation`] take the bytes of a link and the time, and
+//! answer what to do. They own the phases, every deadline of [`crate::limits`] that a connection
+//! has, version negotiation, pings, and the verdict on hostile bytes. They never touch a socket, a
+//! clock or a token: the shell that drives them does.
+//!
+//! Both have the same shape:
+//!
+//! ```text
+//! handle_input(input, now)   bytes arrived, or the shell decided something
+//! handle_timeout(now)        call at or after poll_timeout(); early calls do nothing
+//! poll_output()              call until None after each of the two above
+//! poll_timeout()             when to call handle_timeout; changes after any of the above
+//! ```
+//!
+//! What the shell can count on:
+//!
+//! - Outputs come in order and are made while they are polled: what waits inside is one frame and
+//!   one read per lane, and a handful of outputs. Whoever polls until `None` keeps it so.
+//! - Whatever a peer does wrong costs it exactly one [`Bye`](crate::frame::Bye), handed out as a
+//!   `Transmit`, and later one `Close` (server) or `Closed` (client). What comes after is ignored.
+//! - Inputs that do not fit the phase (an `Admit` after the client has left) are ignored. Ask
+//!   `phase()` before acting on a slow verdict.
+//! - After `LinkClosed` a server says nothing more; a client says `Closed` once.
+//!
+//! The server's phases, with what ends each:
+//!
+//! ```text
+//! Hello ──Hello──► Verdict ──Admit──► Ready ──Drain──► Draining
+//!   │ 5 s            │ 5 s, Refuse      │ 50 s idle      │ 50 s idle
+//!   └────────────────┴──────── Bye ─────┴────────────────┘
+//!                               ▼
+//!                            Closing ──2 s, or the link closed──► Closed
+//! ```
+//!
+//! A WebTransport shell feeds `LiveBytes`, `BulkBytes` and `Datagram`; a WebSocket shell feeds
+//! `Message`, once per binary message, and closes with `BAD_FRAME` on a text message.
+//! The frames of a WebSocket message count as [`Lane::Live`](crate::frame::Lane::Live), on which
+//! frames of all lanes may travel.
+
+use std::time::Instant;
+
+use crate::{CloseCode, envelope::EnvelopeError, frame::Bye};
+
+pub mod client;
+mod lane;
+pub mod server;
+
+pub use client::ClientConversation;
+pub use server::ServerConversation;
+
+/// How far a conversation has come. They follow each other in this order; any may be skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// No `Hello` yet. A client is never here: it begins with its `Hello` sent.
+    Hello,
+    /// The `Hello` is with the shell of the server, which admits or refuses.
+    Verdict,
+    /// `Welcome` was said.
+    Ready,
+    /// `GoAway` was said: all still works, but the connection will end soon.
+    Draining,
+    /// We said `Bye` and wait for the other side to close.
+    Closing,
+    /// It is over.
+    Closed,
+}
+
+impl Phase {
+    /// Whether requests, replies and pushes flow.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Ready | Self::Draining)
+    }
+
+    const fn is_over(self) -> bool {
+        matches!(self, Self::Closing | Self::Closed)
+    }
+}
+
+/// A `Bye` with the standard text of `code` and no time to wait.
+pub fn bye(code: CloseCode) -> Bye {
+    Bye {
+        code,
+        retry_after_ms: 0,
+        reason: code.text().to_owned(),
+    }
+}
+
+impl From<EnvelopeError> for CloseCode {
+    fn from(error: EnvelopeError) -> Self {
+        match error {
+            EnvelopeError::TooLarge { .. } => Self::FRAME_TOO_LARGE,
+            EnvelopeError::Malformed | EnvelopeError::Truncated => Self::BAD_FRAME,
+        }
+    }
+}
+
+fn earliest(times: impl IntoIterator<Item = Option<Instant>>) -> Option<Instant> {
+    times.into_iter().flatten().min()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,361 @@
+//! The client's side of the conversation.
+//!
+//! What a server may send, and what else ends the connection:
+//!
+//! | phase | live lane | bulk lane | datagrams |
+//! |---|---|---|---|
+//! | `Verdict` | `Welcome`, `Bye`; else `OUT_OF_PHASE` | any byte: `OUT_OF_PHASE` | dropped |
+//! | `Ready`, `Draining` | all but `Welcome` (`OUT_OF_PHASE`) | `Page`, `Fail`; else `WRONG_LANE` | signals; else dropped |
+//!
+//! A frame that only a client sends is `OUT_OF_PHASE`. A frame of an unknown type is skipped and
+//! counted once the connection is open.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+
+use super::{Phase, bye, earliest, lane::Inbox};
+use crate::{
+    CloseCode,
+    envelope::{RawFrame, decode_datagram},
+    frame::{
+        self, Bye, ClientFrame, Fail, Frame, GoAway, Hello, Lane, Ping, Pong, Sender, ServerFrame,
+        Welcome,
+    },
+    limits::{
+        CLOSE_DEADLINE, DATAGRAM_BYTES_MAX, FRAME_BYTES_MAX, HELLO_DEADLINE, PING_INTERVAL,
+        PONG_DEADLINE, UNKNOWN_FRAMES_MAX,
+    },
+};
+
+/// Shortest ping interval that a server can ask for: a zero would make a client spin.
+const PING_INTERVAL_MIN: Duration = Duration::from_secs(1);
+
+/// What the shell tells the conversation.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// Bytes of the live lane of a WebTransport link, in any pieces.
+    LiveBytes(&'a [u8]),
+    /// Bytes of the bulk lane of a WebTransport link, in any pieces.
+    BulkBytes(&'a [u8]),
+    /// One datagram.
+    Datagram(&'a [u8]),
+    /// One binary WebSocket message: one or more whole frames.
+    Message(Bytes),
+    /// The shell sent a frame of its own (a request, a cursor, a signal): a ping can wait.
+    Sent,
+    /// The shell ends the connection: `CLIENT_LEFT`, or whatever it has to complain about.
+    Close(Bye),
+    /// The link is gone, or could not be opened.
+    LinkClosed,
+}
+
+/// What the shell has to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Send a frame: `Hello` (the first output), `Ping`, `Pong` or `Bye`.
+    Transmit(Lane, ClientFrame),
+    /// The connection is open: requests may be sent from now on.
+    Welcome(Box<Welcome>),
+    /// A reply, push or signal. Never a `Welcome`, `GoAway`, `Bye`, `Ping` or `Pong`.
+    Push(ServerFrame),
+    /// The server goes away: connect again after the time given, then close this connection.
+    GoAway(GoAway),
+    /// It is over: close the link now, if it is not closed. The last output.
+    Closed {
+        /// Why; `None` when the link was lost without a `Bye`.
+        code: Option<CloseCode>,
+        /// Whether to connect again without asking the person.
+        should_reconnect: bool,
+        /// Earliest time to connect again, in milliseconds from now; 0 when it does not matter.
+        retry_after_ms: u32,
+    },
+}
+
+/// The client's side of one connection. See [`super`] for how to drive it.
+#[derive(Debug)]
+pub struct ClientConversation {
+    phase: Phase,
+    /// The time of the last call.
+    now: Instant,
+    /// When the phase ends by itself: for `Verdict` and `Closing`.
+    phase_deadline: Option<Instant>,
+    ping_interval: Duration,
+    last_sent: Instant,
+    last_heard: Instant,
+    /// When the ping that was not answered yet went out.
+    pinged_at: Option<Instant>,
+    next_nonce: u32,
+    inbox: Inbox,
+    outputs: VecDeque<Output>,
+    closing_code: CloseCode,
+    unknown_frames: u32,
+    dropped_datagrams: u64,
+}
+
+impl ClientConversation {
+    /// A conversation that opens with `hello`; `now` is when the link was opened.
+    pub fn new(hello: Hello, now: Instant) -> Self {
+        let hello = Output::Transmit(Lane::Live, hello.into());
+        Self {
+            phase: Phase::Verdict,
+            now,
+            phase_deadline: Some(now + 2 * HELLO_DEADLINE),
+            ping_interval: PING_INTERVAL,
+            last_sent: now,
+            last_heard: now,
+            pinged_at: None,
+            next_nonce: 1,
+            inbox: Inbox::default(),
+            outputs: VecDeque::from([hello]),
+            closing_code: CloseCode::CLIENT_LEFT,
+            unknown_frames: 0,
+            dropped_datagrams: 0,
+        }
+    }
+
+    /// How far it has come; never [`Phase::Hello`].
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// How many frames of unknown types were skipped.
+    pub const fn unknown_frames(&self) -> u32 {
+        self.unknown_frames
+    }
+
+    /// How many datagrams were dropped because they were malformed, unknown, out of phase, or of
+    /// another lane.
+    pub const fn dropped_datagrams(&self) -> u64 {
+        self.dropped_datagrams
+    }
+
+    /// Takes what happened; then poll outputs until `None`.
+    pub fn handle_input(&mut self, input: Input<'_>, now: Instant) {
+        self.settle();
+        self.now = now;
+        match input {
+            Input::LinkClosed => self.handle_link_closed(),
+            _ if self.phase.is_over() => {}
+            Input::LiveBytes(bytes) => self.handle_live(bytes),
+            Input::BulkBytes(bytes) => self.handle_bulk(bytes),
+            Input::Datagram(bytes) => self.handle_datagram(bytes),
+            Input::Message(message) => self.handle_message(message),
+            Input::Sent => self.last_sent = now,
+            Input::Close(bye) => self.close(bye),
+        }
+    }
+
+    /// Pings, or ends what is overdue at `now`; then poll outputs until `None`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.settle();
+        self.now = now;
+        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
+        if is_due(self.phase_deadline) {
+            let code = match self.phase {
+                Phase::Verdict => CloseCode::IDLE,
+                _ => self.closing_code,
+            };
+            self.end(Some(code), 0);
+        } else if is_due(self.pong_deadline()) {
+            self.end(Some(CloseCode::IDLE), 0);
+        } else if is_due(self.inbox.deadline()) {
+            self.close_with(CloseCode::FRAME_LATE);
+        } else if is_due(self.ping_deadline()) {
+            self.ping();
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        while self.outputs.is_empty() && self.advance() {}
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`Self::handle_timeout`]; `None` when nothing is awaited any more.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        earliest([
+            self.phase_deadline,
+            self.pong_deadline(),
+            self.inbox.deadline(),
+            self.ping_deadline(),
+        ])
+    }
+
+    /// A ping is due when either side was silent: ours keeps the server from closing, theirs finds
+    /// out whether it is still there.
+    fn ping_deadline(&self) -> Option<Instant> {
+        let is_due = self.phase.is_open() && self.pinged_at.is_none();
+        is_due.then(|| self.last_sent.min(self.last_heard) + self.ping_interval)
+    }
+
+    /// While frames keep coming the `Pong` is only behind them.
+    fn pong_deadline(&self) -> Option<Instant> {
+        let pinged_at = self.pinged_at.filter(|_| self.phase.is_open())?;
+        Some(pinged_at.max(self.last_heard) + PONG_DEADLINE)
+    }
+
+    /// Judges all that waits, so that the next input finds the phase it really meets.
+    fn settle(&mut self) {
+        while self.advance() {}
+    }
+
+    /// Judges one frame that waits; `false` when none does.
+    fn advance(&mut self) -> bool {
+        if self.phase.is_over() {
+            return false;
+        }
+        let phase = self.phase;
+        let judged = self
+            .inbox
+            .next(FRAME_BYTES_MAX, |lane, frame| judge(phase, lane, frame));
+        match judged {
+            Ok(None) => return false,
+            Ok(Some(Ok(Some(frame)))) => self.handle_frame(frame),
+            Ok(Some(Ok(None))) => self.count_unknown(),
+            Ok(Some(Err(code))) => self.close_with(code),
+            Err(error) => self.close_with(error.into()),
+        }
+        true
+    }
+
+    fn handle_live(&mut self, bytes: &[u8]) {
+        self.last_heard = self.now;
+        self.inbox.push_live(bytes, self.now);
+    }
+
+    fn handle_bulk(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if !self.phase.is_open() {
+            return self.close_with(CloseCode::OUT_OF_PHASE);
+        }
+        self.inbox.push_bulk(bytes, self.now);
+    }
+
+    fn handle_message(&mut self, message: Bytes) {
+        self.last_heard = self.now;
+        if let Err(error) = self.inbox.push_message(message) {
+            self.close_with(error.into());
+        }
+    }
+
+    fn handle_datagram(&mut self, bytes: &[u8]) {
+        match self
+            .phase
+            .is_open()
+            .then(|| judge_datagram(bytes))
+            .flatten()
+        {
+            Some(frame) => self.outputs.push_back(Output::Push(frame)),
+            None => self.dropped_datagrams = self.dropped_datagrams.saturating_add(1),
+        }
+    }
+
+    fn handle_link_closed(&mut self) {
+        match self.phase {
+            Phase::Closed => {}
+            Phase::Closing => self.end(Some(self.closing_code), 0),
+            _ => self.end(None, 0),
+        }
+    }
+
+    fn handle_frame(&mut self, frame: ServerFrame) {
+        match frame {
+            ServerFrame::Welcome(welcome) => self.handle_welcome(welcome),
+            ServerFrame::Bye(bye) => self.end(Some(bye.code), bye.retry_after_ms),
+            ServerFrame::GoAway(goaway) => {
+                self.phase = Phase::Draining;
+                self.outputs.push_back(Output::GoAway(goaway));
+            }
+            ServerFrame::Ping(ping) => self.transmit(Pong { nonce: ping.nonce }),
+            ServerFrame::Pong(_) => self.pinged_at = None,
+            push => self.outputs.push_back(Output::Push(push)),
+        }
+    }
+
+    fn handle_welcome(&mut self, welcome: Welcome) {
+        let interval = Duration::from_millis(welcome.limits.ping_interval_ms.into());
+        self.ping_interval = interval.max(PING_INTERVAL_MIN);
+        self.phase = Phase::Ready;
+        self.phase_deadline = None;
+        self.outputs.push_back(Output::Welcome(Box::new(welcome)));
+    }
+
+    fn count_unknown(&mut self) {
+        self.unknown_frames += 1;
+        if self.unknown_frames > UNKNOWN_FRAMES_MAX {
+            self.close_with(CloseCode::TOO_MANY_UNKNOWN);
+        }
+    }
+
+    fn ping(&mut self) {
+        self.pinged_at = Some(self.now);
+        let nonce = self.next_nonce;
+        self.next_nonce = nonce.wrapping_add(1);
+        self.transmit(Ping { nonce });
+    }
+
+    fn transmit(&mut self, frame: impl Into<ClientFrame>) {
+        self.last_sent = self.now;
+        self.outputs
+            .push_back(Output::Transmit(Lane::Live, frame.into()));
+    }
+
+    fn close_with(&mut self, code: CloseCode) {
+        self.close(bye(code));
+    }
+
+    fn close(&mut self, bye: Bye) {
+        self.closing_code = bye.code;
+        self.phase = Phase::Closing;
+        self.phase_deadline = Some(self.now + CLOSE_DEADLINE);
+        self.inbox.clear();
+        self.transmit(bye);
+    }
+
+    fn end(&mut self, code: Option<CloseCode>, retry_after_ms: u32) {
+        self.phase = Phase::Closed;
+        self.phase_deadline = None;
+        self.inbox.clear();
+        self.outputs.push_back(Output::Closed {
+            code,
+            should_reconnect: code.is_none_or(CloseCode::should_reconnect),
+            retry_after_ms,
+        });
+    }
+}
+
+/// The verdict on a whole frame: it, or `None` to skip it, or what it costs.
+fn judge(phase: Phase, lane: Lane, raw: RawFrame<'_>) -> Result<Option<ServerFrame>, CloseCode> {
+    let is_allowed = match phase {
+        Phase::Verdict => matches!(raw.kind, Welcome::KIND | Bye::KIND),
+        _ => raw.kind != Welcome::KIND,
+    };
+    if !is_allowed {
+        return Err(CloseCode::OUT_OF_PHASE);
+    }
+    let Some(info) = frame::info(raw.kind) else {
+        return Ok(None);
+    };
+    if info.sender == Sender::Client {
+        return Err(CloseCode::OUT_OF_PHASE);
+    }
+    if lane == Lane::Bulk && info.lane != Lane::Bulk && raw.kind != Fail::KIND {
+        return Err(CloseCode::WRONG_LANE);
+    }
+    ServerFrame::decode(raw.kind, raw.body).map_err(|_| CloseCode::BAD_FRAME)
+}
+
+fn judge_datagram(bytes: &[u8]) -> Option<ServerFrame> {
+    let raw = decode_datagram(bytes, DATAGRAM_BYTES_MAX).ok()?;
+    let info = frame::info(raw.kind)?;
+    if info.lane != Lane::Datagram {
+        return None;
+    }
+    ServerFrame::decode(raw.kind, raw.body).ok()?
+}

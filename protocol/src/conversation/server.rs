@@ -1,0 +1,393 @@
+//! The server's side of the conversation.
+//!
+//! What a client may send, and what else costs it:
+//!
+//! | phase | live lane | bulk lane | datagrams |
+//! |---|---|---|---|
+//! | `Hello` | one `Hello` of at most 4,096 bytes; else `OUT_OF_PHASE` | any byte: `OUT_OF_PHASE` | dropped |
+//! | `Verdict` | `Bye`; else `OUT_OF_PHASE` | any byte: `OUT_OF_PHASE` | dropped |
+//! | `Ready`, `Draining` | all but `Hello` (`OUT_OF_PHASE`) | `History`; else `WRONG_LANE` | `Typing`, `Presence`; else dropped |
+//!
+//! A frame that only a server sends is `OUT_OF_PHASE`. A frame of an unknown type is skipped and
+//! counted once the connection is open. A frame is judged when it is whole, and in this order:
+//! length, type, phase, lane, body.
+
+use std::{collections::VecDeque, time::Instant};
+
+use bytes::Bytes;
+
+use super::{Phase, bye, earliest, lane::Inbox};
+use crate::{
+    CloseCode, codec,
+    envelope::{RawFrame, decode_datagram},
+    frame::{
+        self, Bye, ClientFrame, Frame, GoAway, Hello, Lane, Pong, Sender, ServerFrame, Welcome,
+    },
+    limits::{
+        AGENT_BYTES_MAX, CLOSE_DEADLINE, CONNECT_TOKEN_BYTES_MAX, DATAGRAM_BYTES_MAX,
+        FRAME_BYTES_MAX, HELLO_BYTES_MAX, HELLO_DEADLINE, IDLE_TIMEOUT, RESUME_CHATS_MAX,
+        UNKNOWN_FRAMES_MAX,
+    },
+    version::{Version, VersionRange},
+};
+
+/// What the shell tells the conversation.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// Bytes of the live lane of a WebTransport link, in any pieces.
+    LiveBytes(&'a [u8]),
+    /// Bytes of the bulk lane of a WebTransport link, in any pieces.
+    BulkBytes(&'a [u8]),
+    /// One datagram.
+    Datagram(&'a [u8]),
+    /// One binary WebSocket message: one or more whole frames.
+    Message(Bytes),
+    /// The `Hello` is good. The version of the `Welcome` is filled in with the agreed one.
+    Admit(Box<Welcome>),
+    /// The `Hello` is refused.
+    Refuse(Bye),
+    /// The node goes away. Before `Welcome` this ends the connection with `GOING_AWAY`. When to
+    /// close a client that stays is for the shell: it holds the bound of the whole drain.
+    Drain(GoAway),
+    /// The shell ends the connection: `SLOW`, `REPLACED`, `FLOODING`…
+    Close(Bye),
+    /// The link is gone.
+    LinkClosed,
+}
+
+/// What the shell has to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Check the token, then answer with [`Input::Admit`] or [`Input::Refuse`] within 5 s. Versions
+    /// agree and all fields are within their bounds. Comes at most once.
+    Hello(Hello),
+    /// Carry out a frame and send its reply on the lane it came on. Never a `Hello`, `Bye`, `Ping`
+    /// or `Pong`.
+    Request(ClientFrame, Lane),
+    /// Send a frame: `Welcome`, `Pong`, `GoAway` or `Bye`.
+    Transmit(Lane, ServerFrame),
+    /// Close the link now, with this code where the transport has room for one. The last output.
+    Close(CloseCode),
+}
+
+/// The server's side of one connection. See [`super`] for how to drive it.
+#[derive(Debug)]
+pub struct ServerConversation {
+    phase: Phase,
+    /// The time of the last call.
+    now: Instant,
+    /// When the phase ends by itself: for `Hello`, `Verdict` and `Closing`.
+    phase_deadline: Option<Instant>,
+    last_heard: Instant,
+    inbox: Inbox,
+    outputs: VecDeque<Output>,
+    agreed_version: Option<Version>,
+    closing_code: CloseCode,
+    unknown_frames: u32,
+    dropped_datagrams: u64,
+}
+
+impl ServerConversation {
+    /// A conversation that waits for `Hello`; `now` is when the link was opened.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            phase: Phase::Hello,
+            now,
+            phase_deadline: Some(now + HELLO_DEADLINE),
+            last_heard: now,
+            inbox: Inbox::default(),
+            outputs: VecDeque::new(),
+            agreed_version: None,
+            closing_code: CloseCode::INTERNAL,
+            unknown_frames: 0,
+            dropped_datagrams: 0,
+        }
+    }
+
+    /// How far it has come.
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The version both speak, once a `Hello` was handed out.
+    pub const fn agreed_version(&self) -> Option<Version> {
+        self.agreed_version
+    }
+
+    /// How many frames of unknown types were skipped.
+    pub const fn unknown_frames(&self) -> u32 {
+        self.unknown_frames
+    }
+
+    /// How many datagrams were dropped because they were malformed, unknown, out of phase, or of
+    /// another lane.
+    pub const fn dropped_datagrams(&self) -> u64 {
+        self.dropped_datagrams
+    }
+
+    /// Takes what happened; then poll outputs until `None`.
+    pub fn handle_input(&mut self, input: Input<'_>, now: Instant) {
+        self.settle();
+        self.now = now;
+        if matches!(input, Input::LinkClosed) {
+            self.end();
+        }
+        if self.phase.is_over() {
+            return;
+        }
+        match input {
+            Input::LiveBytes(bytes) => self.hear(|inbox| inbox.push_live(bytes, now)),
+            Input::BulkBytes(bytes) => self.handle_bulk(bytes),
+            Input::Datagram(bytes) => self.handle_datagram(bytes),
+            Input::Message(message) => self.handle_message(message),
+            Input::Admit(welcome) => self.handle_admit(*welcome),
+            Input::Refuse(bye) if self.phase == Phase::Verdict => self.close(bye),
+            Input::Drain(goaway) => self.handle_drain(goaway),
+            Input::Close(bye) => self.close(bye),
+            Input::Refuse(_) | Input::LinkClosed => {}
+        }
+    }
+
+    /// Ends what is overdue at `now`; then poll outputs until `None`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.settle();
+        self.now = now;
+        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
+        if is_due(self.phase_deadline) {
+            match self.phase {
+                Phase::Hello => self.close_with(CloseCode::HELLO_LATE),
+                Phase::Verdict => self.close_with(CloseCode::INTERNAL),
+                _ => {
+                    self.outputs.push_back(Output::Close(self.closing_code));
+                    self.end();
+                }
+            }
+        } else if is_due(self.idle_deadline()) {
+            self.close_with(CloseCode::IDLE);
+        } else if is_due(self.inbox.deadline()) {
+            self.close_with(CloseCode::FRAME_LATE);
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        while self.outputs.is_empty() && self.advance() {}
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`Self::handle_timeout`]; `None` when nothing is awaited any more.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        earliest([
+            self.phase_deadline,
+            self.idle_deadline(),
+            self.inbox.deadline(),
+        ])
+    }
+
+    fn idle_deadline(&self) -> Option<Instant> {
+        (self.phase.is_open()).then(|| self.last_heard + IDLE_TIMEOUT)
+    }
+
+    /// Judges all that waits, so that the next input finds the phase it really meets.
+    fn settle(&mut self) {
+        while self.advance() {}
+    }
+
+    /// Judges one frame that waits; `false` when none does.
+    fn advance(&mut self) -> bool {
+        if self.phase.is_over() {
+            return false;
+        }
+        let phase = self.phase;
+        let limit = if phase.is_open() {
+            FRAME_BYTES_MAX
+        } else {
+            HELLO_BYTES_MAX
+        };
+        let judged = self
+            .inbox
+            .next(limit, |lane, frame| (lane, judge(phase, lane, frame)));
+        match judged {
+            Ok(None) => return false,
+            Ok(Some((lane, Ok(Some(frame))))) => self.handle_frame(frame, lane),
+            Ok(Some((_, Ok(None)))) => self.count_unknown(),
+            Ok(Some((_, Err(code)))) => self.close_with(code),
+            Err(error) => self.close_with(error.into()),
+        }
+        true
+    }
+
+    fn hear(&mut self, push: impl FnOnce(&mut Inbox)) {
+        self.last_heard = self.now;
+        push(&mut self.inbox);
+    }
+
+    fn handle_bulk(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if !self.phase.is_open() {
+            return self.close_with(CloseCode::OUT_OF_PHASE);
+        }
+        let now = self.now;
+        self.hear(|inbox| inbox.push_bulk(bytes, now));
+    }
+
+    fn handle_message(&mut self, message: Bytes) {
+        self.last_heard = self.now;
+        if let Err(error) = self.inbox.push_message(message) {
+            self.close_with(error.into());
+        }
+    }
+
+    fn handle_datagram(&mut self, bytes: &[u8]) {
+        match self
+            .phase
+            .is_open()
+            .then(|| judge_datagram(bytes))
+            .flatten()
+        {
+            Some(frame) => {
+                self.last_heard = self.now;
+                self.outputs
+                    .push_back(Output::Request(frame, Lane::Datagram));
+            }
+            None => self.dropped_datagrams = self.dropped_datagrams.saturating_add(1),
+        }
+    }
+
+    fn handle_frame(&mut self, frame: ClientFrame, lane: Lane) {
+        match frame {
+            ClientFrame::Hello(hello) => self.handle_hello(hello),
+            ClientFrame::Bye(_) => {
+                self.outputs
+                    .push_back(Output::Close(CloseCode::CLIENT_LEFT));
+                self.end();
+            }
+            ClientFrame::Ping(ping) => self.transmit(Pong { nonce: ping.nonce }),
+            ClientFrame::Pong(_) => {}
+            request => self.outputs.push_back(Output::Request(request, lane)),
+        }
+    }
+
+    fn handle_hello(&mut self, hello: Hello) {
+        self.agreed_version = VersionRange::SUPPORTED.agree(hello.versions);
+        self.phase = Phase::Verdict;
+        self.phase_deadline = Some(self.now + HELLO_DEADLINE);
+        self.outputs.push_back(Output::Hello(hello));
+    }
+
+    fn handle_admit(&mut self, mut welcome: Welcome) {
+        let (Phase::Verdict, Some(version)) = (self.phase, self.agreed_version) else {
+            return;
+        };
+        welcome.version = version;
+        self.phase = Phase::Ready;
+        self.phase_deadline = None;
+        self.last_heard = self.now;
+        self.transmit(welcome);
+    }
+
+    fn handle_drain(&mut self, goaway: GoAway) {
+        match self.phase {
+            Phase::Ready => {
+                self.phase = Phase::Draining;
+                self.transmit(goaway);
+            }
+            Phase::Hello | Phase::Verdict => self.close(Bye {
+                retry_after_ms: goaway.retry_after_ms,
+                ..bye(CloseCode::GOING_AWAY)
+            }),
+            Phase::Draining | Phase::Closing | Phase::Closed => {}
+        }
+    }
+
+    fn count_unknown(&mut self) {
+        self.unknown_frames += 1;
+        if self.unknown_frames > UNKNOWN_FRAMES_MAX {
+            self.close_with(CloseCode::TOO_MANY_UNKNOWN);
+        }
+    }
+
+    fn transmit(&mut self, frame: impl Into<ServerFrame>) {
+        self.outputs
+            .push_back(Output::Transmit(Lane::Live, frame.into()));
+    }
+
+    fn close_with(&mut self, code: CloseCode) {
+        self.close(bye(code));
+    }
+
+    fn close(&mut self, bye: Bye) {
+        self.closing_code = bye.code;
+        self.phase = Phase::Closing;
+        self.phase_deadline = Some(self.now + CLOSE_DEADLINE);
+        self.inbox.clear();
+        self.transmit(bye);
+    }
+
+    fn end(&mut self) {
+        self.phase = Phase::Closed;
+        self.phase_deadline = None;
+        self.inbox.clear();
+    }
+}
+
+/// The verdict on a whole frame: it, or `None` to skip it, or what it costs.
+fn judge(phase: Phase, lane: Lane, raw: RawFrame<'_>) -> Result<Option<ClientFrame>, CloseCode> {
+    let is_allowed = match phase {
+        Phase::Hello => raw.kind == Hello::KIND,
+        Phase::Verdict => raw.kind == Bye::KIND,
+        _ => raw.kind != Hello::KIND,
+    };
+    if !is_allowed {
+        return Err(CloseCode::OUT_OF_PHASE);
+    }
+    let Some(info) = frame::info(raw.kind) else {
+        return Ok(None);
+    };
+    if info.sender == Sender::Server {
+        return Err(CloseCode::OUT_OF_PHASE);
+    }
+    if lane == Lane::Bulk && info.lane != Lane::Bulk {
+        return Err(CloseCode::WRONG_LANE);
+    }
+    if raw.kind == Hello::KIND {
+        check_versions(raw.body)?;
+    }
+    let decoded = ClientFrame::decode(raw.kind, raw.body).map_err(|_| CloseCode::BAD_FRAME)?;
+    if let Some(ClientFrame::Hello(hello)) = &decoded {
+        check_hello(hello)?;
+    }
+    Ok(decoded)
+}
+
+fn judge_datagram(bytes: &[u8]) -> Option<ClientFrame> {
+    let raw = decode_datagram(bytes, DATAGRAM_BYTES_MAX).ok()?;
+    let info = frame::info(raw.kind)?;
+    if info.lane != Lane::Datagram {
+        return None;
+    }
+    ClientFrame::decode(raw.kind, raw.body).ok()?
+}
+
+/// The range stands first in a `Hello` for ever, so that a client too new to be read further still
+/// learns why it is refused.
+fn check_versions(body: &[u8]) -> Result<(), CloseCode> {
+    let range: VersionRange = codec::decode(body).map_err(|_| CloseCode::BAD_FRAME)?;
+    let agreed = VersionRange::SUPPORTED.agree(range);
+    agreed.map(drop).ok_or(CloseCode::VERSION_UNSUPPORTED)
+}
+
+fn check_hello(hello: &Hello) -> Result<(), CloseCode> {
+    let is_token =
+        hello.connect_token.len() <= CONNECT_TOKEN_BYTES_MAX && hello.connect_token.is_ascii();
+    let is_resume = hello.resume.len() <= RESUME_CHATS_MAX
+        && (1..hello.resume.len()).all(|at| {
+            !hello.resume[..at]
+                .iter()
+                .any(|r| r.chat == hello.resume[at].chat)
+        });
+    let is_good = is_token && is_resume && hello.agent.len() <= AGENT_BYTES_MAX;
+    is_good.then_some(()).ok_or(CloseCode::BAD_FRAME)
+}

@@ -1,0 +1,267 @@
+//! The client's side, case by case.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::conversation::client;
+
+/// A client conversation with its clock.
+struct Client {
+    talk: ClientConversation,
+    now: Instant,
+}
+
+impl Client {
+    fn new() -> Self {
+        let now = Instant::now();
+        let mut talk = ClientConversation::new(hello(), now);
+        assert_eq!(
+            talk.poll_output(),
+            Some(client::Output::Transmit(Lane::Live, hello().into()))
+        );
+        assert_eq!(talk.poll_output(), None);
+        Self { talk, now }
+    }
+
+    fn ready() -> Self {
+        let mut client = Self::new();
+        let out = client.live(&envelope::encode(&welcome()));
+        assert_eq!(out, [client::Output::Welcome(Box::new(welcome()))]);
+        client
+    }
+
+    fn input(&mut self, input: client::Input<'_>) -> Vec<client::Output> {
+        self.talk.handle_input(input, self.now);
+        std::iter::from_fn(|| self.talk.poll_output()).collect()
+    }
+
+    fn live(&mut self, bytes: &[u8]) -> Vec<client::Output> {
+        self.input(client::Input::LiveBytes(bytes))
+    }
+
+    fn bulk(&mut self, bytes: &[u8]) -> Vec<client::Output> {
+        self.input(client::Input::BulkBytes(bytes))
+    }
+
+    fn expire(&mut self, after: Duration) -> Vec<client::Output> {
+        assert_eq!(self.talk.poll_timeout(), Some(self.now + after));
+        self.talk
+            .handle_timeout(self.now + after - Duration::from_millis(1));
+        assert_eq!(self.talk.poll_output(), None, "a deadline came early");
+        self.now += after;
+        self.talk.handle_timeout(self.now);
+        std::iter::from_fn(|| self.talk.poll_output()).collect()
+    }
+
+    fn closes(mut self, out: Vec<client::Output>, code: CloseCode) {
+        assert_eq!(
+            out,
+            [client::Output::Transmit(Lane::Live, bye(code).into())]
+        );
+        assert_eq!(self.live(b"\xff\xff"), []);
+        assert_eq!(self.expire(CLOSE_DEADLINE), [closed(Some(code), 0)]);
+        assert_eq!(self.input(client::Input::LinkClosed), []);
+        assert_eq!(self.talk.poll_timeout(), None);
+    }
+}
+
+fn closed(code: Option<CloseCode>, retry_after_ms: u32) -> client::Output {
+    client::Output::Closed {
+        code,
+        should_reconnect: code.is_none_or(CloseCode::should_reconnect),
+        retry_after_ms,
+    }
+}
+
+#[test]
+fn client_refuses_what_a_server_may_not_say() {
+    let welcome_twice: Vec<u8> = envelope::encode(&welcome()).into();
+    let cases: Vec<(&str, Client, Vec<u8>, CloseCode)> = vec![
+        (
+            "early push",
+            Client::new(),
+            envelope::encode(&Done { request: 1 }).into(),
+            CloseCode::OUT_OF_PHASE,
+        ),
+        (
+            "early unknown",
+            Client::new(),
+            raw(9_999, b""),
+            CloseCode::OUT_OF_PHASE,
+        ),
+        (
+            "second welcome",
+            Client::ready(),
+            welcome_twice,
+            CloseCode::OUT_OF_PHASE,
+        ),
+        (
+            "client's frame",
+            Client::ready(),
+            envelope::encode(&leave(1)).into(),
+            CloseCode::OUT_OF_PHASE,
+        ),
+        (
+            "bad body",
+            Client::ready(),
+            raw(Ack::KIND, b""),
+            CloseCode::BAD_FRAME,
+        ),
+        (
+            "large",
+            Client::ready(),
+            vec![34, 252, 1, 0, 1, 0],
+            CloseCode::FRAME_TOO_LARGE,
+        ),
+        (
+            "malformed",
+            Client::ready(),
+            vec![255],
+            CloseCode::BAD_FRAME,
+        ),
+    ];
+    for (name, mut client, bytes, code) in cases {
+        let out = client.live(&bytes);
+        assert_eq!(out.len(), 1, "{name}: {out:?}");
+        client.closes(out, code);
+    }
+    let mut client = Client::ready();
+    let out = client.bulk(&envelope::encode(&Done { request: 1 }));
+    client.closes(out, CloseCode::WRONG_LANE);
+    let mut client = Client::new();
+    let out = client.bulk(&[65]);
+    client.closes(out, CloseCode::OUT_OF_PHASE);
+}
+
+#[test]
+fn client_hands_out_pushes_of_every_lane() {
+    let mut client = Client::ready();
+    let fail = Fail {
+        request: 5,
+        code: crate::ErrorCode::CHAT_UNKNOWN,
+        retry_after_ms: 0,
+        detail: String::new(),
+    };
+    let page = Page {
+        request: 5,
+        messages: vec![],
+        has_more: false,
+    };
+    let typing = MemberTyping {
+        chat: chat(),
+        member: 1,
+        is_typing: true,
+    };
+    assert_eq!(
+        client.live(&envelope::encode(&fail)),
+        [client::Output::Push(fail.clone().into())]
+    );
+    let both = [envelope::encode(&fail), envelope::encode(&page)].concat();
+    assert_eq!(
+        client.bulk(&both),
+        [
+            client::Output::Push(fail.into()),
+            client::Output::Push(page.into())
+        ]
+    );
+    assert_eq!(
+        client.input(client::Input::Datagram(&envelope::encode_datagram(&typing))),
+        [client::Output::Push(typing.into())]
+    );
+    assert_eq!(
+        client.input(client::Input::Message(envelope::encode(&typing))),
+        [client::Output::Push(typing.into())]
+    );
+    let wrong = envelope::encode_datagram(&Done { request: 1 });
+    assert_eq!(client.input(client::Input::Datagram(&wrong)), []);
+    assert_eq!(client.talk.dropped_datagrams(), 1);
+}
+
+#[test]
+fn client_pings_when_either_side_was_silent() {
+    let mut client = Client::ready();
+    let ping = |nonce| client::Output::Transmit(Lane::Live, Ping { nonce }.into());
+    assert_eq!(client.expire(PING_INTERVAL), [ping(1)]);
+    assert_eq!(client.live(&envelope::encode(&Pong { nonce: 1 })), []);
+
+    // Ours: what we send ourselves counts, but a silent server is still asked.
+    client.now += PING_INTERVAL / 2;
+    client.input(client::Input::Sent);
+    client.live(&envelope::encode(&Done { request: 1 }));
+    client.now += PING_INTERVAL / 2;
+    client.input(client::Input::Sent);
+    assert_eq!(client.expire(PING_INTERVAL / 2), [ping(2)]);
+
+    // Frames in front of the Pong keep the connection alive.
+    client.now += PONG_DEADLINE / 2;
+    client.live(&envelope::encode(&Done { request: 1 }));
+    assert_eq!(
+        client.expire(PONG_DEADLINE),
+        [closed(Some(CloseCode::IDLE), 0)]
+    );
+}
+
+#[test]
+fn client_answers_pings() {
+    let mut client = Client::ready();
+    let out = client.live(&envelope::encode(&Ping { nonce: 3 }));
+    assert_eq!(
+        out,
+        [client::Output::Transmit(
+            Lane::Live,
+            Pong { nonce: 3 }.into()
+        )]
+    );
+}
+
+#[test]
+fn client_gives_up_waiting_for_welcome() {
+    let mut client = Client::new();
+    assert_eq!(
+        client.expire(2 * HELLO_DEADLINE),
+        [closed(Some(CloseCode::IDLE), 0)]
+    );
+}
+
+#[test]
+fn client_takes_the_end_from_the_bye() {
+    for (code, should_reconnect) in [
+        (CloseCode::SLOW, true),
+        (CloseCode(4_499), true),
+        (CloseCode::REPLACED, false),
+        (CloseCode(4_999), false),
+    ] {
+        let mut client = Client::ready();
+        let bye = Bye {
+            retry_after_ms: 9,
+            ..bye(code)
+        };
+        let out = client.live(&envelope::encode(&bye));
+        let end = client::Output::Closed {
+            code: Some(code),
+            should_reconnect,
+            retry_after_ms: 9,
+        };
+        assert_eq!(out, [end]);
+        assert_eq!(client.input(client::Input::LinkClosed), []);
+    }
+    let mut client = Client::ready();
+    assert_eq!(client.input(client::Input::LinkClosed), [closed(None, 0)]);
+    let mut client = Client::ready();
+    let out = client.input(client::Input::Close(bye(CloseCode::CLIENT_LEFT)));
+    assert_eq!(out.len(), 1);
+    let end = closed(Some(CloseCode::CLIENT_LEFT), 0);
+    assert_eq!(client.input(client::Input::LinkClosed), [end]);
+}
+
+#[test]
+fn client_follows_a_drain() {
+    let mut client = Client::ready();
+    let out = client.live(&envelope::encode(&goaway()));
+    assert_eq!(out, [client::Output::GoAway(goaway())]);
+    assert_eq!(client.talk.phase(), Phase::Draining);
+    assert_eq!(
+        client.live(&envelope::encode(&Done { request: 1 })).len(),
+        1
+    );
+}
