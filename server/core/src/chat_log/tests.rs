@@ -1,0 +1,311 @@
+//! The log and the resume rule against a naive model of server, store and client.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn id(n: u64) -> ClientMessageId {
+    ClientMessageId::v7(n, &[7; 10])
+}
+
+fn frame(n: u64) -> Bytes {
+    Bytes::from(n.to_be_bytes().to_vec())
+}
+
+fn log(base: u64) -> ChatLog {
+    ChatLog::new(Epoch { number: 1, base }, [])
+}
+
+fn append(log: &mut ChatLog, n: u64) -> Appended {
+    log.append(0, id(n), n, |_| frame(n))
+}
+
+#[test]
+fn positions_count_from_one_without_a_gap() {
+    let mut log = log(0);
+    assert_eq!(log.head(), Position::START);
+    for n in 1..=5 {
+        assert_eq!(append(&mut log, n), Appended::New(Position::new(1, n)));
+    }
+    assert_eq!(log.head(), Position::new(1, 5));
+}
+
+#[test]
+fn a_message_sent_again_has_its_first_position_and_time() {
+    let mut log = log(0);
+    append(&mut log, 1);
+    let again = log.append(0, id(1), 99, |_| unreachable!("not encoded again"));
+    assert_eq!(again, Appended::Again(Position::new(1, 1), 1));
+    let other_member = log.append(1, id(1), 2, |_| frame(2));
+    assert_eq!(other_member, Appended::New(Position::new(1, 2)));
+}
+
+#[test]
+fn a_rebuilt_log_goes_on_after_its_base_and_knows_what_is_stored() {
+    let known = |n, epoch| Known {
+        member: 0,
+        client_message_id: id(n),
+        position: Position::new(epoch, n),
+        at_ms: n,
+    };
+    let epoch = Epoch { number: 4, base: 2 };
+    let mut log = ChatLog::new(epoch, [known(1, 1), known(2, 2), known(3, 3)]);
+    assert_eq!(log.head(), Position::new(2, 2));
+    assert_eq!(append(&mut log, 2), Appended::Again(Position::new(2, 2), 2));
+    assert_eq!(append(&mut log, 3), Appended::New(Position::new(4, 3)));
+    assert_eq!(log.frames_after(2, 9), Some(vec![(3, frame(3))]));
+    assert_eq!(log.frames_after(1, 9), None);
+}
+
+#[test]
+fn a_chat_has_at_most_its_messages() {
+    let mut log = log(CHAT_MESSAGES_MAX as u64 - 1);
+    assert_eq!(append(&mut log, 1), Appended::New(Position::new(1, 10_000)));
+    assert_eq!(append(&mut log, 2), Appended::Full);
+    assert!(matches!(append(&mut log, 1), Appended::Again(..)));
+}
+
+#[test]
+fn the_tail_is_bounded_in_frames() {
+    let mut log = log(0);
+    for n in 1..=600 {
+        append(&mut log, n);
+    }
+    assert_eq!(log.frames_after(600 - 513, 9), None);
+    let frames = log.frames_after(600 - 512, 1_000).expect("held");
+    assert_eq!(frames.len(), TAIL_FRAMES_MAX);
+    assert_eq!(frames[0], (89, frame(89)));
+    assert_eq!(log.frames_after(598, 1), Some(vec![(599, frame(599))]));
+    assert_eq!(log.frames_after(600, 1), Some(vec![]));
+    assert_eq!(log.frames_after(u64::MAX, 1), Some(vec![]));
+}
+
+#[test]
+fn the_tail_is_bounded_in_bytes_but_keeps_the_newest() {
+    let mut log = log(0);
+    for n in 1..=40 {
+        log.append(0, id(n), n, |_| Bytes::from(vec![0; 8_000]));
+    }
+    assert_eq!(log.frames_after(40 - 33, 99), None);
+    assert_eq!(log.frames_after(40 - 32, 99).map(|f| f.len()), Some(32));
+    log.append(0, id(41), 41, |_| Bytes::from(vec![0; TAIL_BYTES_MAX + 1]));
+    assert_eq!(log.frames_after(40, 9).map(|f| f.len()), Some(1));
+    assert_eq!(log.frames_after(39, 9), None);
+}
+
+#[test]
+fn a_frame_is_replaced_while_it_is_held() {
+    let mut log = log(3);
+    append(&mut log, 4);
+    append(&mut log, 5);
+    assert!(log.replace_frame(4, Bytes::from_static(b"gone")));
+    for seq in [0, 3, 6, u64::MAX] {
+        assert!(!log.replace_frame(seq, Bytes::new()), "{seq}");
+    }
+    let frames = log.frames_after(3, 9).expect("held");
+    assert_eq!(frames, [(4, Bytes::from_static(b"gone")), (5, frame(5))]);
+    assert!(log.replace_frame(5, Bytes::from(vec![0; TAIL_BYTES_MAX])));
+    assert_eq!(
+        log.frames_after(3, 9),
+        None,
+        "the bound holds for replaced frames too"
+    );
+}
+
+#[test]
+fn a_panic_while_encoding_appends_nothing() {
+    let mut log = log(0);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        log.append(0, id(1), 1, |_| panic!("as a broken encoder would"))
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(append(&mut log, 1), Appended::New(Position::new(1, 1)));
+}
+
+#[test]
+fn a_client_is_cut_back_to_what_outlived_the_restarts() {
+    let epochs = [(1, 0), (2, 5), (3, 5), (5, 8)].map(|(number, base)| Epoch { number, base });
+    let head = Position::new(5, 12);
+    let from = |epoch, seq| Resume::From(Position::new(epoch, seq));
+    for (asked, resume) in [
+        ((0, 0), from(0, 0)),
+        ((0, 7), from(0, 0)),
+        ((1, 0), from(0, 0)),
+        ((1, 3), from(1, 3)),
+        ((1, 5), from(1, 5)),
+        ((1, 9), from(1, 5)),
+        ((2, 9), from(1, 5)),
+        ((3, 7), from(3, 7)),
+        ((3, 99), from(3, 8)),
+        ((4, 99), from(3, 8)),
+        ((5, 8), from(3, 8)),
+        ((5, 10), from(5, 10)),
+        ((5, 99), from(5, 12)),
+        ((5, u64::MAX), from(5, 12)),
+        ((6, 1), Resume::Beyond),
+        ((u32::MAX, 0), Resume::Beyond),
+    ] {
+        let asked = Position::new(asked.0, asked.1);
+        assert_eq!(resume_point(&epochs, asked, head), resume, "{asked}");
+    }
+    assert_eq!(
+        resume_point(&[], Position::START, Position::START),
+        from(0, 0)
+    );
+}
+
+/// What can happen to a chat with a store, a server that dies, and a client that comes and goes.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// A message is appended; the connected client gets it at once, before it is durable.
+    Send,
+    /// An earlier message is sent once more by its sender.
+    SendAgain(usize),
+    /// The store commits this many more messages, in order.
+    Commit(usize),
+    /// The server dies and rebuilds the log from the store.
+    Restart,
+    /// The client loses its connection.
+    Drop,
+    /// The client comes back and resumes.
+    Return,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => Just(Step::Send),
+        2 => (0..40_usize).prop_map(Step::SendAgain),
+        3 => (0..6_usize).prop_map(Step::Commit),
+        1 => Just(Step::Restart),
+        1 => Just(Step::Drop),
+        2 => Just(Step::Return),
+    ]
+}
+
+/// A message as the model knows it: what it is, and where it stands.
+type Said = (Position, u64);
+
+struct Model {
+    log: ChatLog,
+    epochs: Vec<Epoch>,
+    /// What the server has said in this epoch and before, stored or not.
+    said: Vec<Said>,
+    stored: usize,
+    sent: u64,
+    client: Vec<Said>,
+    is_connected: bool,
+}
+
+impl Model {
+    fn new() -> Self {
+        let epoch = Epoch { number: 1, base: 0 };
+        Self {
+            log: ChatLog::new(epoch, []),
+            epochs: vec![epoch],
+            said: Vec::new(),
+            stored: 0,
+            sent: 0,
+            client: Vec::new(),
+            is_connected: true,
+        }
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Send => {
+                self.sent += 1;
+                self.send(self.sent);
+            }
+            Step::SendAgain(back) => self.send(self.sent.saturating_sub(back as u64).max(1)),
+            Step::Commit(count) => self.stored = (self.stored + count).min(self.said.len()),
+            Step::Restart => self.restart(),
+            Step::Drop => self.is_connected = false,
+            Step::Return => self.resume(),
+        }
+    }
+
+    fn send(&mut self, n: u64) {
+        self.sent = self.sent.max(n);
+        let before = self.said.iter().find(|(_, said)| *said == n).copied();
+        match (before, append(&mut self.log, n)) {
+            (Some((first, _)), Appended::Again(position, at_ms)) => {
+                assert_eq!((first, n), (position, at_ms));
+            }
+            (None, Appended::New(position)) => {
+                assert_eq!(position.seq, self.said.len() as u64 + 1, "no gap");
+                self.said.push((position, n));
+                if self.is_connected {
+                    self.client.push((position, n));
+                }
+            }
+            other => panic!("{n}: {other:?}"),
+        }
+    }
+
+    fn restart(&mut self) {
+        self.said.truncate(self.stored);
+        let epoch = Epoch {
+            number: self.epochs.len() as u32 + 1,
+            base: self.stored as u64,
+        };
+        self.epochs.push(epoch);
+        let known = self.said.iter().map(|(position, n)| Known {
+            member: 0,
+            client_message_id: id(*n),
+            position: *position,
+            at_ms: *n,
+        });
+        self.log = ChatLog::new(epoch, known);
+        self.is_connected = false;
+    }
+
+    fn resume(&mut self) {
+        let asked = self
+            .client
+            .last()
+            .map_or(Position::START, |(position, _)| *position);
+        let Resume::From(from) = resume_point(&self.epochs, asked, self.log.head()) else {
+            panic!("the client is never ahead of the server's epochs");
+        };
+        self.client.truncate(from.seq as usize);
+        assert_eq!(
+            self.client.last().map_or(Position::START, |(p, _)| *p),
+            from
+        );
+        let gap = self.said[from.seq as usize..].to_vec();
+        if let Some(frames) = self.log.frames_after(from.seq, usize::MAX) {
+            let expected: Vec<_> = gap.iter().map(|(p, n)| (p.seq, frame(*n))).collect();
+            assert_eq!(frames, expected);
+        } else {
+            assert!(
+                from.seq < self.epochs[self.epochs.len() - 1].base,
+                "only the store has it"
+            );
+        }
+        self.client.extend(gap);
+        self.is_connected = true;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn g3_g4_any_history_of_restarts_leaves_no_gap_no_repeat_and_no_void_message(
+        steps in proptest::collection::vec(step(), 1..120)
+    ) {
+        let mut model = Model::new();
+        for step in steps {
+            model.take(step);
+            let head = model.said.last().map_or(Position::START, |(position, _)| *position);
+            prop_assert_eq!(model.log.head(), head);
+        }
+        model.resume();
+        prop_assert_eq!(&model.client, &model.said);
+        prop_assert!(model.client.is_sorted_by(|a, b| a.0 < b.0), "one order");
+        let mut messages: Vec<_> = model.client.iter().map(|(_, n)| *n).collect();
+        messages.sort_unstable();
+        messages.dedup();
+        prop_assert_eq!(messages.len(), model.client.len(), "no repeat");
+    }
+}
