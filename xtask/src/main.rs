@@ -1,4 +1,73 @@
-//! Under construction.
-#![forbid(unsafe_code)]
+//! `cargo xtask`: every command a contributor needs, in plain Rust.
+//!
+//! CI runs exactly these commands, so what passes here passes there. This crate starts other tools
+//! and reads the tree; it holds no product code. Start reading at [`Command`].
 
-fn main() {}
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks to a terminal"
+)]
+#![allow(
+    unreachable_pub,
+    reason = "nothing depends on this crate: `pub` means used by another module"
+)]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod check;
+mod demo;
+mod fix;
+mod r#gen;
+mod generated;
+mod part;
+mod run;
+mod stale;
+mod test;
+mod tree;
+
+/// The commands of this repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build what is stale and run the whole thing on this machine until Ctrl-C.
+    Demo(demo::DemoArgs),
+    /// Run every test; installs what a fresh Debian machine lacks.
+    Test(part::PartArgs),
+    /// Everything that needs no running program: format, lints, docs, licences, drift, tidiness.
+    Check(part::PartArgs),
+    /// Format and apply the lints' own suggestions, then write the generated code.
+    Fix,
+    /// Write the generated code: the TypeScript SDK, the vectors, the tables of the documents.
+    Gen,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let root = tree::root()?;
+    match command {
+        Command::Demo(args) => demo::demo(&root, &args),
+        Command::Test(args) => part::run_parts("test", &root, test::PARTS, &args),
+        Command::Check(args) => part::run_parts("check", &root, check::PARTS, &args),
+        Command::Fix => fix::fix(&root),
+        Command::Gen => generated::write(&root),
+    }
+}

@@ -1,0 +1,93 @@
+//! `cargo xtask check`: everything that needs no running program. Quick parts come first.
+
+use std::path::Path;
+
+use crate::{generated, part::Part, run::Run, stale};
+
+mod licence;
+mod source;
+mod supply;
+mod tidy;
+
+/// The parts, in the order they run.
+pub const PARTS: &[Part] = &[
+    Part {
+        name: "fmt",
+        about: "the code is formatted",
+        run: fmt,
+    },
+    Part {
+        name: "tidy",
+        about: "the house style, as far as a program can see it",
+        run: tidy::tidy,
+    },
+    Part {
+        name: "gen",
+        about: "the generated code is up to date",
+        run: generated::compare,
+    },
+    Part {
+        name: "supply",
+        about: "licences, banned crates and sources of every dependency",
+        run: supply::supply,
+    },
+    Part {
+        name: "clippy",
+        about: "the lints, as errors",
+        run: clippy,
+    },
+    Part {
+        name: "doc",
+        about: "the documentation builds without a warning",
+        run: doc,
+    },
+    Part {
+        name: "sdk",
+        about: "the TypeScript SDK and the example page: types, lints",
+        run: sdk,
+    },
+];
+
+fn fmt(root: &Path) -> anyhow::Result<()> {
+    Run::new(root, "cargo")
+        .args(["fmt", "--all", "--check"])
+        .run()?;
+    let fuzz = root.join("fuzz");
+    if !fuzz.is_dir() {
+        return Ok(());
+    }
+    Run::new(&fuzz, "cargo").args(["fmt", "--check"]).run()
+}
+
+fn clippy(root: &Path) -> anyhow::Result<()> {
+    let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--"];
+    let lints = ["-D", "warnings", "-W", "clippy::too_many_lines"];
+    Run::new(root, "cargo").args(clippy).args(lints).run()
+}
+
+fn doc(root: &Path) -> anyhow::Result<()> {
+    let doc = [
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--locked",
+        "--document-private-items",
+    ];
+    // Private items are documented too: for those who change the code, links to them are the map.
+    let flags = "-D warnings -A rustdoc::private-intra-doc-links";
+    Run::new(root, "cargo")
+        .args(doc)
+        .env("RUSTDOCFLAGS", flags)
+        .run()
+}
+
+fn sdk(root: &Path) -> anyhow::Result<()> {
+    let sdk = root.join("sdk-ts");
+    stale::install_npm(&sdk)?;
+    Run::new(&sdk, "npm").args(["run", "check"]).run()?;
+    // The page is checked against the built SDK, as a frontend team would use it.
+    stale::build_page(root)?;
+    Run::new(&root.join("examples/vanilla"), "npm")
+        .args(["run", "check", "--if-present"])
+        .run()
+}

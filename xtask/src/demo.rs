@@ -1,0 +1,245 @@
+//! `cargo xtask demo`: the whole thing on this machine, until Ctrl-C.
+//!
+//! The server runs in a process group of its own, so that a Ctrl-C in the terminal reaches it once
+//! and through us; when it has stopped, its exit code is ours.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use crate::{run::Run, stale, tree};
+
+/// How the demo runs.
+#[derive(Args)]
+pub struct DemoArgs {
+    /// TCP port of the page, REST and WebSocket on 127.0.0.1.
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Folder of the data; made when missing.
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// Build with optimisation.
+    #[arg(long)]
+    release: bool,
+    /// Also start a bot that answers, so that one person alone can try it.
+    #[arg(long)]
+    bot: bool,
+}
+
+/// What the server printed when it was ready: `ready http=… webtransport=… …`.
+#[derive(Debug, PartialEq)]
+struct Ready {
+    http: String,
+    webtransport: String,
+}
+
+/// Builds what is stale, runs the server, waits for Ctrl-C.
+///
+/// # Errors
+/// When a build fails, or the server does not start or ends with anything but 0.
+pub fn demo(root: &Path, args: &DemoArgs) -> anyhow::Result<()> {
+    build(root, args)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(run(root, args))
+}
+
+fn build(root: &Path, args: &DemoArgs) -> anyhow::Result<()> {
+    stale::build_page(root)?;
+    let mut packages = vec!["build", "--locked", "-p", "nowrong-server"];
+    if args.bot {
+        packages.extend(["-p", "bot"]);
+    }
+    if args.release {
+        packages.push("--release");
+    }
+    Run::new(root, "cargo").args(packages).run()
+}
+
+async fn run(root: &Path, args: &DemoArgs) -> anyhow::Result<()> {
+    let mut stop = Stop::new()?;
+    let mut server = serve_command(root, args)
+        .spawn()
+        .context("cannot start the server")?;
+    let stdout = server
+        .stdout
+        .take()
+        .context("the server's output is ours")?;
+    let mut lines = BufReader::new(stdout).lines();
+    let ready = tokio::select! {
+        ready = wait_until_ready(&mut lines) => ready?,
+        () = stop.wait() => return shut_down(server).await,
+    };
+    let Some(ready) = ready else {
+        let status = server.wait().await?;
+        bail!("the server did not start: {status}");
+    };
+    announce(&ready);
+    let bot = if args.bot {
+        Some(start_bot(root, args, &ready)?)
+    } else {
+        None
+    };
+    let status = tokio::select! {
+        status = server.wait() => Some(status?),
+        () = pass_on(&mut lines) => None,
+        () = stop.wait() => None,
+    };
+    if let Some(bot) = bot {
+        shut_down(bot).await?;
+    }
+    match status {
+        Some(status) => bail!("the server ended by itself: {status}"),
+        None => shut_down(server).await,
+    }
+}
+
+fn serve_command(root: &Path, args: &DemoArgs) -> Command {
+    let mut command = Command::new(binary(root, args, "nowrong"));
+    command
+        .args(["serve", "--http"])
+        .arg(format!("127.0.0.1:{}", args.port))
+        .arg("--data")
+        .arg(&args.data)
+        .arg("--web-root")
+        .arg(root.join("examples/vanilla/dist"));
+    detach(&mut command);
+    command.stdout(Stdio::piped());
+    command
+}
+
+fn binary(root: &Path, args: &DemoArgs, name: &str) -> PathBuf {
+    let profile = if args.release { "release" } else { "debug" };
+    tree::target_dir(root).join(profile).join(name)
+}
+
+/// Gives the process a group of its own and no input; it never outlives a failure of ours.
+fn detach(command: &mut Command) {
+    command
+        .stdin(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true);
+}
+
+/// Passes the server's lines on until it is ready; `None` when it ended before.
+async fn wait_until_ready(
+    lines: &mut Lines<BufReader<ChildStdout>>,
+) -> anyhow::Result<Option<Ready>> {
+    while let Some(line) = lines.next_line().await? {
+        if let Some(ready) = parse_ready(&line) {
+            return Ok(Some(ready));
+        }
+        println!("{line}");
+    }
+    Ok(None)
+}
+
+async fn pass_on(lines: &mut Lines<BufReader<ChildStdout>>) {
+    while let Ok(Some(line)) = lines.next_line().await {
+        println!("{line}");
+    }
+    // Its end is seen where the process is waited for.
+    std::future::pending().await
+}
+
+fn parse_ready(line: &str) -> Option<Ready> {
+    let fields = line.strip_prefix("ready ")?;
+    let field = |name: &str| {
+        let mut pairs = fields
+            .split_whitespace()
+            .filter_map(|pair| pair.split_once('='));
+        pairs
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.to_owned())
+    };
+    Some(Ready {
+        http: field("http")?,
+        webtransport: field("webtransport").unwrap_or_default(),
+    })
+}
+
+fn announce(ready: &Ready) {
+    println!();
+    println!("   page and REST   {}", ready.http);
+    println!("   API docs        {}/docs", ready.http);
+    println!("   WebTransport    {}", ready.webtransport);
+    println!("   Open the page in two windows, or `cargo run -p bot` to have company.");
+    println!("   Ctrl-C stops it.");
+    println!("ready");
+}
+
+fn start_bot(root: &Path, args: &DemoArgs, ready: &Ready) -> anyhow::Result<Child> {
+    let mut command = Command::new(binary(root, args, "bot"));
+    command.arg("--url").arg(&ready.http);
+    detach(&mut command);
+    command.spawn().context("cannot start the bot")
+}
+
+/// Asks the process to stop and waits for it.
+async fn shut_down(mut child: Child) -> anyhow::Result<()> {
+    let Some(id) = child.id() else {
+        return Ok(());
+    };
+    // Neither std nor tokio sends a signal other than SIGKILL.
+    let kill = Command::new("kill")
+        .arg("-TERM")
+        .arg(id.to_string())
+        .status()
+        .await;
+    kill.context("cannot run `kill`")?;
+    let status = child.wait().await?;
+    if !status.success() {
+        bail!("it did not stop cleanly: {status}");
+    }
+    Ok(())
+}
+
+/// Ctrl-C or a request to terminate.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ready_line_is_read_by_field() {
+        let ready =
+            parse_ready("ready http=http://127.0.0.1:8080 webtransport=https://localhost:4433 x=y");
+        let expected = Ready {
+            http: "http://127.0.0.1:8080".to_owned(),
+            webtransport: "https://localhost:4433".to_owned(),
+        };
+        assert_eq!(ready, Some(expected));
+        assert_eq!(parse_ready("INFO ready http=http://x"), None);
+        assert_eq!(parse_ready("ready soon"), None);
+    }
+}

@@ -1,0 +1,28 @@
+//! `cargo xtask fix`: everything a machine can mend.
+
+use std::path::Path;
+
+use crate::{generated, run::Run, stale};
+
+/// Applies the lints' suggestions, formats, and writes the generated code.
+///
+/// # Errors
+/// When a tool fails; what earlier tools mended stays.
+pub fn fix(root: &Path) -> anyhow::Result<()> {
+    generated::write(root)?;
+    let clippy = [
+        "clippy",
+        "--fix",
+        "--workspace",
+        "--all-targets",
+        "--allow-dirty",
+    ];
+    Run::new(root, "cargo")
+        .args(clippy)
+        .arg("--allow-staged")
+        .run()?;
+    Run::new(root, "cargo").args(["fmt", "--all"]).run()?;
+    let sdk = root.join("sdk-ts");
+    stale::install_npm(&sdk)?;
+    Run::new(&sdk, "npm").args(["run", "fix"]).run()
+}

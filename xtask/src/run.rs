@@ -1,0 +1,136 @@
+//! Runs external commands: each is printed as it would be typed, and with the time it took.
+//!
+//! Standard input is always closed, so no tool can wait for a person. A command that says nothing
+//! for half a minute is reported as still running.
+
+use std::{
+    ffi::OsStr,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+
+/// How often a running command is looked at: short against any command, long against a CPU.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How often a long command is reported as alive: CI services take silence for a hang.
+const STILL_RUNNING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// An external command about to run.
+pub struct Run {
+    command: Command,
+}
+
+impl Run {
+    /// `program`, in the folder `dir`.
+    pub fn new(dir: &Path, program: impl AsRef<OsStr>) -> Self {
+        let mut command = Command::new(program);
+        command.current_dir(dir).stdin(Stdio::null());
+        Self { command }
+    }
+
+    /// Adds arguments.
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// Adds one argument.
+    pub fn arg(self, arg: impl AsRef<OsStr>) -> Self {
+        self.args([arg])
+    }
+
+    /// Sets a variable of its environment.
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Runs it with its output on the terminal.
+    ///
+    /// # Errors
+    /// When it cannot be started, or ends with anything but 0.
+    pub fn run(mut self) -> anyhow::Result<()> {
+        let shown = self.shown();
+        println!("   $ {shown}");
+        let started = Instant::now();
+        let child = self.command.spawn();
+        let status = wait(child.with_context(|| cannot_start(&shown))?, &shown)?;
+        println!("     {:.1} s", started.elapsed().as_secs_f32());
+        if !status.success() {
+            bail!("`{shown}` failed: {status}");
+        }
+        Ok(())
+    }
+
+    /// Runs it quietly and answers what it printed.
+    ///
+    /// # Errors
+    /// When it cannot be started, or ends with anything but 0; the message holds its errors.
+    pub fn read(mut self) -> anyhow::Result<String> {
+        let shown = self.shown();
+        let output = self
+            .command
+            .output()
+            .with_context(|| cannot_start(&shown))?;
+        if !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            bail!("`{shown}` failed: {}\n{}", output.status, errors.trim_end());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// The command as it would be typed, with its folder when it is not the current one.
+    fn shown(&self) -> String {
+        let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
+        let words: Vec<_> = words.map(|word| quoted(&word.to_string_lossy())).collect();
+        let dir = self.command.get_current_dir();
+        match dir.and_then(|dir| dir.strip_prefix(crate::tree::root().ok()?).ok()) {
+            Some(dir) if dir != Path::new("") => {
+                format!("(cd {} && {})", dir.display(), words.join(" "))
+            }
+            _ => words.join(" "),
+        }
+    }
+}
+
+/// Whether `program` answers to `args` with success.
+pub fn is_available(program: &str, args: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "std waits for a child without a deadline only, and there is no runtime here to stall"
+)]
+fn wait(mut child: Child, shown: &str) -> anyhow::Result<ExitStatus> {
+    let started = Instant::now();
+    let mut reports = 0;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        std::thread::sleep(POLL_INTERVAL);
+        if started.elapsed() > STILL_RUNNING_INTERVAL * (reports + 1) {
+            reports += 1;
+            println!("     … {} s: {shown}", started.elapsed().as_secs());
+        }
+    }
+}
+
+fn cannot_start(shown: &str) -> String {
+    format!("cannot start `{shown}`")
+}
+
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_=./:,@+{}%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}

@@ -1,0 +1,41 @@
+//! `cargo xtask test`: every test there is, by part.
+//!
+//! A part that lacks a tool installs it, or fails and says what to install: nothing is skipped.
+
+use crate::part::Part;
+
+mod browser;
+mod fuzz;
+mod install;
+mod python;
+mod rust;
+mod sdk;
+
+/// The parts, in the order they run.
+pub const PARTS: &[Part] = &[
+    Part {
+        name: "rust",
+        about: "unit, property, conformance and end-to-end tests; doc examples",
+        run: rust::rust,
+    },
+    Part {
+        name: "sdk",
+        about: "the TypeScript SDK, with the vectors that Rust wrote",
+        run: sdk::sdk,
+    },
+    Part {
+        name: "browser",
+        about: "two people in real Chromium and real Firefox",
+        run: browser::browser,
+    },
+    Part {
+        name: "python",
+        about: "a client written from SPEC.md alone, in Python",
+        run: python::python,
+    },
+    Part {
+        name: "fuzz",
+        about: "the corpora again, then 20 s of new inputs for each target",
+        run: fuzz::fuzz,
+    },
+];

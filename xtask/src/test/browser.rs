@@ -1,0 +1,33 @@
+//! The tests in real browsers, against the real server and the built page.
+
+use std::path::Path;
+
+use super::install;
+use crate::{run::Run, stale};
+
+/// Runs them in Chromium and Firefox.
+///
+/// # Errors
+/// When a browser is missing and cannot be installed, or a test fails.
+pub fn browser(root: &Path) -> anyhow::Result<()> {
+    let chromium = install::require(
+        &["chromium", "chromium-browser", "google-chrome"],
+        "chromium",
+    )?;
+    let firefox = install::require(&["firefox-esr", "firefox"], "firefox-esr")?;
+    stale::build_page(root)?;
+    Run::new(root, "cargo")
+        .args(["build", "--locked", "-p", "nowrong-server"])
+        .run()?;
+    let tests = root.join("tests/browser");
+    stale::install_npm(&tests)?;
+    Run::new(&tests, "npm")
+        .args(["test"])
+        .env(
+            "NOWRONG_BIN",
+            crate::tree::target_dir(root).join("debug/nowrong"),
+        )
+        .env("CHROMIUM", chromium)
+        .env("FIREFOX", firefox)
+        .run()
+}

@@ -1,0 +1,76 @@
+//! The fuzz targets: first every input of the corpora again, then a short run with new ones.
+
+use std::path::Path;
+
+use anyhow::bail;
+
+use crate::run::{Run, is_available};
+
+/// How long each target looks for new inputs.
+const SECONDS_PER_TARGET: u32 = 20;
+
+/// The version of cargo-fuzz that the targets are built with.
+const CARGO_FUZZ_VERSION: &str = "0.13.2";
+
+/// Replays and runs every target of `fuzz/`.
+///
+/// # Errors
+/// When the nightly toolchain is missing, a target does not build, or an input breaks a promise.
+pub fn fuzz(root: &Path) -> anyhow::Result<()> {
+    require_tools(root)?;
+    let cargo = || Run::new(root, "cargo").args(["+nightly", "fuzz"]);
+    cargo().args(["build"]).run()?;
+    let targets = cargo().args(["list"]).read()?;
+    let targets: Vec<_> = targets.split_whitespace().collect();
+    if targets.is_empty() {
+        bail!("fuzz/ has no targets");
+    }
+    for target in &targets {
+        std::fs::create_dir_all(root.join("fuzz/corpus").join(target))?;
+        cargo().args(["run", target, "--", "-runs=0"]).run()?;
+        run_target(root, target)?;
+    }
+    println!("   {} targets held", targets.len());
+    Ok(())
+}
+
+/// Looks for new inputs. They go to a folder under `target/`, so that the corpus in the tree only
+/// grows by hand.
+fn run_target(root: &Path, target: &str) -> anyhow::Result<()> {
+    let found = crate::tree::target_dir(root)
+        .join("fuzz-found")
+        .join(target);
+    std::fs::create_dir_all(&found)?;
+    let seconds = format!("-max_total_time={SECONDS_PER_TARGET}");
+    Run::new(root, "cargo")
+        .args(["+nightly", "fuzz", "run", target])
+        .arg(&found)
+        .arg(root.join("fuzz/corpus").join(target))
+        .args([
+            "--",
+            &seconds,
+            "-timeout=5",
+            "-rss_limit_mb=1024",
+            "-print_final_stats=1",
+        ])
+        .run()
+}
+
+fn require_tools(root: &Path) -> anyhow::Result<()> {
+    if !is_available("cargo", &["+nightly", "--version"]) {
+        bail!(
+            "fuzzing needs a nightly toolchain: `rustup toolchain install nightly --profile minimal`"
+        );
+    }
+    if is_available("cargo", &["fuzz", "--version"]) {
+        return Ok(());
+    }
+    let install = [
+        "install",
+        "cargo-fuzz",
+        "--locked",
+        "--version",
+        CARGO_FUZZ_VERSION,
+    ];
+    Run::new(root, "cargo").args(install).run()
+}

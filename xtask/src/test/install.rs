@@ -1,0 +1,57 @@
+//! Installs programs that a fresh Debian machine lacks, as root; otherwise says what to install.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Once,
+};
+
+use anyhow::{Context, bail};
+
+use crate::run::{Run, is_available};
+
+/// The first of `programs` that is installed; else installs Debian's `package`.
+///
+/// # Errors
+/// When none is there and this is not Debian, or not root. The message says what to do.
+pub fn require(programs: &[&str], package: &str) -> anyhow::Result<PathBuf> {
+    if let Some(found) = find_any(programs) {
+        return Ok(found);
+    }
+    if !can_install() {
+        bail!(
+            "{package} is missing: as root on Debian `apt-get install {package}`, else install {}",
+            programs[0]
+        );
+    }
+    install(package)?;
+    find_any(programs)
+        .with_context(|| format!("{package} was installed, but brought none of {programs:?}"))
+}
+
+fn find_any(programs: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let folders: Vec<_> = std::env::split_paths(&path).collect();
+    let candidates = programs
+        .iter()
+        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    candidates.into_iter().find(|candidate| candidate.is_file())
+}
+
+fn can_install() -> bool {
+    let is_root = Run::new(Path::new("/"), "id")
+        .args(["-u"])
+        .read()
+        .is_ok_and(|id| id.trim() == "0");
+    is_root && is_available("apt-get", &["--version"])
+}
+
+fn install(package: &str) -> anyhow::Result<()> {
+    static UPDATE: Once = Once::new();
+    let apt = || Run::new(Path::new("/"), "apt-get").env("DEBIAN_FRONTEND", "noninteractive");
+    let mut updated = Ok(());
+    UPDATE.call_once(|| updated = apt().args(["-q", "update"]).run());
+    updated?;
+    apt()
+        .args(["-q", "-y", "--no-install-recommends", "install", package])
+        .run()
+}

@@ -1,0 +1,25 @@
+//! The tests of the Rust workspace.
+
+use std::path::Path;
+
+use crate::run::{Run, is_available};
+
+/// Runs them with cargo-nextest where it is installed, else with cargo alone; then the doc examples.
+///
+/// # Errors
+/// When a test fails.
+pub fn rust(root: &Path) -> anyhow::Result<()> {
+    let cargo = || Run::new(root, "cargo");
+    if is_available("cargo", &["nextest", "--version"]) {
+        cargo()
+            .args(["nextest", "run", "--workspace", "--locked"])
+            .run()?;
+    } else {
+        cargo()
+            .args(["test", "--workspace", "--locked", "--all-targets"])
+            .run()?;
+    }
+    cargo()
+        .args(["test", "--workspace", "--locked", "--doc"])
+        .run()
+}
