@@ -33,6 +33,10 @@ impl Clock {
     }
 
     /// Milliseconds since the Unix epoch. A system clock before 1970 reads as 0.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock that all others ask"
+    )]
     pub fn now(&self) -> UnixMs {
         let system = SystemTime::now()
             .duration_since(UNIX_EPOCH)

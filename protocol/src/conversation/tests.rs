@@ -1,5 +1,10 @@
 //! What the tests of both sides share, and both sides wired together.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test starts its clock somewhere, then moves it by hand"
+)]
+
 use std::time::Instant;
 
 use super::{ClientConversation, Phase, ServerConversation, bye, client, server};

@@ -23,6 +23,37 @@ pub fn before_tests(text: &str) -> &str {
     }
 }
 
+/// Where each Rust function with a body begins, by line from 1, and how many lines it has. `code` is
+/// without comments and string contents.
+pub fn function_lines(code: &str) -> Vec<(usize, usize)> {
+    let starts = code.match_indices("fn ").map(|(at, _)| at);
+    let is_word = |at: usize| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    let functions = starts.filter(|at| is_word(*at)).filter_map(|at| {
+        let length = body_end(&code[at..])?;
+        let line = code[..at].matches('\n').count() + 1;
+        Some((line, code[at..at + length].matches('\n').count() + 1))
+    });
+    functions.collect()
+}
+
+/// The end of the first block in braces, unless a `;` ends the declaration before it.
+fn body_end(code: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut brackets = 0_usize;
+    for (at, c) in code.char_indices() {
+        match c {
+            '[' | '(' => brackets += 1,
+            ']' | ')' => brackets = brackets.saturating_sub(1),
+            ';' if depth == 0 && brackets == 0 => return None,
+            '{' => depth += 1,
+            '}' if depth == 1 => return Some(at + 1),
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
+}
+
 struct Blanker<'a> {
     rest: &'a str,
     out: String,
@@ -134,6 +165,14 @@ mod tests {
         check("'\\'' + '\\u{41}' + a", "     +          + a");
         check("`a ${b}` + c", "         + c");
         check("\"never closed", "             ");
+    }
+
+    #[test]
+    fn functions_are_measured_from_fn_to_brace() {
+        let code =
+            "trait A {\n fn a(b: [u8; 2]);\n fn c(&self) {\n  d(|| { 1 });\n }\n}\nconst fn e() {}";
+        assert_eq!(function_lines(code), [(3, 3), (7, 1)]);
+        assert_eq!(function_lines("defn x {}"), []);
     }
 
     #[test]

@@ -12,6 +12,9 @@ mod document;
 /// Longest source file in lines, tests apart: beyond it a file has more than one subject.
 const FILE_LINES_MAX: usize = 600;
 
+/// Longest function in lines, from `fn` to its closing brace.
+const FUNCTION_LINES_MAX: usize = 70;
+
 /// Words that say nothing: an identifier with one of them wants the name of what it does.
 const FORBIDDEN_WORDS: [&str; 6] = ["manager", "managers", "helper", "helpers", "util", "utils"];
 
@@ -83,7 +86,11 @@ fn check_file(path: &Path, text: &str) -> Vec<Finding> {
     if is_source(path) {
         check_header(path, text, &mut report);
         check_length(path, text, &mut report);
-        check_code(&source::code_of(text), &mut report);
+        let code = source::code_of(text);
+        check_code(&code, &mut report);
+        if !is_test(path) {
+            check_functions(source::before_tests(&code), &mut report);
+        }
     }
     findings
 }
@@ -124,16 +131,29 @@ fn check_header(path: &Path, text: &str, report: &mut impl FnMut(usize, String))
 }
 
 fn check_length(path: &Path, text: &str, report: &mut impl FnMut(usize, String)) {
-    let is_test = path.ends_with("tests.rs") || path.to_string_lossy().contains(".test.");
     let is_generated = path
         .components()
         .any(|part| part.as_os_str() == "generated");
     let lines = source::before_tests(text).lines().count();
-    if lines > FILE_LINES_MAX && !is_test && !is_generated {
-        report(
-            lines,
-            format!("{lines} lines without tests, over {FILE_LINES_MAX}: split by subject"),
-        );
+    if lines > FILE_LINES_MAX && !is_test(path) && !is_generated {
+        let what = format!("{lines} lines without tests, over {FILE_LINES_MAX}: split by subject");
+        report(lines, what);
+    }
+}
+
+fn is_test(path: &Path) -> bool {
+    let is_in_tests = path.components().any(|part| part.as_os_str() == "tests");
+    is_in_tests || path.ends_with("tests.rs") || path.to_string_lossy().contains(".test.")
+}
+
+fn check_functions(code: &str, report: &mut impl FnMut(usize, String)) {
+    for (line, length) in source::function_lines(code) {
+        if length > FUNCTION_LINES_MAX {
+            report(
+                line,
+                format!("a function of {length} lines, over {FUNCTION_LINES_MAX}"),
+            );
+        }
     }
 }
 
@@ -230,6 +250,13 @@ mod tests {
             &format!("see https://example.org{front}{back}\n"),
             &[],
         );
+    }
+
+    #[test]
+    fn long_functions_are_found_but_those_of_tests_do_not_count() {
+        let long = format!("//! A.\nfn a() {{\n{}}}\n", "b();\n".repeat(70));
+        check("a.rs", &long, &[(2, "72 lines")]);
+        check("a/tests/b.rs", &long, &[]);
     }
 
     #[test]
