@@ -38,7 +38,9 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 ///
 /// # Errors
 /// [`DecodeError`] when the bytes end early, hold an invalid value, or claim more than
-/// [`FRAME_BYTES_MAX`] bytes. Claimed lengths are checked before anything is allocated.
+/// [`FRAME_BYTES_MAX`] bytes. Claimed lengths are checked before anything is allocated. Every
+/// length and `u64` is charged as eight bytes, every `u32` as four, however few they take: a body
+/// near the limit that is full of tiny items is refused.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let config = bincode::config::standard().with_limit::<FRAME_BYTES_MAX>();
     bincode::serde::decode_from_slice(bytes, config)

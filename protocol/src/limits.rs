@@ -50,8 +50,12 @@ pub const AGENT_BYTES_MAX: usize = 64;
 /// last one.
 pub const RESUME_CHATS_MAX: usize = 4;
 
-/// Most messages of one `Page`; a page is also bound by [`FRAME_BYTES_MAX`].
+/// Most messages of one `Page`; a page is also bound by [`PAGE_BYTES_MAX`].
 pub const PAGE_MESSAGES_MAX: usize = 100;
+
+/// Longest body of a `Page` in bytes. A decoder charges eight bytes for every length it reads, so
+/// a page needs some room below [`FRAME_BYTES_MAX`] to be readable with [`PAGE_MESSAGES_MAX`].
+pub const PAGE_BYTES_MAX: usize = FRAME_BYTES_MAX - 1_024;
 
 /// Most messages of one chat. At one message a second a chat reaches it after almost three hours;
 /// beyond it `Send` fails with `CHAT_FULL`.

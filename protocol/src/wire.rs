@@ -1,7 +1,10 @@
 //! Building blocks of bodies that must be able to grow: length-prefixed records and open enums.
 
+use std::{fmt, marker::PhantomData};
+
 use serde::{
-    Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error as _,
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{DeserializeOwned, Error as _, SeqAccess, Visitor},
 };
 
 use crate::codec;
@@ -36,6 +39,39 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Framed<T> {
         }
         let bytes = bytes::Bytes::deserialize(deserializer)?;
         codec::decode(&bytes).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// Most list items that memory is set aside for before they are read. Longer lists grow as their
+/// items come: a length that lies costs its sender the connection and us nothing.
+const LIST_ITEMS_AHEAD_MAX: usize = 16;
+
+/// Reads a list without trusting its length. For `#[serde(deserialize_with)]` on every `Vec` of
+/// this crate; the usual reader of a `Vec` would set aside up to 1 MiB for a length that lies.
+pub(crate) fn list<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    deserializer.deserialize_seq(ListVisitor(PhantomData))
+}
+
+struct ListVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+        let claimed = items.size_hint().unwrap_or(0);
+        let mut list = Vec::with_capacity(claimed.min(LIST_ITEMS_AHEAD_MAX));
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(list)
     }
 }
 

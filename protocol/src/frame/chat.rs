@@ -13,6 +13,7 @@ pub struct ChatState {
     /// Id of the category it was matched in.
     pub category: String,
     /// The members; frames name a member by the index in this list.
+    #[serde(deserialize_with = "crate::wire::list")]
     pub members: Vec<Framed<Member>>,
     /// The index of the receiver.
     pub you: u8,
@@ -52,6 +53,7 @@ pub struct Member {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Why {
     /// The interests that both named.
+    #[serde(deserialize_with = "crate::wire::list")]
     pub shared_interests: Vec<String>,
     /// Whether both chose the same language.
     pub is_same_language: bool,

@@ -17,6 +17,7 @@ pub struct Hello {
     /// Name and version of the client library, for the operator's counters; at most 64 bytes.
     pub agent: String,
     /// The chats that the client wants to take up again; at most 4.
+    #[serde(deserialize_with = "crate::wire::list")]
     pub resume: Vec<Resume>,
 }
 

@@ -23,6 +23,7 @@ pub struct Page {
     /// The id of the request.
     pub request: u32,
     /// The messages, in ascending position.
+    #[serde(deserialize_with = "crate::wire::list")]
     pub messages: Vec<Framed<Message>>,
     /// Whether there are older ones.
     pub has_more: bool,

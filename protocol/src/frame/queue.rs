@@ -13,6 +13,7 @@ pub struct Join {
     /// Id of the category.
     pub category: String,
     /// What to talk about, at most 10; empty means the interests of the account.
+    #[serde(deserialize_with = "crate::wire::list")]
     pub interests: Vec<String>,
 }
 
@@ -43,6 +44,7 @@ pub struct TicketState {
     /// Id of the category.
     pub category: String,
     /// What the ticket asks to talk about.
+    #[serde(deserialize_with = "crate::wire::list")]
     pub interests: Vec<String>,
     /// Since when the user waits, in milliseconds since the Unix epoch.
     pub since_ms: u64,
