@@ -1,1 +1,290 @@
-//! Configuration.
+//! What an operator can set: the typed configuration, and where each value came from.
+//!
+//! Four layers, each over the one before: defaults, a TOML file, the environment (`NOWRONG_…`),
+//! flags. [`layers::merge`] puts them together and [`Config::from_values`] checks every value, both
+//! without IO; [`load`] reads the file around them. Unknown keys are refused. Every error is one
+//! sentence that names the key and where its value came from. The keys stand in [`keys`].
+
+use std::{
+    ffi::OsString,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+pub mod addresses;
+pub mod categories;
+pub mod cli;
+pub mod keys;
+pub mod layers;
+mod print;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub use addresses::{Addresses, Origin};
+use layers::{Layer, Source, Values};
+pub use print::to_toml;
+
+/// Everything an operator can set. Built by [`load`] or [`Config::default`], always checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where REST and WebSocket listen (TCP). Default `127.0.0.1:8080`.
+    pub listen_http: SocketAddr,
+    /// Where WebTransport listens (UDP); `None` turns it off. Default `127.0.0.1:4433`: this machine
+    /// only. In production `0.0.0.0:443` or `[::]:443` together with `public_url.*` and `tls.*`.
+    pub listen_quic: Option<SocketAddr>,
+    /// Where everything is kept.
+    pub data: Data,
+    /// What clients are told to connect to, where it differs from the listen addresses.
+    pub public_url: PublicUrl,
+    /// Web origins that may use this server; empty means its own on this machine.
+    pub origins: Vec<Origin>,
+    /// Where the certificate comes from.
+    pub tls: Tls,
+    /// A folder of static files to serve at `/`.
+    pub web_root: Option<PathBuf>,
+    /// A file of categories in place of the built-in ones.
+    pub categories: Option<PathBuf>,
+    /// How the log is written.
+    pub log: Log,
+    /// How much one client and all together may use.
+    pub limits: Limits,
+    /// How long each phase of opening a connection may take.
+    pub deadlines: Deadlines,
+    /// Longest life of a chat and its messages. At most 24 h.
+    pub retention: Duration,
+    /// How long an ended chat can still be read.
+    pub grace: Duration,
+    /// An account that was not used for this long is erased.
+    pub account_idle: Duration,
+    /// How long the seat of a member without a connection is held.
+    pub seat_hold: Duration,
+    /// A chat in which nothing was said for this long gets a notice.
+    pub idle_notice: Duration,
+    /// A chat in which nothing was said for this long ends.
+    pub idle_end: Duration,
+    /// Bound of a graceful stop.
+    pub drain: Duration,
+    /// A signing key older than this is replaced at the next start.
+    pub signing_key_age: Duration,
+    /// Moves the server's clock ahead: for tests of what expires.
+    pub clock_ahead: Duration,
+}
+
+/// Where everything is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// In memory: gone when the process ends.
+    Memory,
+    /// In this folder.
+    Folder(PathBuf),
+}
+
+/// What clients are told to connect to; `None` is derived from the listen address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublicUrl {
+    /// `https://host:port/path`.
+    pub webtransport: Option<String>,
+    /// `ws://` or `wss://` URL.
+    pub websocket: Option<String>,
+}
+
+/// Where the certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// A development certificate for this machine and these names.
+    Development {
+        /// More host names or addresses.
+        names: Vec<String>,
+    },
+    /// PEM files, taken up again when they change.
+    Pem {
+        /// The chain, the node's own certificate first.
+        cert: PathBuf,
+        /// Its key.
+        key: PathBuf,
+    },
+}
+
+/// How the log is written, to standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Its form.
+    pub format: LogFormat,
+    /// Least severe level that is written.
+    pub level: LogLevel,
+}
+
+impl Log {
+    /// The filter for `tracing_subscriber::EnvFilter`. Libraries are silent: some of them write
+    /// addresses of clients, which no log of ours may hold.
+    pub fn directives(self) -> String {
+        format!("off,nowrong={}", self.level.as_str())
+    }
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// The levels of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the usual five")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    /// Its name, as in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// How much one client and all together may use. A prefix is an IPv4 address or an IPv6 /64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most connections of this node; beyond it a client is told `OVERLOADED`.
+    pub connections_max: u32,
+    /// Most connections of one prefix: many people share one address behind a mobile network.
+    pub connections_per_prefix_max: u32,
+    /// New connections of one prefix.
+    pub handshakes: Allowance,
+    /// New accounts of one prefix.
+    pub register: Allowance,
+    /// Other REST calls of one prefix that cost the server something: refresh and connect.
+    pub requests: Allowance,
+}
+
+/// So many at once, and the same number again in each period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Units at once, and per period.
+    pub burst: u32,
+    /// The period.
+    pub period: Duration,
+}
+
+/// How long each phase of opening a connection may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// The QUIC handshake.
+    pub handshake: Duration,
+    /// From there to a whole CONNECT.
+    pub connect: Duration,
+    /// From the opened lane to a whole `Hello`.
+    pub hello: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        layers::merge(Vec::new())
+            .and_then(|values| Self::from_values(&values))
+            .expect("a test reads every default")
+    }
+}
+
+/// A configuration and where each value came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What is in force.
+    pub config: Config,
+    /// The same as text, with sources: for `nowrong config`.
+    pub values: Values,
+}
+
+/// Why there is no configuration. One sentence each.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A key that does not exist.
+    #[error("unknown key `{key}` ({source_of_it}); did you mean `{nearest}`?")]
+    Unknown {
+        /// As written.
+        key: String,
+        /// Where it was written.
+        source_of_it: Source,
+        /// The known key that is spelled most like it.
+        nearest: &'static str,
+    },
+    /// A value that cannot be used.
+    #[error("`{key}` {detail} ({source_of_it})")]
+    Invalid {
+        /// Which key.
+        key: &'static str,
+        /// What is wrong; completes the sentence that the key begins.
+        detail: String,
+        /// Where the value came from.
+        source_of_it: Source,
+    },
+    /// A file that cannot be used.
+    #[error("cannot use the file {}: {detail}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        detail: String,
+    },
+    /// An environment variable or flag that cannot be read as `KEY=VALUE`.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+/// Reads the file that flags or environment name, and puts all layers together.
+///
+/// `environment` is every variable of the process; those that begin with `NOWRONG_` count.
+///
+/// # Errors
+/// [`ConfigError`]: the first thing that is wrong.
+pub fn load(
+    flags: &cli::Flags,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Loaded, ConfigError> {
+    let (file, environment) = layers::environment(environment)?;
+    let mut all: Vec<Layer> = Vec::new();
+    if let Some(path) = flags.config.clone().or(file) {
+        all.push(layers::file(&path, &read(&path)?)?);
+    }
+    all.push(environment);
+    all.push(flags.layer()?);
+    let values = layers::merge(all)?;
+    let config = Config::from_values(&values)?;
+    config.check_paths(&values)?;
+    Ok(Loaded { config, values })
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path).map_err(|error| ConfigError::File {
+        path: path.to_owned(),
+        detail: error.to_string(),
+    })
+}
+
+impl Config {
+    /// What needs a look at the disk; certificates are looked at by `nowrong-certs`.
+    fn check_paths(&self, values: &Values) -> Result<(), ConfigError> {
+        match &self.web_root {
+            Some(folder) if !folder.is_dir() => {
+                Err(values.invalid("web_root", format!("is no folder: {}", folder.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The addresses that clients are told, and the web origins that may use them. Pure.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+use super::Config;
+
+/// Path of the WebTransport endpoint.
+pub const WEBTRANSPORT_PATH: &str = "/v1/webtransport";
+
+/// Path of the WebSocket endpoint.
+pub const WEBSOCKET_PATH: &str = "/v1/websocket";
+
+/// A web origin (RFC 6454): scheme, host, and the port unless it is the scheme's own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin(String);
+
+impl Origin {
+    /// Reads an origin as browsers write it; anything else (a path, `*`, `null`) is `None`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.to_ascii_lowercase();
+        let (scheme, authority) = text.split_once("://")?;
+        let own_port = match scheme {
+            "http" => ":80",
+            "https" => ":443",
+            _ => return None,
+        };
+        let parsed: http::uri::Authority = authority.parse().ok()?;
+        let is_good = !parsed.host().is_empty()
+            && authority
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte))
+            && has_good_port(authority);
+        let authority = authority.strip_suffix(own_port).unwrap_or(authority);
+        is_good.then(|| Self(format!("{scheme}://{authority}")))
+    }
+
+    /// As browsers write it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What clients are told and who they may be, once the ports are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// `https://host:port/path`, unless WebTransport is off.
+    pub webtransport: Option<String>,
+    /// `ws://` or `wss://` URL.
+    pub websocket: String,
+    /// The web origins that may use this server. Native clients send none and may.
+    pub origins: Vec<Origin>,
+}
+
+impl Addresses {
+    /// Whether a request with this `Origin` header may be served; `None` is a native client.
+    pub fn allows(&self, origin: Option<&str>) -> bool {
+        origin.is_none_or(|origin| self.origins.iter().any(|one| one.as_str() == origin))
+    }
+
+    /// The origins of the endpoints, for `connect-src`.
+    pub fn connect_sources(&self) -> Vec<String> {
+        let urls = self.webtransport.iter().chain([&self.websocket]);
+        urls.filter_map(|url| origin_of(url)).collect()
+    }
+}
+
+impl Config {
+    /// The addresses in force, given where the listeners are bound (port 0 is known by then).
+    ///
+    /// A derived URL names the address itself, and the loopback address when bound to all: browsers
+    /// try only one address of `localhost` for WebTransport, and it may be the wrong one.
+    pub fn addresses(&self, http: SocketAddr, quic: Option<SocketAddr>) -> Addresses {
+        let webtransport = || {
+            let address = reachable(quic?);
+            Some(format!("https://{address}{WEBTRANSPORT_PATH}"))
+        };
+        let websocket = || format!("ws://{}{WEBSOCKET_PATH}", reachable(http));
+        Addresses {
+            webtransport: self.public_url.webtransport.clone().or_else(webtransport),
+            websocket: self.public_url.websocket.clone().unwrap_or_else(websocket),
+            origins: self.origins_at(http),
+        }
+    }
+
+    fn origins_at(&self, http: SocketAddr) -> Vec<Origin> {
+        if !self.origins.is_empty() {
+            return self.origins.clone();
+        }
+        let port = http.port();
+        ["localhost", "127.0.0.1", "[::1]"]
+            .iter()
+            .filter_map(|host| Origin::parse(&format!("http://{host}:{port}")))
+            .collect()
+    }
+}
+
+/// No port, or one that exists; the colons of an IPv6 address are inside brackets.
+fn has_good_port(authority: &str) -> bool {
+    let after_host = authority.rsplit(']').next().unwrap_or(authority);
+    after_host
+        .split_once(':')
+        .is_none_or(|(_, port)| port.parse::<u16>().is_ok())
+}
+
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+fn origin_of(url: &str) -> Option<String> {
+    let uri: http::Uri = url.parse().ok()?;
+    Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?))
+}

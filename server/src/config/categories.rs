@@ -1,0 +1,203 @@
+//! The categories that an empty store begins with: built in, or from a file of the operator.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use nowrong_protocol::limits::CATEGORY_BYTES_MAX;
+use serde::Deserialize;
+
+use super::{Config, ConfigError};
+use crate::store::{AgeBracket, Category};
+
+/// Most categories of a file: the list is sent whole.
+pub const CATEGORIES_MAX: usize = 500;
+
+const TITLE_CHARS_MAX: usize = 60;
+const DESCRIPTION_CHARS_MAX: usize = 200;
+/// A family with skin tones takes this many bytes.
+const EMOJI_BYTES_MAX: usize = 48;
+
+const BUILT_IN: &str = include_str!("../../categories.toml");
+
+impl Config {
+    /// The categories for an empty store.
+    ///
+    /// # Errors
+    /// [`ConfigError::File`] with the first thing that is wrong in the operator's file.
+    pub fn read_categories(&self) -> Result<Vec<Category>, ConfigError> {
+        let Some(path) = &self.categories else {
+            return Ok(built_in());
+        };
+        let text = super::read(path)?;
+        parse(&text).map_err(|detail| file_error(path, detail))
+    }
+}
+
+/// The built-in categories.
+pub fn built_in() -> Vec<Category> {
+    parse(BUILT_IN).expect("a test reads the built-in categories")
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    category: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    id: String,
+    title: String,
+    description: String,
+    emoji: String,
+    age_bracket: Option<AgeBracket>,
+    #[serde(default)]
+    titles: BTreeMap<String, String>,
+}
+
+/// Reads the text of a category file.
+///
+/// # Errors
+/// One sentence that names the category.
+pub fn parse(text: &str) -> Result<Vec<Category>, String> {
+    let file: File =
+        toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+    if file.category.is_empty() || file.category.len() > CATEGORIES_MAX {
+        return Err(format!("it must hold 1 to {CATEGORIES_MAX} categories"));
+    }
+    let mut seen = BTreeSet::new();
+    for entry in &file.category {
+        entry
+            .check()
+            .map_err(|detail| format!("category `{}`: {detail}", entry.id))?;
+        if !seen.insert(&entry.id) {
+            return Err(format!("category `{}` stands in it twice", entry.id));
+        }
+    }
+    Ok((0..)
+        .zip(file.category)
+        .map(|(rank, entry)| entry.at(rank))
+        .collect())
+}
+
+impl Entry {
+    fn check(&self) -> Result<(), &'static str> {
+        let is_id = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let is_tag = |tag: &str| {
+            (2..=35).contains(&tag.len())
+                && tag
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        let checks = [
+            (
+                (1..=CATEGORY_BYTES_MAX).contains(&self.id.len()) && self.id.bytes().all(is_id),
+                "its id must be 1 to 48 lower-case letters, digits and hyphens",
+            ),
+            (
+                is_line(&self.title, TITLE_CHARS_MAX),
+                "its title must be 1 to 60 characters",
+            ),
+            (
+                is_line(&self.description, DESCRIPTION_CHARS_MAX),
+                "its description must be 1 to 200 characters",
+            ),
+            (
+                !self.emoji.is_ascii() && self.emoji.len() <= EMOJI_BYTES_MAX,
+                "its emoji must be one emoji",
+            ),
+            (
+                self.titles.keys().all(|tag| is_tag(tag)),
+                "a key of its titles is no language tag",
+            ),
+            (
+                self.titles
+                    .values()
+                    .all(|title| is_line(title, TITLE_CHARS_MAX)),
+                "each of its titles must be 1 to 60 characters",
+            ),
+        ];
+        let failed = checks.into_iter().find(|(is_good, _)| !is_good);
+        failed.map_or(Ok(()), |(_, detail)| Err(detail))
+    }
+
+    fn at(mut self, rank: u32) -> Category {
+        self.titles
+            .entry("en".to_owned())
+            .or_insert_with(|| self.title.clone());
+        Category {
+            id: self.id,
+            title: self.title,
+            description: self.description,
+            emoji: self.emoji,
+            age_bracket: self.age_bracket,
+            titles: self.titles,
+            rank,
+        }
+    }
+}
+
+fn is_line(text: &str, chars_max: usize) -> bool {
+    let is_shown = !text.trim().is_empty() && !text.chars().any(char::is_control);
+    is_shown && text.chars().count() <= chars_max
+}
+
+fn file_error(path: &Path, detail: String) -> ConfigError {
+    ConfigError::File {
+        path: path.to_owned(),
+        detail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{built_in, parse};
+
+    #[test]
+    fn there_are_twenty_good_ones_with_titles_in_many_languages() {
+        let categories = built_in();
+        assert_eq!(categories.len(), 20);
+        for category in &categories {
+            for tag in ["en", "de", "es", "fr", "pt"] {
+                assert!(category.titles.contains_key(tag), "{} {tag}", category.id);
+            }
+        }
+        assert!(categories.is_sorted_by_key(|category| category.rank));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_in_one_sentence() {
+        let good = "[[category]]\nid='a'\ntitle='A'\ndescription='B'\nemoji='🎵'\n";
+        assert_eq!(parse(good).map(|all| all.len()), Ok(1));
+        let cases = [
+            (String::new(), "missing field `category`"),
+            ("category = []".to_owned(), "must hold 1 to 500"),
+            (good.repeat(2), "category `a` stands in it twice"),
+            (
+                good.replace("'a'", "'A b'"),
+                "category `A b`: its id must be",
+            ),
+            (
+                good.replace("'a'", &format!("'{}'", "a".repeat(49))),
+                "its id must be",
+            ),
+            (good.replace("'A'", "' '"), "its title must be"),
+            (
+                good.replace("'B'", &format!("'{}'", "b".repeat(201))),
+                "its description must be",
+            ),
+            (good.replace('🎵', "x"), "its emoji must be"),
+            (format!("{good}age_bracket='all'"), "unknown variant `all`"),
+            (format!("{good}titles={{'d e'='A'}}"), "no language tag"),
+            (format!("{good}titles={{de=''}}"), "each of its titles"),
+            (format!("{good}colour='red'"), "unknown field `colour`"),
+        ];
+        for (text, expected) in cases {
+            let error = parse(&text).expect_err(&text);
+            assert!(error.contains(expected), "{text}\nsays {error}");
+        }
+    }
+}

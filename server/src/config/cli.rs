@@ -1,0 +1,113 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use toml::Value;
+
+use super::{
+    ConfigError,
+    layers::{Entry, Layer, Source},
+};
+
+/// Anonymous, ephemeral, realtime chat: the NoWrong server.
+#[derive(Debug, Parser)]
+#[command(name = "nowrong", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the server. Needs no arguments.
+    Serve(Flags),
+    /// Prints the configuration in force as TOML, with the source of each value.
+    Config(Flags),
+    /// Prints the OpenAPI document of the REST interface.
+    Openapi,
+}
+
+/// Flags that set the configuration. Each is also a key of the file and an environment variable:
+/// `--log-level`, `log.level`, `NOWRONG_LOG__LEVEL`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Flags {
+    /// TOML file with the configuration (also `NOWRONG_CONFIG`).
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address and port of REST and WebSocket (TCP) [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen_http: Option<String>,
+    /// Address and port of WebTransport (UDP), or "off" [default: 127.0.0.1:4433].
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen_quic: Option<String>,
+    /// Folder in which everything is kept, or "memory" [default: ./data].
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<String>,
+    /// Folder of static files to serve at /.
+    #[arg(long, value_name = "FOLDER")]
+    pub web_root: Option<String>,
+    /// A web origin that may use this server, such as https://chat.example; may be repeated.
+    #[arg(long = "origin", value_name = "ORIGIN")]
+    pub origins: Vec<String>,
+    /// PEM file of the certificate chain.
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<String>,
+    /// PEM file of its key.
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<String>,
+    /// "text" or "json" [default: text].
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// "error", "warn", "info", "debug" or "trace" [default: info].
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// Moves the server's clock ahead: for tests of what expires [default: 0s].
+    #[arg(long, value_name = "TIME")]
+    pub clock_ahead: Option<String>,
+    /// Any other key, such as limits.connections_max=500; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl Flags {
+    /// What the flags say.
+    ///
+    /// # Errors
+    /// [`ConfigError::Malformed`] when `--set` has no `=`.
+    pub fn layer(&self) -> Result<Layer, ConfigError> {
+        let named = [
+            ("listen_http", "--listen-http", &self.listen_http),
+            ("listen_quic", "--listen-quic", &self.listen_quic),
+            ("data", "--data", &self.data),
+            ("web_root", "--web-root", &self.web_root),
+            ("tls.cert", "--tls-cert", &self.tls_cert),
+            ("tls.key", "--tls-key", &self.tls_key),
+            ("log.format", "--log-format", &self.log_format),
+            ("log.level", "--log-level", &self.log_level),
+            ("clock_ahead", "--clock-ahead", &self.clock_ahead),
+        ];
+        let mut layer: Layer = named
+            .into_iter()
+            .filter_map(|(key, flag, value)| Some(entry(key, flag, value.clone()?)))
+            .collect();
+        if !self.origins.is_empty() {
+            layer.push(entry("origins", "--origin", self.origins.join(",")));
+        }
+        for pair in &self.set {
+            let (key, value) = pair.split_once('=').ok_or_else(|| {
+                ConfigError::Malformed(format!("--set takes KEY=VALUE, not `{pair}`"))
+            })?;
+            layer.push(entry(key, "--set", value.to_owned()));
+        }
+        Ok(layer)
+    }
+}
+
+fn entry(key: &str, flag: &str, value: String) -> (String, Entry) {
+    let source = Source::Flag(flag.to_owned());
+    let value = Value::String(value);
+    (key.to_owned(), Entry { value, source })
+}

@@ -1,0 +1,173 @@
+//! The table of keys: the one place that knows which there are.
+
+/// A key of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its dotted name, as in the file. In the environment `NOWRONG_` and upper case, with two
+    /// underscores for the dot.
+    pub name: &'static str,
+    /// Its default as a TOML value, or `None` when it is derived or off.
+    pub default: Option<&'static str>,
+    /// Whether its value is never shown.
+    pub is_secret: bool,
+    /// One line for people.
+    pub text: &'static str,
+}
+
+const fn key(name: &'static str, default: &'static str, text: &'static str) -> Key {
+    Key {
+        name,
+        default: Some(default),
+        is_secret: false,
+        text,
+    }
+}
+
+const fn unset(name: &'static str, text: &'static str) -> Key {
+    Key {
+        name,
+        default: None,
+        is_secret: false,
+        text,
+    }
+}
+
+/// Every key, in the order in which they are printed.
+pub const KEYS: &[Key] = &[
+    key(
+        "listen_http",
+        r#""127.0.0.1:8080""#,
+        "REST and WebSocket (TCP)",
+    ),
+    key(
+        "listen_quic",
+        r#""127.0.0.1:4433""#,
+        "WebTransport (UDP), or \"off\"",
+    ),
+    key(
+        "data",
+        r#""./data""#,
+        "folder of the embedded store and of the keys, or \"memory\"",
+    ),
+    unset(
+        "public_url.webtransport",
+        "URL told to clients; derived from listen_quic when unset",
+    ),
+    unset(
+        "public_url.websocket",
+        "URL told to clients; derived from listen_http when unset",
+    ),
+    unset(
+        "origins",
+        "web origins that may use this server; its own on this machine when unset",
+    ),
+    unset(
+        "tls.cert",
+        "PEM chain; a development certificate when unset",
+    ),
+    unset("tls.key", "PEM key of tls.cert"),
+    key(
+        "tls.names",
+        "[]",
+        "more names for the development certificate",
+    ),
+    unset("web_root", "folder of static files to serve at /"),
+    unset(
+        "categories",
+        "TOML file of categories; the built-in ones when unset",
+    ),
+    key("log.format", r#""text""#, "text or json"),
+    key(
+        "log.level",
+        r#""info""#,
+        "error, warn, info, debug or trace",
+    ),
+    key(
+        "limits.connections_max",
+        "10000",
+        "connections of this node",
+    ),
+    key(
+        "limits.connections_per_prefix_max",
+        "1000",
+        "connections of one IPv4 address or IPv6 /64",
+    ),
+    key(
+        "limits.handshakes_burst",
+        "500",
+        "new connections of one prefix at once and per period",
+    ),
+    key(
+        "limits.handshakes_period",
+        r#""10s""#,
+        "period of handshakes_burst",
+    ),
+    key(
+        "limits.register_burst",
+        "120",
+        "new accounts of one prefix at once and per period",
+    ),
+    key(
+        "limits.register_period",
+        r#""1h""#,
+        "period of register_burst",
+    ),
+    key(
+        "limits.requests_burst",
+        "600",
+        "refresh and connect calls of one prefix at once and per period",
+    ),
+    key(
+        "limits.requests_period",
+        r#""1m""#,
+        "period of requests_burst",
+    ),
+    key("deadlines.handshake", r#""5s""#, "QUIC handshake"),
+    key(
+        "deadlines.connect",
+        r#""5s""#,
+        "from the handshake to a whole CONNECT",
+    ),
+    key(
+        "deadlines.hello",
+        r#""5s""#,
+        "from the opened lane to a whole Hello",
+    ),
+    key(
+        "retention",
+        r#""24h""#,
+        "longest life of a chat, at most 24h",
+    ),
+    key(
+        "grace",
+        r#""60s""#,
+        "how long an ended chat can still be read",
+    ),
+    key(
+        "account_idle",
+        r#""24h""#,
+        "an account unused for this long is erased, at most 24h",
+    ),
+    key(
+        "seat_hold",
+        r#""90s""#,
+        "how long the seat of a member without a connection is held",
+    ),
+    key(
+        "idle_notice",
+        r#""2m""#,
+        "silence after which a chat gets a notice",
+    ),
+    key("idle_end", r#""5m""#, "silence after which a chat ends"),
+    key("drain", r#""10s""#, "bound of a graceful stop"),
+    key(
+        "signing_key_age",
+        r#""30d""#,
+        "a signing key older than this is replaced at the next start",
+    ),
+    key(
+        "clock_ahead",
+        r#""0s""#,
+        "moves the clock ahead; for tests of what expires",
+    ),
+];

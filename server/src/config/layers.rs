@@ -1,0 +1,193 @@
+//! The layers and how they are put together. Pure: text in, values with their sources out.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use toml::{Table, Value};
+
+use super::{
+    ConfigError,
+    keys::{KEYS, Key},
+};
+
+const ENVIRONMENT_PREFIX: &str = "NOWRONG_";
+
+/// Names the file; not a key itself.
+const FILE_VARIABLE: &str = "NOWRONG_CONFIG";
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nobody set it.
+    Default,
+    /// The configuration file.
+    File(PathBuf),
+    /// This environment variable.
+    Environment(String),
+    /// This flag.
+    Flag(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+/// What one source says: dotted keys as written, in order.
+pub type Layer = Vec<(String, Entry)>;
+
+/// A value and its source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// As TOML; from the environment and flags always a string.
+    pub value: Value,
+    /// Where it came from.
+    pub source: Source,
+}
+
+/// Every known key that has a value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Values(BTreeMap<&'static str, Entry>);
+
+impl Values {
+    /// The entry of a key, if it has one.
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        self.0.get(key)
+    }
+
+    /// An error about a key.
+    pub(super) fn invalid(&self, key: &'static str, detail: impl Into<String>) -> ConfigError {
+        let source = self.entry(key).map(|entry| entry.source.clone());
+        ConfigError::Invalid {
+            key,
+            detail: detail.into(),
+            source_of_it: source.unwrap_or(Source::Default),
+        }
+    }
+}
+
+/// Lays `layers` over the defaults, later ones over earlier ones.
+///
+/// # Errors
+/// [`ConfigError::Unknown`] for the first key that does not exist.
+pub fn merge(layers: Vec<Layer>) -> Result<Values, ConfigError> {
+    let mut values = defaults();
+    for (name, entry) in layers.into_iter().flatten() {
+        let Some(key) = KEYS.iter().find(|key| key.name == name) else {
+            return Err(ConfigError::Unknown {
+                nearest: nearest(&name),
+                key: name,
+                source_of_it: entry.source,
+            });
+        };
+        values.insert(key.name, entry);
+    }
+    Ok(Values(values))
+}
+
+/// The layer of a TOML file.
+///
+/// # Errors
+/// [`ConfigError::File`] when it is not TOML.
+pub fn file(path: &Path, text: &str) -> Result<Layer, ConfigError> {
+    let table: Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| ConfigError::File {
+            path: path.to_owned(),
+            detail: error.to_string().trim_end().to_owned(),
+        })?;
+    let mut layer = Layer::new();
+    flatten("", table, &Source::File(path.to_owned()), &mut layer);
+    Ok(layer)
+}
+
+/// The layer of the environment, and the file that it names.
+///
+/// # Errors
+/// [`ConfigError::Malformed`] when a value is not UTF-8.
+pub fn environment(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<(Option<PathBuf>, Layer), ConfigError> {
+    let mut file = None;
+    let mut layer = Layer::new();
+    for (variable, value) in variables {
+        let Some(variable) = variable
+            .to_str()
+            .filter(|name| name.starts_with(ENVIRONMENT_PREFIX))
+        else {
+            continue;
+        };
+        if variable == FILE_VARIABLE {
+            file = Some(PathBuf::from(value));
+            continue;
+        }
+        let value = value
+            .into_string()
+            .map_err(|_| ConfigError::Malformed(format!("the value of {variable} is not UTF-8")))?;
+        let key = variable[ENVIRONMENT_PREFIX.len()..]
+            .to_lowercase()
+            .replace("__", ".");
+        let source = Source::Environment(variable.to_owned());
+        layer.push((
+            key,
+            Entry {
+                value: Value::String(value),
+                source,
+            },
+        ));
+    }
+    Ok((file, layer))
+}
+
+fn defaults() -> BTreeMap<&'static str, Entry> {
+    KEYS.iter()
+        .filter_map(|key| Some((key.name, default_of(key)?)))
+        .collect()
+}
+
+fn default_of(key: &Key) -> Option<Entry> {
+    let value = key.default?.parse().expect("a test parses every default");
+    Some(Entry {
+        value,
+        source: Source::Default,
+    })
+}
+
+fn flatten(prefix: &str, table: Table, source: &Source, layer: &mut Layer) {
+    for (name, value) in table {
+        let key = if prefix.is_empty() {
+            name
+        } else {
+            format!("{prefix}.{name}")
+        };
+        match value {
+            Value::Table(table) => flatten(&key, table, source, layer),
+            value => layer.push((
+                key,
+                Entry {
+                    value,
+                    source: source.clone(),
+                },
+            )),
+        }
+    }
+}
+
+/// The known key that is spelled most like `name`; the last part counts when it matches whole.
+fn nearest(name: &str) -> &'static str {
+    let distance = |key: &&Key| {
+        let last = key.name.rsplit('.').next().unwrap_or(key.name);
+        strsim::damerau_levenshtein(name, key.name).min(strsim::damerau_levenshtein(name, last))
+    };
+    KEYS.iter().min_by_key(distance).map_or("", |key| key.name)
+}

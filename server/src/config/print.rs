@@ -1,0 +1,25 @@
+//! The configuration in force as TOML, for `nowrong config`. What it prints can be read back.
+
+use std::fmt::Write as _;
+
+use super::{
+    keys::{KEYS, Key},
+    layers::Values,
+};
+
+/// One line per key, with its source; secrets are redacted, keys without a value commented out.
+pub fn to_toml(values: &Values) -> String {
+    KEYS.iter().map(|key| line(key, values)).collect()
+}
+
+fn line(key: &Key, values: &Values) -> String {
+    let mut out = String::new();
+    let Key { name, text, .. } = key;
+    // Writing to a String cannot fail.
+    let _ = match values.entry(name) {
+        None => writeln!(out, "# {name} =  # unset: {text}"),
+        Some(_) if key.is_secret => writeln!(out, "# {name} = \"<redacted>\""),
+        Some(entry) => writeln!(out, "{name} = {}  # {}", entry.value, entry.source),
+    };
+    out
+}

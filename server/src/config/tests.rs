@@ -1,0 +1,411 @@
+use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
+
+use clap::Parser as _;
+
+use super::{
+    Addresses, Config, ConfigError, Data, Loaded, Origin, Tls,
+    cli::{Cli, Command, Flags},
+    keys::KEYS,
+    layers::{self, Source},
+    load, to_toml,
+};
+
+fn flags(arguments: &[&str]) -> Flags {
+    let all = ["nowrong", "config"].iter().chain(arguments);
+    match Cli::try_parse_from(all).unwrap().command {
+        Command::Config(flags) => flags,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    pairs
+        .iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect()
+}
+
+/// Loads a file with this text, an environment and flags.
+fn try_load(
+    text: &str,
+    environment: &[(&str, &str)],
+    arguments: &[&str],
+) -> Result<Loaded, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nowrong.toml");
+    fs::write(&path, text).unwrap();
+    let mut flags = flags(arguments);
+    flags.config = Some(path);
+    load(&flags, variables(environment))
+}
+
+#[test]
+fn every_default_is_good() {
+    let config = Config::default();
+    assert_eq!(config.listen_http, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(config.listen_quic, Some("127.0.0.1:4433".parse().unwrap()));
+    assert_eq!(config.data, Data::Folder(PathBuf::from("./data")));
+    assert_eq!(config.retention, Duration::from_secs(24 * 60 * 60));
+    assert_eq!(config.seat_hold, nowrong_protocol::limits::SEAT_HOLD);
+    assert_eq!(
+        config.deadlines.hello,
+        nowrong_protocol::limits::HELLO_DEADLINE
+    );
+    assert_eq!(config.log.directives(), "off,nowrong=info");
+}
+
+#[test]
+fn later_layers_win() {
+    let file = "drain = '1s'\ngrace = '1s'\nseat_hold = '1s'\n";
+    let environment = [
+        ("NOWRONG_GRACE", "2s"),
+        ("NOWRONG_SEAT_HOLD", "2s"),
+        ("PATH", "/bin"),
+    ];
+    let loaded = try_load(file, &environment, &["--set", "seat_hold=3s"]).unwrap();
+    let seconds = [
+        loaded.config.drain,
+        loaded.config.grace,
+        loaded.config.seat_hold,
+    ]
+    .map(|duration| duration.as_secs());
+    assert_eq!(seconds, [1, 2, 3]);
+    let source = |key: &str| loaded.values.entry(key).unwrap().source.clone();
+    assert!(matches!(source("drain"), Source::File(_)));
+    assert_eq!(
+        source("grace"),
+        Source::Environment("NOWRONG_GRACE".to_owned())
+    );
+    assert_eq!(source("seat_hold"), Source::Flag("--set".to_owned()));
+    assert_eq!(source("idle_end"), Source::Default);
+}
+
+#[test]
+fn each_layer_can_set_nested_keys_numbers_and_lists() {
+    let file =
+        "origins = ['https://a.example']\n[limits]\nconnections_max = 7\n[tls]\nnames = ['x']\n";
+    let environment = [
+        ("NOWRONG_LIMITS__REGISTER_BURST", "9"),
+        ("NOWRONG_LOG__LEVEL", "debug"),
+    ];
+    let arguments = [
+        "--origin",
+        "https://B.example:443",
+        "--origin",
+        "http://[::1]:3000",
+    ];
+    let config = try_load(file, &environment, &arguments).unwrap().config;
+    assert_eq!(config.limits.connections_max, 7);
+    assert_eq!(config.limits.register.burst, 9);
+    assert_eq!(config.log.level.as_str(), "debug");
+    assert_eq!(
+        config.tls,
+        Tls::Development {
+            names: vec!["x".to_owned()]
+        }
+    );
+    let origins: Vec<&str> = config.origins.iter().map(Origin::as_str).collect();
+    assert_eq!(origins, ["https://b.example", "http://[::1]:3000"]);
+}
+
+#[test]
+fn the_environment_can_name_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nowrong.toml");
+    fs::write(&path, "drain = '4s'").unwrap();
+    let environment = variables(&[("NOWRONG_CONFIG", path.to_str().unwrap())]);
+    let loaded = load(&Flags::default(), environment).unwrap();
+    assert_eq!(loaded.config.drain, Duration::from_secs(4));
+}
+
+#[test]
+fn unknown_keys_are_refused_with_the_nearest_known_one() {
+    let cases = [
+        (
+            "listen_htp = 'x'",
+            "unknown key `listen_htp` (file ",
+            "did you mean `listen_http`?",
+        ),
+        (
+            "[limits]\nconections_max = 1",
+            "`limits.conections_max`",
+            "`limits.connections_max`?",
+        ),
+        (
+            "connections_max = 1",
+            "unknown key `connections_max`",
+            "`limits.connections_max`?",
+        ),
+        (
+            "[data]\npath = 'x'",
+            "unknown key `data.path`",
+            "did you mean",
+        ),
+    ];
+    for (file, what, nearest) in cases {
+        let error = try_load(file, &[], &[]).unwrap_err().to_string();
+        assert!(
+            error.contains(what) && error.contains(nearest),
+            "{file}: {error}"
+        );
+    }
+    let error = try_load("", &[("NOWRONG_DRIAN", "1s")], &[])
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "unknown key `drian` (environment NOWRONG_DRIAN); did you mean `drain`?"
+    );
+    let error = try_load("", &[], &["--set", "x.y=1"])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("unknown key `x.y` (flag --set)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn every_bad_value_is_named_with_its_key_and_source() {
+    let cases = [
+        (
+            "listen_http=localhost",
+            "`listen_http` must be an address and port",
+        ),
+        (
+            "listen_quic=on",
+            "`listen_quic` must be an address and port such as 127.0.0.1:4433, or \"off\"",
+        ),
+        ("data=", "`data` must not be empty"),
+        (
+            "public_url.webtransport=http://a.example",
+            "`public_url.webtransport` must be a URL that begins with https://",
+        ),
+        (
+            "public_url.websocket=https://a.example",
+            "must be a URL that begins with wss:// or ws://",
+        ),
+        (
+            "public_url.websocket=wss://user:word@a.example/",
+            "must be a URL",
+        ),
+        (
+            "public_url.websocket=wss://a.example/;script-src",
+            "must be a URL",
+        ),
+        (
+            "origins=https://a.example,*",
+            "`origins` must list origins such as",
+        ),
+        (
+            "origins=https://a.example/chat",
+            "not `https://a.example/chat`",
+        ),
+        ("origins=null", "not `null`"),
+        ("tls.cert=a.pem", "`tls.cert` needs `tls.key` beside it"),
+        ("tls.key=a.pem", "`tls.key` needs `tls.cert` beside it"),
+        (
+            "web_root=/does/not/exist",
+            "`web_root` is no folder: /does/not/exist",
+        ),
+        (
+            "log.level=loud",
+            "`log.level` must be one of error, warn, info, debug, trace, not `loud`",
+        ),
+        ("log.format=xml", "`log.format` must be one of text, json"),
+        (
+            "limits.connections_max=0",
+            "`limits.connections_max` must be a whole number from 1",
+        ),
+        ("limits.connections_max=many", "must be a whole number"),
+        (
+            "limits.register_period=0s",
+            "`limits.register_period` must be longer than nothing",
+        ),
+        ("retention=25h", "`retention` must be at most 1day"),
+        ("account_idle=2days", "`account_idle` must be at most 1day"),
+        ("grace=5", "`grace` must be a time such as"),
+        ("drain=forever", "`drain` must be a time such as"),
+        (
+            "signing_key_age=9999y",
+            "`signing_key_age` must be at most a year",
+        ),
+        (
+            "idle_end=1m",
+            "`idle_end` must be longer than `idle_notice`",
+        ),
+        ("nothing", "--set takes KEY=VALUE, not `nothing`"),
+    ];
+    for (pair, expected) in cases {
+        let error = try_load("", &[], &["--set", pair]).unwrap_err().to_string();
+        assert!(error.contains(expected), "{pair}: {error}");
+        assert!(error.contains("--set"), "{pair}: {error}");
+        assert!(!error.contains('\n'), "{pair}: {error}");
+    }
+    for (file, expected) in [
+        ("retention = 5", "`retention` must be a string (file "),
+        ("origins = [1]", "`origins` must be a list of strings"),
+        ("limits.connections_max = -1", "must be a whole number"),
+        (
+            "retention = '1h'\ngrace = '2h'",
+            "`grace` must not be longer than `retention`",
+        ),
+        (
+            "listen_quic = 'off'\npublic_url.webtransport = 'https://a/'",
+            "although `listen_quic` is off",
+        ),
+        ("retention = ", "cannot use the file "),
+    ] {
+        let error = try_load(file, &[], &[]).unwrap_err().to_string();
+        assert!(error.contains(expected), "{file}: {error}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let flags = flags(&["--config", "/does/not/exist.toml"]);
+    let error = load(&flags, Vec::new()).unwrap_err().to_string();
+    assert!(
+        error.starts_with("cannot use the file /does/not/exist.toml: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_printed_can_be_read_back() {
+    let arguments = ["--listen-quic", "off", "--origin", "https://a.example"];
+    let loaded = try_load(
+        "drain = '3s'\n[limits]\nconnections_max = 12\n",
+        &[],
+        &arguments,
+    )
+    .unwrap();
+    let text = to_toml(&loaded.values);
+    assert!(
+        text.contains("listen_quic = \"off\"  # flag --listen-quic\n"),
+        "{text}"
+    );
+    assert!(text.contains("retention = \"24h\"  # default\n"), "{text}");
+    assert!(text.contains("# web_root =  # unset: folder"), "{text}");
+    for key in KEYS {
+        assert!(text.contains(key.name), "{} is not printed", key.name);
+    }
+    let again = try_load(&text, &[], &[]).unwrap();
+    assert_eq!(again.config, loaded.config);
+}
+
+#[test]
+fn an_empty_string_takes_back_what_a_layer_below_set() {
+    let config = try_load("categories = 'a.toml'", &[("NOWRONG_CATEGORIES", "")], &[])
+        .unwrap()
+        .config;
+    assert_eq!(config.categories, None);
+}
+
+#[test]
+fn addresses_are_derived_from_where_the_listeners_are_bound() {
+    let cases = [
+        (
+            "127.0.0.1:80",
+            Some("127.0.0.1:4433"),
+            "ws://127.0.0.1:80",
+            Some("https://127.0.0.1:4433"),
+        ),
+        (
+            "0.0.0.0:1",
+            Some("0.0.0.0:2"),
+            "ws://127.0.0.1:1",
+            Some("https://127.0.0.1:2"),
+        ),
+        (
+            "[::]:1",
+            Some("[::]:2"),
+            "ws://[::1]:1",
+            Some("https://[::1]:2"),
+        ),
+        ("10.0.0.1:1", None, "ws://10.0.0.1:1", None),
+    ];
+    for (http, quic, websocket, webtransport) in cases {
+        let quic = quic.map(|address| address.parse().unwrap());
+        let addresses = Config::default().addresses(http.parse().unwrap(), quic);
+        assert_eq!(addresses.websocket, format!("{websocket}/v1/websocket"));
+        let expected = webtransport.map(|origin| format!("{origin}/v1/webtransport"));
+        assert_eq!(addresses.webtransport, expected);
+        let sources: Vec<String> = webtransport
+            .into_iter()
+            .chain([websocket])
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(addresses.connect_sources(), sources);
+    }
+}
+
+#[test]
+fn only_listed_origins_and_native_clients_are_allowed() {
+    let at = |origins: &[&str]| -> Addresses {
+        let origins = origins.iter().map(|text| Origin::parse(text).unwrap());
+        let config = Config {
+            origins: origins.collect(),
+            ..Config::default()
+        };
+        config.addresses("127.0.0.1:8080".parse().unwrap(), None)
+    };
+    let own = at(&[]);
+    let cases = [
+        (None, true),
+        (Some("http://localhost:8080"), true),
+        (Some("http://127.0.0.1:8080"), true),
+        (Some("http://localhost:8081"), false),
+        (Some("https://localhost:8080"), false),
+        (Some("http://localhost:8080.evil.example"), false),
+        (Some("null"), false),
+        (Some(""), false),
+    ];
+    for (origin, expected) in cases {
+        assert_eq!(own.allows(origin), expected, "{origin:?}");
+    }
+    let listed = at(&["https://chat.example"]);
+    assert!(listed.allows(Some("https://chat.example")));
+    assert!(
+        !listed.allows(Some("http://localhost:8080")),
+        "the list replaces the default"
+    );
+    assert!(!listed.allows(Some("https://a.chat.example")));
+}
+
+#[test]
+fn origins_read_as_browsers_write_them() {
+    let cases = [
+        ("https://Chat.Example", Some("https://chat.example")),
+        ("https://chat.example:443", Some("https://chat.example")),
+        ("http://chat.example:80", Some("http://chat.example")),
+        ("http://chat.example:443", Some("http://chat.example:443")),
+        ("http://[::1]:8080", Some("http://[::1]:8080")),
+        ("https://chat.example/", None),
+        ("https://chat.example:", None),
+        ("https://chat.example:99999", None),
+        ("https://user@chat.example", None),
+        ("https://", None),
+        ("chat.example", None),
+        ("ftp://chat.example", None),
+        ("https://*.example", None),
+        ("https://a b", None),
+    ];
+    for (text, expected) in cases {
+        let parsed = Origin::parse(text);
+        assert_eq!(parsed.as_ref().map(Origin::as_str), expected, "{text}");
+    }
+}
+
+#[test]
+fn merging_nothing_is_the_defaults() {
+    let values = layers::merge(Vec::new()).unwrap();
+    for key in KEYS {
+        assert_eq!(
+            values.entry(key.name).is_some(),
+            key.default.is_some(),
+            "{}",
+            key.name
+        );
+    }
+}

@@ -1,0 +1,283 @@
+//! From values to types: every check of the configuration. Pure.
+//!
+//! Each reader takes TOML's own type or a string, because the environment and flags only have
+//! strings; a list is then separated by commas.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use humantime_serde::re::humantime::{format_duration, parse_duration};
+use nowrong_protocol::limits::RETENTION_MAX;
+use toml::Value;
+
+use super::{
+    Allowance, Config, ConfigError, Data, Deadlines, Limits, Log, LogFormat, LogLevel, Origin,
+    PublicUrl, Tls, layers::Values,
+};
+
+type Read<T> = Result<T, ConfigError>;
+
+/// Shortest time that any key but `clock_ahead` takes: zero would mean "at once" in some places and
+/// "never" in others.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// Longest time of any key: what timers take without overflow, and more than anyone can mean.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+impl Config {
+    /// Checks and types every value.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] for the first value that cannot be used.
+    pub fn from_values(values: &Values) -> Read<Self> {
+        let config = Self {
+            listen_http: values.parsed(
+                "listen_http",
+                "must be an address and port such as 127.0.0.1:8080",
+            )?,
+            listen_quic: values.listen_quic()?,
+            data: values.data()?,
+            public_url: values.public_url()?,
+            origins: values.origins()?,
+            tls: values.tls()?,
+            web_root: values.optional_text("web_root")?.map(PathBuf::from),
+            categories: values.optional_text("categories")?.map(PathBuf::from),
+            log: values.log()?,
+            limits: values.limits()?,
+            deadlines: values.deadlines()?,
+            retention: values.duration_up_to("retention", RETENTION_MAX)?,
+            grace: values.duration_up_to("grace", RETENTION_MAX)?,
+            account_idle: values.duration_up_to("account_idle", RETENTION_MAX)?,
+            seat_hold: values.duration_up_to("seat_hold", RETENTION_MAX)?,
+            idle_notice: values.duration_up_to("idle_notice", RETENTION_MAX)?,
+            idle_end: values.duration_up_to("idle_end", RETENTION_MAX)?,
+            drain: values.duration("drain")?,
+            signing_key_age: values.duration("signing_key_age")?,
+            clock_ahead: values.any_duration("clock_ahead")?,
+        };
+        config.check_together(values)?;
+        Ok(config)
+    }
+
+    fn check_together(&self, values: &Values) -> Read<()> {
+        if self.grace > self.retention {
+            return Err(values.invalid("grace", "must not be longer than `retention`"));
+        }
+        if self.idle_end <= self.idle_notice {
+            return Err(values.invalid("idle_end", "must be longer than `idle_notice`"));
+        }
+        let is_derived = self.public_url.webtransport.is_none();
+        if self.listen_quic.is_none() && !is_derived {
+            let detail = "is set although `listen_quic` is off";
+            return Err(values.invalid("public_url.webtransport", detail));
+        }
+        Ok(())
+    }
+}
+
+impl Values {
+    fn listen_quic(&self) -> Read<Option<SocketAddr>> {
+        if self.text("listen_quic")? == "off" {
+            return Ok(None);
+        }
+        let wanted = "must be an address and port such as 127.0.0.1:4433, or \"off\"";
+        self.parsed("listen_quic", wanted).map(Some)
+    }
+
+    fn data(&self) -> Read<Data> {
+        Ok(match self.text("data")?.as_str() {
+            "memory" => Data::Memory,
+            folder => Data::Folder(PathBuf::from(folder)),
+        })
+    }
+
+    fn public_url(&self) -> Read<PublicUrl> {
+        Ok(PublicUrl {
+            webtransport: self.url("public_url.webtransport", &["https"])?,
+            websocket: self.url("public_url.websocket", &["wss", "ws"])?,
+        })
+    }
+
+    fn url(&self, key: &'static str, schemes: &[&str]) -> Read<Option<String>> {
+        let Some(text) = self.optional_text(key)? else {
+            return Ok(None);
+        };
+        let uri = http::Uri::from_str(&text).ok();
+        let is_good = uri.as_ref().is_some_and(|uri| {
+            uri.scheme_str()
+                .is_some_and(|scheme| schemes.contains(&scheme))
+                && uri
+                    .authority()
+                    .is_some_and(|authority| !authority.as_str().contains('@'))
+                && is_plain(&text)
+        });
+        if !is_good {
+            let wanted = format!(
+                "must be a URL that begins with {}://",
+                schemes.join(":// or ")
+            );
+            return Err(self.invalid(key, wanted));
+        }
+        Ok(Some(text))
+    }
+
+    fn origins(&self) -> Read<Vec<Origin>> {
+        let parse = |text: String| {
+            Origin::parse(&text).ok_or_else(|| {
+                let wanted = "must list origins such as https://chat.example or http://localhost:3000, without a path";
+                self.invalid("origins", format!("{wanted}, not `{text}`"))
+            })
+        };
+        self.list("origins")?.into_iter().map(parse).collect()
+    }
+
+    fn tls(&self) -> Read<Tls> {
+        let cert = self.optional_text("tls.cert")?.map(PathBuf::from);
+        let key = self.optional_text("tls.key")?.map(PathBuf::from);
+        match (cert, key) {
+            (Some(cert), Some(key)) => Ok(Tls::Pem { cert, key }),
+            (None, None) => Ok(Tls::Development {
+                names: self.list("tls.names")?,
+            }),
+            (Some(_), None) => Err(self.invalid("tls.cert", "needs `tls.key` beside it")),
+            (None, Some(_)) => Err(self.invalid("tls.key", "needs `tls.cert` beside it")),
+        }
+    }
+
+    fn log(&self) -> Read<Log> {
+        let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+        let levels = [
+            LogLevel::Error,
+            LogLevel::Warn,
+            LogLevel::Info,
+            LogLevel::Debug,
+            LogLevel::Trace,
+        ];
+        Ok(Log {
+            format: self.one_of("log.format", &formats)?,
+            level: self.one_of("log.level", &levels.map(|level| (level.as_str(), level)))?,
+        })
+    }
+
+    fn limits(&self) -> Read<Limits> {
+        Ok(Limits {
+            connections_max: self.count("limits.connections_max")?,
+            connections_per_prefix_max: self.count("limits.connections_per_prefix_max")?,
+            handshakes: self.allowance("limits.handshakes_burst", "limits.handshakes_period")?,
+            register: self.allowance("limits.register_burst", "limits.register_period")?,
+            requests: self.allowance("limits.requests_burst", "limits.requests_period")?,
+        })
+    }
+
+    fn allowance(&self, burst: &'static str, period: &'static str) -> Read<Allowance> {
+        Ok(Allowance {
+            burst: self.count(burst)?,
+            period: self.duration(period)?,
+        })
+    }
+
+    fn deadlines(&self) -> Read<Deadlines> {
+        Ok(Deadlines {
+            handshake: self.duration("deadlines.handshake")?,
+            connect: self.duration("deadlines.connect")?,
+            hello: self.duration("deadlines.hello")?,
+        })
+    }
+
+    fn one_of<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Read<T> {
+        let text = self.text(key)?;
+        let chosen = choices.iter().find(|(name, _)| *name == text);
+        chosen.map(|(_, value)| *value).ok_or_else(|| {
+            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+            self.invalid(
+                key,
+                format!("must be one of {}, not `{text}`", names.join(", ")),
+            )
+        })
+    }
+
+    fn duration_up_to(&self, key: &'static str, most: Duration) -> Read<Duration> {
+        let duration = self.duration(key)?;
+        if duration > most {
+            let most = format_duration(most);
+            return Err(self.invalid(key, format!("must be at most {most}")));
+        }
+        Ok(duration)
+    }
+
+    fn duration(&self, key: &'static str) -> Read<Duration> {
+        let duration = self.any_duration(key)?;
+        if duration < SHORTEST {
+            return Err(self.invalid(key, "must be longer than nothing"));
+        }
+        Ok(duration)
+    }
+
+    fn any_duration(&self, key: &'static str) -> Read<Duration> {
+        let wanted = || self.invalid(key, "must be a time such as \"30s\", \"5m\" or \"24h\"");
+        let duration = parse_duration(&self.text(key)?).map_err(|_| wanted())?;
+        if duration > LONGEST {
+            return Err(self.invalid(key, "must be at most a year"));
+        }
+        Ok(duration)
+    }
+
+    fn count(&self, key: &'static str) -> Read<u32> {
+        let number = match self.entry(key).map(|entry| &entry.value) {
+            Some(Value::Integer(number)) => u32::try_from(*number).ok(),
+            Some(Value::String(text)) => text.replace('_', "").parse().ok(),
+            _ => None,
+        };
+        number.filter(|number| *number > 0).ok_or_else(|| {
+            self.invalid(
+                key,
+                format!("must be a whole number from 1 to {}", u32::MAX),
+            )
+        })
+    }
+
+    fn parsed<T: FromStr>(&self, key: &'static str, wanted: &str) -> Read<T> {
+        let text = self.text(key)?;
+        text.parse()
+            .map_err(|_| self.invalid(key, format!("{wanted}, not `{text}`")))
+    }
+
+    fn text(&self, key: &'static str) -> Read<String> {
+        self.optional_text(key)?
+            .ok_or_else(|| self.invalid(key, "must not be empty"))
+    }
+
+    /// An empty string is the same as none, so that a layer can take back what one below it set.
+    fn optional_text(&self, key: &'static str) -> Read<Option<String>> {
+        match self.entry(key).map(|entry| &entry.value) {
+            None => Ok(None),
+            Some(Value::String(text)) if text.is_empty() => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(self.invalid(key, "must be a string")),
+        }
+    }
+
+    fn list(&self, key: &'static str) -> Read<Vec<String>> {
+        let wanted = || self.invalid(key, "must be a list of strings");
+        match self.entry(key).map(|entry| &entry.value) {
+            None => Ok(Vec::new()),
+            Some(Value::String(text)) => {
+                let items = text
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|item| !item.is_empty());
+                Ok(items.map(str::to_owned).collect())
+            }
+            Some(Value::Array(items)) => {
+                let items = items.iter().map(|item| item.as_str().map(str::to_owned));
+                items.collect::<Option<_>>().ok_or_else(wanted)
+            }
+            Some(_) => Err(wanted()),
+        }
+    }
+}
+
+/// Whether a URL can stand in a Content-Security-Policy, where it ends up.
+fn is_plain(url: &str) -> bool {
+    url.bytes()
+        .all(|byte| byte.is_ascii_graphic() && !b",;'\"#".contains(&byte))
+}
