@@ -1,1 +1,155 @@
-//! Types that keep secrets and addresses out of logs.
+//! Types that keep what is private out of logs, metrics and error reports.
+//!
+//! Neither type can be printed or serialised by accident: [`Redacted`] shows a placeholder,
+//! [`ClientIp`] shows nothing at all, not even to a debugger's `{:?}`.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+};
+
+use aws_lc_rs::{hmac, rand};
+
+/// A secret, or something that a person wrote. `Debug` and `Display` show `<redacted>`; there is no
+/// `Serialize`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Redacted<T>(T);
+
+impl<T> Redacted<T> {
+    /// Wraps it.
+    pub const fn new(secret: T) -> Self {
+        Self(secret)
+    }
+
+    /// The secret itself: for the one place that hands it to its owner.
+    pub const fn expose(&self) -> &T {
+        &self.0
+    }
+
+    /// As [`Self::expose`], by value.
+    pub fn into_exposed(self) -> T {
+        self.0
+    }
+}
+
+impl<T> fmt::Debug for Redacted<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<redacted>")
+    }
+}
+
+impl<T> fmt::Display for Redacted<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<redacted>")
+    }
+}
+
+/// The address of a client. It can become a key of a limiter and nothing else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ClientIp(IpAddr);
+
+impl ClientIp {
+    /// The pseudonym of the network that the client comes from: an IPv4 address, or an IPv6 /64,
+    /// which is what one subscriber gets. Equal networks have equal pseudonyms under one key.
+    pub fn limiter_key(self, key: &PseudonymKey) -> [u8; 16] {
+        let tag = hmac::sign(&key.0, &self.prefix());
+        let mut out = [0; 16];
+        out.copy_from_slice(&tag.as_ref()[..16]);
+        out
+    }
+
+    /// Version and network. An IPv4 address inside IPv6 counts as IPv4.
+    fn prefix(self) -> Vec<u8> {
+        match self.0.to_canonical() {
+            IpAddr::V4(ip) => [&[4], ip.octets().as_slice()].concat(),
+            IpAddr::V6(ip) => [&[6], &ip.octets()[..8]].concat(),
+        }
+    }
+}
+
+impl From<IpAddr> for ClientIp {
+    fn from(ip: IpAddr) -> Self {
+        Self(ip)
+    }
+}
+
+impl From<SocketAddr> for ClientIp {
+    fn from(address: SocketAddr) -> Self {
+        Self(address.ip())
+    }
+}
+
+impl Default for ClientIp {
+    /// An unknown client: all of them share one pseudonym.
+    fn default() -> Self {
+        Self(Ipv6Addr::UNSPECIFIED.into())
+    }
+}
+
+/// The key of this process's pseudonyms: random, in memory only, so that a pseudonym means nothing
+/// to anyone else, nor after a restart.
+pub struct PseudonymKey(hmac::Key);
+
+impl PseudonymKey {
+    /// A new key.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn generate() -> Result<Self, aws_lc_rs::error::Unspecified> {
+        hmac::Key::generate(hmac::HMAC_SHA256, &rand::SystemRandom::new()).map(Self)
+    }
+}
+
+impl fmt::Debug for PseudonymKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PseudonymKey(<redacted>)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key_of(address: &str, key: &PseudonymKey) -> [u8; 16] {
+        ClientIp::from(address.parse::<IpAddr>().unwrap()).limiter_key(key)
+    }
+
+    #[test]
+    fn one_network_has_one_pseudonym() {
+        let key = PseudonymKey::generate().unwrap();
+        let cases = [
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", true),
+            ("2001:db8:1:2::1", "2001:db8:1:3::1", false),
+            ("0.0.0.0", "::", false),
+        ];
+        for (one, other, is_same) in cases {
+            assert_eq!(
+                key_of(one, &key) == key_of(other, &key),
+                is_same,
+                "{one} {other}"
+            );
+        }
+    }
+
+    #[test]
+    fn another_process_has_other_pseudonyms() {
+        let (one, other) = (
+            PseudonymKey::generate().unwrap(),
+            PseudonymKey::generate().unwrap(),
+        );
+        assert_ne!(key_of("192.0.2.1", &one), key_of("192.0.2.1", &other));
+    }
+
+    #[test]
+    fn secrets_do_not_print() {
+        let secret = Redacted::new("hunter2".to_owned());
+        assert_eq!(
+            format!("{secret} {secret:?} {:?}", Some(&secret)),
+            "<redacted> <redacted> Some(<redacted>)"
+        );
+        assert_eq!(secret.expose(), "hunter2");
+    }
+}

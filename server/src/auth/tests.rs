@@ -1,0 +1,255 @@
+use std::{fs, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use nowrong_protocol::UserId;
+use serde_json::{Value, json};
+
+use super::{ACCESS_LIFETIME, AccessTokens, AuthError, OpaqueToken, keys::SigningKeys, token_hash};
+use crate::store::UnixMs;
+
+const NOW: UnixMs = 1_800_000_000_000;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn user() -> UserId {
+    UserId::v7(NOW, &[7; 10])
+}
+
+fn tokens() -> AccessTokens {
+    AccessTokens::new(SigningKeys::in_memory(NOW).unwrap())
+}
+
+fn claims() -> Value {
+    let (iat, exp) = (NOW / 1_000, NOW / 1_000 + 600);
+    json!({ "iss": "nowrong", "aud": "nowrong-api", "sub": user().to_string(), "iat": iat, "exp": exp })
+}
+
+/// A token with these claims, signed with the right key.
+fn signed(tokens: &AccessTokens, kid: Option<&str>, claims: &Value) -> String {
+    let header = Header {
+        kid: kid.map(str::to_owned),
+        ..Header::new(Algorithm::EdDSA)
+    };
+    encode(&header, claims, &tokens_key(tokens)).unwrap()
+}
+
+fn tokens_key(tokens: &AccessTokens) -> EncodingKey {
+    super::access::tests_only_key(tokens)
+}
+
+fn kid(tokens: &AccessTokens) -> String {
+    let token = tokens.issue(user(), NOW).unwrap();
+    jsonwebtoken::decode_header(token.expose())
+        .unwrap()
+        .kid
+        .unwrap()
+}
+
+#[test]
+fn a_token_is_good_until_it_lapses() {
+    let tokens = tokens();
+    let token = tokens.issue(user(), NOW).unwrap();
+    let lapses = NOW + ACCESS_LIFETIME.as_millis() as u64;
+    assert_eq!(tokens.verify(token.expose(), NOW).unwrap(), user());
+    assert_eq!(tokens.verify(token.expose(), lapses - 1).unwrap(), user());
+    assert!(matches!(
+        tokens.verify(token.expose(), lapses),
+        Err(AuthError::Refused)
+    ));
+}
+
+#[test]
+fn every_other_claim_is_refused() {
+    let tokens = tokens();
+    let kid = kid(&tokens);
+    assert!(
+        tokens
+            .verify(&signed(&tokens, Some(&kid), &claims()), NOW)
+            .is_ok()
+    );
+    let changes: [(&str, Value); 11] = [
+        ("aud", json!("another-api")),
+        ("aud", json!(["another-api"])),
+        ("aud", Value::Null),
+        ("iss", json!("somebody")),
+        ("iss", Value::Null),
+        ("sub", json!("not an id")),
+        ("sub", Value::Null),
+        ("exp", json!(NOW / 1_000)),
+        ("exp", json!(-1)),
+        ("exp", json!("never")),
+        ("exp", Value::Null),
+    ];
+    for (claim, value) in changes {
+        let mut changed = claims();
+        changed[claim] = value.clone();
+        if value.is_null() {
+            changed.as_object_mut().unwrap().remove(claim);
+        }
+        let token = signed(&tokens, Some(&kid), &changed);
+        assert!(tokens.verify(&token, NOW).is_err(), "{claim} {value}");
+    }
+}
+
+#[test]
+fn the_key_must_be_named_and_known() {
+    let tokens = tokens();
+    for kid in [None, Some(""), Some("another")] {
+        assert!(
+            tokens
+                .verify(&signed(&tokens, kid, &claims()), NOW)
+                .is_err(),
+            "{kid:?}"
+        );
+    }
+    let other = AccessTokens::new(SigningKeys::in_memory(NOW).unwrap());
+    let theirs = other.issue(user(), NOW).unwrap();
+    assert!(
+        tokens.verify(theirs.expose(), NOW).is_err(),
+        "another server's token"
+    );
+    let forged = signed(&other, Some(&kid(&tokens)), &claims());
+    assert!(
+        tokens.verify(&forged, NOW).is_err(),
+        "another key under our kid"
+    );
+}
+
+#[test]
+fn another_algorithm_is_refused() {
+    let tokens = tokens();
+    let kid = kid(&tokens);
+    let public = super::access::tests_only_public(&tokens);
+    let body = URL_SAFE_NO_PAD.encode(claims().to_string());
+    for alg in ["none", "None", "HS256", "EdDSA", "ES256"] {
+        let header = json!({ "typ": "JWT", "alg": alg, "kid": kid }).to_string();
+        let token = format!("{}.{body}.", URL_SAFE_NO_PAD.encode(header));
+        assert!(
+            tokens.verify(&token, NOW).is_err(),
+            "{alg} without a signature"
+        );
+    }
+    for algorithm in [Algorithm::HS256, Algorithm::HS512] {
+        let header = Header {
+            kid: Some(kid.clone()),
+            ..Header::new(algorithm)
+        };
+        let token = encode(&header, &claims(), &EncodingKey::from_secret(&public)).unwrap();
+        assert!(
+            tokens.verify(&token, NOW).is_err(),
+            "{algorithm:?} with the public key"
+        );
+    }
+}
+
+#[test]
+fn a_changed_or_mangled_token_is_refused() {
+    let tokens = tokens();
+    let token = tokens.issue(user(), NOW).unwrap().into_exposed();
+    let parts: Vec<&str> = token.split('.').collect();
+    let admin = claims()
+        .to_string()
+        .replace(&user().to_string(), &UserId::v7(0, &[1; 10]).to_string());
+    let mangled = [
+        String::new(),
+        "..".to_owned(),
+        "Bearer".to_owned(),
+        format!("{}.{}", parts[0], parts[1]),
+        format!(
+            "{}.{}.{}",
+            parts[0],
+            URL_SAFE_NO_PAD.encode(admin),
+            parts[2]
+        ),
+        format!("{token}A"),
+        format!("{token}."),
+        token.to_uppercase(),
+        token.repeat(10),
+    ];
+    for token in mangled {
+        assert!(tokens.verify(&token, NOW).is_err(), "{token}");
+    }
+}
+
+#[test]
+fn a_restart_keeps_the_key_and_age_replaces_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |now| {
+        let keys = SigningKeys::in_folder(folder.path(), 30 * DAY, now).unwrap();
+        AccessTokens::new(keys)
+    };
+    let first = start(NOW);
+    let month = 30 * DAY.as_millis() as u64;
+    let rotated_at = NOW + month;
+    let just_before = first.issue(user(), rotated_at - 1_000).unwrap();
+    let again = start(rotated_at - 1);
+    assert_eq!(kid(&again), kid(&first), "a restart keeps the key");
+    let second = start(rotated_at);
+    assert_ne!(kid(&second), kid(&first), "an old key is replaced");
+    assert!(
+        second.verify(just_before.expose(), rotated_at).is_ok(),
+        "its tokens stay good"
+    );
+    let third = start(rotated_at + 1);
+    assert!(
+        third.verify(just_before.expose(), rotated_at + 1).is_ok(),
+        "also after a restart"
+    );
+    let later = rotated_at + ACCESS_LIFETIME.as_millis() as u64;
+    let mut long = claims();
+    long["exp"] = json!(later);
+    let stolen = signed(&first, Some(&kid(&first)), &long);
+    assert!(third.verify(&stolen, later - 1).is_ok());
+    assert!(
+        third.verify(&stolen, later).is_err(),
+        "the replaced key checks nothing any more"
+    );
+}
+
+#[test]
+fn damaged_or_unwritable_keys_are_an_error_that_shows_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("signing-keys.json");
+    for content in [
+        "",
+        "{}",
+        r#"{"keys":[{"seed":"c2VjcmV0","created_at":1}]}"#,
+        r#"{"keys":[{"seed":5}]}"#,
+    ] {
+        fs::write(&file, content).unwrap();
+        let error = SigningKeys::in_folder(folder.path(), DAY, NOW)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("signing-keys.json: it is damaged"),
+            "{error}"
+        );
+        assert!(!error.contains("c2VjcmV0"), "{error}");
+    }
+    let error = SigningKeys::in_folder(&file, DAY, NOW).unwrap_err();
+    assert!(matches!(error, AuthError::Keys(_)), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_can_read_the_keys() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    SigningKeys::in_folder(folder.path(), DAY, NOW).unwrap();
+    let file = fs::metadata(folder.path().join("signing-keys.json")).unwrap();
+    assert_eq!(file.permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn opaque_tokens_are_256_random_bits_and_stored_by_hash() {
+    let (one, other) = (
+        OpaqueToken::generate().unwrap(),
+        OpaqueToken::generate().unwrap(),
+    );
+    assert_ne!(one.text, other.text);
+    let bytes = URL_SAFE_NO_PAD.decode(one.text.expose()).unwrap();
+    assert_eq!(bytes.len(), 32);
+    assert_eq!(one.hash, token_hash(one.text.expose()));
+    assert!(!format!("{one:?}").contains(one.text.expose()));
+}
