@@ -1,6 +1,10 @@
 //! Properties of the codec, the envelope and the conversation, over random values and random bytes.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test needs some instant to start from"
+)]
 
 mod conversation;
 mod strategies;
