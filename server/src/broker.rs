@@ -2,20 +2,23 @@
 //! with its sequencing.
 //!
 //! These traits belong to their consumers ([`crate::api`], [`crate::chat`], [`crate::matching`]);
-//! adapters live below in `broker/` and pass [`conformance`]. The broker is speed, the store is
+//! adapters live below in `broker/` and pass the suite in `conformance`. The broker is speed, the store is
 //! truth: a broker that forgot everything costs waiting people their place and nothing else.
 //! Each method is one atomic step; dropping a future leaves its step done or not done.
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use nowrong_core::matching::{Joined, Ticket};
-use nowrong_protocol::{
-    ChatId, ClientMessageId, Position, TicketId, UserId, frame::Stage, frame::Why,
+use nowrong_protocol::{ChatId, ClientMessageId, Position, TicketId, UserId};
+
+pub use nowrong_core::{
+    limiter::Grant,
+    matching::{Joined, Offer, Retried, Ticket},
 };
 
 use crate::store::{Epoch, TokenHash, UnixMs};
 
-pub mod conformance;
+#[cfg(test)]
+pub(crate) mod conformance;
 pub mod local;
 
 /// Why the broker could not do it.
@@ -64,15 +67,6 @@ pub struct LimitRule {
     pub period_ms: u64,
 }
 
-/// Whether a unit was granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grant {
-    /// Yes.
-    Granted,
-    /// No; one will be free after this many milliseconds.
-    RetryAfter(u64),
-}
-
 /// Limits shared by all nodes.
 #[async_trait]
 pub trait Limits: Send + Sync + 'static {
@@ -113,26 +107,6 @@ pub trait Queue: Send + Sync + 'static {
 
     /// How many tickets wait in a category.
     async fn waiting(&self, category: &str) -> Result<u32, BrokerError>;
-}
-
-/// The outcome of [`Queue::retry`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct Retried {
-    /// The stage that the ticket has reached.
-    pub stage: Stage,
-    /// The match that was found, if any.
-    pub offer: Option<Offer>,
-}
-
-/// Two tickets proposed to each other; both are out of the queue.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Offer {
-    /// The ticket that was retried.
-    pub ticket: Ticket,
-    /// The other one.
-    pub partner: Ticket,
-    /// Why these two.
-    pub why: Why,
 }
 
 /// People of one category.

@@ -1,1 +1,135 @@
-//! Under construction.
+//! How much of something is allowed to whom: the generic cell rate algorithm (ITU-T I.371), which is
+//! a token bucket that keeps one number per key.
+//!
+//! A key that has its whole burst again is as if it had never been seen, and makes room. When the
+//! table is full of keys that have not, a new key is refused: the table is bounded, and a flood of
+//! new keys must not free the old ones. Time comes in; it may go backwards, which never grants more
+//! than the rule and never refuses for longer than a period. Start reading at [`Limiter::take`].
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::Hash,
+};
+
+/// Most keys of one limiter. A key costs about 150 bytes.
+pub const KEYS_MAX: usize = 100_000;
+
+const NS_PER_MS: u64 = 1_000_000;
+
+/// `burst` units at once, then `burst` per period, evenly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Units allowed in a period. 0 allows nothing.
+    pub burst: u32,
+    /// Length of the period in milliseconds.
+    pub period_ms: u64,
+}
+
+/// Whether a unit was granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// Yes.
+    Granted,
+    /// No; one will be free after this many milliseconds.
+    RetryAfter(u64),
+}
+
+/// A bounded table of keys and what they have used.
+#[derive(Debug)]
+pub struct Limiter<K> {
+    /// When each key has its whole burst again, in nanoseconds since the Unix epoch: the theoretical
+    /// arrival time of the algorithm. Never iterated.
+    full_at_ns: HashMap<K, u64>,
+    /// The same, by time, to find the keys that make room.
+    by_time: BTreeSet<(u64, K)>,
+    keys_max: usize,
+}
+
+impl<K: Copy + Ord + Hash> Default for Limiter<K> {
+    fn default() -> Self {
+        Self::with_bound(KEYS_MAX)
+    }
+}
+
+impl<K: Copy + Ord + Hash> Limiter<K> {
+    /// An empty table for at most `keys_max` keys that are in use.
+    pub fn with_bound(keys_max: usize) -> Self {
+        Self {
+            full_at_ns: HashMap::new(),
+            by_time: BTreeSet::new(),
+            keys_max,
+        }
+    }
+
+    /// Takes one unit for `key`. One key always comes with the same rate.
+    pub fn take(&mut self, rate: Rate, key: K, now_ms: u64) -> Grant {
+        if rate.burst == 0 {
+            return Grant::RetryAfter(rate.period_ms.max(1));
+        }
+        // Rounded up: a nanosecond less than allowed, never more.
+        let period_ns = rate.period_ms.saturating_mul(NS_PER_MS);
+        let unit_ns = period_ns.div_ceil(u64::from(rate.burst));
+        let burst_ns = unit_ns.saturating_mul(u64::from(rate.burst));
+        let now_ns = now_ms.saturating_mul(NS_PER_MS);
+
+        let held = self.full_at_ns.get(&key).copied();
+        if held.is_none()
+            && let Err(refused) = self.make_room(now_ns)
+        {
+            return refused;
+        }
+        // At most a whole burst is owed, even to a clock that went back.
+        let owed_until = held
+            .unwrap_or(0)
+            .clamp(now_ns, now_ns.saturating_add(burst_ns));
+        let full_at = owed_until.saturating_add(unit_ns);
+        let wait_ns = full_at.saturating_sub(now_ns.saturating_add(burst_ns));
+        let is_granted = wait_ns == 0;
+        self.set(key, held, if is_granted { full_at } else { owed_until });
+        if is_granted {
+            Grant::Granted
+        } else {
+            Grant::RetryAfter(wait_ns.div_ceil(NS_PER_MS))
+        }
+    }
+
+    /// How many keys are held, idle ones that nothing has displaced yet included.
+    pub fn len(&self) -> usize {
+        self.full_at_ns.len()
+    }
+
+    /// Whether no key is held.
+    pub fn is_empty(&self) -> bool {
+        self.full_at_ns.is_empty()
+    }
+
+    fn set(&mut self, key: K, held: Option<u64>, full_at_ns: u64) {
+        if let Some(held) = held {
+            self.by_time.remove(&(held, key));
+        }
+        self.by_time.insert((full_at_ns, key));
+        self.full_at_ns.insert(key, full_at_ns);
+    }
+
+    /// Drops one idle key when the table is full.
+    fn make_room(&mut self, now_ns: u64) -> Result<(), Grant> {
+        if self.full_at_ns.len() < self.keys_max {
+            return Ok(());
+        }
+        match self.by_time.first().copied() {
+            Some((full_at, key)) if full_at <= now_ns => {
+                self.by_time.remove(&(full_at, key));
+                self.full_at_ns.remove(&key);
+                Ok(())
+            }
+            first => {
+                let idle_at = first.map_or(now_ns, |(full_at, _)| full_at);
+                let wait_ms = (idle_at - now_ns).div_ceil(NS_PER_MS);
+                Err(Grant::RetryAfter(wait_ms.max(1)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,64 @@
-//! What every broker must do.
+//! What every broker must do: one test for each promise of the traits. An adapter runs them all with
+//! `broker_conformance!(expression that makes an empty broker)`.
+
+use std::sync::Arc;
+
+use super::Broker;
+
+pub(crate) mod admission;
+pub(crate) mod limits;
+pub(crate) mod log;
+pub(crate) mod presence;
+pub(crate) mod queue;
+
+/// Declares every test of the suite for one adapter. The expression makes a broker that knows
+/// nothing; it is evaluated once per test.
+macro_rules! broker_conformance {
+    ($make:expr) => {
+        $crate::broker::conformance::broker_conformance! { @tests $make;
+            admission: a_token_is_taken_once a_token_expires an_unknown_token_is_nobodys
+                g6_of_many_takers_one_gets_the_token;
+            limits: a_burst_passes_and_the_rest_waits keys_and_rules_do_not_share
+                of_many_takers_exactly_the_burst_passes;
+            queue: two_who_fit_are_offered_to_each_other a_stranger_of_another_category_waits
+                the_offer_says_why a_retry_widens g7_age_brackets_and_blocks_hold_at_every_stage
+                g6_a_user_has_one_ticket g6_a_paused_ticket_is_not_offered
+                g6_a_requeued_ticket_keeps_its_place g6_what_is_gone_is_gone
+                g6_cancel_and_match_never_both_win g6_many_who_join_at_once_meet_once;
+            presence: people_are_counted counts_never_go_below_zero;
+            log: positions_count_from_one_without_a_gap a_message_sent_again_is_the_same
+                a_seeded_log_goes_on_where_the_store_stands an_open_log_stays_as_it_is
+                g3_two_members_at_once_make_one_order frames_are_kept_until_the_store_must_be_asked
+                a_frame_is_replaced a_closed_log_is_forgotten a_chat_becomes_full;
+        }
+    };
+    (@tests $make:expr; $($module:ident: $($test:ident)+;)+) => {
+        $($(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $test() {
+                $crate::broker::conformance::$module::$test($make).await;
+            }
+        )+)+
+    };
+}
+pub(crate) use broker_conformance;
+
+/// Runs `count` tasks that start together, and collects what they answer.
+async fn at_once<B, F, T>(broker: &Arc<B>, count: u32, task: impl Fn(Arc<B>, u32) -> F) -> Vec<T>
+where
+    B: Broker,
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let start = Arc::new(tokio::sync::Barrier::new(count as usize));
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..count {
+        let start = Arc::clone(&start);
+        let work = task(Arc::clone(broker), n);
+        tasks.spawn(async move {
+            start.wait().await;
+            work.await
+        });
+    }
+    tasks.join_all().await
+}

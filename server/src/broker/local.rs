@@ -1,1 +1,199 @@
-//! The broker of a single node.
+//! The broker of a single node: pure state of `nowrong-core` behind short locks.
+//!
+//! It never awaits, so no lock is ever held across an await, and each method is one step. It knows
+//! nothing after a restart, as its traits allow. Everything it holds is bounded: connect tokens by
+//! [`TOKENS_MAX`], limits by [`KEYS_MAX`](nowrong_core::limiter::KEYS_MAX), tickets by
+//! [`TICKETS_MAX`](nowrong_core::matching::TICKETS_MAX), logs by [`LOGS_MAX`], counted categories by
+//! [`CATEGORIES_MAX`]; what is full is refused with [`BrokerError::Full`].
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use nowrong_core::{
+    limiter::{Limiter, Rate},
+    matching::Pool,
+};
+use nowrong_protocol::{ChatId, ClientMessageId, TicketId, UserId};
+
+use super::{
+    Admission, Appended, BrokerError, Counts, EncodeMessage, Grant, Joined, LimitRule, Limits, Log,
+    LogSeed, Presence, Queue, Retried, Ticket,
+};
+use crate::store::{TokenHash, UnixMs};
+
+mod counts;
+mod logs;
+mod tokens;
+
+pub use counts::CATEGORIES_MAX;
+pub use logs::LOGS_MAX;
+pub use tokens::TOKENS_MAX;
+
+/// The broker of a single node.
+#[derive(Debug, Default)]
+pub struct LocalBroker {
+    tokens: Mutex<tokens::Tokens>,
+    limiter: Mutex<Limiter<LimitKey>>,
+    pool: Mutex<Pool>,
+    counts: Mutex<counts::Chatting>,
+    logs: logs::Logs,
+}
+
+/// Whose unit of which rule.
+type LimitKey = (&'static str, [u8; 16]);
+
+impl LocalBroker {
+    /// An empty broker.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+}
+
+/// Locks; a panic of another holder does not matter, since the pure states change in steps that
+/// cannot panic half-way, and encoders run before the log changes.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait]
+impl Admission for LocalBroker {
+    async fn put_connect_token(
+        &self,
+        hash: TokenHash,
+        user: UserId,
+        expires_at: UnixMs,
+    ) -> Result<(), BrokerError> {
+        lock(&self.tokens).put(hash, user, expires_at)
+    }
+
+    async fn take_connect_token(
+        &self,
+        hash: &TokenHash,
+        now: UnixMs,
+    ) -> Result<Option<UserId>, BrokerError> {
+        Ok(lock(&self.tokens).take(hash, now))
+    }
+}
+
+#[async_trait]
+impl Limits for LocalBroker {
+    async fn take(
+        &self,
+        rule: LimitRule,
+        key: &[u8; 16],
+        now: UnixMs,
+    ) -> Result<Grant, BrokerError> {
+        let rate = Rate {
+            burst: rule.burst,
+            period_ms: rule.period_ms,
+        };
+        Ok(lock(&self.limiter).take(rate, (rule.name, *key), now))
+    }
+}
+
+#[async_trait]
+impl Queue for LocalBroker {
+    async fn join(&self, ticket: Ticket, now: UnixMs) -> Result<Joined, BrokerError> {
+        let joined = lock(&self.pool).join(ticket, now);
+        joined.map_err(|_| BrokerError::Full("tickets"))
+    }
+
+    async fn retry(&self, ticket: TicketId, now: UnixMs) -> Result<Option<Retried>, BrokerError> {
+        Ok(lock(&self.pool).retry(ticket, now))
+    }
+
+    async fn requeue(&self, ticket: Ticket) -> Result<(), BrokerError> {
+        let requeued = lock(&self.pool).requeue(ticket);
+        requeued.map_err(|_| BrokerError::Full("tickets"))
+    }
+
+    async fn cancel(&self, ticket: TicketId) -> Result<bool, BrokerError> {
+        Ok(lock(&self.pool).cancel(ticket).is_some())
+    }
+
+    async fn set_paused(
+        &self,
+        ticket: TicketId,
+        is_paused: bool,
+    ) -> Result<Option<Ticket>, BrokerError> {
+        Ok(lock(&self.pool).set_paused(ticket, is_paused).cloned())
+    }
+
+    async fn waiting(&self, category: &str) -> Result<u32, BrokerError> {
+        Ok(lock(&self.pool).waiting(category))
+    }
+}
+
+#[async_trait]
+impl Presence for LocalBroker {
+    async fn count_chatting(&self, category: &str, people: i32) -> Result<(), BrokerError> {
+        lock(&self.counts).count_chatting(category, people)
+    }
+
+    async fn count_connected(&self, users: i32) -> Result<(), BrokerError> {
+        lock(&self.counts).count_connected(users);
+        Ok(())
+    }
+
+    async fn counts(&self, category: &str) -> Result<Counts, BrokerError> {
+        let chatting = lock(&self.counts).chatting(category);
+        let waiting = lock(&self.pool).waiting(category);
+        Ok(Counts {
+            online: chatting.saturating_add(waiting),
+            waiting,
+        })
+    }
+
+    async fn connected(&self) -> Result<u32, BrokerError> {
+        Ok(lock(&self.counts).connected())
+    }
+}
+
+#[async_trait]
+impl Log for LocalBroker {
+    async fn open_log(&self, chat: ChatId, seed: LogSeed) -> Result<(), BrokerError> {
+        self.logs.open(chat, seed)
+    }
+
+    async fn append(
+        &self,
+        chat: ChatId,
+        member: u8,
+        client_message_id: ClientMessageId,
+        at: UnixMs,
+        encode: Box<EncodeMessage<'_>>,
+    ) -> Result<Appended, BrokerError> {
+        let appended = self.logs.with(chat, |log| {
+            log.append(member, client_message_id, at, encode)
+        });
+        Ok(appended.map_or(Appended::NoLog, Appended::from))
+    }
+
+    async fn frames_after(
+        &self,
+        chat: ChatId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Option<Vec<(u64, Bytes)>>, BrokerError> {
+        let frames = self.logs.with(chat, |log| log.frames_after(after, limit));
+        Ok(frames.flatten())
+    }
+
+    async fn replace_frame(&self, chat: ChatId, seq: u64, frame: Bytes) -> Result<(), BrokerError> {
+        self.logs.with(chat, |log| log.replace_frame(seq, frame));
+        Ok(())
+    }
+
+    async fn close_log(&self, chat: ChatId) -> Result<(), BrokerError> {
+        self.logs.close(chat);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::broker::conformance::broker_conformance!(LocalBroker::new());
+}

@@ -1,0 +1,103 @@
+//! Who may meet whom, and who rather not: the rules for one pair.
+
+use nowrong_protocol::{UserId, frame::Why, limits::INTERESTS_MAX};
+
+use super::{Place, Ticket, find::Cursors, widening};
+use crate::text;
+
+/// A ticket in the pool.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) ticket: Ticket,
+    /// Primary subtag of the language, lower case.
+    pub(super) language: String,
+    /// Sorted, to be searched.
+    blocked: Vec<UserId>,
+    /// Sorted, to be searched.
+    recent: Vec<UserId>,
+    /// How many times it was passed over for a younger one that fitted better.
+    pub(super) bypasses: u8,
+    /// Out of matching: in no index.
+    pub(super) is_paused: bool,
+    /// Where its next scans go on.
+    pub(super) cursors: Cursors,
+}
+
+impl Entry {
+    pub(super) fn new(ticket: Ticket) -> Self {
+        let sorted = |users: &[UserId]| {
+            let mut users = users.to_vec();
+            users.sort_unstable();
+            users
+        };
+        Self {
+            language: text::primary_language(&ticket.language).to_ascii_lowercase(),
+            blocked: sorted(&ticket.blocked),
+            recent: sorted(&ticket.recent),
+            bypasses: 0,
+            is_paused: false,
+            cursors: Cursors::default(),
+            ticket,
+        }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place {
+            since_ms: self.ticket.since_ms,
+            id: self.ticket.id,
+        }
+    }
+
+    /// The interests that count: never more than a ticket may name.
+    pub(super) fn interests(&self) -> &[String] {
+        let count = self.ticket.interests.len().min(INTERESTS_MAX);
+        &self.ticket.interests[..count]
+    }
+
+    pub(super) fn rank(&self, now_ms: u64) -> usize {
+        widening::rank(widening::stage_at(self.ticket.since_ms, now_ms))
+    }
+
+    fn avoids(&self, user: &UserId) -> bool {
+        self.blocked.binary_search(user).is_ok()
+    }
+
+    fn met(&self, user: &UserId) -> bool {
+        self.recent.binary_search(user).is_ok()
+    }
+}
+
+/// Whether two tickets of one category may meet at all: other users, of one age bracket, neither
+/// blocked by the other. No stage widens this.
+pub(super) fn may_meet(a: &Entry, b: &Entry) -> bool {
+    let (alice, bob) = (&a.ticket.user, &b.ticket.user);
+    alice != bob
+        && a.ticket.age_bracket == b.ticket.age_bracket
+        && !a.avoids(bob)
+        && !b.avoids(alice)
+}
+
+/// Whether two tickets that may meet are no recent partners, or both do not mind any more.
+pub(super) fn is_fresh(a: &Entry, b: &Entry, now_ms: u64) -> bool {
+    let has_met = a.met(&b.ticket.user) || b.met(&a.ticket.user);
+    !has_met || a.rank(now_ms).min(b.rank(now_ms)) >= 3
+}
+
+/// How many interests two tickets share.
+pub(super) fn shared(a: &Entry, b: &Entry) -> u32 {
+    let theirs = b.interests();
+    a.interests().iter().filter(|i| theirs.contains(i)).count() as u32
+}
+
+/// Why these two, in the words of `asking`.
+pub(super) fn why(asking: &Ticket, partner: &Ticket) -> Why {
+    let shared = asking.interests.iter().take(INTERESTS_MAX);
+    Why {
+        shared_interests: shared
+            .filter(|i| partner.interests.contains(i))
+            .cloned()
+            .collect(),
+        is_same_language: text::primary_language(&asking.language)
+            .eq_ignore_ascii_case(text::primary_language(&partner.language)),
+    }
+}

@@ -1,0 +1,252 @@
+//! Queues.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use nowrong_protocol::{
+    TicketId, UserId,
+    frame::{Stage, Why},
+};
+
+use super::at_once;
+use crate::broker::{Broker, Joined, Retried, Ticket};
+
+/// Adult `user` who speaks English and waits for music since `since_ms`.
+pub(crate) fn ticket(user: u8, since_ms: u64) -> Ticket {
+    Ticket {
+        id: TicketId::v7(since_ms, &[user; 10]),
+        user: UserId::from_bytes([user; 16]),
+        category: "music".to_owned(),
+        interests: Vec::new(),
+        language: "en".to_owned(),
+        age_bracket: 1,
+        blocked: Vec::new(),
+        recent: Vec::new(),
+        since_ms,
+    }
+}
+
+fn user(n: u8) -> UserId {
+    UserId::from_bytes([n; 16])
+}
+
+fn interests(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+async fn join<B: Broker>(broker: &B, ticket: &Ticket) -> Joined {
+    let joined = broker.join(ticket.clone(), ticket.since_ms).await;
+    joined.expect("join")
+}
+
+async fn retry<B: Broker>(broker: &B, ticket: &Ticket, now: u64) -> Option<Retried> {
+    broker.retry(ticket.id, now).await.expect("retry")
+}
+
+fn partner(joined: Joined) -> Option<Ticket> {
+    match joined {
+        Joined::Waiting => None,
+        Joined::Offer { partner, .. } => Some(partner),
+    }
+}
+
+pub(crate) async fn two_who_fit_are_offered_to_each_other<B: Broker>(broker: Arc<B>) {
+    let (anna, bob) = (ticket(1, 0), ticket(2, 10));
+    assert_eq!(join(&*broker, &anna).await, Joined::Waiting);
+    assert_eq!(broker.waiting("music").await.expect("waiting"), 1);
+    assert_eq!(partner(join(&*broker, &bob).await), Some(anna.clone()));
+    assert_eq!(broker.waiting("music").await.expect("waiting"), 0);
+    for gone in [anna, bob] {
+        assert_eq!(retry(&*broker, &gone, 20_000).await, None);
+    }
+}
+
+pub(crate) async fn a_stranger_of_another_category_waits<B: Broker>(broker: Arc<B>) {
+    let films = Ticket {
+        category: "films".to_owned(),
+        ..ticket(1, 0)
+    };
+    join(&*broker, &films).await;
+    assert_eq!(join(&*broker, &ticket(2, 0)).await, Joined::Waiting);
+    assert_eq!(broker.waiting("films").await.expect("waiting"), 1);
+    assert_eq!(broker.waiting("music").await.expect("waiting"), 1);
+    assert_eq!(broker.waiting("unknown").await.expect("waiting"), 0);
+}
+
+pub(crate) async fn the_offer_says_why<B: Broker>(broker: Arc<B>) {
+    let anna = Ticket {
+        interests: interests(&["films", "chess", "jazz"]),
+        language: "en-GB".to_owned(),
+        ..ticket(1, 0)
+    };
+    let bob = Ticket {
+        interests: interests(&["jazz", "golf", "films"]),
+        language: "en-US".to_owned(),
+        ..ticket(2, 0)
+    };
+    join(&*broker, &anna).await;
+    let Joined::Offer { why, .. } = join(&*broker, &bob).await else {
+        panic!("they share two");
+    };
+    let shared = Why {
+        shared_interests: interests(&["jazz", "films"]),
+        is_same_language: true,
+    };
+    assert_eq!(why, shared);
+}
+
+pub(crate) async fn a_retry_widens<B: Broker>(broker: Arc<B>) {
+    let anna = Ticket {
+        interests: interests(&["jazz"]),
+        recent: vec![user(2)],
+        ..ticket(1, 0)
+    };
+    let bob = Ticket {
+        language: "de".to_owned(),
+        ..ticket(2, 0)
+    };
+    join(&*broker, &anna).await;
+    join(&*broker, &bob).await;
+    for (now, stage) in [
+        (2_999, Stage::Interests),
+        (3_000, Stage::Language),
+        (8_000, Stage::Category),
+        (14_999, Stage::Category),
+    ] {
+        let retried = retry(&*broker, &anna, now).await;
+        assert_eq!(retried, Some(Retried { stage, offer: None }), "{now}");
+    }
+    let retried = retry(&*broker, &anna, 15_000).await.expect("it waits");
+    let offer = retried.offer.expect("the last stage takes recent partners");
+    assert_eq!(
+        (retried.stage, offer.ticket, offer.partner),
+        (Stage::Anyone, anna, bob)
+    );
+    assert_eq!(offer.why, Why::default());
+}
+
+pub(crate) async fn g7_age_brackets_and_blocks_hold_at_every_stage<B: Broker>(broker: Arc<B>) {
+    let anna = Ticket {
+        blocked: vec![user(2)],
+        ..ticket(1, 0)
+    };
+    let bob = ticket(2, 0);
+    let teen = Ticket {
+        age_bracket: 0,
+        ..ticket(3, 0)
+    };
+    for ticket in [&anna, &bob, &teen] {
+        assert_eq!(join(&*broker, ticket).await, Joined::Waiting);
+    }
+    for now in [0, 3_000, 8_000, 15_000, 86_400_000] {
+        for ticket in [&anna, &bob, &teen] {
+            let retried = retry(&*broker, ticket, now).await.expect("it waits");
+            assert_eq!(retried.offer, None, "{now}");
+        }
+    }
+}
+
+pub(crate) async fn g6_a_user_has_one_ticket<B: Broker>(broker: Arc<B>) {
+    let (older, newer) = (ticket(1, 0), ticket(1, 50));
+    join(&*broker, &older).await;
+    assert_eq!(
+        join(&*broker, &newer).await,
+        Joined::Waiting,
+        "not matched with themself"
+    );
+    assert_eq!(retry(&*broker, &older, 60).await, None);
+    assert!(!broker.cancel(older.id).await.expect("cancel"));
+    assert_eq!(broker.waiting("music").await.expect("waiting"), 1);
+    assert_eq!(
+        partner(join(&*broker, &ticket(2, 60)).await),
+        Some(newer.clone())
+    );
+    let newest = ticket(1, 70);
+    join(&*broker, &newest).await;
+    broker.requeue(newer.clone()).await.expect("requeue");
+    assert_eq!(
+        retry(&*broker, &newer, 80).await,
+        None,
+        "a newer ticket stays"
+    );
+    assert!(broker.cancel(newest.id).await.expect("cancel"));
+}
+
+pub(crate) async fn g6_a_paused_ticket_is_not_offered<B: Broker>(broker: Arc<B>) {
+    let (anna, bob) = (ticket(1, 0), ticket(2, 10));
+    join(&*broker, &anna).await;
+    let paused = broker.set_paused(anna.id, true).await.expect("pause");
+    assert_eq!(paused, Some(anna.clone()));
+    assert_eq!(broker.waiting("music").await.expect("waiting"), 0);
+    assert_eq!(join(&*broker, &bob).await, Joined::Waiting);
+    assert_eq!(retry(&*broker, &anna, 20).await, None);
+    let back = broker.set_paused(anna.id, false).await.expect("unpause");
+    assert_eq!(back, Some(anna.clone()));
+    let offer = retry(&*broker, &anna, 30)
+        .await
+        .and_then(|retried| retried.offer);
+    assert_eq!(offer.map(|offer| offer.partner), Some(bob));
+    assert_eq!(broker.set_paused(anna.id, true).await.expect("pause"), None);
+}
+
+pub(crate) async fn g6_a_requeued_ticket_keeps_its_place<B: Broker>(broker: Arc<B>) {
+    let (first, second, third) = (ticket(1, 0), ticket(2, 10), ticket(3, 20));
+    join(&*broker, &first).await;
+    assert_eq!(partner(join(&*broker, &second).await), Some(first.clone()));
+    let blocks = Ticket {
+        blocked: vec![user(1)],
+        ..third
+    };
+    assert_eq!(join(&*broker, &blocks).await, Joined::Waiting);
+    broker.requeue(first.clone()).await.expect("requeue");
+    broker
+        .requeue(first.clone())
+        .await
+        .expect("requeueing again is harmless");
+    assert_eq!(broker.waiting("music").await.expect("waiting"), 2);
+    assert_eq!(partner(join(&*broker, &ticket(4, 30)).await), Some(first));
+}
+
+pub(crate) async fn g6_what_is_gone_is_gone<B: Broker>(broker: Arc<B>) {
+    let anna = ticket(1, 0);
+    assert!(
+        !broker.cancel(anna.id).await.expect("cancel"),
+        "it never came"
+    );
+    join(&*broker, &anna).await;
+    assert!(broker.cancel(anna.id).await.expect("cancel"));
+    assert!(!broker.cancel(anna.id).await.expect("cancel"));
+    assert_eq!(join(&*broker, &ticket(2, 10)).await, Joined::Waiting);
+}
+
+pub(crate) async fn g6_cancel_and_match_never_both_win<B: Broker>(broker: Arc<B>) {
+    let mut cancelled = 0;
+    for round in 0..1_000_u64 {
+        let (anna, bob) = (ticket(1, 2 * round), ticket(2, 2 * round + 1));
+        join(&*broker, &anna).await;
+        let canceller = Arc::clone(&broker);
+        let cancel = tokio::spawn(async move { canceller.cancel(anna.id).await.expect("cancel") });
+        let is_matched = partner(join(&*broker, &bob).await).is_some();
+        let is_cancelled = cancel.await.expect("no panic");
+        assert_ne!(is_cancelled, is_matched, "round {round}");
+        cancelled += u32::from(is_cancelled);
+        assert_eq!(broker.cancel(bob.id).await.expect("cancel"), is_cancelled);
+        assert_eq!(broker.waiting("music").await.expect("waiting"), 0);
+    }
+    tracing::debug!(cancelled, "of 1,000 rounds");
+}
+
+pub(crate) async fn g6_many_who_join_at_once_meet_once<B: Broker>(broker: Arc<B>) {
+    let joins = at_once(&broker, 200, |broker, n| async move {
+        let ticket = ticket(n as u8, 1_000);
+        (ticket.user, partner(join(&*broker, &ticket).await))
+    });
+    let joins = joins.await;
+    let pairs = joins
+        .iter()
+        .filter_map(|(user, partner)| Some((*user, partner.as_ref()?.user)));
+    let met: Vec<UserId> = pairs.flat_map(|(a, b)| [a, b]).collect();
+    let distinct: BTreeSet<_> = met.iter().collect();
+    assert_eq!(met.len(), 200, "everyone met someone");
+    assert_eq!(distinct.len(), 200, "and nobody twice");
+    assert_eq!(broker.waiting("music").await.expect("waiting"), 0);
+}

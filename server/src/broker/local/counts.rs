@@ -1,0 +1,69 @@
+//! How many people are where, on this node.
+
+use std::collections::HashMap;
+
+use crate::broker::BrokerError;
+
+/// Most categories in which people can be counted. Operators list some dozens; names come from the
+/// list, never from a peer.
+pub const CATEGORIES_MAX: usize = 1_024;
+
+/// People in chats, by category, and people connected. No count goes below zero.
+#[derive(Debug, Default)]
+pub(super) struct Chatting {
+    categories: HashMap<String, u32>,
+    connected: u32,
+}
+
+impl Chatting {
+    pub(super) fn count_chatting(
+        &mut self,
+        category: &str,
+        people: i32,
+    ) -> Result<(), BrokerError> {
+        let count = self.chatting(category).saturating_add_signed(people);
+        if count == 0 {
+            self.categories.remove(category);
+        } else if let Some(held) = self.categories.get_mut(category) {
+            *held = count;
+        } else if self.categories.len() < CATEGORIES_MAX {
+            self.categories.insert(category.to_owned(), count);
+        } else {
+            return Err(BrokerError::Full("counted categories"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn count_connected(&mut self, users: i32) {
+        self.connected = self.connected.saturating_add_signed(users);
+    }
+
+    pub(super) fn chatting(&self, category: &str) -> u32 {
+        self.categories.get(category).copied().unwrap_or(0)
+    }
+
+    pub(super) fn connected(&self) -> u32 {
+        self.connected
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g10_categories_are_bounded_and_empty_ones_make_room() {
+        let mut chatting = Chatting::default();
+        for n in 0..CATEGORIES_MAX {
+            chatting.count_chatting(&n.to_string(), 2).expect("room");
+        }
+        let refused = chatting.count_chatting("one more", 2);
+        assert!(matches!(refused, Err(BrokerError::Full(_))));
+        chatting.count_chatting("7", -2).expect("held");
+        chatting.count_chatting("one more", 2).expect("room again");
+        assert_eq!(
+            (chatting.chatting("7"), chatting.chatting("one more")),
+            (0, 2)
+        );
+    }
+}

@@ -1,0 +1,124 @@
+//! The open chat logs of this node, in shards so that chats rarely wait for each other.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use nowrong_core::chat_log::{self, ChatLog, Epoch, Known};
+use nowrong_protocol::ChatId;
+
+use super::lock;
+use crate::broker::{Appended, BrokerError, KnownMessage, LogSeed};
+
+/// Most logs that are open at one time: two people each, twice what one node is meant for.
+pub const LOGS_MAX: usize = 65_536;
+
+/// Locks among which the logs are spread. Far more than cores; a power of two.
+const SHARDS: usize = 64;
+
+/// The open logs.
+#[derive(Debug)]
+pub(super) struct Logs {
+    shards: [Mutex<HashMap<ChatId, ChatLog>>; SHARDS],
+    open: AtomicUsize,
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            open: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Logs {
+    pub(super) fn open(&self, chat: ChatId, seed: LogSeed) -> Result<(), BrokerError> {
+        let mut shard = lock(self.shard(chat));
+        if shard.contains_key(&chat) {
+            return Ok(());
+        }
+        // Counted before it is there, so that openers in other shards never exceed the bound.
+        if self.open.fetch_add(1, Ordering::Relaxed) >= LOGS_MAX {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            return Err(BrokerError::Full("chat logs"));
+        }
+        shard.insert(chat, log(seed));
+        Ok(())
+    }
+
+    pub(super) fn close(&self, chat: ChatId) {
+        if lock(self.shard(chat)).remove(&chat).is_some() {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Does one step on the log of a chat; `None` when it is not open.
+    pub(super) fn with<T>(&self, chat: ChatId, step: impl FnOnce(&mut ChatLog) -> T) -> Option<T> {
+        lock(self.shard(chat)).get_mut(&chat).map(step)
+    }
+
+    /// The last bytes of a version 7 id are random.
+    fn shard(&self, chat: ChatId) -> &Mutex<HashMap<ChatId, ChatLog>> {
+        &self.shards[usize::from(chat.as_bytes()[15]) % SHARDS]
+    }
+}
+
+fn log(seed: LogSeed) -> ChatLog {
+    let epoch = Epoch {
+        number: seed.epoch.number,
+        base: seed.epoch.base,
+    };
+    ChatLog::new(epoch, seed.known.into_iter().map(Known::from))
+}
+
+impl From<KnownMessage> for Known {
+    fn from(message: KnownMessage) -> Self {
+        Self {
+            member: message.member,
+            client_message_id: message.client_message_id,
+            position: message.position,
+            at_ms: message.at,
+        }
+    }
+}
+
+impl From<chat_log::Appended> for Appended {
+    fn from(appended: chat_log::Appended) -> Self {
+        match appended {
+            chat_log::Appended::New(position) => Self::New(position),
+            chat_log::Appended::Again(position, at) => Self::Again(position, at),
+            chat_log::Appended::Full => Self::Full,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store;
+
+    #[test]
+    fn g10_logs_are_bounded_and_closed_ones_make_room() {
+        let logs = Logs::default();
+        let seed = || LogSeed {
+            epoch: store::Epoch { number: 1, base: 0 },
+            known: Vec::new(),
+        };
+        let chat = |n: u64| ChatId::v7(n, &[n as u8; 10]);
+        for n in 0..LOGS_MAX as u64 {
+            logs.open(chat(n), seed()).expect("room");
+        }
+        let refused = logs.open(chat(1 << 40), seed());
+        assert!(matches!(refused, Err(BrokerError::Full(_))));
+        logs.open(chat(3), seed()).expect("it is open");
+        logs.close(chat(3));
+        logs.close(chat(3));
+        logs.open(chat(1 << 40), seed()).expect("room for one");
+        assert!(logs.open(chat(3), seed()).is_err());
+    }
+}
