@@ -44,7 +44,8 @@ impl<T: UserStore + CategoryStore + ChatStore + MessageStore> Store for T {}
 /// Accounts, their names, refresh tokens and blocks.
 #[async_trait]
 pub trait UserStore: Send + Sync + 'static {
-    /// Creates an account and claims its name, atomically.
+    /// Creates an account and claims its name, atomically. The name of an account that expired
+    /// before `user.created_at` is free.
     async fn create_user(&self, user: &User) -> Result<NameClaim, StoreError>;
 
     /// The account, unless it expired.
@@ -54,15 +55,17 @@ pub trait UserStore: Send + Sync + 'static {
     /// [`NameClaim::Taken`] leaves everything as it was. An unknown id is [`NameClaim::Unknown`].
     async fn update_user(&self, user: &User) -> Result<NameClaim, StoreError>;
 
-    /// Removes the account and all that is its own: name, refresh tokens, blocks made by it, its
-    /// seat. Its chat must have been ended before. Idempotent.
+    /// Removes the account and all that is its own: name, refresh tokens, blocks, recent partners
+    /// (and itself from theirs), its seat. Ids are never used again, so blocks made against it are
+    /// moot and go too. Its chat must have been ended before. Idempotent.
     async fn delete_user(&self, id: UserId) -> Result<(), StoreError>;
 
     /// Stores the first refresh token of a family.
     async fn create_refresh(&self, token: &RefreshToken) -> Result<(), StoreError>;
 
     /// Replaces the token with hash `used` by `next`, atomically. A token that was replaced less
-    /// than `grace_ms` ago may be used once more (the answer got lost); later use revokes the family.
+    /// than `grace_ms` ago may be used once more (the answer got lost; what replaced it first stays
+    /// valid too); later use revokes the family. `next` is of the same user and family.
     async fn rotate_refresh(
         &self,
         used: &TokenHash,
@@ -71,8 +74,9 @@ pub trait UserStore: Send + Sync + 'static {
         grace_ms: u64,
     ) -> Result<Rotation, StoreError>;
 
-    /// The user and family of a refresh token that is current or within grace, to fill in `next` of
-    /// [`Self::rotate_refresh`].
+    /// A refresh token that was issued and is neither expired nor revoked, to fill in `next` of
+    /// [`Self::rotate_refresh`]. Replaced tokens are answered too, however long ago: only
+    /// `rotate_refresh` judges their use, and it must get to see it.
     async fn refresh(
         &self,
         hash: &TokenHash,
@@ -100,7 +104,9 @@ pub trait CategoryStore: Send + Sync + 'static {
 #[async_trait]
 pub trait ChatStore: Send + Sync + 'static {
     /// Claims a seat for every member, lower user id first, and creates the chat with its key, in
-    /// one step; both members remember each other as recent partners for 7 days, at most 50.
+    /// one step; the members remember each other as recent partners for 7 days, at most 50. A seat
+    /// in a chat that expired before `chat.started_at` is free. Opening the same chat again is
+    /// [`Opening::Opened`] and changes nothing.
     async fn open_chat(&self, chat: &Chat) -> Result<Opening, StoreError>;
 
     /// The chat, ended or not, until it expires.
@@ -131,15 +137,17 @@ pub trait ChatStore: Send + Sync + 'static {
     ) -> Result<(), StoreError>;
 
     /// Ends the chat: frees its seats, sets the expiry of the chat and all its messages to
-    /// `end.expires_at`. Idempotent: the first end stays. Answers the end that holds.
+    /// `end.expires_at`, never later than it was. Idempotent: the first end stays. Answers the end
+    /// that holds.
     async fn end_chat(&self, id: ChatId, end: &ChatEnd) -> Result<Option<ChatEnd>, StoreError>;
 }
 
 /// Messages, sealed.
 #[async_trait]
 pub trait MessageStore: Send + Sync + 'static {
-    /// Stores messages, all or none, idempotent on (chat, position). Calls from many tasks are
-    /// committed together.
+    /// Stores messages, all or none, idempotent on (chat, position): the first one stays, deleted
+    /// or not. A message of a chat that is gone counts as expired: `Ok`, and nothing is kept. Calls
+    /// from many tasks are committed together.
     async fn append(&self, messages: &[StoredMessage]) -> Result<(), StoreError>;
 
     /// Messages with a position after `after`, ascending, at most `limit`.
@@ -161,7 +169,7 @@ pub trait MessageStore: Send + Sync + 'static {
         now: UnixMs,
     ) -> Result<Vec<StoredMessage>, StoreError>;
 
-    /// Marks a message deleted and erases its body. `false` when there is none.
+    /// Marks a message deleted and erases its body. `false` when there is none. Idempotent.
     async fn delete_message(&self, chat: ChatId, position: Position) -> Result<bool, StoreError>;
 
     /// Removes what expired before `now`, at most about `limit` records; destroys the keys of

@@ -1,0 +1,202 @@
+//! Promises about messages.
+
+use super::*;
+
+pub(crate) async fn messages_come_back_as_they_were(store: Subject) {
+    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    let sent: Vec<_> = (1..=3).map(|seq| message(1, 1, seq)).collect();
+    store.append(&sent).await.unwrap();
+    assert_eq!(
+        store
+            .messages_after(chat_id(1), Position::START, 10, NOW)
+            .await
+            .unwrap(),
+        sent
+    );
+    assert_eq!(
+        store
+            .messages_before(chat_id(1), None, 10, NOW)
+            .await
+            .unwrap(),
+        sent
+    );
+}
+
+pub(crate) async fn appending_again_changes_nothing(store: Subject) {
+    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    let first = message(1, 1, 1);
+    store.append(std::slice::from_ref(&first)).await.unwrap();
+    let mut other = message(1, 1, 1);
+    other.sealed = Bytes::from_static(b"something else");
+    store.append(&[other, message(1, 1, 2)]).await.unwrap();
+    store
+        .append(&[message(1, 1, 2), first.clone()])
+        .await
+        .unwrap();
+    let stored = store
+        .messages_after(chat_id(1), Position::START, 10, NOW)
+        .await
+        .unwrap();
+    assert_eq!(stored, [first.clone(), message(1, 1, 2)]);
+    assert!(
+        store
+            .delete_message(chat_id(1), first.position)
+            .await
+            .unwrap()
+    );
+    store.append(&[first]).await.unwrap();
+    let stored = store
+        .messages_after(chat_id(1), Position::START, 1, NOW)
+        .await
+        .unwrap();
+    assert!(stored[0].is_deleted && stored[0].sealed.is_empty());
+}
+
+/// A reader that looks all the time sees each batch whole or not at all.
+pub(crate) async fn a_batch_is_stored_whole(store: Subject) {
+    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    let reader = Arc::clone(&store);
+    let watch = tokio::spawn(async move {
+        loop {
+            let seen = reader
+                .messages_after(chat_id(1), Position::START, 1_000, NOW)
+                .await
+                .unwrap();
+            assert_eq!(seen.len() % 10, 0, "{:?}", seqs(&seen));
+            if seen.len() == 200 {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    for batch in 0..20 {
+        let messages: Vec<_> = (1..=10)
+            .map(|seq| message(1, 1, 10 * batch + seq))
+            .collect();
+        store.append(&messages).await.unwrap();
+    }
+    watch.await.unwrap();
+}
+
+pub(crate) async fn pages_meet_at_their_borders(store: Subject) {
+    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    let sent: Vec<_> = (1..=10)
+        .map(|seq| message(1, if seq < 6 { 1 } else { 2 }, seq))
+        .collect();
+    store.append(&sent).await.unwrap();
+    let after = async |epoch, seq, limit| {
+        let at = Position::new(epoch, seq);
+        seqs(
+            &store
+                .messages_after(chat_id(1), at, limit, NOW)
+                .await
+                .unwrap(),
+        )
+    };
+    let before = async |at: Option<Position>, limit| {
+        seqs(
+            &store
+                .messages_before(chat_id(1), at, limit, NOW)
+                .await
+                .unwrap(),
+        )
+    };
+    assert_eq!(after(0, 0, 3).await, [1, 2, 3]);
+    assert_eq!(after(1, 3, 4).await, [4, 5, 6, 7]);
+    assert_eq!(after(1, 99, 100).await, [6, 7, 8, 9, 10]);
+    assert_eq!(after(2, 9, 100).await, [10]);
+    assert!(after(2, 10, 100).await.is_empty());
+    assert!(after(0, 0, 0).await.is_empty());
+    assert_eq!(before(None, 3).await, [8, 9, 10]);
+    assert_eq!(before(Some(Position::new(2, 8)), 4).await, [4, 5, 6, 7]);
+    assert_eq!(
+        before(Some(Position::new(2, 1)), 100).await,
+        [1, 2, 3, 4, 5]
+    );
+    assert!(before(Some(Position::new(1, 1)), 4).await.is_empty());
+    assert!(before(Some(Position::START), 4).await.is_empty());
+    assert_eq!(before(None, 1_000).await.len(), 10);
+}
+
+pub(crate) async fn chats_do_not_see_each_others_messages(store: Subject) {
+    for number in 1..=3 {
+        store
+            .open_chat(&chat(number, &[10 * number, 10 * number + 1]))
+            .await
+            .unwrap();
+        store
+            .append(&[message(number, 1, number), message(number, 2, 50)])
+            .await
+            .unwrap();
+    }
+    let after = store
+        .messages_after(chat_id(2), Position::START, 10, NOW)
+        .await
+        .unwrap();
+    assert_eq!(after, [message(2, 1, 2), message(2, 2, 50)]);
+    assert_eq!(
+        store
+            .messages_before(chat_id(2), None, 10, NOW)
+            .await
+            .unwrap(),
+        after
+    );
+    store.append(&[message(99, 1, 1)]).await.unwrap();
+    let unknown = store
+        .messages_after(chat_id(99), Position::START, 10, NOW)
+        .await
+        .unwrap();
+    assert_eq!(unknown, []);
+}
+
+pub(crate) async fn many_tasks_append_at_once(store: Subject) {
+    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    at_once(1..=200, |seq| {
+        let store = Arc::clone(&store);
+        async move { store.append(&[message(1, 1, seq)]).await.unwrap() }
+    })
+    .await;
+    let stored = store
+        .messages_after(chat_id(1), Position::START, 1_000, NOW)
+        .await
+        .unwrap();
+    assert_eq!(seqs(&stored), (1..=200).collect::<Vec<_>>());
+}
+
+pub(crate) async fn deleting_a_message_erases_its_body(store: Subject) {
+    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    store
+        .append(&[message(1, 1, 1), message(1, 1, 2)])
+        .await
+        .unwrap();
+    assert!(
+        !store
+            .delete_message(chat_id(1), Position::new(1, 3))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .delete_message(chat_id(2), Position::new(1, 1))
+            .await
+            .unwrap()
+    );
+    for _ in 0..2 {
+        assert!(
+            store
+                .delete_message(chat_id(1), Position::new(1, 1))
+                .await
+                .unwrap()
+        );
+    }
+    let deleted = StoredMessage {
+        sealed: Bytes::new(),
+        is_deleted: true,
+        ..message(1, 1, 1)
+    };
+    let stored = store
+        .messages_after(chat_id(1), Position::START, 10, NOW)
+        .await
+        .unwrap();
+    assert_eq!(stored, [deleted, message(1, 1, 2)]);
+}

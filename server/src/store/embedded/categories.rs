@@ -1,0 +1,41 @@
+//! Categories.
+
+use async_trait::async_trait;
+use redb::{ReadableTable, ReadableTableMetadata};
+
+use super::{EmbeddedStore, draft::Draft, fault::Fault, record, snapshot::Snapshot, table};
+use crate::store::{Category, CategoryStore, StoreError};
+
+#[async_trait]
+impl CategoryStore for EmbeddedStore {
+    async fn categories(&self) -> Result<Vec<Category>, StoreError> {
+        self.read(Snapshot::categories)
+    }
+
+    async fn seed_categories(&self, categories: &[Category]) -> Result<bool, StoreError> {
+        let categories = categories.to_vec();
+        self.write(move |draft| draft.seed_categories(&categories))
+            .await
+    }
+}
+
+impl Draft<'_> {
+    fn seed_categories(&mut self, categories: &[Category]) -> Result<bool, Fault> {
+        if categories.is_empty() || !self.categories.is_empty()? {
+            return Ok(false);
+        }
+        for category in categories {
+            let key = (category.rank, &*category.id);
+            self.categories.insert(key, &record::encode(category)[..])?;
+        }
+        Ok(true)
+    }
+}
+
+impl Snapshot {
+    fn categories(&self) -> Result<Vec<Category>, Fault> {
+        let table = self.table(table::CATEGORIES)?;
+        let all = table.iter()?;
+        all.map(|entry| record::decode(entry?.1.value())).collect()
+    }
+}

@@ -1,0 +1,66 @@
+//! The sweeper's work: removes what has expired, oldest first, through the expiry index.
+//!
+//! Nothing depends on it for correctness, since reads filter by time; it frees space and destroys
+//! keys. Each entry of the index is moved together with its record, so each names something that is
+//! due; one that does not (its chat was removed before it) is dropped on the way.
+
+use redb::ReadableTable;
+
+use super::{
+    draft::Draft,
+    fault::Fault,
+    table::{Expiring, load},
+};
+use crate::store::{UnixMs, User};
+
+impl Draft<'_> {
+    /// Removes at most about `limit` records that expired at or before `now`: what is one record to
+    /// a caller (an account) may be several here. Answers how many; 0 when nothing is due.
+    pub(super) fn sweep(&mut self, now: UnixMs, limit: usize) -> Result<usize, Fault> {
+        let mut removed = 0;
+        while removed < limit {
+            let Some(entry) = self.next_due(now)? else {
+                break;
+            };
+            removed += self.remove_due(&entry, now, limit - removed)?.max(1);
+        }
+        Ok(removed)
+    }
+
+    fn next_due(&self, now: UnixMs) -> Result<Option<Vec<u8>>, Fault> {
+        let end = now.saturating_add(1).to_be_bytes();
+        let first = self.expiry.range::<&[u8]>(..&end[..])?.next().transpose()?;
+        Ok(first.map(|(key, _)| key.value().to_vec()))
+    }
+
+    /// Removes what `entry` names, and the entry with it, unless a chat has more messages than
+    /// `budget`.
+    fn remove_due(&mut self, entry: &[u8], now: UnixMs, budget: usize) -> Result<usize, Fault> {
+        let due = match Expiring::from_key(entry)? {
+            Expiring::Chat(id) => {
+                let (removed, is_gone) = self.remove_chat(id, budget)?;
+                if !is_gone {
+                    return Ok(removed);
+                }
+                removed
+            }
+            Expiring::User(id) => {
+                let user: Option<User> = load(&self.users, id.as_bytes())?;
+                debug_assert!(user.is_none_or(|user| user.expires_at <= now));
+                self.remove_user(id)?;
+                1
+            }
+            Expiring::Refresh(hash) => {
+                self.remove_refresh(&hash)?;
+                1
+            }
+            Expiring::Recents(user) => {
+                self.expire_recents(user, now)?;
+                1
+            }
+            Expiring::Message(key) => usize::from(self.messages.remove(&key)?.is_some()),
+        };
+        self.expiry.remove(entry)?;
+        Ok(due)
+    }
+}

@@ -1,0 +1,192 @@
+//! Opening: the folder, its files, and one sentence for each thing that can be wrong with them.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+};
+
+use redb::{
+    Builder, Database, DatabaseError, StorageBackend, StorageError,
+    backends::{FileBackend, InMemoryBackend},
+};
+
+use super::{EmbeddedStore, fault::Fault};
+
+/// The database's file in the folder.
+const DATABASE_FILE: &str = "nowrong.redb";
+
+/// The key vault's file in the folder.
+const KEYS_FILE: &str = "keys.bin";
+
+/// Memory for cached pages, in bytes: the chats of a busy day of one node. The operating system
+/// caches the file besides.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Why the store could not be opened, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The folder or a file in it refuses to be written.
+    #[error(
+        "cannot write to {path} ({source}): check its owner and permissions, or choose another data folder"
+    )]
+    NotWritable {
+        /// What refused.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process works with the folder.
+    #[error("{path} is in use by another process: stop it, or choose another data folder")]
+    Locked {
+        /// The locked file.
+        path: PathBuf,
+    },
+    /// A file does not hold what was written to it.
+    #[error(
+        "{path} is damaged ({detail}): move it away to start empty, or put a good copy in its place"
+    )]
+    Corrupt {
+        /// The damaged file.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// There is no space left.
+    #[error("no space is left for {path}: free some, then start again")]
+    Full {
+        /// What could not grow.
+        path: PathBuf,
+    },
+    /// Anything else that the system refused.
+    #[error("cannot open {path} ({detail}): check the disk, then start again")]
+    Failed {
+        /// What could not be opened.
+        path: PathBuf,
+        /// What the system said.
+        detail: String,
+    },
+}
+
+/// Where a store lies: how to open the database, each time anew, and the file of the vault.
+pub(super) struct Medium {
+    pub(super) reopen: Box<dyn Fn() -> Result<Database, DatabaseError> + Send>,
+    pub(super) database: Database,
+    pub(super) vault: Box<dyn StorageBackend>,
+}
+
+/// Opens the store in a folder.
+pub(super) fn folder(dir: &Path) -> Result<EmbeddedStore, OpenError> {
+    create_folder(dir).map_err(|error| OpenError::io(dir, error))?;
+    let path = dir.join(DATABASE_FILE);
+    let keys = dir.join(KEYS_FILE);
+    let database = open_database(&path, true).map_err(|error| OpenError::database(&path, error))?;
+    let vault = open_file(&keys)
+        .map_err(DatabaseError::from)
+        .and_then(FileBackend::new)
+        .map_err(|error| OpenError::database(&keys, error))?;
+    sync_folder(dir).map_err(|error| OpenError::io(dir, error))?;
+    let medium = Medium {
+        reopen: Box::new(move || open_database(&path, false)),
+        database,
+        vault: Box::new(vault),
+    };
+    EmbeddedStore::start(medium).map_err(|fault| OpenError::fault(dir, fault))
+}
+
+/// Opens a store in memory.
+pub(super) fn memory() -> Result<EmbeddedStore, OpenError> {
+    let path = Path::new("memory");
+    let database = Builder::new()
+        .create_with_backend(InMemoryBackend::new())
+        .map_err(|error| OpenError::database(path, error))?;
+    let medium = Medium {
+        reopen: Box::new(|| Err(io::Error::other("memory cannot be reopened").into())),
+        database,
+        vault: Box::new(InMemoryBackend::new()),
+    };
+    EmbeddedStore::start(medium).map_err(|fault| OpenError::fault(path, fault))
+}
+
+/// Opens a database file. `is_checked` reads it whole; after a crash that happens anyway.
+fn open_database(path: &Path, is_checked: bool) -> Result<Database, DatabaseError> {
+    Builder::new()
+        .set_cache_size(CACHE_BYTES)
+        .set_check_integrity_on_open(is_checked)
+        .create_with_backend(FileBackend::new(open_file(path)?)?)
+}
+
+fn create_folder(dir: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(dir)
+}
+
+fn open_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+}
+
+/// Makes the names of new files survive a loss of power.
+fn sync_folder(dir: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    File::open(dir)?.sync_all()?;
+    Ok(())
+}
+
+impl OpenError {
+    fn io(path: &Path, error: io::Error) -> Self {
+        let path = path.to_owned();
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
+            io::ErrorKind::InvalidData => Self::Corrupt {
+                path,
+                detail: error.to_string(),
+            },
+            io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::AlreadyExists => Self::NotWritable {
+                path,
+                source: error,
+            },
+            _ => Self::Failed {
+                path,
+                detail: error.to_string(),
+            },
+        }
+    }
+
+    fn database(path: &Path, error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+                Self::Locked {
+                    path: path.to_owned(),
+                }
+            }
+            DatabaseError::Storage(StorageError::Io(error)) => Self::io(path, error),
+            other => Self::Corrupt {
+                path: path.to_owned(),
+                detail: other.to_string(),
+            },
+        }
+    }
+
+    fn fault(path: &Path, fault: Fault) -> Self {
+        let path = path.to_owned();
+        match fault {
+            Fault::Corrupt(detail) => Self::Corrupt { path, detail },
+            Fault::Medium(detail) => Self::Failed { path, detail },
+        }
+    }
+}

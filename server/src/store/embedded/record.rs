@@ -1,0 +1,102 @@
+//! Records as they lie in the file: one version byte, then the fields in the encoding of the wire.
+//!
+//! A record that gains fields gets a new version byte, and [`decode`] keeps reading the old one; a
+//! byte that this version does not know is an error, never a guess.
+
+use bytes::Bytes;
+use nowrong_protocol::{ClientMessageId, Position, UserId, codec, frame::Why};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::fault::Fault;
+use crate::store::{ChatEnd, ChatMember, Epoch, RefreshToken, UnixMs};
+
+/// The version that is written.
+const VERSION: u8 = 1;
+
+/// The bytes of `record`.
+pub(super) fn encode<R: Serialize>(record: &R) -> Vec<u8> {
+    let mut out = Vec::with_capacity(128);
+    out.push(VERSION);
+    codec::encode_into(record, &mut out);
+    out
+}
+
+/// The record that `bytes` hold.
+pub(super) fn decode<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, Fault> {
+    match bytes.split_first() {
+        Some((&VERSION, fields)) => codec::decode(fields)
+            .map_err(|error| Fault::Corrupt(format!("a record cannot be read: {error}"))),
+        Some((version, _)) => Err(Fault::Corrupt(format!(
+            "a record has version {version}, this server reads up to {VERSION}"
+        ))),
+        None => Err(Fault::Corrupt("a record is empty".to_owned())),
+    }
+}
+
+/// A chat without its id, which is the key of the record, and without its key, which the vault holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct ChatRecord {
+    pub(super) category: String,
+    pub(super) members: Vec<ChatMember>,
+    pub(super) why: Why,
+    pub(super) epochs: Vec<Epoch>,
+    pub(super) started_at: UnixMs,
+    pub(super) expires_at: UnixMs,
+    pub(super) end: Option<ChatEnd>,
+}
+
+/// A message without its chat and position, which are the key of the record.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct MessageRecord {
+    pub(super) member: u8,
+    pub(super) client_message_id: ClientMessageId,
+    pub(super) at: UnixMs,
+    pub(super) reply_to: Option<Position>,
+    pub(super) sealed: Bytes,
+    pub(super) is_deleted: bool,
+    pub(super) expires_at: UnixMs,
+}
+
+/// A refresh token and its uses. Replaced tokens stay until they expire, so that their reuse is seen.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct RefreshRecord {
+    pub(super) token: RefreshToken,
+    pub(super) replaced_at: Option<UnixMs>,
+    pub(super) is_grace_used: bool,
+}
+
+/// The recent partners of one user, newest first.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct RecentsRecord {
+    pub(super) partners: Vec<(UserId, UnixMs)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_encoding() {
+        let record = RecentsRecord {
+            partners: vec![(UserId::from_bytes([7; 16]), 9)],
+        };
+        let read: RecentsRecord = decode(&encode(&record)).unwrap();
+        assert_eq!(read.partners, record.partners);
+    }
+
+    #[test]
+    fn a_record_of_another_version_or_cut_short_is_corrupt() {
+        let mut bytes = encode(&(1_u64, "text"));
+        assert!(matches!(
+            decode::<(u64, String)>(&bytes[..bytes.len() - 1]),
+            Err(Fault::Corrupt(_))
+        ));
+        assert!(matches!(
+            decode::<(u64, String)>(&[]),
+            Err(Fault::Corrupt(_))
+        ));
+        bytes[0] = VERSION + 1;
+        let error = decode::<(u64, String)>(&bytes).unwrap_err();
+        assert!(error.to_string().contains("version 2"), "{error}");
+    }
+}
