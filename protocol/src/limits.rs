@@ -15,9 +15,13 @@ pub const HELLO_BYTES_MAX: usize = 4_096;
 /// Longest datagram in bytes, its type included. Firefox offers 1,024, Chromium 1,211.
 pub const DATAGRAM_BYTES_MAX: usize = 1_000;
 
-/// Longest WebSocket message in bytes: one frame of the longest body and its header. Several small
-/// frames may share a message up to this.
+/// Longest WebSocket message of a client in bytes: one frame of the longest body and its header.
+/// Several small frames may share a message up to this.
 pub const WEBSOCKET_MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX + HEADER_BYTES_MAX;
+
+/// Longest WebSocket message of a server in bytes: it gathers many messages of a chat into one
+/// write, and a client trusts its server with this much memory.
+pub const WEBSOCKET_BATCH_BYTES_MAX: usize = 1_048_576;
 
 /// Longest text of a message in bytes of UTF-8.
 pub const TEXT_BYTES_MAX: usize = 8_000;

@@ -27,7 +27,7 @@ use crate::{
     },
     limits::{
         CLOSE_DEADLINE, DATAGRAM_BYTES_MAX, FRAME_BYTES_MAX, HELLO_DEADLINE, PING_INTERVAL,
-        PONG_DEADLINE, UNKNOWN_FRAMES_MAX,
+        PONG_DEADLINE, UNKNOWN_FRAMES_MAX, WEBSOCKET_BATCH_BYTES_MAX,
     },
 };
 
@@ -239,7 +239,7 @@ impl ClientConversation {
 
     fn handle_message(&mut self, message: Bytes) {
         self.last_heard = self.now;
-        if let Err(error) = self.inbox.push_message(message) {
+        if let Err(error) = self.inbox.push_message(message, WEBSOCKET_BATCH_BYTES_MAX) {
             self.close_with(error.into());
         }
     }

@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes};
 use crate::{
     envelope::{Decoder, EnvelopeError, RawFrame, split_frame},
     frame::Lane,
-    limits::{PARTIAL_FRAME_DEADLINE, WEBSOCKET_MESSAGE_BYTES_MAX},
+    limits::PARTIAL_FRAME_DEADLINE,
 };
 
 /// The unread bytes of a connection.
@@ -29,15 +29,19 @@ impl Inbox {
         self.bulk.push(bytes, now);
     }
 
-    /// Takes a WebSocket message; the one before it must have been read.
-    pub(super) fn push_message(&mut self, message: Bytes) -> Result<(), EnvelopeError> {
+    /// Takes a WebSocket message of at most `limit` bytes; the one before it must have been read.
+    pub(super) fn push_message(
+        &mut self,
+        message: Bytes,
+        limit: usize,
+    ) -> Result<(), EnvelopeError> {
         if message.is_empty() {
             return Err(EnvelopeError::Truncated);
         }
-        if message.len() > WEBSOCKET_MESSAGE_BYTES_MAX {
+        if message.len() > limit {
             return Err(EnvelopeError::TooLarge {
                 claimed: message.len() as u64,
-                limit: WEBSOCKET_MESSAGE_BYTES_MAX,
+                limit,
             });
         }
         self.message = message;

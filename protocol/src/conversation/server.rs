@@ -26,7 +26,7 @@ use crate::{
     limits::{
         AGENT_BYTES_MAX, CLOSE_DEADLINE, CONNECT_TOKEN_BYTES_MAX, DATAGRAM_BYTES_MAX,
         FRAME_BYTES_MAX, HELLO_BYTES_MAX, HELLO_DEADLINE, IDLE_TIMEOUT, RESUME_CHATS_MAX,
-        UNKNOWN_FRAMES_MAX,
+        UNKNOWN_FRAMES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX,
     },
     version::{Version, VersionRange},
 };
@@ -235,7 +235,10 @@ impl ServerConversation {
 
     fn handle_message(&mut self, message: Bytes) {
         self.last_heard = self.now;
-        if let Err(error) = self.inbox.push_message(message) {
+        if let Err(error) = self
+            .inbox
+            .push_message(message, WEBSOCKET_MESSAGE_BYTES_MAX)
+        {
             self.close_with(error.into());
         }
     }

@@ -202,6 +202,21 @@ fn client_pings_when_either_side_was_silent() {
 }
 
 #[test]
+fn client_takes_a_long_batch_in_one_message() {
+    let frame = envelope::encode(&Done { request: 1 });
+    let count = WEBSOCKET_BATCH_BYTES_MAX / frame.len();
+    let mut client = Client::ready();
+    let batch = frame.repeat(count);
+    assert_eq!(
+        client.input(client::Input::Message(batch.into())).len(),
+        count
+    );
+    let too_long = frame.repeat(count + 1);
+    let out = client.input(client::Input::Message(too_long.into()));
+    client.closes(out, CloseCode::FRAME_TOO_LARGE);
+}
+
+#[test]
 fn client_answers_pings() {
     let mut client = Client::ready();
     let out = client.live(&envelope::encode(&Ping { nonce: 3 }));

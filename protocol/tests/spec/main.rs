@@ -1,0 +1,101 @@
+//! Holds the tables of `SPEC.md` against the code.
+//!
+//! A table stands between `<!-- table NAME -->` and `<!-- end -->`.
+//! `UPDATE_SPEC=1 cargo test -p nowrong-protocol --test spec` writes them anew. The prose around
+//! them is by hand; the last test at least finds a frame, code or bound that it names wrongly.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod source;
+mod tables;
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use nowrong_protocol::{
+    code::{CLOSE_CODES, ERROR_CODES},
+    frame::FRAMES,
+};
+
+fn path() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "SPEC.md"].iter().collect()
+}
+
+const BEGIN: &str = "<!-- table ";
+const END: &str = "<!-- end -->";
+
+/// `text` with every table replaced by what the code says.
+fn filled(text: &str) -> (String, Vec<String>) {
+    let mut out = String::new();
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(BEGIN) {
+        let (before, marked) = rest.split_at(at);
+        let line_end = marked.find('\n').unwrap() + 1;
+        let name = marked[BEGIN.len()..].split(" -->").next().unwrap();
+        let end = marked
+            .find(END)
+            .unwrap_or_else(|| panic!("table {name} has no end"));
+        out.push_str(before);
+        out.push_str(&marked[..line_end]);
+        out.push_str(&tables::table(name).replace("\n\n\n", "\n\n"));
+        names.push(name.to_owned());
+        rest = &marked[end..];
+    }
+    out.push_str(rest);
+    (out, names)
+}
+
+#[test]
+fn the_tables_say_what_the_code_says() {
+    let text = fs::read_to_string(path()).unwrap();
+    let (fresh, names) = filled(&text);
+    if std::env::var_os("UPDATE_SPEC").is_some() {
+        fs::write(path(), fresh).unwrap();
+        return;
+    }
+    for (line, (old, new)) in text.lines().zip(fresh.lines()).enumerate() {
+        assert_eq!(
+            old,
+            new,
+            "SPEC.md line {}: run with UPDATE_SPEC=1",
+            line + 1
+        );
+    }
+    assert_eq!(text.len(), fresh.len());
+    let expected: BTreeSet<_> = tables::names().into_iter().collect();
+    assert_eq!(names.into_iter().collect::<BTreeSet<_>>(), expected);
+}
+
+/// Every frame and every code is spoken of in the prose or a table, by its right name.
+#[test]
+fn the_prose_names_only_what_exists() {
+    let text = fs::read_to_string(path()).unwrap();
+    for row in FRAMES {
+        assert!(
+            text.contains(&format!("`{}`", row.name)),
+            "{} is not in SPEC.md",
+            row.name
+        );
+    }
+    let codes = || CLOSE_CODES.iter().chain(ERROR_CODES).map(|row| row.name);
+    let known: BTreeSet<_> = codes().chain(source::limit_names()).collect();
+    let names = text
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| is_constant(word));
+    for name in names {
+        assert!(
+            known.contains(name),
+            "SPEC.md names {name}, which does not exist"
+        );
+    }
+}
+
+fn is_constant(word: &str) -> bool {
+    word.len() > 4
+        && word.contains('_')
+        && word
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+}
