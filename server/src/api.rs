@@ -1,1 +1,109 @@
-//! REST.
+//! REST: accounts, tokens, categories, and the way to a connection.
+//!
+//! [`router`] is the whole HTTP interface except for the WebSocket, which is merged into it. What
+//! every response obeys: errors are RFC 9457 problem documents ([`problem`]); bodies are bounded by
+//! [`BODY_BYTES_MAX`] and answers by [`DEADLINE`]; security headers are always there; only the
+//! configured web origins may read anything under `/v1`. No address, name or token is ever logged
+//! here. Start reading at [`router`].
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use axum::{Router, extract::DefaultBodyLimit};
+use nowrong_certs::Identity;
+use nowrong_protocol::UserId;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    auth::AccessTokens,
+    broker::Broker,
+    clock::Clock,
+    config::{Addresses, Limits},
+    privacy::PseudonymKey,
+    store::{Store, StoreError},
+};
+
+mod auth;
+mod body;
+mod caller;
+mod categories;
+mod connect;
+mod docs;
+mod headers;
+mod health;
+mod me;
+mod openapi;
+pub mod problem;
+mod site;
+#[cfg(test)]
+mod tests;
+mod users;
+
+pub use openapi::openapi;
+
+/// Longest request body in bytes: the longest good one has about 2,000.
+pub const BODY_BYTES_MAX: usize = 16 * 1_024;
+
+/// Time from a request's head to its answer's head; beyond it the answer is `OVERLOADED`.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// What the REST side works with.
+#[derive(Clone)]
+pub struct ApiState {
+    /// Accounts and categories.
+    pub store: Arc<dyn Store>,
+    /// Connect tokens, limits, counts.
+    pub broker: Arc<dyn Broker>,
+    /// The one clock.
+    pub clock: Clock,
+    /// Issues and checks access tokens.
+    pub access: Arc<AccessTokens>,
+    /// Whose certificate hash clients are told.
+    pub identity: Identity,
+    /// Takes a user out of everything that runs before the account is erased.
+    pub departure: Arc<dyn Departure>,
+    /// What clients are told, and which origins may ask.
+    pub addresses: Arc<Addresses>,
+    /// How much one client may ask for.
+    pub limits: Limits,
+    /// Turns addresses into pseudonyms.
+    pub pseudonyms: Arc<PseudonymKey>,
+    /// How long an unused account lives.
+    pub account_idle: Duration,
+    /// A folder of static files to serve at `/`.
+    pub web_root: Option<PathBuf>,
+}
+
+/// Takes a user out of everything that runs: chat, queue, connections.
+#[async_trait]
+pub trait Departure: Send + Sync + 'static {
+    /// Ends the user's chat, cancels the ticket, closes the connections with `ACCOUNT_GONE`. `Ok`
+    /// means that all of it is done; idempotent.
+    async fn depart(&self, user: UserId) -> Result<(), StoreError>;
+}
+
+/// The HTTP interface. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, else all
+/// clients share one limit.
+pub fn router(state: ApiState) -> Router {
+    let state = Arc::new(state);
+    let (described, _document) = described().split_for_parts();
+    let router = described
+        .merge(docs::router())
+        .merge(problem::router())
+        .fallback(site::serve)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    headers::protect(router, &state).with_state(state)
+}
+
+/// The routes that the OpenAPI document describes.
+fn described() -> OpenApiRouter<Arc<ApiState>> {
+    OpenApiRouter::with_openapi(openapi::frame())
+        .routes(routes!(users::register))
+        .routes(routes!(auth::refresh))
+        .routes(routes!(me::show, me::change, me::erase))
+        .routes(routes!(categories::list))
+        .routes(routes!(connect::connect))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+}

@@ -1,0 +1,87 @@
+//! `POST /v1/auth/refresh`: new tokens for an old one.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use nowrong_protocol::ErrorCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    ApiState,
+    body::{Fields, REFRESH_TOKEN},
+    caller::millis,
+    problem::{Problem, ProblemDocument},
+};
+use crate::{
+    auth::{ACCESS_LIFETIME, AuthError, rotate_refresh},
+    privacy::ClientIp,
+};
+
+/// A refresh token to use up.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Refresh)]
+#[expect(
+    dead_code,
+    reason = "describes the body; it is read field by field to name every mistake"
+)]
+pub(super) struct RefreshBody {
+    /// From the registration or the last refresh.
+    refresh_token: String,
+}
+
+/// New tokens.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Refreshed {
+    /// Send it as `Authorization: Bearer …`.
+    access_token: String,
+    /// Its life, in milliseconds from now.
+    access_expires_in_ms: u64,
+    /// Takes the place of the one that was sent.
+    refresh_token: String,
+}
+
+/// Refresh tokens
+///
+/// Takes a refresh token and gives new tokens. Each refresh token is good once; for 10 seconds it
+/// can be sent again, in case the answer was lost. Using an old one later revokes all that came from
+/// it.
+#[utoipa::path(
+    post,
+    path = "/v1/auth/refresh",
+    tag = "Account",
+    operation_id = "refresh",
+    request_body = RefreshBody,
+    responses(
+        (status = 200, description = "New tokens.", body = Refreshed),
+        (status = 401, description = "The token is unknown, used or expired.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "Fields are wrong; each is named.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests from one network.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn refresh(
+    State(api): State<Arc<ApiState>>,
+    ip: ClientIp,
+    mut fields: Fields,
+) -> Result<Json<Refreshed>, Problem> {
+    let token = fields.required(REFRESH_TOKEN);
+    let token = fields.finish(token)?;
+    api.take("refresh", api.limits.requests, ip).await?;
+    let refused = || Problem::new(ErrorCode::REFRESH_REFUSED);
+    let now = api.clock.now();
+    let rotated = rotate_refresh(&*api.store, &token, api.expiry(), now).await;
+    let (user, refresh_token) = rotated.map_err(|error| match error {
+        AuthError::Refused => refused(),
+        other => other.into(),
+    })?;
+    let user = api.store.user(user, now).await?.ok_or_else(refused)?;
+    let access_token = api.access.issue(user.id, now)?.into_exposed();
+    api.touch(user).await?;
+    Ok(Json(Refreshed {
+        access_token,
+        access_expires_in_ms: millis(ACCESS_LIFETIME),
+        refresh_token: refresh_token.into_exposed(),
+    }))
+}

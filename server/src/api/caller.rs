@@ -1,0 +1,93 @@
+//! Who asks: the account behind an access token, the network behind a limit.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+
+use axum::{
+    extract::{ConnectInfo, FromRequestParts},
+    http::{header, request::Parts},
+};
+use nowrong_protocol::ErrorCode;
+
+use super::{ApiState, problem::Problem};
+use crate::{
+    broker::{Grant, LimitRule},
+    config::Allowance,
+    privacy::ClientIp,
+    store::{NameClaim, User},
+};
+
+/// The account that asks, by its access token.
+pub(super) struct Caller(pub(super) User);
+
+impl FromRequestParts<Arc<ApiState>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<ApiState>) -> Result<Self, Problem> {
+        let refused = || Problem::new(ErrorCode::UNAUTHENTICATED);
+        let token = bearer(parts).ok_or_else(refused)?;
+        let now = api.clock.now();
+        let id = api.access.verify(token, now)?;
+        let user = api.store.user(id, now).await?;
+        user.map(Self)
+            .ok_or_else(|| refused().detail("The account of this token no longer exists."))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientIp {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(peer.map_or_else(Self::default, |ConnectInfo(address)| Self::from(*address)))
+    }
+}
+
+impl ApiState {
+    /// Takes one unit of what a client's network may ask for.
+    pub(super) async fn take(
+        &self,
+        name: &'static str,
+        allowance: Allowance,
+        ip: ClientIp,
+    ) -> Result<(), Problem> {
+        let rule = LimitRule {
+            name,
+            burst: allowance.burst,
+            period_ms: millis(allowance.period),
+        };
+        let key = ip.limiter_key(&self.pseudonyms);
+        match self.broker.take(rule, &key, self.clock.now()).await? {
+            Grant::Granted => Ok(()),
+            Grant::RetryAfter(ms) => Err(Problem::rate_limited(ms)),
+        }
+    }
+
+    /// When an account that is used now is erased unless it is used again.
+    pub(super) fn expiry(&self) -> u64 {
+        self.clock.now().saturating_add(millis(self.account_idle))
+    }
+
+    /// Notes that an account is used. It is written at most 16 times in its idle life, because each
+    /// write is a commit.
+    pub(super) async fn touch(&self, mut user: User) -> Result<(), Problem> {
+        let expires_at = self.expiry();
+        if expires_at.saturating_sub(user.expires_at) < millis(self.account_idle) / 16 {
+            return Ok(());
+        }
+        user.expires_at = expires_at;
+        match self.store.update_user(&user).await? {
+            NameClaim::Claimed => Ok(()),
+            NameClaim::Taken | NameClaim::Unknown => Err(Problem::new(ErrorCode::UNAUTHENTICATED)),
+        }
+    }
+}
+
+pub(super) fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn bearer(parts: &Parts) -> Option<&str> {
+    let value = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}

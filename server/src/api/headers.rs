@@ -1,0 +1,120 @@
+//! What surrounds every request: deadline, panic net, origin check, CORS, security headers.
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, Method, header},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use nowrong_protocol::ErrorCode;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{AllowOrigin, CorsLayer},
+};
+use tracing::error;
+
+use super::{ApiState, DEADLINE, problem::Problem};
+use crate::config::Addresses;
+
+/// How long a browser may remember the answer to a preflight.
+const PREFLIGHT_AGE: Duration = Duration::from_secs(10 * 60);
+
+/// Headers whose value never changes.
+const FIXED: [(HeaderName, &str); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    ),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "camera=(), geolocation=(), microphone=(), payment=()",
+    ),
+];
+
+/// Puts all of it around `router`, the outermost last.
+pub(super) fn protect(
+    router: Router<Arc<ApiState>>,
+    state: &Arc<ApiState>,
+) -> Router<Arc<ApiState>> {
+    let policy = Arc::new(content_security_policy(&state.addresses));
+    router
+        .layer(from_fn_with_state(Arc::clone(state), check_origin))
+        .layer(cors(&state.addresses))
+        .layer(from_fn(hold_deadline))
+        .layer(CatchPanicLayer::custom(after_panic))
+        .layer(from_fn_with_state(policy, secure))
+}
+
+/// Refuses what a foreign page asks for under `/v1`. Without CORS headers the page could not read
+/// the answer anyway; this way nothing is done either.
+async fn check_origin(State(api): State<Arc<ApiState>>, request: Request, next: Next) -> Response {
+    let origin = request.headers().get(header::ORIGIN);
+    // A value that is not text is no origin of ours.
+    let origin = origin.map(|origin| origin.to_str().unwrap_or("null"));
+    let is_api = request.uri().path().starts_with("/v1/");
+    if is_api && !api.addresses.allows(origin) {
+        return Problem::new(ErrorCode::ORIGIN_REFUSED).into_response();
+    }
+    next.run(request).await
+}
+
+async fn hold_deadline(request: Request, next: Next) -> Response {
+    let answer = tokio::time::timeout(DEADLINE, next.run(request)).await;
+    answer.unwrap_or_else(|_| {
+        Problem::new(ErrorCode::OVERLOADED)
+            .detail("The request took too long.")
+            .into_response()
+    })
+}
+
+/// The panic's own text stays where the panic hook wrote it: it may hold what a person wrote.
+fn after_panic(_panic: Box<dyn Any + Send>) -> Response {
+    error!("a request panicked");
+    Problem::new(ErrorCode::INTERNAL).into_response()
+}
+
+fn cors(addresses: &Addresses) -> CorsLayer {
+    let origins = addresses.origins.iter();
+    let origins = origins.filter_map(|origin| HeaderValue::from_str(origin.as_str()).ok());
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_NONE_MATCH,
+        ])
+        .expose_headers([header::ETAG, header::RETRY_AFTER])
+        .max_age(PREFLIGHT_AGE)
+}
+
+async fn secure(State(policy): State<Arc<HeaderValue>>, request: Request, next: Next) -> Response {
+    let is_api = request.uri().path().starts_with("/v1/");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in FIXED {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::clone(&policy));
+    if is_api && !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+/// Pages load nothing from elsewhere, run nothing inline, and connect to this server's endpoints only.
+fn content_security_policy(addresses: &Addresses) -> HeaderValue {
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+         font-src 'self'; connect-src 'self' {}; manifest-src 'self'; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'",
+        addresses.connect_sources().join(" ")
+    );
+    // The configuration lets only plain URLs through.
+    HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+}

@@ -1,0 +1,64 @@
+//! `/healthz` and `/readyz`: for whoever watches the process.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use nowrong_protocol::ErrorCode;
+use serde::Serialize;
+use tracing::warn;
+use utoipa::ToSchema;
+
+use super::{
+    ApiState,
+    problem::{Problem, ProblemDocument},
+};
+
+/// That it is well.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Health {
+    /// `ok`.
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+const OK: Health = Health { status: "ok" };
+
+/// Alive
+///
+/// The process answers; nothing else is looked at.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "Operation",
+    operation_id = "healthz",
+    responses((status = 200, description = "It answers.", body = Health))
+)]
+pub(super) async fn healthz() -> Json<Health> {
+    Json(OK)
+}
+
+/// Ready
+///
+/// The store can be written to and the broker answers; else the problem says which cannot.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "Operation",
+    operation_id = "readyz",
+    responses(
+        (status = 200, description = "It can serve.", body = Health),
+        (status = 503, description = "A part it needs is missing.", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn readyz(State(api): State<Arc<ApiState>>) -> Result<Json<Health>, Problem> {
+    if let Err(error) = api.store.check().await {
+        warn!(%error, "not ready: the store");
+        let detail = "The store cannot be written to.";
+        return Err(Problem::new(ErrorCode::STORAGE_UNAVAILABLE).detail(detail));
+    }
+    if let Err(error) = api.broker.connected().await {
+        warn!(%error, "not ready: the broker");
+        return Err(Problem::new(ErrorCode::OVERLOADED).detail("The broker does not answer."));
+    }
+    Ok(Json(OK))
+}

@@ -1,0 +1,125 @@
+//! `/v1/me`: the caller's own account.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use nowrong_protocol::ErrorCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{
+    ApiState,
+    body::{Fields, INTERESTS, LANGUAGE, NAME},
+    caller::Caller,
+    problem::{Problem, ProblemDocument},
+    users::UserView,
+};
+use crate::store::{NameClaim, User};
+
+/// What can be changed about an account; what is left out stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Change)]
+#[expect(
+    dead_code,
+    reason = "describes the body; it is read field by field to name every mistake"
+)]
+pub(super) struct ChangeBody {
+    /// The name that others see: 2 to 24 characters.
+    #[schema(example = "Robin", min_length = 2, nullable = false)]
+    name: Option<String>,
+    /// Language to talk in, as a BCP 47 tag.
+    #[schema(example = "en", min_length = 1, nullable = false)]
+    language: Option<String>,
+    /// What to talk about: at most 10, at most 64 bytes each.
+    #[schema(max_items = 10, nullable = false)]
+    interests: Option<Vec<String>>,
+}
+
+/// Own account
+#[utoipa::path(
+    get,
+    path = "/v1/me",
+    tag = "Account",
+    operation_id = "me",
+    security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The account.", body = UserView),
+        (status = 401, description = "The access token is missing, wrong or expired.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn show(Caller(user): Caller) -> Json<UserView> {
+    Json(user.into())
+}
+
+/// Change the own account
+///
+/// The age bracket cannot be changed. A running chat keeps the name it began with.
+#[utoipa::path(
+    patch,
+    path = "/v1/me",
+    tag = "Account",
+    operation_id = "changeMe",
+    security(("bearer" = [])),
+    request_body = ChangeBody,
+    responses(
+        (status = 200, description = "The account as it is now.", body = UserView),
+        (status = 401, description = "The access token is missing, wrong or expired.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "The name is taken.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "Fields are wrong; each is named.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn change(
+    State(api): State<Arc<ApiState>>,
+    Caller(user): Caller,
+    fields: Fields,
+) -> Result<Json<UserView>, Problem> {
+    let mut user = changed(user, fields)?;
+    user.expires_at = api.expiry();
+    match api.store.update_user(&user).await? {
+        NameClaim::Claimed => Ok(Json(user.into())),
+        NameClaim::Taken => Err(Problem::name_taken()),
+        NameClaim::Unknown => Err(Problem::new(ErrorCode::UNAUTHENTICATED)),
+    }
+}
+
+fn changed(mut user: User, mut fields: Fields) -> Result<User, Problem> {
+    if let Some(name) = fields.optional(NAME) {
+        user.skeleton = name.skeleton();
+        user.name = name.into_string();
+    }
+    if let Some(language) = fields.optional(LANGUAGE) {
+        user.language = language.into_string();
+    }
+    if let Some(interests) = fields.optional(INTERESTS) {
+        user.interests = interests.into_strings();
+    }
+    fields.refuse("age_bracket", "cannot be changed; register again");
+    fields.finish(Some(user))
+}
+
+/// Erase the own account
+///
+/// Ends its chat, and removes it with all that is its own.
+#[utoipa::path(
+    delete,
+    path = "/v1/me",
+    tag = "Account",
+    operation_id = "eraseMe",
+    security(("bearer" = [])),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 401, description = "The access token is missing, wrong or expired.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn erase(
+    State(api): State<Arc<ApiState>>,
+    Caller(user): Caller,
+) -> Result<StatusCode, Problem> {
+    api.departure.depart(user.id).await?;
+    api.store.delete_user(user.id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

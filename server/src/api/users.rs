@@ -1,0 +1,195 @@
+//! `POST /v1/users`: a new anonymous account.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use nowrong_core::text::{Interests, Language, Name};
+use nowrong_protocol::UserId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    ApiState,
+    body::{AGE_BRACKET, Fields, INTERESTS, LANGUAGE, NAME},
+    caller::millis,
+    problem::{Problem, ProblemDocument},
+};
+use crate::{
+    auth::{ACCESS_LIFETIME, begin_refresh, random},
+    privacy::ClientIp,
+    store::{AgeBracket, NameClaim, User},
+};
+
+/// The bracket that a person declares; only people of the same one ever meet.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+pub(super) enum Bracket {
+    /// 13 to 17 years.
+    #[serde(rename = "13-17")]
+    Teen,
+    /// 18 years and over.
+    #[serde(rename = "18+")]
+    Adult,
+}
+
+impl From<AgeBracket> for Bracket {
+    fn from(bracket: AgeBracket) -> Self {
+        match bracket {
+            AgeBracket::Teen => Self::Teen,
+            AgeBracket::Adult => Self::Adult,
+        }
+    }
+}
+
+/// What a new account needs.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Register)]
+#[expect(
+    dead_code,
+    reason = "describes the body; it is read field by field to name every mistake"
+)]
+pub(super) struct RegisterBody {
+    /// The name that others see: 2 to 24 characters. Unique, also among names that look like it.
+    #[schema(example = "Robin", min_length = 2)]
+    name: String,
+    /// Language to talk in, as a BCP 47 tag.
+    #[schema(example = "en", min_length = 1)]
+    language: String,
+    /// What to talk about: at most 10, at most 64 bytes each.
+    #[schema(max_items = 10, nullable = false)]
+    interests: Option<Vec<String>>,
+    /// The bracket of the person's age.
+    age_bracket: Bracket,
+}
+
+/// An account, as its owner sees it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
+pub(super) struct UserView {
+    /// Its id.
+    #[schema(value_type = String, format = "uuid")]
+    id: UserId,
+    /// The name that others see, in Unicode's composed form.
+    name: String,
+    /// BCP 47 tag.
+    language: String,
+    /// Lower case, without duplicates.
+    interests: Vec<String>,
+    /// Declared at registration.
+    age_bracket: Bracket,
+    /// When the account is erased unless it is used; milliseconds since the Unix epoch.
+    expires_at_ms: u64,
+}
+
+impl From<User> for UserView {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id,
+            name: user.name,
+            language: user.language,
+            interests: user.interests,
+            age_bracket: user.age_bracket.into(),
+            expires_at_ms: user.expires_at,
+        }
+    }
+}
+
+/// A new account and its tokens.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Registered {
+    /// The account.
+    user: UserView,
+    /// Send it as `Authorization: Bearer …`.
+    access_token: String,
+    /// Its life, in milliseconds from now.
+    access_expires_in_ms: u64,
+    /// Good for one `POST /v1/auth/refresh`.
+    refresh_token: String,
+}
+
+/// A checked registration.
+struct Registration {
+    name: Name,
+    language: Language,
+    interests: Interests,
+    age_bracket: AgeBracket,
+}
+
+impl Registration {
+    fn read(mut fields: Fields) -> Result<Self, Problem> {
+        let name = fields.required(NAME);
+        let language = fields.required(LANGUAGE);
+        let interests = fields.optional(INTERESTS).unwrap_or_default();
+        let age_bracket = fields.required(AGE_BRACKET);
+        let all = name.zip(language).zip(age_bracket);
+        fields.finish(all.map(|((name, language), age_bracket)| Self {
+            name,
+            language,
+            interests,
+            age_bracket,
+        }))
+    }
+
+    fn into_user(self, api: &ApiState) -> Result<User, Problem> {
+        let now = api.clock.now();
+        Ok(User {
+            id: UserId::v7(now, &random()?),
+            skeleton: self.name.skeleton(),
+            name: self.name.into_string(),
+            language: self.language.into_string(),
+            interests: self.interests.into_strings(),
+            age_bracket: self.age_bracket,
+            created_at: now,
+            expires_at: api.expiry(),
+        })
+    }
+}
+
+/// Register
+///
+/// Makes an anonymous account. It is erased when it was not used for 24 hours.
+#[utoipa::path(
+    post,
+    path = "/v1/users",
+    tag = "Account",
+    operation_id = "register",
+    request_body = RegisterBody,
+    responses(
+        (status = 201, description = "The account exists.", body = Registered),
+        (status = 409, description = "The name is taken.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "Fields are wrong; each is named.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "Too many accounts from one network.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn register(
+    State(api): State<Arc<ApiState>>,
+    ip: ClientIp,
+    fields: Fields,
+) -> Result<impl IntoResponse, Problem> {
+    let registration = Registration::read(fields)?;
+    api.take("register", api.limits.register, ip).await?;
+    let user = registration.into_user(&api)?;
+    match api.store.create_user(&user).await? {
+        NameClaim::Claimed => {}
+        NameClaim::Taken | NameClaim::Unknown => return Err(Problem::name_taken()),
+    }
+    let refresh_token = begin_refresh(&*api.store, &user).await?.into_exposed();
+    let access_token = api.access.issue(user.id, api.clock.now())?.into_exposed();
+    let registered = Registered {
+        user: user.into(),
+        access_token,
+        access_expires_in_ms: millis(ACCESS_LIFETIME),
+        refresh_token,
+    };
+    Ok((
+        StatusCode::CREATED,
+        [(header::LOCATION, "/v1/me")],
+        Json(registered),
+    ))
+}
