@@ -1,0 +1,122 @@
+/**
+ * Every error that this package throws or rejects with. All extend {@link NoWrongError}.
+ *
+ * @module
+ */
+
+import {
+  closeCodeInfo,
+  type ErrorCode,
+  errorCodeInfo,
+  isTemporary,
+  shouldReconnect,
+} from "./generated/code.js";
+
+/** What every error of this package has. */
+export class NoWrongError extends Error {
+  override readonly name: string = "NoWrongError";
+  /** The number of the code: of {@link ErrorCode} or `CloseCode`; 0 when neither applies. */
+  readonly code: number = 0;
+  /** The name of the code, such as `NAME_TAKEN`; a word for the failure when there is no code. */
+  readonly codeName: string = "UNKNOWN";
+  /** Whether the same call may succeed later. */
+  readonly isTemporary: boolean = false;
+  /** Earliest time to try again, in milliseconds from now; 0 when it does not matter. */
+  readonly retryAfterMs: number = 0;
+}
+
+/** What a {@link RequestError} is made from. */
+export interface RequestFailure {
+  /** The number on the wire. */
+  readonly code: ErrorCode;
+  /** For a developer: which field, which bound. */
+  readonly detail?: string;
+  /** Earliest time to try again, in milliseconds from now. */
+  readonly retryAfterMs?: number;
+  /** The fields that were refused. */
+  readonly fields?: readonly FieldError[];
+}
+
+/** A field of a request that was refused. */
+export interface FieldError {
+  /** Its name, as in the request. */
+  readonly field: string;
+  /** What is wrong with it. */
+  readonly detail: string;
+}
+
+/** The server refused a request, over REST or over the connection. It changed nothing. */
+export class RequestError extends NoWrongError {
+  override readonly name = "RequestError";
+  override readonly code: ErrorCode;
+  override readonly codeName: string;
+  override readonly isTemporary: boolean;
+  override readonly retryAfterMs: number;
+  /** For a developer: which field, which bound; may be empty. */
+  readonly detail: string;
+  /** The fields that were refused; empty when the failure is not about fields. */
+  readonly fields: readonly FieldError[];
+
+  constructor(failure: RequestFailure) {
+    const info = errorCodeInfo(failure.code);
+    super(info.text);
+    this.code = failure.code;
+    this.codeName = info.name;
+    this.isTemporary = isTemporary(failure.code);
+    this.retryAfterMs = failure.retryAfterMs ?? 0;
+    this.detail = failure.detail ?? "";
+    this.fields = failure.fields ?? [];
+  }
+}
+
+/** The connection ended, and why. */
+export class ConnectionClosedError extends NoWrongError {
+  override readonly name = "ConnectionClosedError";
+  override readonly code: number;
+  override readonly codeName: string;
+  override readonly isTemporary: boolean;
+  override readonly retryAfterMs: number;
+
+  /** `code` is of `CloseCode`; `null` when the link was lost without a word. */
+  constructor(code: number | null, retryAfterMs = 0, options?: ErrorOptions) {
+    super(code === null ? "The link was lost." : closeCodeInfo(code).text, options);
+    this.code = code ?? 0;
+    this.codeName = code === null ? "LINK_LOST" : closeCodeInfo(code).name;
+    this.isTemporary = code === null || shouldReconnect(code);
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** The server could not be reached: no network, a blocked port, a refused certificate. */
+export class NetworkError extends NoWrongError {
+  override readonly name = "NetworkError";
+  override readonly codeName = "NETWORK";
+  override readonly isTemporary = true;
+}
+
+/** No reply came in time. Whether the request was carried out is not known. */
+export class TimeoutError extends NoWrongError {
+  override readonly name = "TimeoutError";
+  override readonly codeName = "TIMEOUT";
+  override readonly isTemporary = true;
+}
+
+/** A bounded queue of this client is full: too much waits for the connection to come back. */
+export class QueueFullError extends NoWrongError {
+  override readonly name = "QueueFullError";
+  override readonly codeName = "QUEUE_FULL";
+  override readonly isTemporary = true;
+}
+
+/** The handle was closed, or its ticket or chat ended before this could be done. */
+export class ClosedError extends NoWrongError {
+  override readonly name = "ClosedError";
+  override readonly codeName = "CLOSED";
+}
+
+/** `error` as a {@link NoWrongError}, with itself as the cause when it is none. */
+export function toNoWrongError(error: unknown): NoWrongError {
+  return error instanceof NoWrongError
+    ? error
+    : new NetworkError("The server cannot be reached.", { cause: error });
+}

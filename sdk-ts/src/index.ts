@@ -1,0 +1,46 @@
+/**
+ * NoWrong in the browser: anonymous, ephemeral, realtime chat over WebTransport and WebSocket.
+ *
+ * Start at {@link NoWrong}. The wire itself is in `@nowrong/sdk/protocol`.
+ *
+ * @module
+ */
+
+export type { AgeBracket, Category, User, UserChange } from "./api.js";
+export {
+  Chat,
+  type ChatEnd,
+  type ChatEvents,
+  type ChatMessage,
+  type MessageStatus,
+  type Sent,
+} from "./chat.js";
+export { type ConnectOptions, NoWrong, type NoWrongOptions, type RegisterOptions } from "./client.js";
+export {
+  Connection,
+  type ConnectionEvents,
+  type ConnectionState,
+  type ConnectionStats,
+} from "./connection.js";
+export type { Unsubscribe } from "./emitter.js";
+export { browserEnvironment, type Environment, type WakeReason } from "./environment.js";
+export {
+  ClosedError,
+  ConnectionClosedError,
+  type FieldError,
+  NetworkError,
+  NoWrongError,
+  QueueFullError,
+  RequestError,
+  TimeoutError,
+} from "./error.js";
+export type { Body, EndReason, Member, SeatState, Why } from "./generated/chat.js";
+export { CloseCode, ErrorCode } from "./generated/code.js";
+export type { ChatId, ClientMessageId, TicketId } from "./generated/id.js";
+export * as limits from "./generated/limits.js";
+export { comparePosition, type Position } from "./generated/position.js";
+export type { Stage } from "./generated/queue.js";
+export type { PresenceState } from "./generated/signal.js";
+export type { TransportName } from "./link.js";
+export { Ticket, type TicketEvents, type TicketStatus } from "./ticket.js";
+export { localTokenStorage, memoryStorage, type StoredTokens, type TokenStorage } from "./tokens.js";

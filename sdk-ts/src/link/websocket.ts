@@ -1,0 +1,92 @@
+/**
+ * A link over a WebSocket: every lane is the one message stream.
+ *
+ * A frame is a binary message. Frames of the datagram lane are dropped, never queued, while the
+ * socket is behind.
+ *
+ * @module
+ */
+
+import { encode } from "../envelope.js";
+import { NetworkError } from "../error.js";
+import { type ClientFrame, clientFrameLane } from "../generated/frame.js";
+import type { Link, LinkAddress, LinkEvents, LinkStats } from "../link.js";
+
+/** Unsent bytes beyond which signals are dropped: a slow mobile uplink drains it in a fraction of a second. */
+const SIGNAL_BUFFER_BYTES_MAX = 16_384;
+
+/** Opens a WebSocket; resolves once it is open. */
+export function openWebSocket(
+  WebSocketClass: typeof WebSocket,
+  address: LinkAddress,
+  events: LinkEvents,
+  signal: AbortSignal,
+): Promise<Link> {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocketClass(address.url);
+    socket.binaryType = "arraybuffer";
+    const link = new WebSocketLink(socket, events);
+    const abandon = () => socket.close();
+    signal.addEventListener("abort", abandon, { once: true });
+    socket.addEventListener("open", () => resolve(link), { once: true });
+    socket.addEventListener("close", (event) => {
+      signal.removeEventListener("abort", abandon);
+      reject(new NetworkError(`The WebSocket was closed before it was open (${event.code}).`));
+    });
+    if (signal.aborted) {
+      abandon();
+    }
+  });
+}
+
+class WebSocketLink implements Link {
+  readonly transport = "websocket";
+  readonly #socket: WebSocket;
+  #sentBytes = 0;
+  #receivedBytes = 0;
+  #droppedSignals = 0;
+
+  constructor(socket: WebSocket, events: LinkEvents) {
+    this.#socket = socket;
+    let isOpen = false;
+    socket.addEventListener("open", () => {
+      isOpen = true;
+    });
+    socket.addEventListener("message", (event: MessageEvent<unknown>) => {
+      const bytes = event.data instanceof ArrayBuffer ? new Uint8Array(event.data) : null;
+      this.#receivedBytes += bytes?.length ?? 0;
+      events.message(bytes);
+    });
+    socket.addEventListener("close", () => {
+      if (isOpen) {
+        isOpen = false;
+        events.closed();
+      }
+    });
+  }
+
+  send(frame: ClientFrame): void {
+    const isSignal = clientFrameLane(frame) === "datagram";
+    if (isSignal && this.#socket.bufferedAmount > SIGNAL_BUFFER_BYTES_MAX) {
+      this.#droppedSignals += 1;
+      return;
+    }
+    if (this.#socket.readyState === this.#socket.OPEN) {
+      const bytes = encode(frame);
+      this.#sentBytes += bytes.length;
+      this.#socket.send(bytes);
+    }
+  }
+
+  close(): void {
+    this.#socket.close(1000);
+  }
+
+  stats(): LinkStats {
+    return {
+      sentBytes: this.#sentBytes,
+      receivedBytes: this.#receivedBytes,
+      droppedSignals: this.#droppedSignals,
+    };
+  }
+}

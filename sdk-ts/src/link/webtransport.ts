@@ -1,0 +1,204 @@
+/**
+ * A link over WebTransport: a stream for live frames, a second one for history, datagrams for signals.
+ *
+ * Both streams are opened here, by the client: browsers are poor at streams that a server opens. The
+ * second is opened when the first frame of the bulk lane is sent.
+ *
+ * @module
+ */
+
+import { encode, encodeDatagram } from "../envelope.js";
+import { NetworkError } from "../error.js";
+import { type ClientFrame, clientFrameLane } from "../generated/frame.js";
+import { CLOSE_DEADLINE_MS, DATAGRAM_BYTES_MAX } from "../generated/limits.js";
+import type { Link, LinkAddress, LinkEvents, LinkStats } from "../link.js";
+
+/**
+ * Datagrams that may wait on either side. Left at the default, a page that is busy for half a second
+ * keeps one of two hundred.
+ */
+const DATAGRAMS_HIGH_WATER_MARK = 256;
+
+/** Opens a WebTransport session and its live stream. */
+export async function openWebTransport(
+  WebTransportClass: typeof WebTransport,
+  address: LinkAddress,
+  events: LinkEvents,
+  signal: AbortSignal,
+): Promise<Link> {
+  const session = new WebTransportClass(address.url, options(address));
+  raiseHighWaterMarks(session.datagrams);
+  // Rejected whenever opening fails; that is told by `ready` already.
+  session.closed.catch(() => undefined);
+  const abandon = () => closeQuietly(session);
+  signal.addEventListener("abort", abandon, { once: true });
+  try {
+    await session.ready;
+    const live = await session.createBidirectionalStream();
+    if (signal.aborted) {
+      throw new NetworkError("The attempt was given up.");
+    }
+    return new WebTransportLink(session, live, events);
+  } catch (cause) {
+    closeQuietly(session);
+    throw new NetworkError("WebTransport could not be opened.", { cause });
+  } finally {
+    signal.removeEventListener("abort", abandon);
+  }
+}
+
+function options({ certificateHash }: LinkAddress): WebTransportOptions {
+  const hashes = certificateHash === null ? null : [{ algorithm: "sha-256", value: certificateHash }];
+  return hashes === null ? {} : { serverCertificateHashes: hashes };
+}
+
+/** Newer browsers name these attributes; which of them exist differs. */
+function raiseHighWaterMarks(datagrams: WebTransportDatagramDuplexStream): void {
+  const marks = datagrams as unknown as Record<string, unknown>;
+  for (const name of ["incomingHighWaterMark", "outgoingHighWaterMark", "incomingMaxBufferedDatagrams"]) {
+    if (name in datagrams) {
+      marks[name] = DATAGRAMS_HIGH_WATER_MARK;
+    }
+  }
+}
+
+function closeQuietly(session: WebTransport): void {
+  try {
+    session.close();
+  } catch {
+    // It was closed, or never opened: what was asked for.
+  }
+}
+
+class WebTransportLink implements Link {
+  readonly transport = "webtransport";
+  readonly #session: WebTransport;
+  readonly #events: LinkEvents;
+  readonly #live: WritableStreamDefaultWriter<Uint8Array>;
+  #bulk: Promise<WritableStreamDefaultWriter<Uint8Array>> | null = null;
+  readonly #datagrams: WritableStreamDefaultWriter<Uint8Array>;
+  #isClosed = false;
+  #sentBytes = 0;
+  #receivedBytes = 0;
+  #droppedSignals = 0;
+
+  constructor(session: WebTransport, live: WebTransportBidirectionalStream, events: LinkEvents) {
+    this.#session = session;
+    this.#events = events;
+    this.#live = live.writable.getWriter() as WritableStreamDefaultWriter<Uint8Array>;
+    this.#datagrams = datagramWriter(session.datagrams);
+    void this.#read(live.readable, (bytes) => events.bytes("live", bytes), true);
+    void this.#read(session.datagrams.readable, (bytes) => events.datagram(bytes), false);
+    void session.closed.then(
+      () => this.#lose(),
+      () => this.#lose(),
+    );
+  }
+
+  send(frame: ClientFrame): void {
+    switch (clientFrameLane(frame)) {
+      case "datagram":
+        this.#sendDatagram(frame);
+        break;
+      case "bulk":
+        void this.#sendBulk(encode(frame));
+        break;
+      default:
+        this.#write(this.#live, encode(frame));
+    }
+  }
+
+  close(): void {
+    // What was written last, a `Bye`, is lost if the session closes before the stream has ended.
+    const end = () => {
+      closeQuietly(this.#session);
+      this.#lose();
+    };
+    const deadline = setTimeout(end, CLOSE_DEADLINE_MS);
+    void this.#live
+      .close()
+      .catch(() => undefined)
+      .then(() => this.#session.closed)
+      .catch(() => undefined)
+      .then(() => clearTimeout(deadline))
+      .then(end);
+  }
+
+  stats(): LinkStats {
+    return {
+      sentBytes: this.#sentBytes,
+      receivedBytes: this.#receivedBytes,
+      droppedSignals: this.#droppedSignals,
+    };
+  }
+
+  #sendDatagram(frame: ClientFrame): void {
+    const bytes = encodeDatagram(frame);
+    const room = this.#session.datagrams.maxDatagramSize || DATAGRAM_BYTES_MAX;
+    if (bytes.length > room || (this.#datagrams.desiredSize ?? 0) <= 0) {
+      this.#droppedSignals += 1;
+      return;
+    }
+    this.#write(this.#datagrams, bytes);
+  }
+
+  async #sendBulk(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.#bulk ??= this.#openBulk();
+    try {
+      this.#write(await this.#bulk, bytes);
+    } catch {
+      this.#lose();
+    }
+  }
+
+  async #openBulk(): Promise<WritableStreamDefaultWriter<Uint8Array>> {
+    const bulk = await this.#session.createBidirectionalStream();
+    void this.#read(bulk.readable, (bytes) => this.#events.bytes("bulk", bytes), true);
+    return bulk.writable.getWriter() as WritableStreamDefaultWriter<Uint8Array>;
+  }
+
+  #write(writer: WritableStreamDefaultWriter<Uint8Array>, bytes: Uint8Array): void {
+    this.#sentBytes += bytes.length;
+    // A failed write means a lost session, which is told by its `closed`.
+    writer.write(bytes).catch(() => undefined);
+  }
+
+  /** Reads until the end; the end of a stream is the end of the link, that of the datagrams is not. */
+  async #read(
+    readable: ReadableStream<Uint8Array>,
+    deliver: (bytes: Uint8Array) => void,
+    isStream: boolean,
+  ): Promise<void> {
+    const reader = readable.getReader();
+    try {
+      for (let next = await reader.read(); !next.done; next = await reader.read()) {
+        this.#receivedBytes += next.value.length;
+        if (!this.#isClosed) {
+          deliver(next.value);
+        }
+      }
+    } catch {
+      // Lost: told below, or by `closed`.
+    }
+    if (isStream) {
+      this.#lose();
+    }
+  }
+
+  #lose(): void {
+    if (!this.#isClosed) {
+      this.#isClosed = true;
+      closeQuietly(this.#session);
+      this.#events.closed();
+    }
+  }
+}
+
+/** Newer browsers make writers on demand; older ones have one. */
+function datagramWriter(
+  datagrams: WebTransportDatagramDuplexStream,
+): WritableStreamDefaultWriter<Uint8Array> {
+  const maker = datagrams as unknown as { createWritable?: () => WritableStream<Uint8Array> };
+  const writable = maker.createWritable?.() ?? datagrams.writable;
+  return writable.getWriter() as WritableStreamDefaultWriter<Uint8Array>;
+}
