@@ -1,0 +1,48 @@
+//! Any bytes as the body of any frame: no panic, no memory that the sender did not pay for, and a
+//! frame belongs to the side that the table says.
+//!
+//! Input: one byte type number, then the body.
+
+use nowrong_protocol::{
+    ClientFrame, ServerFrame,
+    frame::{self, Sender},
+    limits::FRAME_BYTES_MAX,
+};
+
+use crate::memory;
+
+/// Memory for each byte of a body: a list of empty strings takes 24 bytes for one, twice while the
+/// list grows.
+const BYTES_FOR_A_BYTE: usize = 64;
+
+/// Memory whatever the body: a string may claim a whole frame, a list gets room for 16 items.
+const BYTES_AHEAD: usize = FRAME_BYTES_MAX + 4_096;
+
+/// Decodes `data` for both sides.
+pub fn run(data: &[u8]) {
+    let Some((&kind, body)) = data.split_first() else {
+        return;
+    };
+    let kind = u32::from(kind);
+    if body.len() > FRAME_BYTES_MAX {
+        return;
+    }
+    let (client, largest) = memory::largest_of(|| ClientFrame::decode(kind, body));
+    check_memory(largest, body);
+    let (server, largest) = memory::largest_of(|| ServerFrame::decode(kind, body));
+    check_memory(largest, body);
+    let sender = frame::info(kind).map(|info| info.sender);
+    let is_client = matches!(sender, Some(Sender::Client | Sender::Both));
+    let is_server = matches!(sender, Some(Sender::Server | Sender::Both));
+    assert_eq!(!matches!(client, Ok(None)), is_client, "type {kind}");
+    assert_eq!(!matches!(server, Ok(None)), is_server, "type {kind}");
+}
+
+fn check_memory(largest: usize, body: &[u8]) {
+    let allowed = BYTES_AHEAD + BYTES_FOR_A_BYTE * body.len();
+    assert!(
+        largest <= allowed,
+        "{largest} bytes for a body of {}",
+        body.len()
+    );
+}

@@ -1,0 +1,29 @@
+//! What the fuzz targets do, as plain functions: the targets call them with new bytes, and
+//! `tests/replay.rs` with the corpora, on any toolchain.
+//!
+//! Every target takes raw bytes in a form that its module describes, so that a corpus can be
+//! written by hand; `UPDATE_CORPUS=1 cargo test` writes the seeds anew from `protocol/vectors`.
+//! Unsafe code stands in [`memory`] and [`mirror`] only: an allocator and the traits of wincode
+//! demand it.
+
+#![warn(missing_docs, unreachable_pub)]
+
+pub mod codec_diff;
+pub mod conversation;
+pub mod decode;
+pub mod envelope;
+pub mod memory;
+pub mod mirror;
+pub mod roundtrip;
+
+/// A fuzz target: panics when a promise is broken.
+pub type Target = fn(&[u8]);
+
+/// The targets, by name.
+pub const TARGETS: [(&str, Target); 5] = [
+    ("decode", decode::run),
+    ("roundtrip", roundtrip::run),
+    ("envelope", envelope::run),
+    ("conversation", conversation::run),
+    ("codec_diff", codec_diff::run),
+];
