@@ -7,11 +7,11 @@ use std::{
 };
 
 use redb::{
-    Builder, Database, DatabaseError, StorageBackend, StorageError,
+    Builder, Database, DatabaseError, StorageError,
     backends::{FileBackend, InMemoryBackend},
 };
 
-use super::{EmbeddedStore, fault::Fault};
+use super::{EmbeddedStore, fault::Fault, vault::Vault};
 
 /// The database's file in the folder.
 const DATABASE_FILE: &str = "nowrong.redb";
@@ -73,7 +73,7 @@ pub enum OpenError {
 pub(super) struct Medium {
     pub(super) reopen: Box<dyn Fn() -> Result<Database, DatabaseError> + Send>,
     pub(super) database: Database,
-    pub(super) vault: Box<dyn StorageBackend>,
+    pub(super) vault: Vault,
 }
 
 /// Opens the store in a folder.
@@ -82,15 +82,12 @@ pub(super) fn folder(dir: &Path) -> Result<EmbeddedStore, OpenError> {
     let path = dir.join(DATABASE_FILE);
     let keys = dir.join(KEYS_FILE);
     let database = open_database(&path, true).map_err(|error| OpenError::database(&path, error))?;
-    let vault = open_file(&keys)
-        .map_err(DatabaseError::from)
-        .and_then(FileBackend::new)
-        .map_err(|error| OpenError::database(&keys, error))?;
+    let vault = open_vault(&keys).map_err(|error| OpenError::io(&keys, error))?;
     sync_folder(dir).map_err(|error| OpenError::io(dir, error))?;
     let medium = Medium {
         reopen: Box::new(move || open_database(&path, false)),
         database,
-        vault: Box::new(vault),
+        vault,
     };
     EmbeddedStore::start(medium).map_err(|fault| OpenError::fault(dir, fault))
 }
@@ -101,10 +98,12 @@ pub(super) fn memory() -> Result<EmbeddedStore, OpenError> {
     let database = Builder::new()
         .create_with_backend(InMemoryBackend::new())
         .map_err(|error| OpenError::database(path, error))?;
+    let vault = Vault::open(Box::new(InMemoryBackend::new()))
+        .map_err(|error| OpenError::io(path, error))?;
     let medium = Medium {
         reopen: Box::new(|| Err(io::Error::other("memory cannot be reopened").into())),
         database,
-        vault: Box::new(InMemoryBackend::new()),
+        vault,
     };
     EmbeddedStore::start(medium).map_err(|fault| OpenError::fault(path, fault))
 }
@@ -115,6 +114,11 @@ fn open_database(path: &Path, is_checked: bool) -> Result<Database, DatabaseErro
         .set_cache_size(CACHE_BYTES)
         .set_check_integrity_on_open(is_checked)
         .create_with_backend(FileBackend::new(open_file(path)?)?)
+}
+
+fn open_vault(path: &Path) -> io::Result<Vault> {
+    let file = FileBackend::new(open_file(path)?).map_err(io::Error::other)?;
+    Vault::open(Box::new(file))
 }
 
 fn create_folder(dir: &Path) -> io::Result<()> {

@@ -1,5 +1,14 @@
 //! The embedded store against the suite of every store, and against what only it can suffer.
 
+mod crash;
+mod disk;
+mod media;
+mod model;
+mod open;
+mod queue;
+mod rate;
+mod secrecy;
+
 use std::sync::Arc;
 
 use tempfile::TempDir;

@@ -185,14 +185,17 @@ impl Vault {
     }
 
     fn load(&mut self) -> io::Result<()> {
-        let slots = self.file.len()?.div_ceil(SLOT_BYTES as u64);
-        self.file.set_len(offset(slots))?;
+        let len = self.file.len()?;
         let mut bytes = [0; SLOT_BYTES];
-        self.file.read(0, &mut bytes)?;
+        if len >= SLOT_BYTES as u64 {
+            self.file.read(0, &mut bytes)?;
+        }
         if !bytes.starts_with(HEADER) {
             let detail = "it does not begin as a key vault";
             return Err(io::Error::new(io::ErrorKind::InvalidData, detail));
         }
+        let slots = len.div_ceil(SLOT_BYTES as u64);
+        self.file.set_len(offset(slots))?;
         for slot in (1..slots).rev() {
             self.file.read(offset(slot), &mut bytes)?;
             self.load_slot(slot, &bytes)?;

@@ -25,9 +25,9 @@ use tokio_util::sync::CancellationToken;
 use super::{CLOSED, Handle, Shared, draft::Draft, fault::Fault, open::Medium, vault::Vault};
 use crate::store::StoreError;
 
-/// Jobs that may wait: eight full disks' worth of a second at 500 commits. When it is full callers
+/// Jobs that may wait: four full batches, a few dozen milliseconds of work. When it is full callers
 /// wait, at most [`QUEUE_WAIT_MAX`], and then get [`StoreError::Unavailable`].
-const QUEUE_JOBS_MAX: usize = 4_096;
+pub(super) const QUEUE_JOBS_MAX: usize = 4_096;
 
 /// How long a caller waits for a place in a full queue: longer, and its client has given up.
 const QUEUE_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -52,6 +52,8 @@ pub(super) enum Durability {
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: RwLock<Option<mpsc::Sender<Box<dyn Job>>>>,
+    /// [`QUEUE_WAIT_MAX`], but for tests.
+    pub(super) queue_wait: Duration,
     /// Cancelled when the thread has closed the files.
     done: CancellationToken,
     thread: Option<JoinHandle<()>>,
@@ -60,15 +62,14 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts the thread.
     pub(super) fn start(medium: Medium) -> Result<(Arc<Shared>, Self), Fault> {
-        let vault = Vault::open(medium.vault)?;
         let shared = Arc::new(Shared {
             handle: RwLock::new(Handle::Closed),
-            keys: Arc::clone(vault.keys()),
+            keys: Arc::clone(medium.vault.keys()),
         });
         let (queue, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
         let mut thread = Thread {
             shared: Arc::clone(&shared),
-            vault,
+            vault: medium.vault,
             reopen: medium.reopen,
             suspended: None,
         };
@@ -84,6 +85,7 @@ impl Writer {
             })?;
         let writer = Self {
             queue: RwLock::new(Some(queue)),
+            queue_wait: QUEUE_WAIT_MAX,
             done,
             thread: Some(thread),
         };
@@ -100,7 +102,7 @@ impl Writer {
         F: FnMut(&mut Draft<'_>) -> Result<T, Fault> + Send + 'static,
     {
         let queue = self.queue().ok_or_else(closed)?;
-        let place = tokio::time::timeout(QUEUE_WAIT_MAX, queue.reserve())
+        let place = tokio::time::timeout(self.queue_wait, queue.reserve())
             .await
             .map_err(|_| StoreError::Unavailable("its queue is full".to_owned()))?
             .map_err(|_| closed())?;
