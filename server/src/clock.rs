@@ -32,6 +32,12 @@ impl Clock {
             .fetch_add(by.as_millis() as u64, Ordering::Relaxed);
     }
 
+    /// The system's time, never moved: for certificates, which other machines check too.
+    #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
+    pub fn system(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
     /// Milliseconds since the Unix epoch. A system clock before 1970 reads as 0.
     #[expect(
         clippy::disallowed_methods,

@@ -1,1 +1,305 @@
-//! Drives the conversation over a link.
+//! One connection: drives the pure conversation over a link, and pulls what its client must be told.
+//!
+//! A connection is one task. It reads its link, carries out requests, and, whenever it is woken,
+//! pulls the difference between what its client knows and what is: queue pushes from the user's
+//! entry, messages from the chat's log, states from the chat. Nothing is queued towards it, so a
+//! client that does not read only delays itself until [`SLOW_DEADLINE`], then it is closed.
+//!
+//! Start reading at [`run`]; [`admission`] opens, [`requests`] carries out, [`following`] pulls.
+
+mod admission;
+mod following;
+mod node;
+mod pace;
+mod requests;
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::{Bytes, BytesMut};
+use nowrong_protocol::{
+    CloseCode, ConnectionId, ServerFrame,
+    conversation::{
+        Phase, ServerConversation, bye,
+        server::{Input, Output},
+    },
+    frame::{Bye, GoAway, Lane},
+    limits::SLOW_DEADLINE,
+};
+use tokio::time::timeout;
+
+pub use self::node::{Node, NodeParts};
+use self::{following::Following, pace::Pace};
+use crate::{
+    hub::{Push, UserEntry},
+    random,
+    transport::{Link, LinkError, Received},
+};
+
+/// Bytes gathered for one write; what comes on top waits for the next one.
+const FLUSH_BYTES: usize = 32 * 1024;
+
+/// Over how many milliseconds a drain spreads its clients.
+const DRAIN_SPREAD_MS: u32 = 1_000;
+
+/// Serves one client until its link is gone.
+pub async fn run<L: Link>(node: Arc<Node>, link: L, is_origin_allowed: bool) {
+    let connection = Connection {
+        conversation: ServerConversation::new(Instant::now()),
+        pace: Pace::new(Instant::now()),
+        node,
+        link,
+        is_origin_allowed,
+        live: BytesMut::new(),
+        bulk: BytesMut::new(),
+        user: None,
+        has_drained: false,
+        has_halted: false,
+    };
+    connection.drive().await;
+}
+
+/// The state of one connection.
+struct Connection<L> {
+    node: Arc<Node>,
+    link: L,
+    is_origin_allowed: bool,
+    conversation: ServerConversation,
+    pace: Pace,
+    /// Frames that wait for the next write to the live lane.
+    live: BytesMut,
+    /// The same for the bulk lane.
+    bulk: BytesMut,
+    user: Option<Attending>,
+    has_drained: bool,
+    has_halted: bool,
+}
+
+/// The user behind a connection, once admitted.
+struct Attending {
+    id: ConnectionId,
+    entry: Arc<UserEntry>,
+    following: Option<Following>,
+    /// What the user last asked to talk about, for `Next`.
+    interests: Vec<String>,
+}
+
+/// Why the task goes on or ends.
+enum Step {
+    Wait,
+    Again,
+    Over,
+}
+
+/// What woke the connection.
+enum Event {
+    Received(Result<Received, LinkError>),
+    Woken,
+    Timeout,
+    Drain,
+    Halt,
+}
+
+impl<L: Link> Connection<L> {
+    async fn drive(mut self) {
+        loop {
+            let step = match self.step().await {
+                Ok(step) => step,
+                Err(error) => {
+                    tracing::debug!(%error, transport = self.link.transport().name(), "link lost");
+                    Step::Over
+                }
+            };
+            match step {
+                Step::Over => break,
+                Step::Again => tokio::task::yield_now().await,
+                Step::Wait => {
+                    let event = self.next_event().await;
+                    self.handle(event);
+                }
+            }
+        }
+        self.depart().await;
+    }
+
+    /// Does all that can be done without waiting for news.
+    async fn step(&mut self) -> Result<Step, LinkError> {
+        while let Some(output) = self.conversation.poll_output() {
+            match output {
+                Output::Hello(hello) => self.admit(hello).await,
+                Output::Request(frame, lane) => self.request(frame, lane).await,
+                Output::Transmit(lane, frame) => self.write(lane, &frame),
+                Output::Close(code) => {
+                    let _ = self.flush().await;
+                    self.conversation
+                        .handle_input(Input::LinkClosed, Instant::now());
+                    tracing::debug!(%code, transport = self.link.transport().name(), "closed");
+                    return Ok(Step::Over);
+                }
+            }
+            if self.live.len() + self.bulk.len() >= FLUSH_BYTES {
+                self.flush().await?;
+            }
+        }
+        let has_more = self.conversation.phase().is_open() && self.pull().await;
+        self.flush().await?;
+        let is_over = self.conversation.phase() == Phase::Closed;
+        Ok(if is_over {
+            Step::Over
+        } else if has_more {
+            Step::Again
+        } else {
+            Step::Wait
+        })
+    }
+
+    async fn next_event(&mut self) -> Event {
+        let deadline = self.conversation.poll_timeout();
+        let entry = self.user.as_ref().map(|user| user.entry.clone());
+        let (drain, halt) = (self.node.draining(), self.node.halting());
+        tokio::select! {
+            received = self.link.receive() => Event::Received(received),
+            () = woken(entry.as_deref()) => Event::Woken,
+            () = sleep_until(deadline) => Event::Timeout,
+            () = drain.cancelled(), if !self.has_drained => Event::Drain,
+            () = halt.cancelled(), if !self.has_halted => Event::Halt,
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = Instant::now();
+        match event {
+            Event::Received(Ok(received)) => self.receive(received, now),
+            Event::Received(Err(error)) => {
+                tracing::debug!(%error, transport = self.link.transport().name(), "link lost");
+                self.conversation.handle_input(Input::LinkClosed, now);
+            }
+            Event::Woken => self.check_kick(now),
+            Event::Timeout => self.conversation.handle_timeout(now),
+            Event::Drain => {
+                self.has_drained = true;
+                let retry_after_ms = random::below(DRAIN_SPREAD_MS);
+                let goaway = GoAway {
+                    retry_after_ms,
+                    endpoint: None,
+                };
+                self.conversation.handle_input(Input::Drain(goaway), now);
+            }
+            Event::Halt => {
+                self.has_halted = true;
+                let retry_after_ms = random::below(DRAIN_SPREAD_MS);
+                let bye = Bye {
+                    retry_after_ms,
+                    ..bye(CloseCode::GOING_AWAY)
+                };
+                self.conversation.handle_input(Input::Close(bye), now);
+            }
+        }
+    }
+
+    fn receive(&mut self, received: Received, now: Instant) {
+        let input = match &received {
+            Received::Live(bytes) => Input::LiveBytes(bytes),
+            Received::Bulk(bytes) => Input::BulkBytes(bytes),
+            Received::Datagram(bytes) => Input::Datagram(bytes),
+            Received::Message(bytes) => Input::Message(bytes.clone()),
+            Received::Violation(code) => Input::Close(bye(*code)),
+        };
+        self.conversation.handle_input(input, now);
+    }
+
+    /// Closes when another connection speaks for the user now, or the account is gone.
+    fn check_kick(&mut self, now: Instant) {
+        let Some(user) = &self.user else { return };
+        let code = {
+            let state = user.entry.state();
+            let is_ours = state.connection == Some(user.id);
+            if is_ours {
+                state.kick
+            } else {
+                Some(CloseCode::REPLACED)
+            }
+        };
+        if let Some(code) = code {
+            self.conversation.handle_input(Input::Close(bye(code)), now);
+        }
+    }
+
+    /// Gathers what the client has not been told; answers whether more waits.
+    async fn pull(&mut self) -> bool {
+        self.pull_pushes();
+        let Some(user) = &mut self.user else {
+            return false;
+        };
+        let Some(following) = &mut user.following else {
+            return false;
+        };
+        let mut frames = Vec::new();
+        let has_more = following
+            .pull(&self.node.chats, &mut self.live, &mut frames)
+            .await;
+        for frame in frames {
+            self.write(frame.lane(), &frame);
+        }
+        has_more
+    }
+
+    fn pull_pushes(&mut self) {
+        loop {
+            let Some(user) = &self.user else { return };
+            let push = user.entry.state().take_push();
+            match push {
+                None => return,
+                Some(Push::Frame(frame)) => self.write(Lane::Live, &frame),
+                Some(Push::Matched(ticket, chat)) => self.follow_match(ticket, chat),
+            }
+        }
+    }
+
+    /// Appends a frame to what is written next; a signal goes as a datagram where there are any.
+    fn write(&mut self, lane: Lane, frame: &ServerFrame) {
+        match lane {
+            Lane::Datagram if self.link.send_datagram(frame.encode_datagram()) => {}
+            Lane::Bulk => self.bulk.extend_from_slice(&frame.encode()),
+            Lane::Live | Lane::Datagram => self.live.extend_from_slice(&frame.encode()),
+        }
+    }
+
+    /// Writes what was gathered. A peer that does not take it in time is closed.
+    async fn flush(&mut self) -> Result<(), LinkError> {
+        for lane in [Lane::Live, Lane::Bulk] {
+            let frames = match lane {
+                Lane::Bulk => self.bulk.split().freeze(),
+                _ => self.live.split().freeze(),
+            };
+            if !frames.is_empty() {
+                self.send(lane, frames).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, lane: Lane, frames: Bytes) -> Result<(), LinkError> {
+        match timeout(SLOW_DEADLINE, self.link.send(lane, frames)).await {
+            Ok(sent) => sent,
+            Err(_) => {
+                self.conversation
+                    .handle_input(Input::LinkClosed, Instant::now());
+                Err(LinkError::new(CloseCode::SLOW))
+            }
+        }
+    }
+}
+
+async fn woken(entry: Option<&UserEntry>) {
+    match entry {
+        Some(entry) => entry.woken().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,1 +1,192 @@
-//! Registry of connections.
+//! Who is here: the node-local registry of users, and the way to wake their connections.
+//!
+//! A [`UserEntry`] is the one place where a node keeps what concerns a user across connections: the
+//! connection that holds the seat now, the ticket, the chat, and the queue pushes not yet sent.
+//! Nobody sends to a connection: others change the entry (or the chat) and wake the connection,
+//! which pulls what is new. So there is no queue towards a peer that could grow, and a slow one is
+//! never waited for. Locks here are short and never held over an await.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use nowrong_core::matching::Ticket;
+use nowrong_protocol::{CloseCode, ConnectionId, ServerFrame, TicketId, UserId, frame::Stage};
+use tokio::sync::Notify;
+
+use crate::chat::Chat;
+
+/// Most queue pushes kept for a user; beyond it the oldest goes. A ticket gives at most five
+/// (three stages, one end or match, one more after a re-queue).
+const PUSHES_MAX: usize = 16;
+
+/// Most users that a node keeps at once: connected, waiting, or with a held seat.
+pub const USERS_MAX: usize = 200_000;
+
+/// Locks, taking over what a panicked holder left: the states here are valid between statements.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a node knows of one user.
+pub struct UserEntry {
+    /// Who.
+    pub user: UserId,
+    wake: Notify,
+    state: Mutex<UserState>,
+}
+
+/// The changing part of a [`UserEntry`].
+#[derive(Default)]
+pub struct UserState {
+    /// The connection that speaks for the user now.
+    pub connection: Option<ConnectionId>,
+    /// Set when the connection must be closed with this code.
+    pub kick: Option<CloseCode>,
+    /// The ticket of the user, if waiting.
+    pub ticket: Option<Waiting>,
+    /// The chat of the user: the active one, or the last one until it is erased.
+    pub chat: Option<Arc<Chat>>,
+    pushes: VecDeque<Push>,
+}
+
+/// What a connection has to tell its client about the queue.
+pub enum Push {
+    /// A frame as it is.
+    Frame(ServerFrame),
+    /// A match: the connection goes on in this chat.
+    Matched(TicketId, Arc<Chat>),
+}
+
+/// A ticket as its owner's node sees it.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// The ticket.
+    pub ticket: Ticket,
+    /// The stage it has reached.
+    pub stage: Stage,
+    /// Whether the user gave it up while an offer was being settled: it must not be queued again.
+    pub is_given_up: bool,
+}
+
+impl UserState {
+    /// Keeps a push for the connection.
+    pub fn push(&mut self, push: Push) {
+        if self.pushes.len() == PUSHES_MAX {
+            self.pushes.pop_front();
+        }
+        self.pushes.push_back(push);
+    }
+
+    /// Takes the oldest push.
+    pub fn take_push(&mut self) -> Option<Push> {
+        self.pushes.pop_front()
+    }
+
+    /// Whether the user is in a chat that goes on.
+    pub fn is_chatting(&self) -> bool {
+        self.chat.as_ref().is_some_and(|chat| !chat.has_ended())
+    }
+
+    fn is_idle(&self) -> bool {
+        self.connection.is_none() && self.ticket.is_none() && self.chat.is_none()
+    }
+}
+
+impl UserEntry {
+    fn new(user: UserId) -> Self {
+        Self {
+            user,
+            wake: Notify::new(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// The state, locked. Never await with it.
+    pub fn state(&self) -> MutexGuard<'_, UserState> {
+        lock(&self.state)
+    }
+
+    /// Wakes the connection of the user; remembered when it is busy.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Resolves when something may be new. For the connection of the user only.
+    ///
+    /// # Cancel safety
+    /// A wake is not lost: it is remembered until the next call.
+    pub async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Tells the connection, if there is one, to close with `code`.
+    pub fn kick(&self, code: CloseCode) {
+        self.state().kick = Some(code);
+        self.wake();
+    }
+}
+
+/// All users of this node.
+#[derive(Default)]
+pub struct Hub {
+    users: Mutex<HashMap<UserId, Arc<UserEntry>>>,
+}
+
+impl Hub {
+    /// Changes the entry of a user, making it if there is none; `None` when the node holds
+    /// [`USERS_MAX`]. The entry cannot be forgotten between its making and the change.
+    pub fn update(
+        &self,
+        user: UserId,
+        change: impl FnOnce(&mut UserState),
+    ) -> Option<Arc<UserEntry>> {
+        let mut users = lock(&self.users);
+        if users.len() >= USERS_MAX && !users.contains_key(&user) {
+            return None;
+        }
+        let entry = users
+            .entry(user)
+            .or_insert_with(|| Arc::new(UserEntry::new(user)))
+            .clone();
+        change(&mut entry.state());
+        Some(entry)
+    }
+
+    /// The entry of a user who has a seat, made if there is none. Seats are bounded by the users
+    /// who were connected, so this does not count against [`USERS_MAX`].
+    pub fn seated(&self, user: UserId) -> Arc<UserEntry> {
+        let mut users = lock(&self.users);
+        users
+            .entry(user)
+            .or_insert_with(|| Arc::new(UserEntry::new(user)))
+            .clone()
+    }
+
+    /// The entry of a user, if there is one.
+    pub fn entry(&self, user: UserId) -> Option<Arc<UserEntry>> {
+        lock(&self.users).get(&user).cloned()
+    }
+
+    /// Forgets the user unless a connection, a ticket or a chat keeps the entry.
+    pub fn forget_if_idle(&self, user: UserId) {
+        let mut users = lock(&self.users);
+        if users
+            .get(&user)
+            .is_some_and(|entry| entry.state().is_idle())
+        {
+            users.remove(&user);
+        }
+    }
+
+    /// How many users the node holds.
+    pub fn len(&self) -> usize {
+        lock(&self.users).len()
+    }
+
+    /// Whether nobody is here.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

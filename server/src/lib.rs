@@ -17,6 +17,8 @@ pub mod connection;
 pub mod hub;
 pub mod matching;
 pub mod privacy;
+pub mod random;
+pub mod refusal;
 pub mod server;
 pub mod store;
 pub mod transport;

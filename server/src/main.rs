@@ -1,4 +1,100 @@
-//! Under construction.
+//! `nowrong`: reads the command line, starts the server, and stops it on SIGTERM or SIGINT.
+
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use nowrong_server::{
+    config::{
+        self, LogFormat,
+        cli::{Cli, Command, Flags},
+    },
+    server::{Running, Server},
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One sentence, causes behind colons: what an operator reads first.
+            complain(&format!("nowrong: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Serve(flags) => serve(&flags),
+        Command::Config(flags) => {
+            let loaded = config::load(&flags, std::env::vars_os())?;
+            say(&config::to_toml(&loaded.values));
+            Ok(())
+        }
+        Command::Openapi => {
+            say(nowrong_server::api::openapi().trim_end());
+            Ok(())
+        }
+    }
+}
+
+fn serve(flags: &Flags) -> anyhow::Result<()> {
+    let config = config::load(flags, std::env::vars_os())?.config;
+    start_log(&config);
+    // The only provider in the tree; named, so that no library has to guess.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let (mut terminate, mut interrupt) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
+        let running = Server::start(&config).await?;
+        announce(&running);
+        wait_for_any(&mut terminate, &mut interrupt).await;
+        running.stop().await;
+        Ok(())
+    })
+}
+
+fn start_log(config: &config::Config) {
+    let filter = tracing_subscriber::EnvFilter::new(config.log.directives());
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match config.log.format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+/// The one line on standard output that says where everything is; programs wait for it.
+fn announce(running: &Running) {
+    let addresses = running.addresses();
+    let webtransport = addresses.webtransport.as_deref().unwrap_or("off");
+    let (http, websocket) = (running.http(), &addresses.websocket);
+    say(&format!(
+        "ready http=http://{http} webtransport={webtransport} websocket={websocket}"
+    ));
+}
+
+async fn wait_for_any(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "what the command was asked for")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "why the command failed")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,1 +1,391 @@
-//! Start and stop.
+//! Starting and stopping: puts the parts together, holds the listeners, and takes everything down in
+//! the right order.
+//!
+//! [`Server::start`] answers when every listener is bound and the store is read; [`Running::stop`]
+//! drains: no new clients, `GoAway` to those that are here, then `Bye`, then the last messages are
+//! made durable and the store is closed. No task outlives [`Running`]. Start reading at `start`.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use nowrong_certs::{Identity, Watch};
+use nowrong_protocol::{CloseCode, UserId, limits::CLOSE_DEADLINE};
+use tokio::{net::TcpListener, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    api::{self, ApiState, Departure},
+    auth::{AccessTokens, keys::SigningKeys},
+    broker::{Broker, local::LocalBroker},
+    chat::{ChatParts, ChatRules, Chats},
+    clock::Clock,
+    config::{Addresses, Config, Data, Tls},
+    connection::{Node, NodeParts},
+    hub::Hub,
+    matching::{Matching, MatchingParts},
+    privacy::PseudonymKey,
+    refusal::Refusal,
+    store::{Category, Store, StoreError, embedded::EmbeddedStore},
+    transport::{websocket, webtransport},
+};
+
+/// How often chats are looked at: seats, idle notices, ends. Times that people see are in seconds.
+const CHAT_TICK: Duration = Duration::from_secs(1);
+
+/// How often tickets are looked at: what a retry may be late.
+const TICKET_TICK: Duration = Duration::from_millis(200);
+
+/// How often expired records are removed. Reads do not see them anyway.
+const SWEEP_TICK: Duration = Duration::from_secs(5);
+
+/// Most records removed in one transaction of the sweeper.
+const SWEEP_BATCH: usize = 1_000;
+
+/// How often certificate files are compared.
+const CERTIFICATE_TICK: Duration = Duration::from_secs(1);
+
+/// How long a single node waits for its clients to leave by themselves: it has nowhere to send them,
+/// and they come back when it does.
+const SINGLE_NODE_DRAIN: Duration = Duration::from_secs(2);
+
+/// How long the last writes may take once all connections are gone.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Builds the parts of a server.
+pub struct Server;
+
+/// A server that runs.
+pub struct Running {
+    addresses: Addresses,
+    http: SocketAddr,
+    quic: Option<SocketAddr>,
+    node: Arc<Node>,
+    store: Arc<dyn Store>,
+    endpoint: Option<quinn::Endpoint>,
+    clock: Clock,
+    drain: Duration,
+    /// Ends the listeners and the ticking tasks.
+    stop: CancellationToken,
+    /// Ends the task that makes messages durable.
+    stop_persist: CancellationToken,
+    tasks: TaskTracker,
+    _watch: Watch,
+}
+
+impl Server {
+    /// Opens the store, binds the listeners and starts to serve.
+    ///
+    /// # Errors
+    /// One sentence that says what to do: a data folder that cannot be used, a taken port, a bad
+    /// certificate or categories file.
+    pub async fn start(config: &Config) -> anyhow::Result<Running> {
+        let clock = Clock::ahead_by(config.clock_ahead);
+        let store = open_store(&config.data)?;
+        let broker: Arc<dyn Broker> = LocalBroker::new();
+        let categories = load_categories(config, &*store).await?;
+        let identity = open_identity(config, &clock)?;
+        let watch = Watch::start(identity.clone(), CERTIFICATE_TICK)?;
+
+        let listener = bind_http(config.listen_http).await?;
+        let http = listener.local_addr()?;
+        let endpoint = config
+            .listen_quic
+            .map(|address| webtransport::bind(address, &identity))
+            .transpose()?;
+        let quic = endpoint
+            .as_ref()
+            .map(quinn::Endpoint::local_addr)
+            .transpose()?;
+        let addresses = config.addresses(http, quic);
+
+        let parts = Parts {
+            store: store.clone(),
+            broker: broker.clone(),
+            clock: clock.clone(),
+        };
+        let (node, departure) = parts.assemble(config, addresses.clone(), categories);
+        let taken_over = node.chats().start().await;
+        let taken_over = taken_over.context("the chats of the last run cannot be read")?;
+        if taken_over > 0 {
+            tracing::info!(chats = taken_over, "chats go on from the last run");
+        }
+        let router = api::router(ApiState {
+            store: store.clone(),
+            broker,
+            clock: clock.clone(),
+            access: Arc::new(AccessTokens::new(open_keys(config, &clock)?)),
+            identity,
+            departure,
+            addresses: Arc::new(addresses.clone()),
+            limits: config.limits,
+            pseudonyms: Arc::new(PseudonymKey::generate()?),
+            account_idle: config.account_idle,
+            web_root: config.web_root.clone(),
+        });
+        let router = router.merge(websocket::router(node.clone()));
+
+        let running = Running {
+            addresses,
+            http,
+            quic,
+            node,
+            store,
+            endpoint,
+            clock,
+            drain: config.drain,
+            stop: CancellationToken::new(),
+            stop_persist: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            _watch: watch,
+        };
+        running.spawn_all(listener, router);
+        Ok(running)
+    }
+}
+
+impl Running {
+    /// Where REST and WebSocket listen.
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Where WebTransport listens, unless it is off.
+    pub fn quic(&self) -> Option<SocketAddr> {
+        self.quic
+    }
+
+    /// What clients are told.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The clock, for tests that move it.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The node, for its counters.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    fn spawn_all(&self, listener: TcpListener, router: axum::Router) {
+        let stop = self.stop.clone();
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        self.tasks.spawn(async move {
+            let serve =
+                axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "REST ended");
+            }
+        });
+        if let Some(endpoint) = self.endpoint.clone() {
+            self.tasks
+                .spawn(webtransport::serve(self.node.clone(), endpoint));
+        }
+        let (chats, stop_persist) = (self.node.chats().clone(), self.stop_persist.clone());
+        self.tasks
+            .spawn(async move { chats.persist(stop_persist).await });
+        self.spawn_ticks();
+        self.tasks.close();
+    }
+
+    fn spawn_ticks(&self) {
+        let chats = self.node.chats().clone();
+        self.every(CHAT_TICK, move || {
+            let chats = chats.clone();
+            async move { chats.tick().await }
+        });
+        let matching = self.node.matching().clone();
+        self.every(TICKET_TICK, move || {
+            let matching = matching.clone();
+            async move { matching.tick().await }
+        });
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        self.every(SWEEP_TICK, move || {
+            let (store, now) = (store.clone(), clock.now());
+            async move { sweep(&*store, now).await }
+        });
+    }
+
+    /// Does something at once and then at intervals, until the stop.
+    fn every<F>(&self, interval: Duration, mut act: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let mut ticks = tokio::time::interval(interval);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = ticks.tick() => act().await,
+                    () = stop.cancelled() => return,
+                }
+            }
+        });
+    }
+
+    /// Stops: refuses new clients, sends the others away, and closes the store when every message is
+    /// durable. Takes at most the configured `drain` and a few seconds.
+    pub async fn stop(self) {
+        tracing::info!(connections = self.node.connections(), "stopping");
+        self.node.drain();
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.set_server_config(None);
+        }
+        self.node.links().close();
+        let patience = self.drain.min(SINGLE_NODE_DRAIN);
+        if timeout(patience, self.node.links().wait()).await.is_err() {
+            self.node.halt();
+            let _ = timeout(CLOSE_DEADLINE * 2, self.node.links().wait()).await;
+        }
+        self.stop.cancel();
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.close(u32::from(CloseCode::GOING_AWAY.0).into(), b"going away");
+            let _ = timeout(CLOSE_DEADLINE, endpoint.wait_idle()).await;
+        }
+        let _ = timeout(FLUSH_DEADLINE, self.flush()).await;
+        tracing::info!("stopped");
+    }
+
+    async fn flush(&self) {
+        self.node.matching().settled().await;
+        self.node.chats().tick().await;
+        self.stop_persist.cancel();
+        self.tasks.wait().await;
+        self.store.close().await;
+    }
+}
+
+/// What the parts of a node stand on.
+struct Parts {
+    store: Arc<dyn Store>,
+    broker: Arc<dyn Broker>,
+    clock: Clock,
+}
+
+impl Parts {
+    fn assemble(
+        self,
+        config: &Config,
+        addresses: Addresses,
+        categories: Arc<[Category]>,
+    ) -> (Arc<Node>, Arc<dyn Departure>) {
+        let Self {
+            store,
+            broker,
+            clock,
+        } = self;
+        let hub = Arc::new(Hub::default());
+        let chats = Chats::new(ChatParts {
+            hub: hub.clone(),
+            store: store.clone(),
+            broker: broker.clone(),
+            clock: clock.clone(),
+            rules: ChatRules {
+                seat_hold: config.seat_hold,
+                idle_notice: config.idle_notice,
+                idle_end: config.idle_end,
+                grace: config.grace,
+                retention: config.retention,
+            },
+        });
+        let matching = Matching::new(MatchingParts {
+            hub: hub.clone(),
+            store: store.clone(),
+            broker: broker.clone(),
+            chats: chats.clone(),
+            clock: clock.clone(),
+            categories,
+            retention_ms: config.retention.as_millis() as u64,
+        });
+        let connections_max = config.limits.connections_max as usize;
+        let node = Node::new(NodeParts {
+            hub,
+            store,
+            broker,
+            chats,
+            matching,
+            clock,
+            addresses,
+            connections_max,
+        });
+        (node.clone(), Arc::new(NodeDeparture(node)))
+    }
+}
+
+/// Takes a user out of everything that this node runs, before the account is erased.
+struct NodeDeparture(Arc<Node>);
+
+#[async_trait]
+impl Departure for NodeDeparture {
+    async fn depart(&self, user: UserId) -> Result<(), StoreError> {
+        if let Some(entry) = self.0.hub().entry(user) {
+            self.0
+                .matching()
+                .depart(&entry)
+                .await
+                .map_err(unavailable)?;
+        }
+        self.0.chats().depart(user).await.map_err(unavailable)?;
+        if let Some(entry) = self.0.hub().entry(user) {
+            entry.kick(CloseCode::ACCOUNT_GONE);
+        }
+        Ok(())
+    }
+}
+
+fn unavailable(refusal: Refusal) -> StoreError {
+    StoreError::Unavailable(refusal.code.to_string())
+}
+
+fn open_store(data: &Data) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(match data {
+        Data::Memory => Arc::new(EmbeddedStore::in_memory()?),
+        Data::Folder(folder) => Arc::new(EmbeddedStore::open(folder)?),
+    })
+}
+
+fn open_keys(config: &Config, clock: &Clock) -> anyhow::Result<SigningKeys> {
+    let now = clock.now();
+    Ok(match &config.data {
+        Data::Memory => SigningKeys::in_memory(now)?,
+        Data::Folder(folder) => SigningKeys::in_folder(folder, config.signing_key_age, now)?,
+    })
+}
+
+fn open_identity(config: &Config, clock: &Clock) -> anyhow::Result<Identity> {
+    let now = clock.system();
+    Ok(match (&config.tls, &config.data) {
+        (Tls::Pem { cert, key }, _) => Identity::pem(cert, key)?,
+        (Tls::Development { names }, Data::Memory) => Identity::development(names, now)?,
+        (Tls::Development { names }, Data::Folder(folder)) => {
+            Identity::development_in(folder, names, now)?
+        }
+    })
+}
+
+async fn load_categories(config: &Config, store: &dyn Store) -> anyhow::Result<Arc<[Category]>> {
+    store.seed_categories(&config.read_categories()?).await?;
+    Ok(store.categories().await?.into())
+}
+
+async fn bind_http(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "REST cannot listen on TCP {address}: is the port taken? Set listen_http to a free one"
+        )
+    })
+}
+
+async fn sweep(store: &dyn Store, now: u64) {
+    loop {
+        match store.sweep(now, SWEEP_BATCH).await {
+            Ok(removed) if removed >= SWEEP_BATCH => {}
+            Ok(_) => return,
+            Err(error) => return tracing::warn!(%error, "expired records could not be removed"),
+        }
+    }
+}

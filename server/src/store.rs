@@ -382,3 +382,12 @@ impl std::fmt::Debug for ChatKey {
         f.write_str("ChatKey(<redacted>)")
     }
 }
+
+impl From<&Epoch> for nowrong_core::chat_log::Epoch {
+    fn from(epoch: &Epoch) -> Self {
+        Self {
+            number: epoch.number,
+            base: epoch.base,
+        }
+    }
+}

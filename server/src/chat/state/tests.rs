@@ -1,0 +1,210 @@
+use bytes::Bytes;
+use nowrong_protocol::{ClientMessageId, UserId, frame::Why};
+
+use super::*;
+use crate::store::{ChatKey, ChatMember};
+
+const RULES: ChatRules = ChatRules {
+    seat_hold: Duration::from_secs(90),
+    idle_notice: Duration::from_secs(120),
+    idle_end: Duration::from_secs(300),
+    grace: Duration::from_secs(60),
+    retention: Duration::from_secs(86_400),
+};
+const START: UnixMs = 1_000_000;
+
+fn record() -> ChatRecord {
+    let member = |n: u8| ChatMember {
+        user: UserId::from_bytes([n; 16]),
+        name: format!("user {n}"),
+        language: "en".into(),
+        delivered: Position::START,
+        read: Position::START,
+    };
+    ChatRecord {
+        id: ChatId::from_bytes([9; 16]),
+        category: "music".into(),
+        members: vec![member(1), member(2)],
+        why: Why::default(),
+        key: ChatKey([0; 32]),
+        epochs: vec![Epoch { number: 1, base: 0 }],
+        started_at: START,
+        expires_at: START + 86_400_000,
+        end: None,
+    }
+}
+
+fn state() -> State {
+    let mut state = State::new(&record(), &RULES, START);
+    state.set_seat(0, SeatState::Taken, 0);
+    state.set_seat(1, SeatState::Taken, 0);
+    state
+}
+
+fn message(seq: u64, member: u8) -> StoredMessage {
+    StoredMessage {
+        chat: ChatId::from_bytes([9; 16]),
+        position: Position::new(1, seq),
+        member,
+        client_message_id: ClientMessageId::from_bytes([seq as u8; 16]),
+        at: START + seq,
+        reply_to: None,
+        sealed: Bytes::from_static(b"sealed"),
+        is_deleted: false,
+        expires_at: START + 86_400_000,
+    }
+}
+
+fn seqs(batch: &[StoredMessage]) -> Vec<u64> {
+    batch.iter().map(|message| message.position.seq).collect()
+}
+
+fn changes(state: &State, view: &mut View) -> Vec<ServerFrame> {
+    let mut out = Vec::new();
+    state.changes(0, view, &mut out);
+    out
+}
+
+#[test]
+fn g1_a_message_is_never_handed_to_the_store_before_an_earlier_one() {
+    let mut state = state();
+    state.appended(message(2, 1));
+    assert_eq!(
+        seqs(&state.next_batch()),
+        [0u64; 0],
+        "seq 1 is still on its way"
+    );
+    state.appended(message(1, 0));
+    assert_eq!(seqs(&state.next_batch()), [1, 2]);
+    state.persisted(1);
+    assert_eq!(seqs(&state.next_batch()), [2]);
+    state.persisted(2);
+    assert!(!state.has_unpersisted());
+}
+
+#[test]
+fn a_view_gets_each_change_once_and_only_the_latest() {
+    let mut state = state();
+    let mut view = state.view();
+    assert_eq!(changes(&state, &mut view), []);
+    for _ in 0..3 {
+        state.set_typing(1, true);
+    }
+    state.set_typing(0, true);
+    let chat = state.chat;
+    let typing = MemberTyping {
+        chat,
+        member: 1,
+        is_typing: true,
+    };
+    assert_eq!(
+        changes(&state, &mut view),
+        [typing.into()],
+        "one of three, and none of one's own"
+    );
+    assert_eq!(changes(&state, &mut view), []);
+    state.set_typing(1, true);
+    assert_eq!(
+        changes(&state, &mut view),
+        [typing.into()],
+        "a repeat prolongs it"
+    );
+}
+
+#[test]
+fn a_new_view_is_told_what_the_snapshot_does_not_show() {
+    let mut state = state();
+    state.appended(message(1, 1));
+    state.set_deleted(Position::new(1, 1));
+    state.set_typing(1, true);
+    state.set_presence(1, PresenceState::Away);
+    state.set_idle_notice(&RULES);
+    let end = ChatEnd {
+        reason: EndReason::Left,
+        member: Some(1),
+        at: START,
+        expires_at: START + 60,
+    };
+    state.set_end(end);
+    let mut view = state.view();
+    let names: Vec<_> = changes(&state, &mut view)
+        .iter()
+        .map(ServerFrame::name)
+        .collect();
+    assert_eq!(
+        names,
+        ["Deleted", "MemberTyping", "MemberPresence", "Idle", "Ended"]
+    );
+    assert_eq!(changes(&state, &mut view), []);
+}
+
+#[test]
+fn cursors_move_forward_and_not_past_the_head() {
+    let mut state = state();
+    state.appended(message(1, 0));
+    state.appended(message(2, 0));
+    assert_eq!(state.unread(1), 2);
+    assert!(state.advance(1, Position::new(1, 9), Position::START));
+    assert!(state.advance(1, Position::START, Position::new(1, 1)));
+    assert!(
+        !state.advance(1, Position::new(1, 1), Position::START),
+        "never back"
+    );
+    let dirty = state.take_dirty_cursors();
+    assert_eq!(dirty, [(1, Position::new(1, 2), Position::new(1, 1))]);
+    assert_eq!(state.take_dirty_cursors(), []);
+    assert_eq!(state.unread(1), 1);
+    assert_eq!(state.unread(0), 0);
+}
+
+#[test]
+fn time_ends_a_chat_for_its_reason() {
+    let expires_at = START + 86_400_000;
+    let due = |state: &State, at: UnixMs| state.due_end(&RULES, expires_at, at);
+    let mut state = state();
+    assert_eq!(due(&state, START + 119_999), Due::Nothing);
+    assert_eq!(due(&state, START + 120_000), Due::IdleNotice);
+    state.set_idle_notice(&RULES);
+    assert_eq!(
+        due(&state, START + 120_000),
+        Due::Nothing,
+        "one notice is enough"
+    );
+    assert_eq!(
+        due(&state, START + 300_000),
+        Due::End(EndReason::Idle, None)
+    );
+    state.appended(StoredMessage {
+        at: START + 200_000,
+        ..message(1, 0)
+    });
+    assert_eq!(due(&state, START + 300_000), Due::Nothing, "someone spoke");
+
+    state.set_seat(1, SeatState::Held, START + 250_000);
+    assert_eq!(
+        due(&state, START + 250_000),
+        Due::End(EndReason::Gone, Some(1))
+    );
+    state.set_seat(1, SeatState::Taken, 0);
+    assert_eq!(due(&state, START + 250_000), Due::Nothing);
+    assert_eq!(due(&state, expires_at), Due::End(EndReason::Expired, None));
+}
+
+#[test]
+fn a_rebuilt_state_knows_what_the_store_has() {
+    let mut state = State::new(&record(), &RULES, START);
+    state.restore(&message(1, 0));
+    state.restore(&StoredMessage {
+        is_deleted: true,
+        ..message(2, 1)
+    });
+    assert_eq!((state.head, state.durable), (Position::new(1, 2), 2));
+    assert_eq!(
+        (state.sender(1), state.sender(2), state.sender(3)),
+        (Some(0), Some(1), None)
+    );
+    state.epochs.push(Epoch { number: 2, base: 2 });
+    assert_eq!(state.position_of(2), Position::new(1, 2));
+    assert_eq!(state.position_of(3), Position::new(2, 3));
+    assert_eq!(state.position_of(0), Position::START);
+}

@@ -1,0 +1,219 @@
+//! Opening a connection: the verdict on `Hello`, the snapshot in `Welcome`, and the way out.
+
+use std::{sync::Arc, time::Instant};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use nowrong_protocol::{
+    CloseCode, ConnectionId, Framed, Position, TicketId, UserId,
+    conversation::{bye, server::Input},
+    frame::{Bye, ChatState, Gone, Hello, Lane, Limits, Matched, Resume, TicketState, Welcome},
+    limits::{FRAME_BYTES_MAX, IDLE_TIMEOUT, PING_INTERVAL, TEXT_BYTES_MAX, TEXT_GRAPHEMES_MAX},
+};
+
+use super::{Attending, Connection, following::Following};
+use crate::{chat::Chat, hub::UserEntry, random, refusal::Refusal, transport::Link};
+
+/// How long a client waits that found no room, in milliseconds, at least; spread over twice that.
+const FULL_RETRY_MS: u32 = 2_000;
+
+impl<L: Link> Connection<L> {
+    /// Decides on a `Hello`.
+    pub(super) async fn admit(&mut self, hello: Hello) {
+        let verdict = match self.check(&hello).await {
+            Ok(user) => self.attend(user, hello.resume).await,
+            Err(code) => Err(code),
+        };
+        let (input, gone) = match verdict {
+            Ok((welcome, gone)) => (Input::Admit(Box::new(welcome)), gone),
+            Err(code) => (Input::Refuse(refusal(code)), Vec::new()),
+        };
+        self.conversation.handle_input(input, Instant::now());
+        while let Some(super::Output::Transmit(lane, frame)) = self.conversation.poll_output() {
+            self.write(lane, &frame);
+        }
+        for chat in gone {
+            self.write(Lane::Live, &Gone { chat }.into());
+        }
+    }
+
+    /// Whose connection it is.
+    async fn check(&mut self, hello: &Hello) -> Result<UserId, CloseCode> {
+        if !self.is_origin_allowed {
+            return Err(CloseCode::ORIGIN_REFUSED);
+        }
+        if self.node.is_draining() {
+            return Err(CloseCode::GOING_AWAY);
+        }
+        let now = self.node.clock.now();
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, hello.connect_token.as_bytes()).as_ref());
+        let user = self.node.broker.take_connect_token(&hash, now).await;
+        let user = user.map_err(internal)?.ok_or(CloseCode::TOKEN_REFUSED)?;
+        let account = self.node.store.user(user, now).await.map_err(internal)?;
+        account
+            .map(|account| account.id)
+            .ok_or(CloseCode::ACCOUNT_GONE)
+    }
+
+    /// Takes the user's place on this node, and says how things stand.
+    async fn attend(
+        &mut self,
+        user: UserId,
+        asked: Vec<Resume>,
+    ) -> Result<(Welcome, Vec<nowrong_protocol::ChatId>), CloseCode> {
+        let node = self.node.clone();
+        if !node.enter() {
+            return Err(CloseCode::OVERLOADED);
+        }
+        let id = ConnectionId::v7(node.clock.now(), &random::bytes());
+        let take = |state: &mut crate::hub::UserState| {
+            state.connection = Some(id);
+            state.kick = None;
+            // What an older connection did not tell is in the snapshot.
+            while state.take_push().is_some() {}
+        };
+        let Some(entry) = node.hub.update(user, take) else {
+            node.leave();
+            return Err(CloseCode::OVERLOADED);
+        };
+        entry.wake();
+        let interests = Vec::new();
+        self.user = Some(Attending {
+            id,
+            entry: entry.clone(),
+            following: None,
+            interests,
+        });
+        if let Err(error) = node.broker.count_connected(1).await {
+            tracing::warn!(%error, "a connection could not be counted");
+        }
+        let chat = node.chats.of_user(user, &asked).await.map_err(|refused| {
+            tracing::warn!(code = %refused.code, "a chat could not be taken up");
+            CloseCode::INTERNAL
+        })?;
+        let gone = gone(&asked, chat.as_deref());
+        let chat = chat.and_then(|chat| self.take_up(&entry, chat, &asked));
+        let ticket = node.matching.unpause(&entry).await;
+        Ok((self.welcome(id, ticket, chat), gone))
+    }
+
+    /// Takes the seat in the chat and follows it from where the client stands.
+    fn take_up(
+        &mut self,
+        entry: &Arc<UserEntry>,
+        chat: Arc<Chat>,
+        asked: &[Resume],
+    ) -> Option<ChatState> {
+        let me = chat.member(entry.user)?;
+        entry.state().chat = Some(chat.clone());
+        if !chat.has_ended() {
+            chat.take_seat(me);
+        }
+        let position = asked.iter().find(|resume| resume.chat == chat.id);
+        let position = position.map_or(Position::START, |resume| resume.position);
+        let (following, state) = Following::new(chat, me, position);
+        self.user.as_mut()?.following = Some(following);
+        Some(state)
+    }
+
+    fn welcome(
+        &self,
+        connection: ConnectionId,
+        ticket: Option<TicketState>,
+        chat: Option<ChatState>,
+    ) -> Welcome {
+        Welcome {
+            // The conversation fills in the version that was agreed.
+            version: 0,
+            connection,
+            server_time_ms: self.node.clock.now(),
+            limits: Framed(Limits {
+                frame_bytes_max: FRAME_BYTES_MAX as u32,
+                text_bytes_max: TEXT_BYTES_MAX as u32,
+                text_graphemes_max: TEXT_GRAPHEMES_MAX as u32,
+                ping_interval_ms: PING_INTERVAL.as_millis() as u32,
+                idle_timeout_ms: IDLE_TIMEOUT.as_millis() as u32,
+                seat_hold_ms: self.node.chats.rules().seat_hold.as_millis() as u32,
+            }),
+            ticket: ticket.map(Framed),
+            chat: chat.map(Framed),
+        }
+    }
+
+    /// The user was matched: follows the new chat.
+    pub(super) fn follow_match(&mut self, ticket: TicketId, chat: Arc<Chat>) {
+        let Some(user) = &mut self.user else { return };
+        let Some(me) = chat.member(user.entry.user) else {
+            return;
+        };
+        chat.take_seat(me);
+        let (following, state) = Following::new(chat, me, Position::START);
+        user.following = Some(following);
+        self.write(
+            Lane::Live,
+            &Matched {
+                ticket,
+                chat: Framed(state),
+            }
+            .into(),
+        );
+    }
+
+    /// The link is gone: the seat and the ticket are held for a while, unless another connection
+    /// speaks for the user by now.
+    pub(super) async fn depart(mut self) {
+        let (node, link) = (self.node.clone(), self.link);
+        if let Some(user) = self.user.take() {
+            node.leave();
+            if let Err(error) = node.broker.count_connected(-1).await {
+                tracing::warn!(%error, "a connection could not be counted");
+            }
+            let is_last = {
+                let mut state = user.entry.state();
+                let is_last = state.connection == Some(user.id);
+                if is_last {
+                    state.connection = None;
+                }
+                is_last
+            };
+            if is_last {
+                if let Some(following) = &user.following {
+                    let hold = node.chats.rules().seat_hold.as_millis() as u64;
+                    following
+                        .chat
+                        .hold_seat(following.me, node.clock.now() + hold);
+                }
+                node.matching.pause(&user.entry).await;
+                node.hub.forget_if_idle(user.entry.user);
+            }
+        }
+        link.close(CloseCode::CLIENT_LEFT).await;
+    }
+}
+
+/// The chats that were asked for and cannot be taken up.
+fn gone(asked: &[Resume], chat: Option<&Chat>) -> Vec<nowrong_protocol::ChatId> {
+    let is_other = |id: &nowrong_protocol::ChatId| chat.is_none_or(|chat| chat.id != *id);
+    asked
+        .iter()
+        .map(|resume| resume.chat)
+        .filter(is_other)
+        .collect()
+}
+
+fn refusal(code: CloseCode) -> Bye {
+    let retry_after_ms = match code {
+        CloseCode::OVERLOADED => FULL_RETRY_MS + random::below(FULL_RETRY_MS),
+        CloseCode::GOING_AWAY => random::below(FULL_RETRY_MS),
+        _ => 0,
+    };
+    Bye {
+        retry_after_ms,
+        ..bye(code)
+    }
+}
+
+fn internal(error: impl Into<Refusal>) -> CloseCode {
+    let _: Refusal = error.into();
+    CloseCode::INTERNAL
+}

@@ -1,0 +1,137 @@
+//! Following a chat: from which message on a client has still to be told, and what it waits for.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::BytesMut;
+use nowrong_protocol::{
+    ErrorCode, Position, ServerFrame,
+    frame::{Ack, ChatState, Fail},
+};
+
+use crate::{
+    chat::{Chat, Chats, Polled, Sent, View},
+    refusal::Refusal,
+};
+
+/// Most bytes of messages gathered before they are written.
+const GATHER_BYTES: usize = 64 * 1024;
+
+/// What one connection knows and expects of its chat.
+pub(super) struct Following {
+    pub(super) chat: Arc<Chat>,
+    /// The member that the connection speaks for.
+    pub(super) me: u8,
+    view: View,
+    /// The client was told every message up to this seq.
+    after: u64,
+    /// Seqs over `after` that this connection sent itself, ascending: their `Ack` tells the client.
+    own: VecDeque<u64>,
+    unacked: Vec<Unacked>,
+}
+
+/// A send that waits for the store.
+struct Unacked {
+    request: u32,
+    sent: Sent,
+}
+
+impl Following {
+    /// Follows a chat from where a client stands; answers the state to show it.
+    pub(super) fn new(chat: Arc<Chat>, me: u8, asked: Position) -> (Self, ChatState) {
+        let resumed = chat.resume_point(asked);
+        let (state, view) = chat.snapshot(me, resumed);
+        let after = resumed.seq;
+        let (own, unacked) = (VecDeque::new(), Vec::new());
+        (
+            Self {
+                chat,
+                me,
+                view,
+                after,
+                own,
+                unacked,
+            },
+            state,
+        )
+    }
+
+    /// How many sends wait for the store.
+    pub(super) fn unacked(&self) -> usize {
+        self.unacked.len()
+    }
+
+    /// A send was taken; its `Ack` is due once it is durable.
+    pub(super) fn sent(&mut self, request: u32, sent: Sent) {
+        if sent.is_new {
+            self.own.push_back(sent.position.seq);
+        }
+        self.unacked.push(Unacked { request, sent });
+    }
+
+    /// Gathers messages into `live` and the rest into `frames`; answers whether more waits.
+    pub(super) async fn pull(
+        &mut self,
+        chats: &Chats,
+        live: &mut BytesMut,
+        frames: &mut Vec<ServerFrame>,
+    ) -> bool {
+        let head = self.chat.progress().head;
+        while self.after < head {
+            if live.len() >= GATHER_BYTES {
+                return true;
+            }
+            if !self.pull_messages(chats, live).await {
+                break;
+            }
+        }
+        let polled = self.chat.poll(self.me, &mut self.view, frames);
+        self.settle(polled, frames);
+        self.after < polled.head && self.after >= head
+    }
+
+    async fn pull_messages(&mut self, chats: &Chats, live: &mut BytesMut) -> bool {
+        let messages = match chats.frames(&self.chat, self.after).await {
+            Ok(messages) => messages,
+            Err(refusal) => {
+                tracing::warn!(code = %refusal.code, chat = %self.chat.id, "messages not readable");
+                return false;
+            }
+        };
+        let is_progress = !messages.is_empty();
+        for (seq, frame) in messages {
+            self.after = seq;
+            if self.own.front() == Some(&seq) {
+                self.own.pop_front();
+            } else {
+                live.extend_from_slice(&frame);
+            }
+        }
+        is_progress
+    }
+
+    /// Acks what became durable, fails what the store refused.
+    fn settle(&mut self, polled: Polled, frames: &mut Vec<ServerFrame>) {
+        self.unacked.retain(|Unacked { request, sent }| {
+            if sent.position.seq <= polled.durable {
+                frames.push(
+                    Ack {
+                        request: *request,
+                        position: sent.position,
+                        at_ms: sent.at,
+                    }
+                    .into(),
+                );
+                return false;
+            }
+            let is_refused = sent.failures != polled.failures;
+            if is_refused {
+                frames.push(refused(*request).into());
+            }
+            !is_refused
+        });
+    }
+}
+
+fn refused(request: u32) -> Fail {
+    Refusal::retry_after(ErrorCode::STORAGE_UNAVAILABLE, 1_000).into_fail(request)
+}

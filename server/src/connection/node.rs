@@ -1,0 +1,147 @@
+//! What all connections of a node share.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    broker::Broker, chat::Chats, clock::Clock, config::Addresses, hub::Hub, matching::Matching,
+    store::Store,
+};
+
+/// What a [`Node`] is made of.
+pub struct NodeParts {
+    /// Users of the node.
+    pub hub: Arc<Hub>,
+    /// The durable truth.
+    pub store: Arc<dyn Store>,
+    /// Coordination.
+    pub broker: Arc<dyn Broker>,
+    /// Chats of the node.
+    pub chats: Arc<Chats>,
+    /// Tickets of the node.
+    pub matching: Arc<Matching>,
+    /// The time.
+    pub clock: Clock,
+    /// What clients are told, and which web origins may connect.
+    pub addresses: Addresses,
+    /// Most connections at once.
+    pub connections_max: usize,
+}
+
+/// One server process as its connections see it.
+pub struct Node {
+    pub(super) hub: Arc<Hub>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) broker: Arc<dyn Broker>,
+    pub(super) chats: Arc<Chats>,
+    pub(super) matching: Arc<Matching>,
+    pub(super) clock: Clock,
+    addresses: Addresses,
+    connections_max: usize,
+    connections: AtomicUsize,
+    links: TaskTracker,
+    drain: CancellationToken,
+    halt: CancellationToken,
+}
+
+impl Node {
+    /// A node without connections.
+    pub fn new(parts: NodeParts) -> Arc<Self> {
+        let NodeParts {
+            hub,
+            store,
+            broker,
+            chats,
+            matching,
+            clock,
+            addresses,
+            connections_max,
+        } = parts;
+        Arc::new(Self {
+            hub,
+            store,
+            broker,
+            chats,
+            matching,
+            clock,
+            addresses,
+            connections_max,
+            connections: AtomicUsize::new(0),
+            links: TaskTracker::new(),
+            drain: CancellationToken::new(),
+            halt: CancellationToken::new(),
+        })
+    }
+
+    /// Whether a client of this web origin may connect. No origin means no browser: such a client
+    /// proves itself by its connect token alone, as every client does.
+    pub fn is_origin_allowed(&self, origin: Option<&str>) -> bool {
+        self.addresses.allows(origin)
+    }
+
+    /// Users of the node.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Chats of the node.
+    pub fn chats(&self) -> &Arc<Chats> {
+        &self.chats
+    }
+
+    /// Tickets of the node.
+    pub fn matching(&self) -> &Arc<Matching> {
+        &self.matching
+    }
+
+    /// The tasks of all links, to spawn one more or to wait for them.
+    pub fn links(&self) -> &TaskTracker {
+        &self.links
+    }
+
+    /// How many users are connected.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Tells every client to go away, and admits no new one.
+    pub fn drain(&self) {
+        self.drain.cancel();
+    }
+
+    /// Whether the node is going away.
+    pub fn is_draining(&self) -> bool {
+        self.drain.is_cancelled()
+    }
+
+    /// Ends every connection.
+    pub fn halt(&self) {
+        self.halt.cancel();
+    }
+
+    /// Cancelled when the node goes away.
+    pub fn draining(&self) -> CancellationToken {
+        self.drain.clone()
+    }
+
+    pub(super) fn halting(&self) -> CancellationToken {
+        self.halt.clone()
+    }
+
+    /// Counts a connection, unless there are as many as there may be.
+    pub(super) fn enter(&self) -> bool {
+        let is_room = self.connections.fetch_add(1, Ordering::Relaxed) < self.connections_max;
+        if !is_room {
+            self.leave();
+        }
+        is_room
+    }
+
+    pub(super) fn leave(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,238 @@
+//! Carrying out what a client asks for. Every request gets one reply; signals and cursors none.
+
+use nowrong_protocol::{
+    ChatId, ClientFrame, CloseCode, ErrorCode, Framed, Position, ServerFrame,
+    conversation::{bye, server::Input},
+    frame::{
+        Block, Cancel, Delete, Done, EndReason, History, Join, Lane, Leave, Next, Queued, Send,
+    },
+    limits::{CATEGORY_BYTES_MAX, INTERESTS_MAX, UNACKED_SENDS_MAX},
+};
+
+use super::{Attending, Connection, following::Following, pace::Verdict};
+use crate::{refusal::Refusal, store::User, transport::Link};
+
+type Reply = Result<ServerFrame, Refusal>;
+
+impl<L: Link> Connection<L> {
+    /// Carries out one frame; its reply goes on the lane it came on.
+    pub(super) async fn request(&mut self, frame: ClientFrame, lane: Lane) {
+        let now = std::time::Instant::now();
+        match self.pace.take(&frame, now) {
+            Verdict::Granted => {}
+            Verdict::RetryAfter(ms) => {
+                if let Some(request) = request_id(&frame) {
+                    let fail = Refusal::retry_after(ErrorCode::RATE_LIMITED, ms).into_fail(request);
+                    self.write(lane, &fail.into());
+                }
+                return;
+            }
+            Verdict::Flooding => {
+                let input = Input::Close(bye(CloseCode::FLOODING));
+                return self.conversation.handle_input(input, now);
+            }
+        }
+        let Some((request, reply)) = self.carry_out(frame).await else {
+            return;
+        };
+        match reply {
+            Ok(frame) => self.write(lane, &frame),
+            Err(refusal) => self.write(lane, &refusal.into_fail(request).into()),
+        }
+    }
+
+    /// The reply with the id of its request; `None` when there is none (yet).
+    async fn carry_out(&mut self, frame: ClientFrame) -> Option<(u32, Reply)> {
+        match frame {
+            ClientFrame::Send(send) => {
+                let request = send.request;
+                return self
+                    .send_message(send)
+                    .await
+                    .err()
+                    .map(|refusal| (request, Err(refusal)));
+            }
+            ClientFrame::Join(join) => Some((join.request, self.join(join).await)),
+            ClientFrame::Cancel(cancel) => Some((cancel.request, self.cancel(cancel).await)),
+            ClientFrame::Delete(delete) => Some((delete.request, self.delete(delete).await)),
+            ClientFrame::Leave(Leave { request, chat }) => {
+                let left = self.leave(chat).await;
+                Some((request, left.map(|()| Done { request }.into())))
+            }
+            ClientFrame::Next(next) => Some((next.request, self.next(next).await)),
+            ClientFrame::Block(block) => Some((block.request, self.block(block).await)),
+            ClientFrame::History(history) => Some((history.request, self.history(history).await)),
+            other => {
+                self.take_signal(&other);
+                None
+            }
+        }
+    }
+
+    async fn send_message(&mut self, send: Send) -> Result<(), Refusal> {
+        let chats = self.node.chats.clone();
+        let following = self.following_mut(send.chat)?;
+        if following.unacked() >= UNACKED_SENDS_MAX {
+            return Err(Refusal::retry_after(ErrorCode::OVERLOADED, 1_000));
+        }
+        let request = send.request;
+        let sent = chats.send(&following.chat, following.me, send).await?;
+        following.sent(request, sent);
+        Ok(())
+    }
+
+    async fn join(&mut self, join: Join) -> Reply {
+        if join.category.len() > CATEGORY_BYTES_MAX {
+            return Err(ErrorCode::CATEGORY_UNKNOWN.into());
+        }
+        if join.interests.len() > INTERESTS_MAX {
+            let detail = format!("interests: at most {INTERESTS_MAX}");
+            return Err(Refusal::detailed(ErrorCode::INVALID, detail));
+        }
+        self.attending()?.interests.clone_from(&join.interests);
+        self.queue(join.request, join.category, join.interests)
+            .await
+    }
+
+    async fn queue(&mut self, request: u32, category: String, interests: Vec<String>) -> Reply {
+        let entry = self.attending()?.entry.clone();
+        let user = self.account().await?;
+        let ticket = self
+            .node
+            .matching
+            .join(&entry, &user, category, interests)
+            .await?;
+        Ok(Queued {
+            request,
+            ticket: Framed(ticket),
+        }
+        .into())
+    }
+
+    async fn account(&mut self) -> Result<User, Refusal> {
+        let user = self.attending()?.entry.user;
+        let account = self.node.store.user(user, self.node.clock.now()).await?;
+        account.ok_or_else(|| ErrorCode::INTERNAL.into())
+    }
+
+    async fn cancel(&mut self, cancel: Cancel) -> Reply {
+        let entry = self.attending()?.entry.clone();
+        self.node.matching.cancel(&entry, cancel.ticket).await?;
+        Ok(Done {
+            request: cancel.request,
+        }
+        .into())
+    }
+
+    async fn delete(&mut self, delete: Delete) -> Reply {
+        let following = self.following(delete.chat)?;
+        let (chat, me) = (following.chat.clone(), following.me);
+        self.node.chats.delete(&chat, me, delete.position).await?;
+        Ok(Done {
+            request: delete.request,
+        }
+        .into())
+    }
+
+    async fn leave(&mut self, chat: ChatId) -> Result<(), Refusal> {
+        let following = self.following(chat)?;
+        let (chat, me) = (following.chat.clone(), following.me);
+        self.node.chats.end(&chat, EndReason::Left, Some(me)).await
+    }
+
+    async fn next(&mut self, next: Next) -> Reply {
+        self.leave(next.chat).await?;
+        let category = self.following(next.chat)?.chat.category.clone();
+        let interests = self.attending()?.interests.clone();
+        self.queue(next.request, category, interests).await
+    }
+
+    async fn block(&mut self, block: Block) -> Reply {
+        let following = self.following(block.chat)?;
+        let (chat, user) = (following.chat.clone(), self.attending()?.entry.user);
+        let now = self.node.clock.now();
+        for partner in chat.users().filter(|other| *other != user) {
+            self.node.store.block(user, partner, now).await?;
+        }
+        self.leave(block.chat).await?;
+        Ok(Done {
+            request: block.request,
+        }
+        .into())
+    }
+
+    async fn history(&mut self, history: History) -> Reply {
+        let chat = self.following(history.chat)?.chat.clone();
+        let History {
+            request,
+            before,
+            limit,
+            ..
+        } = history;
+        Ok(self
+            .node
+            .chats
+            .history(&chat, request, before, limit)
+            .await?
+            .into())
+    }
+
+    /// Cursors and signals: the latest wins, and one about a chat that is not ours is dropped.
+    fn take_signal(&mut self, frame: &ClientFrame) {
+        match frame {
+            ClientFrame::Delivered(cursor) => {
+                self.advance(cursor.chat, cursor.position, Position::START);
+            }
+            ClientFrame::Read(cursor) => {
+                self.advance(cursor.chat, cursor.position, cursor.position);
+            }
+            ClientFrame::Typing(typing) => {
+                if let Ok(following) = self.following(typing.chat) {
+                    following.chat.set_typing(following.me, typing.is_typing);
+                }
+            }
+            ClientFrame::Presence(presence) => {
+                if let Ok(following) = self.following(presence.chat) {
+                    following.chat.set_presence(following.me, presence.state);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn advance(&mut self, chat: ChatId, delivered: Position, read: Position) {
+        if let Ok(following) = self.following(chat) {
+            following.chat.advance(following.me, delivered, read);
+        }
+    }
+
+    fn attending(&mut self) -> Result<&mut Attending, Refusal> {
+        self.user.as_mut().ok_or_else(|| ErrorCode::INTERNAL.into())
+    }
+
+    fn following(&mut self, chat: ChatId) -> Result<&Following, Refusal> {
+        self.following_mut(chat).map(|following| &*following)
+    }
+
+    fn following_mut(&mut self, chat: ChatId) -> Result<&mut Following, Refusal> {
+        let following = self.attending()?.following.as_mut();
+        following
+            .filter(|following| following.chat.id == chat)
+            .ok_or_else(|| ErrorCode::CHAT_UNKNOWN.into())
+    }
+}
+
+/// The id of a request; `None` for what has no reply.
+fn request_id(frame: &ClientFrame) -> Option<u32> {
+    Some(match frame {
+        ClientFrame::Send(frame) => frame.request,
+        ClientFrame::Join(frame) => frame.request,
+        ClientFrame::Cancel(frame) => frame.request,
+        ClientFrame::Delete(frame) => frame.request,
+        ClientFrame::Leave(frame) => frame.request,
+        ClientFrame::Next(frame) => frame.request,
+        ClientFrame::Block(frame) => frame.request,
+        ClientFrame::History(frame) => frame.request,
+        _ => return None,
+    })
+}

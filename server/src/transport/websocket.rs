@@ -1,0 +1,113 @@
+//! WebSocket links (RFC 6455) through axum, at `/v1/websocket`.
+//!
+//! Each binary message holds one or more whole frames. Nothing is compressed, and no message is
+//! longer than a frame. A foreign `Origin` is accepted and told so in-band: a page cannot tell an
+//! HTTP refusal from a network without WebSocket.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{
+        State, WebSocketUpgrade,
+        ws::{CloseFrame, Message, WebSocket},
+    },
+    http::{HeaderMap, header::ORIGIN},
+    response::Response,
+    routing::any,
+};
+use bytes::Bytes;
+use nowrong_protocol::{CloseCode, frame::Lane, limits::FRAME_BYTES_MAX};
+
+use super::{Link, LinkError, Received, Transport};
+use crate::connection::{self, Node};
+
+/// The path of the WebSocket endpoint.
+pub const PATH: &str = "/v1/websocket";
+
+/// Longest incoming message: one frame of full length and its header.
+const MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX + 32;
+
+/// Bytes that may wait in a socket's write buffer before a write fails: twice what we write at once.
+const WRITE_BUFFER_MAX: usize = 4 * FRAME_BYTES_MAX;
+
+/// The WebSocket route.
+pub fn router(node: Arc<Node>) -> Router {
+    Router::new().route(PATH, any(upgrade)).with_state(node)
+}
+
+async fn upgrade(
+    State(node): State<Arc<Node>>,
+    headers: HeaderMap,
+    request: WebSocketUpgrade,
+) -> Response {
+    let origin = headers
+        .get(ORIGIN)
+        .map(|origin| origin.to_str().unwrap_or("invalid"));
+    let is_origin_allowed = node.is_origin_allowed(origin);
+    request
+        .max_message_size(MESSAGE_BYTES_MAX)
+        .max_frame_size(MESSAGE_BYTES_MAX)
+        .write_buffer_size(0)
+        .max_write_buffer_size(WRITE_BUFFER_MAX)
+        .on_upgrade(move |socket| async move {
+            let links = node.links().clone();
+            let run = connection::run(node, WebSocketLink { socket }, is_origin_allowed);
+            // The upgrade task belongs to hyper; ours is tracked so that a stop waits for it.
+            let _ = links.spawn(run).await;
+        })
+}
+
+/// One client on a WebSocket.
+struct WebSocketLink {
+    socket: WebSocket,
+}
+
+impl Link for WebSocketLink {
+    fn transport(&self) -> Transport {
+        Transport::WebSocket
+    }
+
+    async fn receive(&mut self) -> Result<Received, LinkError> {
+        loop {
+            match self.socket.recv().await {
+                Some(Ok(Message::Binary(bytes))) => return Ok(Received::Message(bytes)),
+                Some(Ok(Message::Text(_))) => return Ok(Received::Violation(CloseCode::BAD_FRAME)),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Close(_))) | None => return Err(LinkError::new("closed")),
+                Some(Err(error)) if is_too_large(&error) => {
+                    return Ok(Received::Violation(CloseCode::FRAME_TOO_LARGE));
+                }
+                Some(Err(error)) => return Err(LinkError::new(error)),
+            }
+        }
+    }
+
+    async fn send(&mut self, _lane: Lane, frames: Bytes) -> Result<(), LinkError> {
+        self.socket
+            .send(Message::Binary(frames))
+            .await
+            .map_err(LinkError::new)
+    }
+
+    fn send_datagram(&mut self, _datagram: Bytes) -> bool {
+        false
+    }
+
+    async fn close(mut self, code: CloseCode) {
+        let close = CloseFrame {
+            code: code.0,
+            reason: code.name().into(),
+        };
+        let _ = self.socket.send(Message::Close(Some(close))).await;
+    }
+}
+
+fn is_too_large(error: &axum::Error) -> bool {
+    use tokio_tungstenite::tungstenite::{Error, error::CapacityError};
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
+    matches!(
+        source,
+        Some(Error::Capacity(CapacityError::MessageTooLong { .. }))
+    )
+}

@@ -1,0 +1,231 @@
+//! WebTransport links (HTTP/3 over QUIC) through quinn and wtransport.
+//!
+//! The endpoint is ours, so that admission, Retry, windows, drain and certificates are; wtransport
+//! gets each connection after it was let in. The client opens the streams, the server opens none:
+//! the first bidirectional stream is the live lane, the second the bulk lane. Every step before the
+//! conversation has a deadline. A foreign `Origin` is accepted and told so in-band.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use nowrong_certs::Identity;
+use nowrong_protocol::{CloseCode, frame::Lane};
+use quinn::{Incoming, VarInt, crypto::rustls::QuicServerConfig};
+use tokio::time::timeout;
+use wtransport::{Connection, RecvStream, SendStream, endpoint::IncomingSessionFuture};
+
+use super::{Link, LinkError, Received, Transport};
+use crate::connection::{self, Node};
+
+/// The path of the WebTransport endpoint.
+pub const PATH: &str = "/v1/webtransport";
+
+/// Time for the QUIC handshake, the HTTP/3 settings and the CONNECT request together.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Time from the accepted CONNECT to the live lane.
+const LANE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Handshakes under way from which on an address has to prove itself with a Retry (RFC 9000 §8.1.2).
+const RETRY_FROM: usize = 256;
+
+/// Handshakes under way from which on new ones are ignored: no reply is built.
+const IGNORE_FROM: usize = 2_048;
+
+/// Bytes taken from a stream at once.
+const READ_MAX: usize = 16 * 1024;
+
+/// The transport parameters for chat: small windows, few streams. Windows bound what a peer can make
+/// us hold (`WINDOW` for each connection); they are no allocations.
+fn transport_config() -> quinn::TransportConfig {
+    const WINDOW: u32 = 128 * 1024;
+    const STREAM_WINDOW: u32 = 64 * 1024;
+    const DATAGRAM_BUFFER: usize = 32 * 1024;
+    let mut config = quinn::TransportConfig::default();
+    config
+        // Live and bulk lane, the CONNECT stream, and one to spare.
+        .max_concurrent_bidi_streams(VarInt::from_u32(4))
+        // HTTP/3 control and the two QPACK streams, and one to spare.
+        .max_concurrent_uni_streams(VarInt::from_u32(4))
+        .receive_window(VarInt::from_u32(WINDOW))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
+        .send_window(u64::from(WINDOW))
+        .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
+        .datagram_send_buffer_size(DATAGRAM_BUFFER)
+        .max_idle_timeout(Some(VarInt::from_u32(60_000).into()))
+        // Messages are small: probing for larger packets costs memory and gains nothing.
+        .mtu_discovery_config(None);
+    config
+}
+
+/// Binds the UDP socket and makes the QUIC endpoint.
+///
+/// # Errors
+/// One sentence that names the address, or the certificate.
+pub fn bind(address: SocketAddr, identity: &Identity) -> anyhow::Result<quinn::Endpoint> {
+    use anyhow::Context as _;
+    let tls = nowrong_certs::server_config(identity, &[b"h3"])?;
+    let crypto = QuicServerConfig::try_from(tls).context("the TLS configuration lacks TLS 1.3")?;
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    config
+        .transport_config(Arc::new(transport_config()))
+        .max_incoming(IGNORE_FROM)
+        .incoming_buffer_size(64 * 1024)
+        .incoming_buffer_size_total(16 * 1024 * 1024);
+    quinn::Endpoint::server(config, address).with_context(|| {
+        format!(
+            "WebTransport cannot listen on UDP {address}: is the port taken? Set listen_quic to a free one"
+        )
+    })
+}
+
+/// Accepts clients until the endpoint is closed.
+pub async fn serve(node: Arc<Node>, endpoint: quinn::Endpoint) {
+    let handshakes = Arc::new(AtomicUsize::new(0));
+    while let Some(incoming) = endpoint.accept().await {
+        let under_way = handshakes.load(Ordering::Relaxed);
+        if under_way >= IGNORE_FROM || node.is_draining() {
+            incoming.ignore();
+        } else if under_way >= RETRY_FROM && incoming.may_retry() {
+            // Fails only for an address that has proved itself: `may_retry` says it has not.
+            let _ = incoming.retry();
+        } else {
+            let guard = Handshake::begin(&handshakes);
+            node.links().spawn(accept(node.clone(), incoming, guard));
+        }
+    }
+}
+
+/// Counts a handshake while it lives.
+struct Handshake(Arc<AtomicUsize>);
+
+impl Handshake {
+    fn begin(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn accept(node: Arc<Node>, incoming: Incoming, guard: Handshake) {
+    let connected = timeout(CONNECT_DEADLINE, connect(&node, incoming)).await;
+    drop(guard);
+    match connected {
+        Ok(Ok((link, is_origin_allowed))) => connection::run(node, link, is_origin_allowed).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a WebTransport client was not let in"),
+        Err(_) => tracing::debug!("a WebTransport client took too long to connect"),
+    }
+}
+
+async fn connect(node: &Node, incoming: Incoming) -> Result<(WebTransportLink, bool), LinkError> {
+    let request = IncomingSessionFuture::with_quic_incoming(incoming).await;
+    let request = request.map_err(LinkError::new)?;
+    if request.path() != PATH {
+        request.not_found().await;
+        return Err(LinkError::new("another path was asked for"));
+    }
+    let is_origin_allowed = node.is_origin_allowed(request.origin());
+    let connection = request.accept().await.map_err(LinkError::new)?;
+    let lane = timeout(LANE_DEADLINE, connection.accept_bi()).await;
+    let live = lane
+        .map_err(|_| LinkError::new("no live lane"))?
+        .map_err(LinkError::new)?;
+    Ok((
+        WebTransportLink {
+            connection,
+            live,
+            bulk: None,
+        },
+        is_origin_allowed,
+    ))
+}
+
+/// One client on a WebTransport session.
+struct WebTransportLink {
+    connection: Connection,
+    live: (SendStream, RecvStream),
+    bulk: Option<(SendStream, RecvStream)>,
+}
+
+impl Link for WebTransportLink {
+    fn transport(&self) -> Transport {
+        Transport::WebTransport
+    }
+
+    async fn receive(&mut self) -> Result<Received, LinkError> {
+        let Self {
+            connection,
+            live,
+            bulk,
+        } = self;
+        tokio::select! {
+            bytes = read(&mut live.1) => match bytes? {
+                Some(bytes) => Ok(Received::Live(bytes)),
+                None => Err(LinkError::new("the live lane was finished")),
+            },
+            bytes = read_bulk(bulk) => match bytes? {
+                Some(bytes) => Ok(Received::Bulk(bytes)),
+                // A client may finish its bulk lane and open another one later.
+                None => { *bulk = None; Ok(Received::Bulk(Bytes::new())) }
+            },
+            lane = connection.accept_bi(), if bulk.is_none() => {
+                *bulk = Some(lane.map_err(LinkError::new)?);
+                Ok(Received::Bulk(Bytes::new()))
+            }
+            datagram = connection.receive_datagram() => {
+                Ok(Received::Datagram(datagram.map_err(LinkError::new)?.payload()))
+            }
+        }
+    }
+
+    async fn send(&mut self, lane: Lane, frames: Bytes) -> Result<(), LinkError> {
+        let stream = match (lane, &mut self.bulk) {
+            (Lane::Bulk, Some(bulk)) => &mut bulk.0,
+            _ => &mut self.live.0,
+        };
+        stream
+            .quic_stream_mut()
+            .write_chunk(frames)
+            .await
+            .map_err(LinkError::new)
+    }
+
+    fn send_datagram(&mut self, datagram: Bytes) -> bool {
+        // Without room, or without datagrams on this path, the signal is lost: signals may be.
+        let _ = self.connection.send_datagram(datagram);
+        true
+    }
+
+    async fn close(self, code: CloseCode) {
+        self.connection.close(
+            wtransport::VarInt::from_u32(u32::from(code.0)),
+            code.name().as_bytes(),
+        );
+    }
+}
+
+async fn read(stream: &mut RecvStream) -> Result<Option<Bytes>, LinkError> {
+    let chunk = stream.quic_stream_mut().read_chunk(READ_MAX, true).await;
+    Ok(chunk.map_err(LinkError::new)?.map(|chunk| chunk.bytes))
+}
+
+async fn read_bulk(
+    bulk: &mut Option<(SendStream, RecvStream)>,
+) -> Result<Option<Bytes>, LinkError> {
+    match bulk {
+        Some((_, stream)) => read(stream).await,
+        None => std::future::pending().await,
+    }
+}
