@@ -54,7 +54,7 @@ pub struct UserState {
 /// What a connection has to tell its client about the queue.
 pub enum Push {
     /// A frame as it is.
-    Frame(ServerFrame),
+    Frame(Box<ServerFrame>),
     /// A match: the connection goes on in this chat.
     Matched(TicketId, Arc<Chat>),
 }

@@ -315,7 +315,7 @@ impl Matching {
             let is_news =
                 held.is_some_and(|held| std::mem::replace(&mut held.stage, stage) != stage);
             if is_news {
-                state.push(Push::Frame(Widened { ticket: id, stage }.into()));
+                state.push(Push::Frame(Box::new(Widened { ticket: id, stage }.into())));
             }
             is_news
         };
@@ -455,13 +455,11 @@ impl Matching {
                 state.ticket = None;
             }
             if let Some(code) = code {
-                state.push(Push::Frame(
-                    TicketEnded {
-                        ticket: ticket.id,
-                        code,
-                    }
-                    .into(),
-                ));
+                let ended = TicketEnded {
+                    ticket: ticket.id,
+                    code,
+                };
+                state.push(Push::Frame(Box::new(ended.into())));
             }
         }
         owner.wake();
