@@ -1,1 +1,50 @@
-//! Under construction.
+//! A native NoWrong client, over WebTransport and over WebSocket.
+//!
+//! ```no_run
+//! use nowrong_client::{Api, ChatEvent, Client, ConnectOptions, NewAccount};
+//!
+//! # async fn example() -> Result<(), nowrong_client::Error> {
+//! let user = Api::new("http://127.0.0.1:8080")?.register(&NewAccount::named("Ana")).await?;
+//! let client = Client::connect(&user, ConnectOptions::default()).await?;
+//! let mut chat = client.join("music", &[]).await?.matched().await?;
+//! chat.send("Hello!").await?; // answers when the message is durable
+//! while let Some(event) = chat.next_event().await {
+//!     if let ChatEvent::Message(message) = event {
+//!         println!("{:?}", message.body);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Client`], [`Ticket`] and [`Chat`] are handles: they speak to one task, which owns the connection
+//! and everything that outlives a connection. When the link is lost it connects again by itself,
+//! resumes, and sends again what was not acked. The task ends when the last handle is dropped.
+//!
+//! What is decided without IO is pure and in modules of its own: the [`log`] of messages, the
+//! [`outbox`], the [`backoff`]; the rules of the connection are
+//! [`nowrong_protocol::conversation`]. [`RawConnection`] is for tests: it sends any frame and any
+//! bytes, right or wrong.
+
+#![forbid(unsafe_code)]
+
+pub mod api;
+pub mod backoff;
+mod chat;
+mod client;
+mod error;
+mod link;
+pub mod log;
+pub mod outbox;
+mod raw;
+mod ticket;
+
+pub use api::{
+    Account, AccountChange, Api, ApiError, Category, Connect, Endpoint, NewAccount, User,
+};
+pub use chat::{Chat, ChatEvent, ChatView, Outgoing, Record, Sent};
+pub use client::{Client, ConnectOptions, ConnectionState};
+pub use error::Error;
+pub use link::{LinkError, LinkOptions, Received, Transport};
+pub use raw::{RawConnection, RawError};
+pub use ticket::Ticket;

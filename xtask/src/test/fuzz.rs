@@ -17,6 +17,8 @@ const CARGO_FUZZ_VERSION: &str = "0.13.2";
 /// # Errors
 /// When the nightly toolchain is missing, a target does not build, or an input breaks a promise.
 pub fn fuzz(root: &Path) -> anyhow::Result<()> {
+    let replay = ["test", "--locked", "--manifest-path", "fuzz/Cargo.toml"];
+    Run::new(root, "cargo").args(replay).run()?;
     require_tools(root)?;
     let cargo = || Run::new(root, "cargo").args(["+nightly", "fuzz"]);
     cargo().args(["build"]).run()?;
@@ -26,8 +28,6 @@ pub fn fuzz(root: &Path) -> anyhow::Result<()> {
         bail!("fuzz/ has no targets");
     }
     for target in &targets {
-        std::fs::create_dir_all(root.join("fuzz/corpus").join(target))?;
-        cargo().args(["run", target, "--", "-runs=0"]).run()?;
         run_target(root, target)?;
     }
     println!("   {} targets held", targets.len());

@@ -1,0 +1,278 @@
+//! REST: accounts, categories, and the way to a connection.
+//!
+//! [`Api`] is what anybody may ask; [`User`] is an account, with its tokens. Errors are the problem
+//! documents of the server (RFC 9457), typed.
+
+use std::{sync::Arc, time::Duration};
+
+use nowrong_protocol::{ErrorCode, UserId};
+use reqwest::{Method, RequestBuilder, StatusCode, Url, header::ORIGIN};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Mutex;
+
+mod types;
+
+pub use types::{
+    Account, AccountChange, Category, Connect, Endpoint, FieldProblem, NewAccount, Problem,
+};
+use types::{Categories, RefreshToken, Registered, Tokens};
+
+/// Time for one request, from its first byte to the last of its answer.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A server, as anybody sees it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Api {
+    http: reqwest::Client,
+    base: Url,
+    origin: Option<String>,
+}
+
+/// An account on a server. Cheap to clone; the clones share the tokens, which renew themselves.
+#[derive(Clone, Debug)]
+pub struct User {
+    api: Api,
+    account: Arc<Account>,
+    tokens: Arc<Mutex<Tokens>>,
+}
+
+/// Why a request failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiError {
+    /// The server refused and said why.
+    #[error("{0}")]
+    Refused(Box<Problem>),
+    /// The server could not be reached, or answered something else than it should.
+    #[error("the server cannot be reached: {0}")]
+    Unreachable(Arc<reqwest::Error>),
+    /// The address is no `http` or `https` URL.
+    #[error("`{0}` is no http or https address")]
+    BadAddress(String),
+}
+
+impl ApiError {
+    /// The error code, when the server gave one.
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Refused(problem) => Some(problem.code),
+            _ => None,
+        }
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Refused(problem) => problem.code.is_temporary(),
+            Self::Unreachable(_) => true,
+            Self::BadAddress(_) => false,
+        }
+    }
+}
+
+impl From<reqwest::Error> for ApiError {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Unreachable(Arc::new(error))
+    }
+}
+
+impl Api {
+    /// The server at `address`, such as `http://127.0.0.1:8080`. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`ApiError::BadAddress`].
+    pub fn new(address: &str) -> Result<Self, ApiError> {
+        let base = Url::parse(address)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https"));
+        let base = base.ok_or_else(|| ApiError::BadAddress(address.to_owned()))?;
+        let http = reqwest::Client::builder()
+            .timeout(REQUEST_DEADLINE)
+            .build()?;
+        Ok(Self {
+            http,
+            base,
+            origin: None,
+        })
+    }
+
+    /// The same server, asked with this `Origin`, as a page would.
+    pub fn with_origin(self, origin: impl Into<String>) -> Self {
+        Self {
+            origin: Some(origin.into()),
+            ..self
+        }
+    }
+
+    /// Creates an account.
+    ///
+    /// # Errors
+    /// [`ApiError`]; a taken name is `NAME_TAKEN`, an invalid field is named in the problem.
+    pub async fn register(&self, account: &NewAccount) -> Result<User, ApiError> {
+        let request = self.request(Method::POST, "/v1/users").json(account);
+        let Registered { user, tokens } = answer(request).await?;
+        Ok(self.user_with(user, tokens))
+    }
+
+    /// An account that was registered before, by its refresh token.
+    ///
+    /// # Errors
+    /// [`ApiError`]; `REFRESH_REFUSED` when the token is unknown, used or expired.
+    pub async fn user(&self, refresh_token: &str) -> Result<User, ApiError> {
+        let tokens = self.refresh(refresh_token).await?;
+        let me = self
+            .request(Method::GET, "/v1/me")
+            .bearer_auth(&tokens.access_token);
+        let account = answer(me).await?;
+        Ok(self.user_with(account, tokens))
+    }
+
+    /// All categories, in their order.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn categories(&self) -> Result<Vec<Category>, ApiError> {
+        let listed: Categories = answer(self.request(Method::GET, "/v1/categories")).await?;
+        Ok(listed.categories)
+    }
+
+    async fn refresh(&self, refresh_token: &str) -> Result<Tokens, ApiError> {
+        let body = RefreshToken { refresh_token };
+        answer(self.request(Method::POST, "/v1/auth/refresh").json(&body)).await
+    }
+
+    fn user_with(&self, account: Account, tokens: Tokens) -> User {
+        User {
+            api: self.clone(),
+            account: Arc::new(account),
+            tokens: Arc::new(Mutex::new(tokens)),
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        let request = self.http.request(method, url);
+        match &self.origin {
+            Some(origin) => request.header(ORIGIN, origin),
+            None => request,
+        }
+    }
+}
+
+impl User {
+    /// The account's id.
+    pub fn id(&self) -> UserId {
+        self.account.id
+    }
+
+    /// The account as it was when this value was made.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The server that the account is on.
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// The token to take the account up again with [`Api::user`], in another process. It is secret,
+    /// and the next refresh replaces it.
+    pub async fn refresh_token(&self) -> String {
+        self.tokens.lock().await.refresh_token.clone()
+    }
+
+    /// The account as the server has it.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn me(&self) -> Result<Account, ApiError> {
+        self.ask(Method::GET, "/v1/me", None::<&()>).await
+    }
+
+    /// Changes the account; answers it as it is then.
+    ///
+    /// # Errors
+    /// [`ApiError`]; as for [`Api::register`].
+    pub async fn update(&self, change: &AccountChange) -> Result<Account, ApiError> {
+        self.ask(Method::PATCH, "/v1/me", Some(change)).await
+    }
+
+    /// Removes the account and all that is its own.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn delete(&self) -> Result<(), ApiError> {
+        let response = self.send(Method::DELETE, "/v1/me", None::<&()>).await?;
+        check(response).await.map(drop)
+    }
+
+    /// Asks for a node to connect to and a token to open the connection with.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn connect(&self) -> Result<Connect, ApiError> {
+        self.ask(Method::POST, "/v1/connect", None::<&()>).await
+    }
+
+    async fn ask<B: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+    ) -> Result<T, ApiError> {
+        let response = self.send(method, path, body).await?;
+        Ok(check(response).await?.json().await?)
+    }
+
+    /// Sends with the access token; when that has expired, once more with a new one.
+    async fn send<B: Serialize + ?Sized>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+    ) -> Result<reqwest::Response, ApiError> {
+        let access_token = self.tokens.lock().await.access_token.clone();
+        let request = |token: &str| {
+            let request = self.api.request(method.clone(), path).bearer_auth(token);
+            match body {
+                Some(body) => request.json(body),
+                None => request,
+            }
+        };
+        let response = request(&access_token).send().await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        let access_token = self.renew(&access_token).await?;
+        Ok(request(&access_token).send().await?)
+    }
+
+    /// A new access token. The lock is held while the server is asked: a refresh token can be used
+    /// once, so the clones of a user take turns, and the second finds the first's token.
+    async fn renew(&self, expired: &str) -> Result<String, ApiError> {
+        let mut tokens = self.tokens.lock().await;
+        if tokens.access_token == expired {
+            *tokens = self.api.refresh(&tokens.refresh_token).await?;
+        }
+        Ok(tokens.access_token.clone())
+    }
+}
+
+async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, ApiError> {
+    Ok(check(request.send().await?).await?.json().await?)
+}
+
+/// The response, unless it is a problem.
+async fn check(response: reqwest::Response) -> Result<reqwest::Response, ApiError> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let failed = response.error_for_status_ref().err();
+    match (response.json::<Problem>().await, failed) {
+        (Ok(problem), _) => Err(ApiError::Refused(Box::new(problem))),
+        (Err(_), Some(failed)) => Err(failed.into()),
+        (Err(garbled), None) => Err(garbled.into()),
+    }
+}

@@ -1,0 +1,191 @@
+//! A client: the handle, and how it connects.
+
+use nowrong_protocol::{CloseCode, ConnectionId};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{Chat, Error, LinkOptions, Ticket, Transport, User};
+
+mod actor;
+pub(crate) mod command;
+mod connection;
+mod held;
+mod requests;
+
+use actor::Actor;
+use command::{Command, Request, ask};
+
+/// Commands that wait for the client's task. A handle waits when there are more: its own user is the
+/// only one it slows down.
+const COMMANDS_MAX: usize = 64;
+
+/// A user's connection to the server, which mends itself. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    commands: mpsc::Sender<Command>,
+    state: watch::Receiver<ConnectionState>,
+}
+
+/// How a client connects.
+#[derive(Clone, Debug)]
+pub struct ConnectOptions {
+    /// The transport, its origin and its timeout.
+    pub link: LinkOptions,
+    /// Name and version of the program, for the operator's counters; at most 64 bytes.
+    pub agent: String,
+    /// Whether to connect again by itself when the connection is lost.
+    pub should_reconnect: bool,
+    /// Whether chats keep a [`Record`](crate::Record) of what came over the wire. It grows without
+    /// bound: for tests.
+    pub is_recording: bool,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self {
+            link: LinkOptions::default(),
+            agent: concat!("nowrong-client/", env!("CARGO_PKG_VERSION")).to_owned(),
+            should_reconnect: true,
+            is_recording: false,
+        }
+    }
+}
+
+impl From<Transport> for ConnectOptions {
+    fn from(transport: Transport) -> Self {
+        let link = LinkOptions {
+            transport,
+            ..LinkOptions::default()
+        };
+        Self {
+            link,
+            ..Self::default()
+        }
+    }
+}
+
+/// How the connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// Not connected; the client is trying.
+    Connecting,
+    /// Open.
+    Open {
+        /// Its name in the logs of both sides.
+        connection: ConnectionId,
+        /// Over what; never [`Transport::Auto`].
+        transport: Transport,
+    },
+    /// Over for good.
+    Closed {
+        /// Why; `None` when the link was lost and reconnecting is off.
+        code: Option<CloseCode>,
+    },
+}
+
+impl ConnectionState {
+    /// Whether requests can be sent now.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Open { .. })
+    }
+}
+
+impl Client {
+    /// Connects, and waits until the connection is open. The first connection is tried once.
+    ///
+    /// # Errors
+    /// [`Error::Api`], [`Error::Link`], or [`Error::Closed`] with the server's refusal.
+    pub async fn connect(user: &User, options: ConnectOptions) -> Result<Self, Error> {
+        let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+        let (state, watched) = watch::channel(ConnectionState::Connecting);
+        let (opened, is_opened) = oneshot::channel();
+        let actor = Actor::new(user.clone(), options, commands.downgrade(), state);
+        // The task ends by itself when the last handle is dropped; see `Actor::run`.
+        tokio::spawn(actor.run(inbox, opened));
+        let client = Self {
+            commands,
+            state: watched,
+        };
+        is_opened
+            .await
+            .unwrap_or(Err(Error::Closed { code: None }))?;
+        Ok(client)
+    }
+
+    /// Waits for a partner in a category. No `interests` means those of the account.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn join(&self, category: &str, interests: &[&str]) -> Result<Ticket, Error> {
+        let interests = interests
+            .iter()
+            .map(|interest| (*interest).to_owned())
+            .collect();
+        let request = Request::Join {
+            category: category.to_owned(),
+            interests,
+        };
+        ask(&self.commands, |answer| Command::Queue(request, answer)).await
+    }
+
+    /// The chat that the user is in, or was in last; also one that an earlier client was in.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn chat(&self) -> Result<Option<Chat>, Error> {
+        let chat = ask(&self.commands, Command::Chat).await?;
+        Ok(chat.map(|chat| *chat))
+    }
+
+    /// The ticket that the user has from an earlier client. Answers it once.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn ticket(&self) -> Result<Option<Ticket>, Error> {
+        ask(&self.commands, Command::Ticket).await
+    }
+
+    /// How the connection is, and its changes.
+    pub fn state(&self) -> watch::Receiver<ConnectionState> {
+        self.state.clone()
+    }
+
+    /// Waits until the connection is open; answers over what.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when it never will be.
+    pub async fn opened(&self) -> Result<Transport, Error> {
+        let mut state = self.state();
+        let settled = state
+            .wait_for(|state| *state != ConnectionState::Connecting)
+            .await;
+        match settled.map(|state| *state) {
+            Ok(ConnectionState::Open { transport, .. }) => Ok(transport),
+            Ok(ConnectionState::Closed { code }) => Err(Error::Closed { code }),
+            Ok(ConnectionState::Connecting) | Err(_) => Err(Error::Closed { code: None }),
+        }
+    }
+
+    /// Leaves the connection and opens another one over `transport`, which later ones use too. Chats
+    /// go on there.
+    ///
+    /// # Errors
+    /// [`Error`] when the new connection is refused for good.
+    pub async fn switch(&self, transport: Transport) -> Result<(), Error> {
+        ask(&self.commands, |answer| Command::Switch(transport, answer)).await
+    }
+
+    /// Drops the link without a word, as a lost network would; the client then mends it.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn cut(&self) -> Result<(), Error> {
+        ask(&self.commands, Command::Cut).await
+    }
+
+    /// Says goodbye and waits until the connection is closed, at most a few seconds. Other handles
+    /// find it closed.
+    pub async fn close(self) {
+        // Closed already is closed.
+        let _ = ask(&self.commands, Command::Close).await;
+    }
+}

@@ -1,0 +1,143 @@
+//! Messages on their way to the server: sent in order, resent after a lost connection. Pure.
+//!
+//! A message leaves the outbox exactly once: acked, found among the messages of the chat, refused,
+//! or given up. Until then it goes out once on each connection, with the same id, so that the server
+//! takes it once.
+
+use std::{collections::VecDeque, time::Instant};
+
+use nowrong_protocol::{
+    ClientMessageId, Position,
+    frame::Body,
+    limits::{REPLY_DEADLINE, UNACKED_SENDS_MAX},
+};
+
+/// Most messages that wait in an outbox: more than a person writes while out of reach. When it is
+/// full, sending fails with [`Error::OutboxFull`](crate::Error::OutboxFull).
+pub const OUTBOX_MAX: usize = 1_024;
+
+/// A message to send.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// The message's own id; sending a draft with the same id again is the same message.
+    pub client_message_id: ClientMessageId,
+    /// The message that this one answers.
+    pub reply_to: Option<Position>,
+    /// What it says.
+    pub body: Body,
+}
+
+/// The outbox of one chat. `T` is what the caller wants back when a message leaves.
+#[derive(Debug)]
+pub struct Outbox<T> {
+    entries: VecDeque<Entry<T>>,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    draft: Draft,
+    /// The request it went out as on this connection, and when.
+    sent: Option<(u32, Instant)>,
+    token: T,
+}
+
+impl<T> Default for Outbox<T> {
+    fn default() -> Self {
+        Self {
+            entries: VecDeque::new(),
+        }
+    }
+}
+
+impl<T> Outbox<T> {
+    /// Puts a message behind the others.
+    ///
+    /// # Errors
+    /// The token, when [`OUTBOX_MAX`] messages wait.
+    pub fn push(&mut self, draft: Draft, token: T) -> Result<(), T> {
+        if self.entries.len() >= OUTBOX_MAX {
+            return Err(token);
+        }
+        self.entries.push_back(Entry {
+            draft,
+            sent: None,
+            token,
+        });
+        Ok(())
+    }
+
+    /// The next message to send with the id of its request, which `next_id` gives out; `None` when
+    /// all are sent, or as many wait for their `Ack` as may.
+    pub fn next(&mut self, next_id: impl FnOnce() -> u32, now: Instant) -> Option<(u32, &Draft)> {
+        let unacked = self
+            .entries
+            .iter()
+            .filter(|entry| entry.sent.is_some())
+            .count();
+        if unacked >= UNACKED_SENDS_MAX {
+            return None;
+        }
+        let entry = self.entries.iter_mut().find(|entry| entry.sent.is_none())?;
+        let request = next_id();
+        entry.sent = Some((request, now));
+        Some((request, &entry.draft))
+    }
+
+    /// Takes out the message that went out as `request`.
+    pub fn settle(&mut self, request: u32) -> Option<(Draft, T)> {
+        let is_it = |entry: &Entry<T>| entry.sent.is_some_and(|(sent, _)| sent == request);
+        let index = self.entries.iter().position(is_it)?;
+        self.entries
+            .remove(index)
+            .map(|entry| (entry.draft, entry.token))
+    }
+
+    /// Takes out every entry of a message that turned out to be in the chat.
+    pub fn settle_by_id(&mut self, id: ClientMessageId) -> Vec<(Draft, T)> {
+        self.take_out(|entry| entry.draft.client_message_id == id)
+    }
+
+    /// Takes out what was sent so long ago that no reply is to be expected any more.
+    pub fn settle_overdue(&mut self, now: Instant) -> Vec<(Draft, T)> {
+        self.take_out(|entry| entry.sent.is_some_and(|(_, at)| at + REPLY_DEADLINE <= now))
+    }
+
+    /// Takes out everything.
+    pub fn settle_all(&mut self) -> Vec<(Draft, T)> {
+        self.take_out(|_| true)
+    }
+
+    /// When [`Self::settle_overdue`] has something to take out.
+    pub fn deadline(&self) -> Option<Instant> {
+        let sent = self.entries.iter().filter_map(|entry| entry.sent);
+        sent.map(|(_, at)| at + REPLY_DEADLINE).min()
+    }
+
+    /// The connection is gone: everything has to go out again.
+    pub fn unsend(&mut self) {
+        for entry in &mut self.entries {
+            entry.sent = None;
+        }
+    }
+
+    /// How many messages wait.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn take_out(&mut self, is_due: impl Fn(&Entry<T>) -> bool) -> Vec<(Draft, T)> {
+        let (due, kept) = self.entries.drain(..).partition::<VecDeque<_>, _>(is_due);
+        self.entries = kept;
+        due.into_iter()
+            .map(|entry| (entry.draft, entry.token))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
