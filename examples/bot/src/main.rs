@@ -18,9 +18,7 @@ use std::{
 
 use anyhow::bail;
 use clap::Parser;
-use nowrong_client::{
-    Api, ApiError, Category, Chat, ChatEvent, Client, ConnectOptions, NewAccount, User,
-};
+use nowrong_client::{Api, ApiError, Category, Chat, Client, ConnectOptions, NewAccount, User};
 use nowrong_protocol::{ErrorCode, frame::Body};
 use tokio::{
     signal::unix::{SignalKind, signal},

@@ -11,7 +11,7 @@ const FIRST_NAMES: [&str; 12] = [
 ];
 
 /// Names to try, one after the other: plain first, then with a number.
-pub fn names() -> impl Iterator<Item = String> {
+pub(crate) fn names() -> impl Iterator<Item = String> {
     let plain = FIRST_NAMES.iter().map(|name| format!("{name} (bot)"));
     let numbered = (2..100).flat_map(|number| {
         FIRST_NAMES
@@ -22,13 +22,13 @@ pub fn names() -> impl Iterator<Item = String> {
 }
 
 /// The first thing that a bot says.
-pub fn greeting(category: &str) -> String {
+pub(crate) fn greeting(category: &str) -> String {
     let topic = category.replace('-', " ");
     format!("Hello! I am a friendly bot, here to keep you company about {topic}. How are you?")
 }
 
 /// A kind answer to `text`; `turn` counts the answers so far, so that they vary.
-pub fn reply(text: &str, turn: usize) -> String {
+pub(crate) fn reply(text: &str, turn: usize) -> String {
     let said = text.trim().to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     if has(&["bye", "see you", "good night"]) {
@@ -62,7 +62,7 @@ pub fn reply(text: &str, turn: usize) -> String {
 }
 
 /// How long typing `text` takes.
-pub fn typing_time(text: &str) -> Duration {
+pub(crate) fn typing_time(text: &str) -> Duration {
     let length = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
     Duration::from_millis(20)
         .saturating_mul(length)

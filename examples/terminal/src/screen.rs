@@ -4,7 +4,7 @@ use nowrong_client::{ApiError, ChatEvent, Transport};
 use nowrong_protocol::frame::{Body, ChatState, EndReason, Message, SeatState, Why};
 
 /// How a connection is called.
-pub fn transport(transport: Transport) -> &'static str {
+pub(crate) fn transport(transport: Transport) -> &'static str {
     match transport {
         Transport::WebTransport => "WebTransport",
         Transport::WebSocket => "WebSocket",
@@ -13,7 +13,7 @@ pub fn transport(transport: Transport) -> &'static str {
 }
 
 /// Why the server refused the account, with every field it names.
-pub fn refusal(error: &ApiError) -> String {
+pub(crate) fn refusal(error: &ApiError) -> String {
     let ApiError::Refused(problem) = error else {
         return error.to_string();
     };
@@ -25,7 +25,7 @@ pub fn refusal(error: &ApiError) -> String {
 }
 
 /// Who was found, and why.
-pub fn matched(chat: &ChatState) -> String {
+pub(crate) fn matched(chat: &ChatState) -> String {
     let partners = partners(chat).map(|member| format!("{} ({})", member.0, member.1));
     let partners: Vec<_> = partners.collect();
     format!(
@@ -36,7 +36,7 @@ pub fn matched(chat: &ChatState) -> String {
 }
 
 /// What an event looks like; `None` when it is not worth a line.
-pub fn event(chat: &ChatState, event: &ChatEvent) -> Option<String> {
+pub(crate) fn event(chat: &ChatState, event: &ChatEvent) -> Option<String> {
     let name = |member: u8| name(chat, member);
     Some(match event {
         ChatEvent::Message(message) => format!("{}: {}", name(message.member), body(message)),
