@@ -107,7 +107,7 @@ async fn run(root: &Path, args: &DemoArgs) -> anyhow::Result<()> {
 fn serve_command(root: &Path, args: &DemoArgs) -> Command {
     let mut command = Command::new(binary(root, args, "nowrong"));
     command
-        .args(["serve", "--http"])
+        .args(["serve", "--listen-http"])
         .arg(format!("127.0.0.1:{}", args.port))
         .arg("--data")
         .arg(&args.data)
