@@ -55,7 +55,7 @@ pub struct EmbeddedStore {
 impl EmbeddedStore {
     /// Opens the store in the folder `dir`, which is created if need be: `nowrong.redb` and
     /// `keys.bin`, readable by the owner only. The whole file is checked on the way (about a second
-    /// for a gigabyte), so that damage is found now and not in the middle of a chat.
+    /// for 300 MB), so that damage is found now and not in the middle of a chat.
     ///
     /// # Errors
     /// [`OpenError`], which names the path and says what to do.

@@ -5,8 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
+
 use crate::store::{
-    ChatStore, MessageStore,
+    ChatStore, MessageStore, StoredMessage,
     conformance::{at_once, chat, message},
     embedded::EmbeddedStore,
 };
@@ -40,4 +42,28 @@ async fn appended_messages_a_second() {
         let rate = sum as f64 / begun.elapsed().as_secs_f64();
         println!("{callers:>4} callers: {rate:>8.0} messages/s");
     }
+}
+
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn time_to_open() {
+    let dir = tempfile::tempdir_in(".").unwrap();
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    for batch in 0..200 {
+        let messages: Vec<_> = (1..=1_000)
+            .map(|seq| StoredMessage {
+                sealed: Bytes::from(vec![7; 1_000]),
+                ..message(1, 1, 1_000 * batch + seq)
+            })
+            .collect();
+        store.append(&messages).await.unwrap();
+    }
+    store.close().await;
+    let bytes = std::fs::metadata(dir.path().join("nowrong.redb"))
+        .unwrap()
+        .len();
+    let begun = Instant::now();
+    drop(EmbeddedStore::open(dir.path()).unwrap());
+    println!("{} MB: {:?}", bytes / 1_000_000, begun.elapsed());
 }
