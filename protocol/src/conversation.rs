@@ -18,7 +18,7 @@
 //!
 //! - Outputs come in order and are made while they are polled: what waits inside is one frame and
 //!   one read per lane, and a handful of outputs. Whoever polls until `None` keeps it so.
-//! - Whatever a peer does wrong costs it exactly one [`Bye`](crate::frame::Bye), handed out as a
+//! - Whatever a peer does wrong costs it exactly one [`Bye`], handed out as a
 //!   `Transmit`, and later one `Close` (server) or `Closed` (client). What comes after is ignored.
 //! - Inputs that do not fit the phase (an `Admit` after the client has left) are ignored. Ask
 //!   `phase()` before acting on a slow verdict.

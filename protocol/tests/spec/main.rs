@@ -14,6 +14,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use nowrong_protocol::{
     code::{CLOSE_CODES, ERROR_CODES},
     frame::FRAMES,
+    limits::*,
 };
 
 fn path() -> PathBuf {
@@ -90,6 +91,65 @@ fn the_prose_names_only_what_exists() {
             "SPEC.md names {name}, which does not exist"
         );
     }
+}
+
+/// Where the prose gives a bound as a number, it is the number of the code.
+#[test]
+fn the_prose_says_the_bounds_of_the_code() {
+    let text = fs::read_to_string(path()).unwrap();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let bytes = |count: usize| thousands(count);
+    let phrases = [
+        format!(
+            "message has at most {} bytes",
+            bytes(WEBSOCKET_MESSAGE_BYTES_MAX)
+        ),
+        format!("a server's at most {}.", bytes(WEBSOCKET_BATCH_BYTES_MAX)),
+        format!("{} bytes before `Welcome`", bytes(HELLO_BYTES_MAX)),
+        format!("always {} from server to client", bytes(FRAME_BYTES_MAX)),
+        format!("at most {} bytes together", bytes(DATAGRAM_BYTES_MAX)),
+        format!("sends `Hello` within {} s", HELLO_DEADLINE.as_secs()),
+        format!(
+            "gives up {} s after it opened",
+            2 * HELLO_DEADLINE.as_secs()
+        ),
+        format!("closes {} s later", CLOSE_DEADLINE.as_secs()),
+        format!("After {} of them", thousands(UNKNOWN_FRAMES_MAX as usize)),
+        format!("at most {} s may pass", PARTIAL_FRAME_DEADLINE.as_secs()),
+        format!("(of `Welcome.limits`; {} s)", PING_INTERVAL.as_secs()),
+        format!("live lane for {} s after a `Ping`", PONG_DEADLINE.as_secs()),
+        format!("has not heard for {} s", IDLE_TIMEOUT.as_secs()),
+        format!("takes no bytes for {} s", SLOW_DEADLINE.as_secs()),
+        format!("without a reply after {} s", REPLY_DEADLINE.as_secs()),
+        format!("at most {UNACKED_SENDS_MAX} sends without an `Ack`"),
+        format!("outlives a lost connection by {} s", TICKET_HOLD.as_secs()),
+        format!("until it is held ({} s)", SEAT_HOLD.as_secs()),
+        format!("lets it lapse after {} s", TYPING_LIFETIME.as_secs()),
+        format!(
+            "for one connection and lives {} s",
+            CONNECT_TOKEN_LIFETIME.as_secs()
+        ),
+        format!("{} h after its start", RETENTION_MAX.as_secs() / 3_600),
+        format!("(at most {CONNECT_TOKEN_BYTES_MAX} bytes, ASCII)"),
+        format!("`agent` (at most {AGENT_BYTES_MAX} bytes)"),
+        format!("`resume` (at most {RESUME_CHATS_MAX} chats, each once)"),
+    ];
+    for phrase in phrases {
+        assert!(text.contains(&phrase), "SPEC.md does not say: {phrase}");
+    }
+}
+
+/// A number as the prose writes it.
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 fn is_constant(word: &str) -> bool {
