@@ -12,7 +12,7 @@ use super::{
     body::{Fields, INTERESTS, LANGUAGE, NAME},
     caller::Caller,
     problem::{Problem, ProblemDocument},
-    users::UserView,
+    users::{InterestText, UserView},
 };
 use crate::store::{NameClaim, User};
 
@@ -29,10 +29,15 @@ pub(super) struct ChangeBody {
     #[schema(example = "Robin", min_length = 2, nullable = false)]
     name: Option<String>,
     /// Language to talk in, as a BCP 47 tag.
-    #[schema(example = "en", min_length = 1, nullable = false)]
+    #[schema(
+        example = "en",
+        max_length = 35,
+        nullable = false,
+        pattern = "^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$"
+    )]
     language: Option<String>,
     /// What to talk about: at most 10, at most 64 bytes each.
-    #[schema(max_items = 10, nullable = false)]
+    #[schema(value_type = Option<Vec<InterestText>>, max_items = 10, nullable = false)]
     interests: Option<Vec<String>>,
 }
 

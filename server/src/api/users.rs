@@ -27,6 +27,7 @@ use crate::{
 
 /// The bracket that a person declares; only people of the same one ever meet.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = AgeBracket)]
 pub(super) enum Bracket {
     /// 13 to 17 years.
     #[serde(rename = "13-17")]
@@ -45,6 +46,12 @@ impl From<AgeBracket> for Bracket {
     }
 }
 
+/// Something to talk about; kept in lower case.
+#[derive(ToSchema)]
+#[schema(as = Interest, min_length = 1, max_length = 64, example = "jazz")]
+#[expect(dead_code, reason = "describes an item; interests are read from text")]
+pub(super) struct InterestText(String);
+
 /// What a new account needs.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -58,10 +65,14 @@ pub(super) struct RegisterBody {
     #[schema(example = "Robin", min_length = 2)]
     name: String,
     /// Language to talk in, as a BCP 47 tag.
-    #[schema(example = "en", min_length = 1)]
+    #[schema(
+        example = "en",
+        max_length = 35,
+        pattern = "^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$"
+    )]
     language: String,
     /// What to talk about: at most 10, at most 64 bytes each.
-    #[schema(max_items = 10, nullable = false)]
+    #[schema(value_type = Option<Vec<InterestText>>, max_items = 10, nullable = false)]
     interests: Option<Vec<String>>,
     /// The bracket of the person's age.
     age_bracket: Bracket,

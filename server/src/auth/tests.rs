@@ -1,3 +1,5 @@
+//! Tokens and keys: what is good, what is refused, what a restart keeps.
+
 use std::{fs, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -1,3 +1,5 @@
+//! The configuration, layer by layer and mistake by mistake.
+
 use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
 
 use clap::Parser as _;
