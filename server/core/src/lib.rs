@@ -2,6 +2,16 @@
 //!
 //! Nothing here reads a clock, draws a random number, awaits, or touches a socket or a file: time,
 //! randomness and bytes come in as arguments, decisions go out as values. The server performs them.
+//!
+//! | module | decides | promises of the whole system that hang on it |
+//! |---|---|---|
+//! | [`matching`] | who is proposed to whom, and when whom to accept | G6, G7 |
+//! | [`chat_log`] | where a message stands, what is a repetition, where a client goes on | G2, G3, G4 |
+//! | [`limiter`] | how much is allowed to whom | G10 |
+//! | [`text`] | what people may write, and which names look alike | G10, G11 |
+//!
+//! Each module is tested against a naive model of itself. Hash maps are used where their order does
+//! not matter; nothing iterates one. Start reading at [`matching::Pool`].
 
 #![forbid(unsafe_code)]
 

@@ -2,14 +2,15 @@
 //!
 //! Arriving is trying: a ticket that joins takes the best waiting ticket it accepts and that
 //! accepts it, or waits. While it waits it accepts more ([`stage_at`]), so its owner calls
-//! [`Pool::retry`] at [`next_retry_ms`]. Equal age brackets and blocks, in either direction, are
-//! rules of [`rules`] at every stage. What comes out is only an offer: who confirms it is the
-//! store's business, and a ticket whose offer failed goes back with [`Pool::requeue`].
+//! [`Pool::retry`] at [`next_retry_ms`], and at once after it was unpaused or requeued. Age brackets
+//! must be equal and neither may block the other, at every stage (`rules.rs`). What comes out is only
+//! an offer: who confirms it is the store's business, and a ticket whose offer failed goes back with
+//! [`Pool::requeue`].
 //!
 //! Invariants: a ticket is in the pool or in one offer, never both; a user has at most one ticket
 //! here; one call looks at no more than [`SCAN_MAX`] tickets, and a call that had to stop there is
 //! continued by the ticket's next retry, so that nobody who fits is overlooked for ever.
-//! Start reading at [`Pool::join`]; how candidates are found is in [`find`].
+//! Start reading at [`Pool::join`]; how candidates are found is in `find.rs`.
 
 use std::collections::HashMap;
 
@@ -38,8 +39,9 @@ use rules::Entry;
 /// one pool is meant for. Each costs about 4 KB with full lists.
 pub const TICKETS_MAX: usize = 100_000;
 
-/// How many times a waiting ticket may be passed over for a younger one that fits better. Then it is
-/// taken as soon as it is acceptable: a better match is worth a few minutes of nobody's life.
+/// How many times a waiting ticket may be passed over for a younger one that fits better; then it is
+/// taken as soon as it is acceptable. Low, because being taken late costs the newcomer only a few
+/// shared interests, and waiting costs the other one the evening.
 pub const BYPASSES_MAX: u8 = 4;
 
 /// A user's place in a category's queue, with all that matching looks at.

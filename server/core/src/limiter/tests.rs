@@ -83,6 +83,15 @@ fn g10_a_full_table_refuses_new_keys_until_one_is_idle() {
     assert_eq!(limiter.take(RATE, 3, 433), Grant::RetryAfter(1));
     assert!(granted(&mut limiter, 3, 434), "key 2 has its burst again");
     assert_eq!(limiter.len(), 2);
+    let single = Rate { burst: 1, ..RATE };
+    let mut limiter = Limiter::with_bound(1);
+    assert_eq!(limiter.take(single, 1, 0), Grant::Granted);
+    assert_eq!(limiter.take(single, 2, 999), Grant::RetryAfter(1));
+    assert_eq!(
+        limiter.take(single, 2, 1_000),
+        Grant::Granted,
+        "to the millisecond"
+    );
     assert_eq!(
         Limiter::with_bound(0).take(RATE, 1_u8, 0),
         Grant::RetryAfter(1)

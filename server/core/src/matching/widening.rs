@@ -26,7 +26,8 @@ pub fn stage_at(since_ms: u64, now_ms: u64) -> Stage {
 pub fn next_retry_ms(since_ms: u64, now_ms: u64) -> u64 {
     let waited = now_ms.saturating_sub(since_ms);
     let widens = WIDENING_MS.into_iter().find(|after| waited < *after);
-    let after = widens.unwrap_or_else(|| waited - waited % RETRY_INTERVAL_MS + RETRY_INTERVAL_MS);
+    let after = widens
+        .unwrap_or_else(|| (waited - waited % RETRY_INTERVAL_MS).saturating_add(RETRY_INTERVAL_MS));
     since_ms.saturating_add(after)
 }
 
