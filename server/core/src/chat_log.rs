@@ -17,13 +17,13 @@ mod tests;
 
 pub use resume::{Epoch, Resume, locate, resume_point};
 
-/// Most frames in the tail of a log: over eight minutes at a message a second, far more than a
-/// phone sleeps through while its seat is held.
-pub const TAIL_FRAMES_MAX: usize = 512;
+/// Most frames in the tail of a log: over four minutes at a message a second, far more than a phone
+/// misses while its seat is held. Who missed more is served from the store.
+pub const TAIL_FRAMES_MAX: usize = 256;
 
-/// Most bytes in the tail of a log, so that 512 long messages do not cost 4 MB. The newest frame
-/// stays even if it alone is longer.
-pub const TAIL_BYTES_MAX: usize = 256 * 1024;
+/// Most bytes in the tail of a log, so that 256 long messages do not cost 2 MB: ten thousand chats
+/// that all talk in long messages hold 640 MB. The newest frame stays even if it alone is longer.
+pub const TAIL_BYTES_MAX: usize = 64 * 1024;
 
 /// A stored message that the log must recognise when it is sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

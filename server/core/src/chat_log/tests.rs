@@ -71,10 +71,10 @@ fn the_tail_is_bounded_in_frames() {
     for n in 1..=600 {
         append(&mut log, n);
     }
-    assert_eq!(log.frames_after(600 - 513, 9), None);
-    let frames = log.frames_after(600 - 512, 1_000).expect("held");
+    assert_eq!(log.frames_after(600 - 257, 9), None);
+    let frames = log.frames_after(600 - 256, 1_000).expect("held");
     assert_eq!(frames.len(), TAIL_FRAMES_MAX);
-    assert_eq!(frames[0], (89, frame(89)));
+    assert_eq!(frames[0], (345, frame(345)));
     assert_eq!(log.frames_after(598, 1), Some(vec![(599, frame(599))]));
     assert_eq!(log.frames_after(600, 1), Some(vec![]));
     assert_eq!(log.frames_after(u64::MAX, 1), Some(vec![]));
@@ -86,8 +86,8 @@ fn the_tail_is_bounded_in_bytes_but_keeps_the_newest() {
     for n in 1..=40 {
         log.append(0, id(n), n, |_| Bytes::from(vec![0; 8_000]));
     }
-    assert_eq!(log.frames_after(40 - 33, 99), None);
-    assert_eq!(log.frames_after(40 - 32, 99).map(|f| f.len()), Some(32));
+    assert_eq!(log.frames_after(40 - 9, 99), None);
+    assert_eq!(log.frames_after(40 - 8, 99).map(|f| f.len()), Some(8));
     log.append(0, id(41), 41, |_| Bytes::from(vec![0; TAIL_BYTES_MAX + 1]));
     assert_eq!(log.frames_after(40, 9).map(|f| f.len()), Some(1));
     assert_eq!(log.frames_after(39, 9), None);
