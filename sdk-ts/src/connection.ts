@@ -321,8 +321,10 @@ export class Connection {
   }
 
   #hello(connectToken: string): Hello {
-    const held = [...this.#chats.values()].slice(-RESUME_CHATS_MAX);
-    const resume = held.map((chat): Resume => ({ chat: chat.id, position: chat.position }));
+    const active = [...this.#chats.values()].filter((chat) => chat.end === null);
+    const resume = active
+      .slice(-RESUME_CHATS_MAX)
+      .map((chat): Resume => ({ chat: chat.id, position: chat.position }));
     return { kind: "hello", versions: VERSION_RANGE_SUPPORTED, connectToken, agent: AGENT, resume };
   }
 

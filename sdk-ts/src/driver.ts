@@ -89,9 +89,6 @@ export class Driver implements LinkEvents {
       this.#link?.close();
     }
     this.#input((conversation, now) => conversation.handleInput({ type: "close", code }, now));
-    if (this.#conversation?.phase === "closing") {
-      this.#link?.close();
-    }
   }
 
   /** Counters of the link and the conversation. */
@@ -169,6 +166,9 @@ export class Driver implements LinkEvents {
       }
     }
     this.#isRunning = false;
+    if (conversation.phase === "closing") {
+      this.#link?.close(); // It sends the `Bye` before.
+    }
     this.#setAlarm(conversation);
   }
 

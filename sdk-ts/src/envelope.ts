@@ -9,7 +9,7 @@
  */
 
 import { type ClientFrame, clientFrameType, encodeClientFrame } from "./generated/frame.js";
-import { Reader, readU32, readU64, WireError, Writer, writeRaw, writeU32, writeU64 } from "./wire.js";
+import { Reader, readU64, WireError, Writer, writeRaw, writeU32, writeU64 } from "./wire.js";
 
 /** A frame as it lies on the wire. */
 export interface RawFrame {
@@ -53,7 +53,7 @@ export function encodeDatagram(frame: ClientFrame): Uint8Array<ArrayBuffer> {
  */
 export function decodeDatagram(bytes: Uint8Array): RawFrame {
   const reader = new Reader(bytes);
-  const type = readU32(reader);
+  const type = readType(reader);
   return { type, body: reader.take(reader.remaining) };
 }
 
@@ -109,7 +109,16 @@ function readHeader(bytes: Uint8Array): { type: number; length: number; reader: 
     return null;
   }
   const reader = new Reader(bytes);
-  return { type: readU32(reader), length: readU64(reader), reader };
+  return { type: readType(reader), length: readU64(reader), reader };
+}
+
+/** A type fits 32 bits, but its varint may be wider than it must. */
+function readType(reader: Reader): number {
+  const type = readU64(reader);
+  if (type > 0xffff_ffff) {
+    throw new WireError(`${type} is no frame type`);
+  }
+  return type;
 }
 
 /** How many bytes the varint that begins with `marker` takes. */

@@ -43,4 +43,4 @@ export type { Stage } from "./generated/queue.js";
 export type { PresenceState } from "./generated/signal.js";
 export type { TransportName } from "./link.js";
 export { Ticket, type TicketEvents, type TicketStatus } from "./ticket.js";
-export { localTokenStorage, memoryStorage, type StoredTokens, type TokenStorage } from "./tokens.js";
+export { memoryStorage, type StoredTokens, type TokenStorage, webTokenStorage } from "./tokens.js";

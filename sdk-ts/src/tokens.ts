@@ -38,25 +38,26 @@ export function memoryStorage(): TokenStorage {
 }
 
 /**
- * Keeps tokens in `localStorage`: they outlive the page, and every script of the origin can read them.
+ * Keeps tokens in `localStorage` (one account for all tabs of a browser) or `sessionStorage` (one for
+ * each tab). They outlive a reload, and every script of the origin can read them.
  *
  * @example
- * const client = await NoWrong.restore({ url, storage: localTokenStorage() });
+ * const client = await NoWrong.restore({ url, storage: webTokenStorage(localStorage) });
  */
-export function localTokenStorage(key = "nowrong.tokens"): TokenStorage {
+export function webTokenStorage(area: Storage, key = "nowrong.tokens"): TokenStorage {
   return {
     load: () => {
       try {
-        return parseTokens(localStorage.getItem(key));
+        return parseTokens(area.getItem(key));
       } catch {
-        return null; // Storage is switched off in this browser.
+        return null; // Another program's value.
       }
     },
     save: (tokens) => {
       if (tokens === null) {
-        localStorage.removeItem(key);
+        area.removeItem(key);
       } else {
-        localStorage.setItem(key, JSON.stringify(tokens));
+        area.setItem(key, JSON.stringify(tokens));
       }
     },
   };

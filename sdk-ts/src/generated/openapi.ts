@@ -4,16 +4,40 @@
  */
 
 export interface paths {
-    "/v1/users": {
+    "/healthz": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Alive
+         * @description The process answers; nothing else is looked at.
+         */
+        get: operations["healthz"];
         put?: never;
-        post: operations["register"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/readyz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Ready
+         * @description The store can be written to and the broker answers; else the problem says which cannot.
+         */
+        get: operations["readyz"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -29,27 +53,17 @@ export interface paths {
         };
         get?: never;
         put?: never;
+        /**
+         * Refresh tokens
+         * @description Takes a refresh token and gives new tokens. Each refresh token is good once; for 10 seconds it
+         *     can be sent again, in case the answer was lost. Using an old one later revokes all that came from
+         *     it.
+         */
         post: operations["refresh"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
-        trace?: never;
-    };
-    "/v1/me": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["me"];
-        put?: never;
-        post?: never;
-        delete: operations["delete_me"];
-        options?: never;
-        head?: never;
-        patch: operations["update_me"];
         trace?: never;
     };
     "/v1/categories": {
@@ -59,6 +73,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /**
+         * Categories
+         * @description Everybody may ask. The answer has a strong `ETag`.
+         */
         get: operations["categories"];
         put?: never;
         post?: never;
@@ -77,7 +95,56 @@ export interface paths {
         };
         get?: never;
         put?: never;
+        /**
+         * Connect
+         * @description Call it before each connection: the token is good once, for 30 seconds.
+         */
         post: operations["connect"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Own account */
+        get: operations["me"];
+        put?: never;
+        post?: never;
+        /**
+         * Erase the own account
+         * @description Ends its chat, and removes it with all that is its own.
+         */
+        delete: operations["eraseMe"];
+        options?: never;
+        head?: never;
+        /**
+         * Change the own account
+         * @description The age bracket cannot be changed. A running chat keeps the name it began with.
+         */
+        patch: operations["changeMe"];
+        trace?: never;
+    };
+    "/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Register
+         * @description Makes an anonymous account. It is erased when it was not used for 24 hours.
+         */
+        post: operations["register"];
         delete?: never;
         options?: never;
         head?: never;
@@ -89,90 +156,217 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
-         * @description Who may meet whom is decided by it, and nothing widens it.
+         * @description The bracket that a person declares; only people of the same one ever meet.
          * @enum {string}
          */
-        AgeBracket: "13-17" | "18+";
-        Register: {
-            name: string;
-            language: string;
-            interests?: string[];
-            age_bracket: components["schemas"]["AgeBracket"];
+        Bracket: "13-17" | "18+";
+        /** @description All categories. */
+        Categories: {
+            /** @description In the order to show them. */
+            categories: components["schemas"]["Category"][];
         };
-        UserUpdate: {
-            name?: string;
-            language?: string;
-            interests?: string[];
-        };
-        User: {
-            id: string;
-            name: string;
-            language: string;
-            interests: string[];
-            age_bracket: components["schemas"]["AgeBracket"];
-            /** Format: int64 */
-            expires_at_ms: number;
-        };
-        Registered: {
-            user: components["schemas"]["User"];
-            access_token: string;
-            /** Format: int64 */
-            access_expires_in_ms: number;
-            refresh_token: string;
-        };
-        Refresh: {
-            refresh_token: string;
-        };
-        Tokens: {
-            access_token: string;
-            /** Format: int64 */
-            access_expires_in_ms: number;
-            refresh_token: string;
-        };
+        /** @description A topic that people are matched in. */
         Category: {
-            id: string;
-            title: string;
+            age_bracket: components["schemas"]["Bracket"] | null;
+            /** @description One English sentence. */
             description: string;
+            /** @description One emoji. */
             emoji: string;
-            age_bracket: null | components["schemas"]["AgeBracket"];
+            /**
+             * @description Its id.
+             * @example music
+             */
+            id: string;
+            /**
+             * Format: int32
+             * @description People who wait or chat here.
+             */
+            online: number;
+            /** @description English title. */
+            title: string;
+            /** @description Titles by language tag. */
             titles: {
                 [key: string]: string;
             };
-            /** Format: int64 */
-            online: number;
-            /** Format: int64 */
+            /**
+             * Format: int32
+             * @description People who wait here.
+             */
             waiting: number;
         };
-        Categories: {
-            categories: components["schemas"]["Category"][];
+        /** @description What can be changed about an account; what is left out stays. */
+        Change: {
+            /** @description What to talk about: at most 10, at most 64 bytes each. */
+            interests?: string[];
+            /**
+             * @description Language to talk in, as a BCP 47 tag.
+             * @example en
+             */
+            language?: string;
+            /**
+             * @description The name that others see: 2 to 24 characters.
+             * @example Robin
+             */
+            name?: string;
         };
-        Endpoint: {
-            webtransport: string | null;
-            websocket: string;
-            certificate_hash: string | null;
-        };
+        /** @description The way to a connection. */
         Connect: {
+            /** @description For the first frame; good once. */
             connect_token: string;
-            /** Format: int64 */
-            expires_in_ms: number;
+            /** @description Where to. */
             endpoint: components["schemas"]["Endpoint"];
+            /**
+             * Format: int64
+             * @description Its life, in milliseconds from now.
+             */
+            expires_in_ms: number;
         };
-        FieldProblem: {
+        /** @description The addresses of a node. */
+        Endpoint: {
+            /**
+             * @description SHA-256 of a development certificate in base64, for `serverCertificateHashes`; null when the
+             *     certificate is an ordinary one.
+             */
+            certificate_hash: string | null;
+            /**
+             * @description URL for WebSocket.
+             * @example wss://chat.example/v1/websocket
+             */
+            websocket: string;
+            /**
+             * @description URL for WebTransport; null when the node has none.
+             * @example https://chat.example:4433/v1/webtransport
+             */
+            webtransport: string | null;
+        };
+        /** @description What is wrong with one field. */
+        FieldError: {
+            /**
+             * @description What is wrong with it.
+             * @example a name needs at least 2 characters, this one has 1
+             */
+            detail: string;
+            /**
+             * @description Its name; an item of a list has its index, as in `interests[2]`.
+             * @example name
+             */
             field: string;
-            detail: string;
         };
+        /** @description That it is well. */
+        Health: {
+            /**
+             * @description `ok`.
+             * @example ok
+             */
+            status: string;
+        };
+        /** @description Why a request failed (RFC 9457). */
         Problem: {
-            type: string;
-            title: string;
-            /** Format: int64 */
-            status: number;
-            detail: string;
-            /** Format: int64 */
+            /**
+             * Format: int32
+             * @description Number of the error in the protocol's table; 500 and above may succeed later.
+             * @example 200
+             */
             code: number;
+            /** @description This problem in one sentence. */
+            detail: string;
+            /** @description Every field that is wrong, at most 50. */
+            errors?: components["schemas"]["FieldError"][];
+            /**
+             * @description Name of the error in the protocol's table.
+             * @example NAME_TAKEN
+             */
             name: string;
-            errors?: components["schemas"]["FieldProblem"][];
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Earliest time to try again, in milliseconds from now.
+             */
             retry_after_ms?: number;
+            /**
+             * Format: int32
+             * @description HTTP status.
+             * @example 409
+             */
+            status: number;
+            /**
+             * @description The kind of problem in one sentence.
+             * @example This name, or one that looks like it, is taken.
+             */
+            title: string;
+            /**
+             * @description Address of a page about this kind of problem, relative to the server.
+             * @example /problems/name-taken
+             */
+            type: string;
+        };
+        /** @description A refresh token to use up. */
+        Refresh: {
+            /** @description From the registration or the last refresh. */
+            refresh_token: string;
+        };
+        /** @description New tokens. */
+        Refreshed: {
+            /**
+             * Format: int64
+             * @description Its life, in milliseconds from now.
+             */
+            access_expires_in_ms: number;
+            /** @description Send it as `Authorization: Bearer …`. */
+            access_token: string;
+            /** @description Takes the place of the one that was sent. */
+            refresh_token: string;
+        };
+        /** @description What a new account needs. */
+        Register: {
+            /** @description The bracket of the person's age. */
+            age_bracket: components["schemas"]["Bracket"];
+            /** @description What to talk about: at most 10, at most 64 bytes each. */
+            interests?: string[];
+            /**
+             * @description Language to talk in, as a BCP 47 tag.
+             * @example en
+             */
+            language: string;
+            /**
+             * @description The name that others see: 2 to 24 characters. Unique, also among names that look like it.
+             * @example Robin
+             */
+            name: string;
+        };
+        /** @description A new account and its tokens. */
+        Registered: {
+            /**
+             * Format: int64
+             * @description Its life, in milliseconds from now.
+             */
+            access_expires_in_ms: number;
+            /** @description Send it as `Authorization: Bearer …`. */
+            access_token: string;
+            /** @description Good for one `POST /v1/auth/refresh`. */
+            refresh_token: string;
+            /** @description The account. */
+            user: components["schemas"]["User"];
+        };
+        /** @description An account, as its owner sees it. */
+        User: {
+            /** @description Declared at registration. */
+            age_bracket: components["schemas"]["Bracket"];
+            /**
+             * Format: int64
+             * @description When the account is erased unless it is used; milliseconds since the Unix epoch.
+             */
+            expires_at_ms: number;
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /** @description Lower case, without duplicates. */
+            interests: string[];
+            /** @description BCP 47 tag. */
+            language: string;
+            /** @description The name that others see, in Unicode's composed form. */
+            name: string;
         };
     };
     responses: never;
@@ -183,30 +377,46 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    register: {
+    healthz: {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Register"];
-            };
-        };
+        requestBody?: never;
         responses: {
-            /** @description The account. */
-            201: {
+            /** @description It answers. */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Registered"];
+                    "application/json": components["schemas"]["Health"];
                 };
             };
-            /** @description A problem document (RFC 9457). */
-            default: {
+        };
+    };
+    readyz: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It can serve. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description A part it needs is missing. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -229,16 +439,131 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Fresh tokens. */
+            /** @description New tokens. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Tokens"];
+                    "application/json": components["schemas"]["Refreshed"];
                 };
             };
-            /** @description A problem document (RFC 9457). */
+            /** @description The token is unknown, used or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong; each is named. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from one network. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    categories: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `ETag` of an earlier answer. */
+                "If-None-Match"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All categories. */
+            200: {
+                headers: {
+                    /** @description Changes whenever the answer does. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Categories"];
+                };
+            };
+            /** @description Nothing has changed. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    connect: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The way to a connection. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Connect"];
+                };
+            };
+            /** @description The access token is missing, wrong or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from one network. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -267,7 +592,16 @@ export interface operations {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            /** @description A problem document (RFC 9457). */
+            /** @description The access token is missing, wrong or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -278,7 +612,7 @@ export interface operations {
             };
         };
     };
-    delete_me: {
+    eraseMe: {
         parameters: {
             query?: never;
             header?: never;
@@ -287,14 +621,23 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Gone. */
+            /** @description It is gone. */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description A problem document (RFC 9457). */
+            /** @description The access token is missing, wrong or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -305,7 +648,7 @@ export interface operations {
             };
         };
     };
-    update_me: {
+    changeMe: {
         parameters: {
             query?: never;
             header?: never;
@@ -314,11 +657,11 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["UserUpdate"];
+                "application/json": components["schemas"]["Change"];
             };
         };
         responses: {
-            /** @description The account. */
+            /** @description The account as it is now. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -327,7 +670,34 @@ export interface operations {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            /** @description A problem document (RFC 9457). */
+            /** @description The access token is missing, wrong or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name is taken. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong; each is named. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -338,33 +708,30 @@ export interface operations {
             };
         };
     };
-    categories: {
+    register: {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Register"];
+            };
+        };
         responses: {
-            /** @description The categories. */
-            200: {
+            /** @description The account exists. */
+            201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Categories"];
+                    "application/json": components["schemas"]["Registered"];
                 };
             };
-            /** @description As before. */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description A problem document (RFC 9457). */
-            default: {
+            /** @description The name is taken. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -372,27 +739,25 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-        };
-    };
-    connect: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description A connect token. */
-            200: {
+            /** @description Fields are wrong; each is named. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Connect"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A problem document (RFC 9457). */
+            /** @description Too many accounts from one network. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
             default: {
                 headers: {
                     [name: string]: unknown;

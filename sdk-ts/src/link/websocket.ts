@@ -12,8 +12,8 @@ import { NetworkError } from "../error.js";
 import { type ClientFrame, clientFrameLane } from "../generated/frame.js";
 import type { Link, LinkAddress, LinkEvents, LinkStats } from "../link.js";
 
-/** Unsent bytes beyond which signals are dropped: a slow mobile uplink drains it in a fraction of a second. */
-const SIGNAL_BUFFER_BYTES_MAX = 16_384;
+/** Unsent bytes beyond which signals are dropped: a message or two that were sent in this very moment. */
+const SIGNAL_BUFFER_BYTES_MAX = 4_096;
 
 /** Opens a WebSocket; resolves once it is open. */
 export function openWebSocket(

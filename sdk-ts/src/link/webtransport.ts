@@ -77,6 +77,7 @@ class WebTransportLink implements Link {
   readonly #live: WritableStreamDefaultWriter<Uint8Array>;
   #bulk: Promise<WritableStreamDefaultWriter<Uint8Array>> | null = null;
   readonly #datagrams: WritableStreamDefaultWriter<Uint8Array>;
+  #isClosing = false;
   #isClosed = false;
   #sentBytes = 0;
   #receivedBytes = 0;
@@ -109,6 +110,10 @@ class WebTransportLink implements Link {
   }
 
   close(): void {
+    if (this.#isClosing) {
+      return;
+    }
+    this.#isClosing = true;
     // What was written last, a `Bye`, is lost if the session closes before the stream has ended.
     const end = () => {
       closeQuietly(this.#session);

@@ -1,0 +1,42 @@
+/**
+ * Says when the connection is not there.
+ *
+ * @module
+ */
+
+import type { App } from "./app.ts";
+import { el, fill } from "./dom.ts";
+
+/** A strip above every screen; empty while all is well. `restart` is called after a new connection was opened. */
+export function connectionBanner(app: App, restart: () => void): { readonly element: HTMLElement } {
+  const element = el("div", { class: "banner", test: "banner", attrs: { role: "status" } });
+  const { connection } = app;
+  const again = () => {
+    app.reconnect();
+    restart();
+  };
+  const update = () => {
+    element.dataset["state"] = connection.state;
+    switch (connection.state) {
+      case "ready":
+        fill(element);
+        break;
+      case "connecting":
+        fill(element, el("span", { class: "spinner" }), "Connecting…");
+        break;
+      case "reconnecting":
+        fill(element, el("span", { class: "spinner" }), "Connection lost. Reconnecting…");
+        break;
+      case "closed":
+        fill(
+          element,
+          el("span", {}, connection.error?.message ?? "The connection is closed."),
+          el("button", { class: "small", on: { click: again } }, "Connect here"),
+        );
+        break;
+    }
+  };
+  connection.on("state", update);
+  update();
+  return { element };
+}

@@ -1,0 +1,216 @@
+/**
+ * The first screen: a name, a language, an age bracket, and what to talk about.
+ *
+ * @module
+ */
+
+import { type AgeBracket, limits, NoWrong, RequestError } from "@nowrong/sdk";
+import { failureText, type Screen, storage } from "./app.ts";
+import { el, fill, ICONS, icon } from "./dom.ts";
+import { languages, ownLanguage } from "./language.ts";
+
+const BRACKETS: readonly AgeBracket[] = ["13-17", "18+"];
+
+/** Registers, then calls `done`. */
+export function startScreen(done: (client: NoWrong) => void): Screen {
+  const name = el("input", {
+    id: "name",
+    test: "name",
+    attrs: {
+      autocomplete: "nickname",
+      maxlength: limits.NAME_GRAPHEMES_MAX,
+      required: true,
+      dir: "auto",
+      placeholder: "Robin",
+    },
+  });
+  const language = el(
+    "select",
+    { id: "language", test: "language" },
+    ...languages().map(({ tag, name: own }) =>
+      el("option", { attrs: { value: tag, selected: tag === ownLanguage() } }, own),
+    ),
+  );
+  const interests = interestsField();
+  const problem = el("p", { class: "problem", test: "problem", attrs: { role: "alert" } });
+  const submit = el(
+    "button",
+    { class: "primary", test: "start", attrs: { type: "submit" } },
+    "Start talking",
+  );
+  const form = el(
+    "form",
+    { class: "card", attrs: { novalidate: true } },
+    field(
+      "name",
+      "What should others call you?",
+      name,
+      "2 to 24 characters. Nobody has to know who you are.",
+    ),
+    bracketField(),
+    field("language", "Language to talk in", language),
+    interests.element,
+    problem,
+    submit,
+  );
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    void register();
+  });
+
+  async function register(): Promise<void> {
+    fill(problem);
+    const ageBracket = BRACKETS.find((bracket) => bracket === new FormData(form).get("bracket"));
+    const missing =
+      name.value.trim() === ""
+        ? "Please give a name."
+        : ageBracket === undefined && "Please say how old you are.";
+    if (missing !== false || ageBracket === undefined) {
+      fill(problem, missing || "");
+      name.focus();
+      return;
+    }
+    submit.disabled = true;
+    try {
+      const given = { name: name.value, language: language.value, interests: interests.values(), ageBracket };
+      done(await NoWrong.register({ ...given, storage }));
+    } catch (error) {
+      fill(problem, registrationText(error));
+      name.focus();
+    } finally {
+      submit.disabled = false;
+    }
+  }
+
+  const element = el(
+    "main",
+    { class: "start" },
+    el(
+      "header",
+      { class: "hero" },
+      el("img", { class: "logo", attrs: { src: "/icon.svg", alt: "", width: 56, height: 56 } }),
+      el("h1", {}, "NoWrong"),
+      el(
+        "p",
+        {},
+        "Talk with a stranger about something you both like. No account, no history: within a day everything is erased.",
+      ),
+    ),
+    form,
+    el(
+      "p",
+      { class: "fine" },
+      "No e-mail, no phone number, no cookies. Be kind, and never share where you live.",
+    ),
+  );
+  return { element, close: () => undefined };
+}
+
+function registrationText(error: unknown): string {
+  const fields = error instanceof RequestError ? error.fields : [];
+  return fields.length > 0
+    ? fields.map(({ field: of, detail }) => `${of}: ${detail}`).join(" · ")
+    : failureText(error);
+}
+
+function field(id: string, label: string, input: HTMLElement, hint?: string): HTMLElement {
+  if (hint !== undefined) {
+    input.setAttribute("aria-describedby", `${id}-hint`);
+  }
+  return el(
+    "div",
+    { class: "field" },
+    el("label", { attrs: { for: id } }, label),
+    input,
+    hint !== undefined && el("small", { id: `${id}-hint` }, hint),
+  );
+}
+
+function bracketField(): HTMLElement {
+  const choices = BRACKETS.map((bracket) =>
+    el(
+      "label",
+      { class: "choice" },
+      el("input", {
+        test: `bracket-${bracket}`,
+        attrs: { type: "radio", name: "bracket", value: bracket, required: true },
+      }),
+      el("span", {}, bracket === "18+" ? "18 or older" : "13 to 17"),
+    ),
+  );
+  return el(
+    "fieldset",
+    { class: "field" },
+    el("legend", {}, "How old are you?"),
+    el("div", { class: "choices" }, ...choices),
+    el("small", {}, "You only ever meet people of your own group."),
+  );
+}
+
+/** A text field that makes chips of what is finished with Enter or a comma. */
+function interestsField(): { element: HTMLElement; values: () => string[] } {
+  const chosen: string[] = [];
+  const chips = el("ul", { class: "chips", attrs: { "aria-label": "Your interests" } });
+  const input = el("input", {
+    id: "interests",
+    test: "interests",
+    attrs: { placeholder: "jazz, hiking …", autocomplete: "off", enterkeyhint: "done", dir: "auto" },
+  });
+
+  const redraw = () => {
+    fill(chips, ...chosen.map((interest) => chip(interest)));
+    input.disabled = chosen.length >= limits.INTERESTS_MAX;
+  };
+  const chip = (interest: string) =>
+    el(
+      "li",
+      { class: "chip" },
+      el("bdi", {}, interest),
+      el(
+        "button",
+        {
+          attrs: { type: "button", "aria-label": `Remove ${interest}` },
+          on: {
+            click: () => {
+              chosen.splice(chosen.indexOf(interest), 1);
+              redraw();
+              input.focus();
+            },
+          },
+        },
+        icon(ICONS.close),
+      ),
+    );
+  const take = () => {
+    for (const part of input.value.split(/[,，、;\n]/)) {
+      const interest = part.trim().toLocaleLowerCase();
+      if (interest !== "" && !chosen.includes(interest) && chosen.length < limits.INTERESTS_MAX) {
+        chosen.push(interest);
+      }
+    }
+    input.value = "";
+    redraw();
+  };
+  input.addEventListener("keydown", (event) => {
+    const isComposing = event.isComposing || event.keyCode === 229;
+    if (!isComposing && (event.key === "Enter" || event.key === ",") && input.value.trim() !== "") {
+      event.preventDefault();
+      take();
+    }
+  });
+  input.addEventListener("change", take);
+  const element = field(
+    "interests",
+    "What do you like? (optional)",
+    input,
+    "Separate with commas. Whoever shares one comes first.",
+  );
+  element.insertBefore(chips, input);
+  return {
+    element,
+    values: () => {
+      take();
+      return [...chosen];
+    },
+  };
+}

@@ -1,0 +1,119 @@
+/**
+ * The topics, and how many people are in each.
+ *
+ * @module
+ */
+
+import type { Category, Ticket } from "@nowrong/sdk";
+import { type App, failureText, type Screen } from "./app.ts";
+import { el, fill } from "./dom.ts";
+
+/** How often the numbers are asked for, while somebody looks. */
+const REFRESH_MS = 5_000;
+
+/** Joins a queue, then calls `joined`. `notice` says what brought one here. */
+export function topicsScreen(app: App, joined: (ticket: Ticket) => void, notice = ""): Screen {
+  const { user } = app.client;
+  const problem = el("p", { class: "problem", attrs: { role: "alert" } }, notice);
+  const grid = el("ul", { class: "grid", test: "categories" });
+  const cards = new Map<string, { readonly card: HTMLElement; readonly count: HTMLElement }>();
+  let isClosed = false;
+
+  const join = async (category: Category) => {
+    fill(problem);
+    grid.inert = true;
+    try {
+      const ticket = await app.connection.join(category.id);
+      if (!isClosed && ticket.status === "waiting") {
+        joined(ticket);
+      }
+    } catch (error) {
+      fill(problem, failureText(error));
+    } finally {
+      grid.inert = false;
+    }
+  };
+  const add = (category: Category) => {
+    const count = el("span", { class: "count" });
+    const title = el("strong", {}, app.title(category) ?? category.id);
+    const text = el("span", { class: "about" }, category.description);
+    const face = el("span", { class: "emoji", attrs: { "aria-hidden": true } }, category.emoji);
+    const button = el(
+      "button",
+      { class: "topic", test: `category-${category.id}`, on: { click: () => void join(category) } },
+      face,
+      title,
+      text,
+      count,
+    );
+    const card = el("li", {}, button);
+    cards.set(category.id, { card, count });
+    grid.append(card);
+  };
+  const refresh = async () => {
+    if (document.visibilityState === "hidden" && cards.size > 0) {
+      return;
+    }
+    try {
+      app.categories = await app.client.categories();
+    } catch (error) {
+      if (cards.size === 0) {
+        fill(problem, failureText(error));
+      }
+      return;
+    }
+    draw();
+  };
+  const draw = () => {
+    const open = app.categories.filter(
+      ({ ageBracket }) => ageBracket === null || ageBracket === user.ageBracket,
+    );
+    for (const category of open) {
+      if (!cards.has(category.id)) {
+        add(category);
+      }
+      const count = cards.get(category.id)?.count;
+      if (count !== undefined) {
+        fill(count, ...countText(category));
+      }
+    }
+  };
+  void refresh();
+  const timer = setInterval(() => void refresh(), REFRESH_MS);
+
+  const element = el(
+    "main",
+    { class: "topics" },
+    el(
+      "header",
+      { class: "top" },
+      el("h1", {}, "Hello ", el("bdi", {}, user.name)),
+      el("p", {}, "What would you like to talk about?"),
+      user.interests.length > 0 &&
+        el(
+          "ul",
+          { class: "chips" },
+          ...user.interests.map((one) => el("li", { class: "chip" }, el("bdi", {}, one))),
+        ),
+    ),
+    problem,
+    grid,
+  );
+  return {
+    element,
+    close: () => {
+      isClosed = true;
+      clearInterval(timer);
+    },
+  };
+}
+
+function countText({ online, waiting }: Category): (Node | string)[] {
+  if (online === 0) {
+    return ["nobody yet"];
+  }
+  const people = `${online} here`;
+  return waiting > 0
+    ? [el("span", { class: "dot" }), people, ` · ${waiting} waiting`]
+    : [el("span", { class: "dot" }), people];
+}
