@@ -1,0 +1,208 @@
+//! The real server binary as a process.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use nowrong_client::Api;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+use crate::{PATIENCE, within};
+
+/// How to start a server.
+#[derive(Clone, Debug, Default)]
+pub struct ServerOptions {
+    /// More flags of `nowrong serve`.
+    pub flags: Vec<String>,
+}
+
+impl ServerOptions {
+    /// These flags on top of what every test uses.
+    pub fn flags(flags: &[&str]) -> Self {
+        Self { flags: flags.iter().map(|flag| (*flag).to_owned()).collect() }
+    }
+}
+
+/// A running server with a data folder of its own.
+pub struct TestServer {
+    child: Child,
+    folder: TempDir,
+    options: ServerOptions,
+    http: SocketAddr,
+    quic: SocketAddr,
+}
+
+impl TestServer {
+    /// Starts a server on free ports.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(ServerOptions::default()).await
+    }
+
+    /// Starts a server on free ports with more flags.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub async fn start_with(options: ServerOptions) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (child, http, quic) = spawn(folder.path(), &options, any, any).await?;
+        Ok(Self { child, folder, options, http, quic })
+    }
+
+    /// The REST client of this server.
+    pub fn api(&self) -> Api {
+        Api::new(&self.url()).expect("a loopback address is a URL")
+    }
+
+    /// `http://address` of this server.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.http)
+    }
+
+    /// Where WebTransport listens.
+    pub fn quic(&self) -> SocketAddr {
+        self.quic
+    }
+
+    /// Where REST and WebSocket listen.
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Everything the server has logged, over all its starts.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Ends the process as a crash would: SIGKILL.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill().await.context("the server cannot be killed")
+    }
+
+    /// Starts it again on the same data and the same ports.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.restart_with(&[]).await
+    }
+
+    /// Starts it again with more flags for this time.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub async fn restart_with(&mut self, flags: &[&str]) -> anyhow::Result<()> {
+        let mut options = self.options.clone();
+        options.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        let (child, ..) = spawn(self.folder.path(), &options, self.http, self.quic).await?;
+        self.child = child;
+        Ok(())
+    }
+
+    /// Asks it to stop with SIGTERM and waits for the end.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn stop(&mut self) -> anyhow::Result<ExitStatus> {
+        self.terminate().await?;
+        Ok(within("the server stops", self.child.wait()).await?)
+    }
+
+    /// Sends SIGTERM.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub async fn terminate(&self) -> anyhow::Result<()> {
+        self.signal("-TERM").await
+    }
+
+    async fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        let pid = self.child.id().context("the server has ended")?;
+        let status = Command::new("kill").args([signal, &pid.to_string()]).status().await?;
+        if !status.success() {
+            bail!("kill {signal} {pid} failed");
+        }
+        Ok(())
+    }
+
+    /// The resident memory of the process in bytes.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn resident_bytes(&self) -> anyhow::Result<u64> {
+        let pid = self.child.id().context("the server has ended")?;
+        let statm = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
+        let pages: u64 = statm.split(' ').nth(1).context("no resident pages")?.parse()?;
+        Ok(pages * 4_096)
+    }
+}
+
+async fn spawn(
+    folder: &Path,
+    options: &ServerOptions,
+    http: SocketAddr,
+    quic: SocketAddr,
+) -> anyhow::Result<(Child, SocketAddr, SocketAddr)> {
+    let log = std::fs::File::options().create(true).append(true).open(folder.join("log"))?;
+    let mut child = Command::new(binary()?)
+        .arg("serve")
+        .args(["--listen-http", &http.to_string(), "--listen-quic", &quic.to_string()])
+        .args(["--data", &folder.join("data").to_string_lossy(), "--log-level", "debug"])
+        // All people of a test come from one address.
+        .args(["--set", "limits.register_burst=100000", "--set", "limits.requests_burst=100000"])
+        .args(&options.flags)
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn()?;
+    let stdout = child.stdout.take().context("no standard output")?;
+    let mut lines = BufReader::new(stdout).lines();
+    let ready = tokio::time::timeout(PATIENCE, lines.next_line()).await;
+    let Ok(Ok(Some(ready))) = ready else {
+        let said = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+        bail!("the server did not get ready; it said:\n{said}");
+    };
+    let address = |key: &str| -> anyhow::Result<SocketAddr> {
+        let value = ready.split_whitespace().find_map(|word| word.strip_prefix(key));
+        let authority = value.and_then(|url| url.split("//").nth(1));
+        let authority = authority.and_then(|rest| rest.split('/').next());
+        Ok(authority.with_context(|| format!("no {key} in: {ready}"))?.parse()?)
+    };
+    Ok((child, address("http=")?, address("webtransport=")?))
+}
+
+/// The binary under test: `NOWRONG_BIN`, else the one that Cargo built beside this test.
+fn binary() -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os("NOWRONG_BIN") {
+        return Ok(path.into());
+    }
+    let test = std::env::current_exe()?;
+    let profile = test.ancestors().nth(2).context("a test lies in target/PROFILE/deps")?;
+    let path = profile.join("nowrong");
+    if !path.exists() {
+        bail!("{} is missing: run `cargo build -p nowrong-server` first", path.display());
+    }
+    Ok(path)
+}
+
+/// How long a test waits to be sure that something does not happen.
+pub const QUIET: Duration = Duration::from_millis(300);
