@@ -51,8 +51,6 @@ pub struct Config {
     pub log: Log,
     /// How much one client and all together may use.
     pub limits: Limits,
-    /// How long each phase of opening a connection may take.
-    pub deadlines: Deadlines,
     /// Longest life of a chat and its messages. At most 24 h.
     pub retention: Duration,
     /// How long an ended chat can still be read.
@@ -180,17 +178,6 @@ pub struct Allowance {
     pub burst: u32,
     /// The period.
     pub period: Duration,
-}
-
-/// How long each phase of opening a connection may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadlines {
-    /// The QUIC handshake.
-    pub handshake: Duration,
-    /// From there to a whole CONNECT.
-    pub connect: Duration,
-    /// From the opened lane to a whole `Hello`.
-    pub hello: Duration,
 }
 
 impl Default for Config {

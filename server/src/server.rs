@@ -27,7 +27,7 @@ use crate::{
     privacy::PseudonymKey,
     refusal::Refusal,
     store::{Category, Store, StoreError, embedded::EmbeddedStore},
-    transport::{websocket, webtransport},
+    transport::{door::Door, websocket, webtransport},
 };
 
 /// How often chats are looked at: seats, idle notices, ends. Times that people see are in seconds.
@@ -99,10 +99,12 @@ impl Server {
             .transpose()?;
         let addresses = config.addresses(http, quic);
 
+        let pseudonyms = Arc::new(PseudonymKey::generate()?);
         let parts = Parts {
             store: store.clone(),
             broker: broker.clone(),
             clock: clock.clone(),
+            pseudonyms: pseudonyms.clone(),
         };
         let (node, departure) = parts.assemble(config, addresses.clone(), categories);
         let taken_over = node.chats().start().await;
@@ -119,7 +121,7 @@ impl Server {
             departure,
             addresses: Arc::new(addresses.clone()),
             limits: config.limits,
-            pseudonyms: Arc::new(PseudonymKey::generate()?),
+            pseudonyms,
             account_idle: config.account_idle,
             web_root: config.web_root.clone(),
         });
@@ -264,6 +266,7 @@ struct Parts {
     store: Arc<dyn Store>,
     broker: Arc<dyn Broker>,
     clock: Clock,
+    pseudonyms: Arc<PseudonymKey>,
 }
 
 impl Parts {
@@ -277,6 +280,7 @@ impl Parts {
             store,
             broker,
             clock,
+            pseudonyms,
         } = self;
         let hub = Arc::new(Hub::default());
         let chats = Chats::new(ChatParts {
@@ -301,6 +305,7 @@ impl Parts {
             categories,
             retention_ms: config.retention.as_millis() as u64,
         });
+        let door = Door::new(broker.clone(), clock.clone(), pseudonyms, &config.limits);
         let connections_max = config.limits.connections_max as usize;
         let node = Node::new(NodeParts {
             hub,
@@ -311,6 +316,7 @@ impl Parts {
             clock,
             addresses,
             connections_max,
+            door,
         });
         (node.clone(), Arc::new(NodeDeparture(node)))
     }

@@ -9,6 +9,7 @@ use std::future::Future;
 use bytes::Bytes;
 use nowrong_protocol::{CloseCode, frame::Lane};
 
+pub mod door;
 pub mod websocket;
 pub mod webtransport;
 

@@ -122,17 +122,6 @@ pub const KEYS: &[Key] = &[
         r#""1m""#,
         "period of requests_burst",
     ),
-    key("deadlines.handshake", r#""5s""#, "QUIC handshake"),
-    key(
-        "deadlines.connect",
-        r#""5s""#,
-        "from the handshake to a whole CONNECT",
-    ),
-    key(
-        "deadlines.hello",
-        r#""5s""#,
-        "from the opened lane to a whole Hello",
-    ),
     key(
         "retention",
         r#""24h""#,

@@ -49,10 +49,6 @@ fn every_default_is_good() {
     assert_eq!(config.data, Data::Folder(PathBuf::from("./data")));
     assert_eq!(config.retention, Duration::from_secs(24 * 60 * 60));
     assert_eq!(config.seat_hold, nowrong_protocol::limits::SEAT_HOLD);
-    assert_eq!(
-        config.deadlines.hello,
-        nowrong_protocol::limits::HELLO_DEADLINE
-    );
     assert_eq!(config.log.directives(), "off,nowrong=info");
 }
 

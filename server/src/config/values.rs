@@ -10,8 +10,8 @@ use nowrong_protocol::limits::RETENTION_MAX;
 use toml::Value;
 
 use super::{
-    Allowance, Config, ConfigError, Data, Deadlines, Limits, Log, LogFormat, LogLevel, Origin,
-    PublicUrl, Tls, layers::Values,
+    Allowance, Config, ConfigError, Data, Limits, Log, LogFormat, LogLevel, Origin, PublicUrl, Tls,
+    layers::Values,
 };
 
 type Read<T> = Result<T, ConfigError>;
@@ -43,7 +43,6 @@ impl Config {
             categories: values.optional_text("categories")?.map(PathBuf::from),
             log: values.log()?,
             limits: values.limits()?,
-            deadlines: values.deadlines()?,
             retention: values.duration_up_to("retention", RETENTION_MAX)?,
             grace: values.duration_up_to("grace", RETENTION_MAX)?,
             account_idle: values.duration_up_to("account_idle", RETENTION_MAX)?,
@@ -172,14 +171,6 @@ impl Values {
         Ok(Allowance {
             burst: self.count(burst)?,
             period: self.duration(period)?,
-        })
-    }
-
-    fn deadlines(&self) -> Read<Deadlines> {
-        Ok(Deadlines {
-            handshake: self.duration("deadlines.handshake")?,
-            connect: self.duration("deadlines.connect")?,
-            hello: self.duration("deadlines.hello")?,
         })
     }
 

@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     broker::Broker, chat::Chats, clock::Clock, config::Addresses, hub::Hub, matching::Matching,
-    store::Store,
+    store::Store, transport::door::Door,
 };
 
 /// What a [`Node`] is made of.
@@ -30,6 +30,8 @@ pub struct NodeParts {
     pub addresses: Addresses,
     /// Most connections at once.
     pub connections_max: usize,
+    /// Who may come in.
+    pub door: Arc<Door>,
 }
 
 /// One server process as its connections see it.
@@ -42,6 +44,7 @@ pub struct Node {
     pub(super) clock: Clock,
     addresses: Addresses,
     connections_max: usize,
+    door: Arc<Door>,
     connections: AtomicUsize,
     links: TaskTracker,
     drain: CancellationToken,
@@ -60,6 +63,7 @@ impl Node {
             clock,
             addresses,
             connections_max,
+            door,
         } = parts;
         Arc::new(Self {
             hub,
@@ -70,6 +74,7 @@ impl Node {
             clock,
             addresses,
             connections_max,
+            door,
             connections: AtomicUsize::new(0),
             links: TaskTracker::new(),
             drain: CancellationToken::new(),
@@ -81,6 +86,11 @@ impl Node {
     /// proves itself by its connect token alone, as every client does.
     pub fn is_origin_allowed(&self, origin: Option<&str>) -> bool {
         self.addresses.allows(origin)
+    }
+
+    /// Who may come in.
+    pub fn door(&self) -> &Arc<Door> {
+        &self.door
     }
 
     /// Users of the node.

@@ -12,15 +12,18 @@ use axum::{
         State, WebSocketUpgrade,
         ws::{CloseFrame, Message, WebSocket},
     },
-    http::{HeaderMap, header::ORIGIN},
-    response::Response,
+    http::{HeaderMap, StatusCode, header::ORIGIN},
+    response::{IntoResponse as _, Response},
     routing::any,
 };
 use bytes::Bytes;
 use nowrong_protocol::{CloseCode, frame::Lane, limits::FRAME_BYTES_MAX};
 
 use super::{Link, LinkError, Received, Transport};
-use crate::connection::{self, Node};
+use crate::{
+    connection::{self, Node},
+    privacy::ClientIp,
+};
 
 /// The path of the WebSocket endpoint.
 pub const PATH: &str = "/v1/websocket";
@@ -38,9 +41,13 @@ pub fn router(node: Arc<Node>) -> Router {
 
 async fn upgrade(
     State(node): State<Arc<Node>>,
+    client: ClientIp,
     headers: HeaderMap,
     request: WebSocketUpgrade,
 ) -> Response {
+    let Some(pass) = node.door().enter(client).await else {
+        return StatusCode::TOO_MANY_REQUESTS.into_response();
+    };
     let origin = headers
         .get(ORIGIN)
         .map(|origin| origin.to_str().unwrap_or("invalid"));
@@ -55,6 +62,7 @@ async fn upgrade(
             let run = connection::run(node, WebSocketLink { socket }, is_origin_allowed);
             // The upgrade task belongs to hyper; ours is tracked so that a stop waits for it.
             let _ = links.spawn(run).await;
+            drop(pass);
         })
 }
 

@@ -120,6 +120,9 @@ impl Drop for Handshake {
 }
 
 async fn accept(node: Arc<Node>, incoming: Incoming, guard: Handshake) {
+    let Some(_pass) = node.door().enter(incoming.remote_address().into()).await else {
+        return incoming.ignore();
+    };
     let connected = timeout(CONNECT_DEADLINE, connect(&node, incoming)).await;
     drop(guard);
     match connected {

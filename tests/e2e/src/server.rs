@@ -27,7 +27,9 @@ pub struct ServerOptions {
 impl ServerOptions {
     /// These flags on top of what every test uses.
     pub fn flags(flags: &[&str]) -> Self {
-        Self { flags: flags.iter().map(|flag| (*flag).to_owned()).collect() }
+        Self {
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+        }
     }
 }
 
@@ -57,7 +59,13 @@ impl TestServer {
         let folder = tempfile::tempdir()?;
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (child, http, quic) = spawn(folder.path(), &options, any, any).await?;
-        Ok(Self { child, folder, options, http, quic })
+        Ok(Self {
+            child,
+            folder,
+            options,
+            http,
+            quic,
+        })
     }
 
     /// The REST client of this server.
@@ -95,7 +103,10 @@ impl TestServer {
     /// # Errors
     /// When it cannot be killed.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
-        self.child.kill().await.context("the server cannot be killed")
+        self.child
+            .kill()
+            .await
+            .context("the server cannot be killed")
     }
 
     /// Starts it again on the same data and the same ports.
@@ -112,7 +123,9 @@ impl TestServer {
     /// When it does not get ready.
     pub async fn restart_with(&mut self, flags: &[&str]) -> anyhow::Result<()> {
         let mut options = self.options.clone();
-        options.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        options
+            .flags
+            .extend(flags.iter().map(|flag| (*flag).to_owned()));
         let (child, ..) = spawn(self.folder.path(), &options, self.http, self.quic).await?;
         self.child = child;
         Ok(())
@@ -137,7 +150,10 @@ impl TestServer {
 
     async fn signal(&self, signal: &str) -> anyhow::Result<()> {
         let pid = self.child.id().context("the server has ended")?;
-        let status = Command::new("kill").args([signal, &pid.to_string()]).status().await?;
+        let status = Command::new("kill")
+            .args([signal, &pid.to_string()])
+            .status()
+            .await?;
         if !status.success() {
             bail!("kill {signal} {pid} failed");
         }
@@ -151,7 +167,11 @@ impl TestServer {
     pub fn resident_bytes(&self) -> anyhow::Result<u64> {
         let pid = self.child.id().context("the server has ended")?;
         let statm = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
-        let pages: u64 = statm.split(' ').nth(1).context("no resident pages")?.parse()?;
+        let pages: u64 = statm
+            .split(' ')
+            .nth(1)
+            .context("no resident pages")?
+            .parse()?;
         Ok(pages * 4_096)
     }
 }
@@ -162,13 +182,31 @@ async fn spawn(
     http: SocketAddr,
     quic: SocketAddr,
 ) -> anyhow::Result<(Child, SocketAddr, SocketAddr)> {
-    let log = std::fs::File::options().create(true).append(true).open(folder.join("log"))?;
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))?;
     let mut child = Command::new(binary()?)
         .arg("serve")
-        .args(["--listen-http", &http.to_string(), "--listen-quic", &quic.to_string()])
-        .args(["--data", &folder.join("data").to_string_lossy(), "--log-level", "debug"])
+        .args([
+            "--listen-http",
+            &http.to_string(),
+            "--listen-quic",
+            &quic.to_string(),
+        ])
+        .args([
+            "--data",
+            &folder.join("data").to_string_lossy(),
+            "--log-level",
+            "debug",
+        ])
         // All people of a test come from one address.
-        .args(["--set", "limits.register_burst=100000", "--set", "limits.requests_burst=100000"])
+        .args([
+            "--set",
+            "limits.register_burst=100000",
+            "--set",
+            "limits.requests_burst=100000",
+        ])
         .args(&options.flags)
         .stdout(Stdio::piped())
         .stderr(log)
@@ -182,10 +220,14 @@ async fn spawn(
         bail!("the server did not get ready; it said:\n{said}");
     };
     let address = |key: &str| -> anyhow::Result<SocketAddr> {
-        let value = ready.split_whitespace().find_map(|word| word.strip_prefix(key));
+        let value = ready
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix(key));
         let authority = value.and_then(|url| url.split("//").nth(1));
         let authority = authority.and_then(|rest| rest.split('/').next());
-        Ok(authority.with_context(|| format!("no {key} in: {ready}"))?.parse()?)
+        Ok(authority
+            .with_context(|| format!("no {key} in: {ready}"))?
+            .parse()?)
     };
     Ok((child, address("http=")?, address("webtransport=")?))
 }
@@ -196,10 +238,16 @@ fn binary() -> anyhow::Result<PathBuf> {
         return Ok(path.into());
     }
     let test = std::env::current_exe()?;
-    let profile = test.ancestors().nth(2).context("a test lies in target/PROFILE/deps")?;
+    let profile = test
+        .ancestors()
+        .nth(2)
+        .context("a test lies in target/PROFILE/deps")?;
     let path = profile.join("nowrong");
     if !path.exists() {
-        bail!("{} is missing: run `cargo build -p nowrong-server` first", path.display());
+        bail!(
+            "{} is missing: run `cargo build -p nowrong-server` first",
+            path.display()
+        );
     }
     Ok(path)
 }

@@ -34,24 +34,46 @@ async fn they_talk(first: Transport, second: Transport) {
     let server = TestServer::start().await.unwrap();
     let options = [first, second].map(ConnectOptions::from);
     let [(ana, mut ana_chat), (ben, mut ben_chat)] =
-        pair_over(&server, ["Ana", "Ben"], options, "music").await.unwrap();
+        pair_over(&server, ["Ana", "Ben"], options, "music")
+            .await
+            .unwrap();
     assert_eq!(ana.client.opened().await.unwrap(), first);
     assert_eq!(ben.client.opened().await.unwrap(), second);
     let partner = &ana_chat.state().members[usize::from(1 - ana_chat.you())];
-    assert_eq!((partner.name.as_str(), partner.seat), ("Ben", SeatState::Taken));
+    assert_eq!(
+        (partner.name.as_str(), partner.seat),
+        ("Ben", SeatState::Taken)
+    );
     assert!(ana_chat.state().why.is_same_language);
 
     let hello = ana_chat.send("hello").await.unwrap();
     assert_eq!(hello.position, Position::new(1, 1));
-    let got = within("the message", ben_chat.next_message()).await.unwrap();
+    let got = within("the message", ben_chat.next_message())
+        .await
+        .unwrap();
     assert_eq!((text(&got.body), got.position), ("hello", hello.position));
-    let answer = Outgoing { reply_to: Some(got.position), ..Outgoing::from("hi") };
+    let answer = Outgoing {
+        reply_to: Some(got.position),
+        ..Outgoing::from("hi")
+    };
     let answer = ben_chat.send(answer).await.unwrap();
     let got = within("the answer", ana_chat.next_message()).await.unwrap();
-    assert_eq!((text(&got.body), got.reply_to), ("hi", Some(hello.position)));
+    assert_eq!(
+        (text(&got.body), got.reply_to),
+        ("hi", Some(hello.position))
+    );
 
     ben_chat.typing(true).await.unwrap();
-    let typing = |event| matches!(event, ChatEvent::Typing { is_typing: true, .. }).then_some(());
+    let typing = |event| {
+        matches!(
+            event,
+            ChatEvent::Typing {
+                is_typing: true,
+                ..
+            }
+        )
+        .then_some(())
+    };
     event("typing", &mut ana_chat, typing).await;
     ana_chat.read(answer.position).await.unwrap();
     let read = event("the read cursor", &mut ben_chat, |event| match event {
@@ -61,10 +83,15 @@ async fn they_talk(first: Transport, second: Transport) {
     read.await;
 
     ana_chat.delete(hello.position).await.unwrap();
-    let deleted = |event| matches!(event, ChatEvent::Deleted(at) if at == hello.position).then_some(());
+    let deleted =
+        |event| matches!(event, ChatEvent::Deleted(at) if at == hello.position).then_some(());
     event("the deletion", &mut ben_chat, deleted).await;
     let page = ben_chat.history(None, 10).await.unwrap();
-    let bodies: Vec<_> = page.messages.iter().map(|message| message.body.clone()).collect();
+    let bodies: Vec<_> = page
+        .messages
+        .iter()
+        .map(|message| message.body.clone())
+        .collect();
     assert_eq!(bodies, [Body::Deleted, Body::Text("hi".into())]);
 
     ana_chat.leave().await.unwrap();
@@ -74,7 +101,10 @@ async fn they_talk(first: Transport, second: Transport) {
     });
     assert_eq!(ended.await, (EndReason::Left, Some(ana_chat.you())));
     let refused = ben_chat.send("too late").await.unwrap_err();
-    assert_eq!(refused.code(), Some(nowrong_protocol::ErrorCode::CHAT_ENDED));
+    assert_eq!(
+        refused.code(),
+        Some(nowrong_protocol::ErrorCode::CHAT_ENDED)
+    );
 }
 
 #[tokio::test]
@@ -100,10 +130,15 @@ async fn next_finds_another_partner_and_not_the_same_one_at_once() {
     let ended = |event| matches!(event, ChatEvent::Ended { .. }).then_some(());
     event("the end", &mut ben_chat, ended).await;
     let _ben_waits = ben.client.join("music", &[]).await.unwrap();
-    let eva = e2e::Person::arrive(&server, "Eva", ConnectOptions::default()).await.unwrap();
+    let eva = e2e::Person::arrive(&server, "Eva", ConnectOptions::default())
+        .await
+        .unwrap();
     let mut joining = eva.client.join("music", &[]).await.unwrap();
     let chat = within("a match", joining.matched()).await.unwrap();
     let partner = &chat.state().members[usize::from(1 - chat.you())];
-    assert_eq!(partner.name, "Ana", "who waits longest, and is no recent partner of hers");
+    assert_eq!(
+        partner.name, "Ana",
+        "who waits longest, and is no recent partner of hers"
+    );
     within("a match", waiting.matched()).await.unwrap();
 }

@@ -1,0 +1,156 @@
+//! Who may come in: how many connections, and how many new ones, one network may have.
+//!
+//! A network is an IPv4 address or an IPv6 /64, known by its pseudonym only. Many people share one
+//! address behind a mobile network or an office, so the bounds are wide; they are there so that one
+//! machine cannot take the whole server.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use crate::{
+    broker::{Broker, Grant, LimitRule},
+    clock::Clock,
+    config::Limits,
+    hub::lock,
+    privacy::{ClientIp, PseudonymKey},
+};
+
+type Pseudonym = [u8; 16];
+
+/// Counts connections by network. The map holds networks with at least one connection, so it is
+/// bounded by the connections of the node.
+pub struct Door {
+    broker: Arc<dyn Broker>,
+    clock: Clock,
+    pseudonyms: Arc<PseudonymKey>,
+    handshakes: LimitRule,
+    connections_max: u32,
+    connections: Mutex<HashMap<Pseudonym, u32>>,
+}
+
+/// A connection that was let in; counted while this lives.
+pub struct Pass {
+    door: Arc<Door>,
+    network: Pseudonym,
+}
+
+impl Door {
+    /// A door that nobody went through.
+    pub fn new(
+        broker: Arc<dyn Broker>,
+        clock: Clock,
+        pseudonyms: Arc<PseudonymKey>,
+        limits: &Limits,
+    ) -> Arc<Self> {
+        let handshakes = LimitRule {
+            name: "handshakes",
+            burst: limits.handshakes.burst,
+            period_ms: limits.handshakes.period.as_millis() as u64,
+        };
+        let connections_max = limits.connections_per_prefix_max;
+        let connections = Mutex::default();
+        Arc::new(Self {
+            broker,
+            clock,
+            pseudonyms,
+            handshakes,
+            connections_max,
+            connections,
+        })
+    }
+
+    /// Lets a client in, unless its network has too many connections or opens them too fast. A
+    /// broker that does not answer lets everyone in: the other bounds still hold.
+    pub async fn enter(self: &Arc<Self>, client: ClientIp) -> Option<Pass> {
+        let network = client.limiter_key(&self.pseudonyms);
+        let granted = self
+            .broker
+            .take(self.handshakes, &network, self.clock.now())
+            .await;
+        if let Ok(Grant::RetryAfter(_)) = granted {
+            return None;
+        }
+        let mut connections = lock(&self.connections);
+        let count = connections.entry(network).or_insert(0);
+        if *count >= self.connections_max {
+            return None;
+        }
+        *count += 1;
+        Some(Pass {
+            door: self.clone(),
+            network,
+        })
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut connections = lock(&self.door.connections);
+        if let Some(count) = connections.get_mut(&self.network) {
+            *count -= 1;
+            if *count == 0 {
+                connections.remove(&self.network);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::IpAddr, time::Duration};
+
+    use super::*;
+    use crate::{
+        broker::local::LocalBroker,
+        config::{Allowance, Config},
+    };
+
+    fn door(connections: u32, handshakes: u32) -> Arc<Door> {
+        let limits = Limits {
+            connections_per_prefix_max: connections,
+            handshakes: Allowance {
+                burst: handshakes,
+                period: Duration::from_secs(3_600),
+            },
+            ..Config::default().limits
+        };
+        let pseudonyms = Arc::new(PseudonymKey::generate().unwrap());
+        Door::new(LocalBroker::new(), Clock::default(), pseudonyms, &limits)
+    }
+
+    fn client(address: &str) -> ClientIp {
+        address.parse::<IpAddr>().unwrap().into()
+    }
+
+    #[tokio::test]
+    async fn a_network_has_so_many_connections_and_gets_room_back() {
+        let door = door(2, 100);
+        let first = door.enter(client("2001:db8::1")).await;
+        let second = door.enter(client("2001:db8::2")).await;
+        assert!(first.is_some() && second.is_some());
+        assert!(
+            door.enter(client("2001:db8::3")).await.is_none(),
+            "the same /64"
+        );
+        assert!(
+            door.enter(client("2001:db8:0:1::3")).await.is_some(),
+            "another one"
+        );
+        drop(first);
+        assert!(door.enter(client("2001:db8::3")).await.is_some());
+        drop(second);
+        assert!(lock(&door.connections).is_empty(), "nobody is left");
+    }
+
+    #[tokio::test]
+    async fn a_network_opens_so_many_at_once() {
+        let door = door(100, 3);
+        for _ in 0..3 {
+            assert!(door.enter(client("192.0.2.1")).await.is_some());
+        }
+        assert!(door.enter(client("192.0.2.1")).await.is_none());
+        assert!(door.enter(client("192.0.2.2")).await.is_some());
+    }
+}
