@@ -22,7 +22,7 @@ use nowrong_core::{
 use nowrong_protocol::{
     ChatId, ClientMessageId, ErrorCode, Framed, Position, ServerFrame, codec, envelope,
     frame::{Body, ChatState, Member, Message, Page, PresenceState, SeatState, Send, Why},
-    limits::{FRAME_BYTES_MAX, PAGE_MESSAGES_MAX},
+    limits::{PAGE_BYTES_MAX, PAGE_MESSAGES_MAX},
 };
 
 use self::state::State;
@@ -370,7 +370,7 @@ impl Chats {
             .filter_map(|message| chat.unseal(message))
         {
             bytes += codec::encode(&message).len() + 8;
-            if bytes > FRAME_BYTES_MAX - 64 {
+            if bytes > PAGE_BYTES_MAX {
                 has_more = true;
                 break;
             }

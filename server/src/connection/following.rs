@@ -13,7 +13,8 @@ use crate::{
     refusal::Refusal,
 };
 
-/// Most bytes of messages gathered before they are written.
+/// Bytes of messages gathered from which on no more are added before they are written: with the last
+/// message on top it stays under what a WebSocket message may have and its socket takes at once.
 const GATHER_BYTES: usize = 64 * 1024;
 
 /// What one connection knows and expects of its chat.
@@ -99,6 +100,9 @@ impl Following {
         };
         let is_progress = !messages.is_empty();
         for (seq, frame) in messages {
+            if live.len() >= GATHER_BYTES {
+                break;
+            }
             self.after = seq;
             if self.own.front() == Some(&seq) {
                 self.own.pop_front();

@@ -17,7 +17,11 @@ use axum::{
     routing::any,
 };
 use bytes::Bytes;
-use nowrong_protocol::{CloseCode, frame::Lane, limits::FRAME_BYTES_MAX};
+use nowrong_protocol::{
+    CloseCode,
+    frame::Lane,
+    limits::{FRAME_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX},
+};
 
 use super::{Link, LinkError, Received, Transport};
 use crate::{
@@ -27,9 +31,6 @@ use crate::{
 
 /// The path of the WebSocket endpoint.
 pub const PATH: &str = "/v1/websocket";
-
-/// Longest incoming message: one frame of full length and its header.
-const MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX + 32;
 
 /// Bytes that may wait in a socket's write buffer before a write fails: twice what we write at once.
 const WRITE_BUFFER_MAX: usize = 4 * FRAME_BYTES_MAX;
@@ -53,8 +54,8 @@ async fn upgrade(
         .map(|origin| origin.to_str().unwrap_or("invalid"));
     let is_origin_allowed = node.is_origin_allowed(origin);
     request
-        .max_message_size(MESSAGE_BYTES_MAX)
-        .max_frame_size(MESSAGE_BYTES_MAX)
+        .max_message_size(WEBSOCKET_MESSAGE_BYTES_MAX)
+        .max_frame_size(WEBSOCKET_MESSAGE_BYTES_MAX)
         .write_buffer_size(0)
         .max_write_buffer_size(WRITE_BUFFER_MAX)
         .on_upgrade(move |socket| async move {

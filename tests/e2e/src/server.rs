@@ -4,7 +4,6 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
@@ -251,6 +250,3 @@ fn binary() -> anyhow::Result<PathBuf> {
     }
     Ok(path)
 }
-
-/// How long a test waits to be sure that something does not happen.
-pub const QUIET: Duration = Duration::from_millis(300);
