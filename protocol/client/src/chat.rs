@@ -198,7 +198,7 @@ impl Chat {
     }
 
     /// Sends a message and waits until it is durable. While the connection is lost the message waits,
-    /// and goes out again on the next one.
+    /// and goes out again on the next one. A message that the server finds too fast waits too.
     ///
     /// # Errors
     /// [`Error`]; after [`Error::NoReply`] or [`Error::Closed`] it is unknown whether the server has

@@ -113,6 +113,14 @@ impl<T> Outbox<T> {
         sent.map(|(_, at)| at + REPLY_DEADLINE).min()
     }
 
+    /// The message that went out as `request` was not taken: it goes out again, in its old place.
+    /// Answers whether there is one.
+    pub fn put_back(&mut self, request: u32) -> bool {
+        let is_it = |entry: &&mut Entry<T>| entry.sent.is_some_and(|(sent, _)| sent == request);
+        let entry = self.entries.iter_mut().find(is_it);
+        entry.map(|entry| entry.sent = None).is_some()
+    }
+
     /// The connection is gone: everything has to go out again.
     pub fn unsend(&mut self) {
         for entry in &mut self.entries {

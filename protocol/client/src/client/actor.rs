@@ -197,7 +197,7 @@ impl Actor {
                 // Sent by the connection itself.
                 Output::Transmit(..) => {}
                 Output::Welcome(welcome) => self.welcome(*welcome),
-                Output::Push(frame) => self.held.push(frame),
+                Output::Push(frame) => self.held.push(frame, Instant::now().into_std()),
                 Output::GoAway(go_away) => self.go_away(go_away),
                 Output::Closed {
                     code,

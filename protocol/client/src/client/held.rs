@@ -199,14 +199,14 @@ impl Held {
     }
 
     /// Takes a reply, push or signal.
-    pub(super) fn push(&mut self, frame: ServerFrame) {
+    pub(super) fn push(&mut self, frame: ServerFrame, now: Instant) {
         match frame {
             ServerFrame::Done(done) => {
                 if let Some(pending) = self.requests.take(done.request) {
                     pending.reply.done();
                 }
             }
-            ServerFrame::Fail(fail) => self.fail(fail),
+            ServerFrame::Fail(fail) => self.fail(fail, now),
             ServerFrame::Queued(queued) => {
                 if let Some(pending) = self.requests.take(queued.request) {
                     self.queued(pending.reply, queued.ticket.0);
@@ -264,12 +264,12 @@ impl Held {
         }
     }
 
-    fn fail(&mut self, fail: Fail) {
+    fn fail(&mut self, fail: Fail, now: Instant) {
         if let Some(pending) = self.requests.take(fail.request) {
             return pending.reply.fail(fail.into());
         }
         for chat in &mut self.chats {
-            chat.fail(&fail);
+            chat.fail(&fail, now);
         }
     }
 

@@ -70,6 +70,18 @@ fn a_message_found_in_the_chat_leaves() {
 }
 
 #[test]
+fn what_was_not_taken_goes_out_again_in_its_old_place() {
+    let mut outbox = Outbox::default();
+    outbox.push(draft(1), 1).unwrap();
+    outbox.push(draft(2), 2).unwrap();
+    assert_eq!(next_id(&mut outbox, 10), Some(1));
+    assert!(outbox.put_back(10));
+    assert!(!outbox.put_back(10));
+    assert_eq!(next_id(&mut outbox, 11), Some(1));
+    assert_eq!(next_id(&mut outbox, 12), Some(2));
+}
+
+#[test]
 fn only_what_was_sent_can_be_overdue() {
     let (mut outbox, start) = (Outbox::default(), Instant::now());
     outbox.push(draft(1), 1).unwrap();

@@ -1,6 +1,6 @@
 //! What a client holds of one chat.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nowrong_protocol::{
     ChatId, ClientFrame, ErrorCode, Position, ServerFrame,
@@ -21,6 +21,9 @@ use crate::{
     outbox::{Draft, Outbox},
 };
 
+/// Shortest wait after a message came too fast, whatever the server says: it must not become a loop.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+
 /// See the module.
 pub(super) struct HeldChat {
     state: ChatState,
@@ -31,6 +34,8 @@ pub(super) struct HeldChat {
     /// For the first handle, so that it misses nothing that comes before it is made.
     first: Option<broadcast::Receiver<ChatEvent>>,
     end: Option<Ended>,
+    /// The server asked to send nothing before.
+    paused_until: Option<Instant>,
     /// The newest message of others that came in.
     received: Position,
     /// Up to where the user has read.
@@ -51,6 +56,7 @@ impl HeldChat {
             events: Some(events),
             first: Some(first),
             end: None,
+            paused_until: None,
             received: Position::START,
             read: Position::START,
             told_delivered: Position::START,
@@ -127,22 +133,9 @@ impl HeldChat {
         now: Instant,
     ) {
         let chat = self.id();
-        while let Some((request, draft)) = self.outbox.next(|| requests.next_id(), now) {
-            let Draft {
-                client_message_id,
-                reply_to,
-                body,
-            } = draft.clone();
-            frames.push(
-                Send {
-                    request,
-                    chat,
-                    client_message_id,
-                    reply_to,
-                    body,
-                }
-                .into(),
-            );
+        self.paused_until = self.paused_until.filter(|until| *until > now);
+        if self.paused_until.is_none() {
+            self.gather_messages(requests, frames, now);
         }
         if self.received > self.told_delivered.max(self.told_read) {
             self.told_delivered = self.received;
@@ -166,9 +159,36 @@ impl HeldChat {
         }
     }
 
+    fn gather_messages(
+        &mut self,
+        requests: &mut Requests,
+        frames: &mut Vec<ClientFrame>,
+        now: Instant,
+    ) {
+        let chat = self.id();
+        while let Some((request, draft)) = self.outbox.next(|| requests.next_id(), now) {
+            let Draft {
+                client_message_id,
+                reply_to,
+                body,
+            } = draft.clone();
+            frames.push(
+                Send {
+                    request,
+                    chat,
+                    client_message_id,
+                    reply_to,
+                    body,
+                }
+                .into(),
+            );
+        }
+    }
+
     /// The connection is gone: what was sent goes out again, and cursors are told again.
     pub(super) fn lost(&mut self) {
         self.outbox.unsend();
+        self.paused_until = None;
         self.told_delivered = Position::START;
         self.told_read = Position::START;
     }
@@ -188,7 +208,10 @@ impl HeldChat {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.outbox.deadline()
+        [self.outbox.deadline(), self.paused_until]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// A new connection goes on from here.
@@ -225,9 +248,12 @@ impl HeldChat {
         drop(answer.send(Ok(sent)));
     }
 
-    /// A request failed; it may be one of our messages.
-    pub(super) fn fail(&mut self, fail: &Fail) {
-        if let Some((_, answer)) = self.outbox.settle(fail.request) {
+    /// A request failed; it may be one of our messages. One that came too fast waits its time.
+    pub(super) fn fail(&mut self, fail: &Fail, now: Instant) {
+        if fail.code == ErrorCode::RATE_LIMITED && self.outbox.put_back(fail.request) {
+            let wait = Duration::from_millis(fail.retry_after_ms.into()).max(PAUSE_MIN);
+            self.paused_until = self.paused_until.max(Some(now + wait));
+        } else if let Some((_, answer)) = self.outbox.settle(fail.request) {
             drop(answer.send(Err(fail.clone().into())));
         }
     }
