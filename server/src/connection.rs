@@ -154,7 +154,12 @@ impl<L: Link> Connection<L> {
 
     async fn next_event(&mut self) -> Event {
         let deadline = self.conversation.poll_timeout();
-        let entry = self.user.as_ref().map(|user| user.entry.clone());
+        // A connection on its way out leaves the wakes to the one that speaks for the user now.
+        let listening = self
+            .user
+            .as_ref()
+            .filter(|_| self.conversation.phase().is_open());
+        let entry = listening.map(|user| user.entry.clone());
         let (drain, halt) = (self.node.draining(), self.node.halting());
         tokio::select! {
             received = self.link.receive() => Event::Received(received),
@@ -216,6 +221,8 @@ impl<L: Link> Connection<L> {
             if is_ours {
                 state.kick
             } else {
+                // This wake was for the connection that has taken the place of this one.
+                user.entry.wake();
                 Some(CloseCode::REPLACED)
             }
         };
