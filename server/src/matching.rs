@@ -12,7 +12,7 @@ use std::{
 };
 
 use nowrong_core::{
-    matching::{Joined, Ticket},
+    matching::{Joined, Ticket, next_retry_ms},
     text::Interests,
 };
 use nowrong_protocol::{
@@ -33,13 +33,6 @@ use crate::{
         AgeBracket, Category, Chat as ChatRecord, ChatMember, Epoch, Opening, Store, UnixMs, User,
     },
 };
-
-/// When a ticket tries again, in milliseconds after it joined: the moments at which it widens.
-const RETRIES_MS: [u64; 3] = [3_000, 8_000, 15_000];
-
-/// How often a fully widened ticket tries again, in milliseconds. A partner who comes later finds it
-/// at once; this is for partners who widened meanwhile.
-const RETRY_LATE_MS: u64 = 5_000;
 
 /// Most tickets of the users of one node.
 pub const TICKETS_MAX: usize = 100_000;
@@ -179,7 +172,7 @@ impl Matching {
         if tickets.len() >= TICKETS_MAX {
             return Err(Refusal::retry_after(ErrorCode::OVERLOADED, 5_000));
         }
-        let retry_at = ticket.since_ms + RETRIES_MS[0];
+        let retry_at = next_retry_ms(ticket.since_ms, ticket.since_ms);
         tickets.insert(
             ticket.id,
             Entry {
@@ -421,22 +414,36 @@ impl Matching {
         })
     }
 
-    /// Puts a ticket back with its old time, unless its owner gave it up or is gone.
+    /// Puts a ticket back with its old time, unless its owner gave it up or is gone. What happened to
+    /// the owner while the offer was settled is caught up with: a cancel, or a lost connection.
     async fn requeue(&self, ticket: Ticket) {
-        let is_wanted = self.parts.hub.entry(ticket.user).is_some_and(|owner| {
-            let state = owner.state();
-            state
-                .ticket
-                .as_ref()
-                .is_some_and(|held| held.ticket.id == ticket.id && !held.is_given_up)
-        });
-        if !is_wanted {
+        if !self.is_wanted(&ticket) {
             return self.drop_ticket(&ticket, Some(ErrorCode::TICKET_UNKNOWN));
         }
+        let id = ticket.id;
         if let Err(error) = self.parts.broker.requeue(ticket.clone()).await {
-            tracing::warn!(%error, ticket = %ticket.id, "a ticket could not be put back");
-            self.drop_ticket(&ticket, Some(ErrorCode::OVERLOADED));
+            tracing::warn!(%error, ticket = %id, "a ticket could not be put back");
+            return self.drop_ticket(&ticket, Some(ErrorCode::OVERLOADED));
         }
+        let is_held = lock(&self.tickets).get_mut(&id).is_some_and(|entry| {
+            entry.retry_at = 0;
+            entry.held_until.is_some()
+        });
+        if is_held && let Err(error) = self.parts.broker.set_paused(id, true).await {
+            tracing::warn!(%error, ticket = %id, "a ticket could not be paused");
+        }
+        if !self.is_wanted(&ticket) && matches!(self.parts.broker.cancel(id).await, Ok(true)) {
+            self.drop_ticket(&ticket, Some(ErrorCode::TICKET_UNKNOWN));
+        }
+    }
+
+    /// Whether the owner still waits with this ticket.
+    fn is_wanted(&self, ticket: &Ticket) -> bool {
+        self.parts.hub.entry(ticket.user).is_some_and(|owner| {
+            let state = owner.state();
+            let held = state.ticket.as_ref();
+            held.is_some_and(|held| held.ticket.id == ticket.id && !held.is_given_up)
+        })
     }
 
     /// Forgets a ticket; tells its owner why, if it ended against the owner's will.
@@ -487,11 +494,7 @@ impl Entry {
             .ticket
             .as_ref()
             .map(|held| held.ticket.since_ms)?;
-        let next = RETRIES_MS
-            .iter()
-            .map(|after| since + after)
-            .find(|at| *at > now);
-        self.retry_at = next.unwrap_or(now + RETRY_LATE_MS);
+        self.retry_at = next_retry_ms(since, now);
         Some(false)
     }
 }

@@ -56,9 +56,10 @@ pub fn demo(root: &Path, args: &DemoArgs) -> anyhow::Result<()> {
 
 fn build(root: &Path, args: &DemoArgs) -> anyhow::Result<()> {
     stale::build_page(root)?;
-    let mut packages = vec!["build", "--locked", "-p", "nowrong-server"];
+    // The whole workspace names the features, so that the tests build nothing again.
+    let mut packages = vec!["build", "--locked", "--workspace", "--bin", "nowrong"];
     if args.bot {
-        packages.extend(["-p", "bot"]);
+        packages.extend(["--bin", "bot"]);
     }
     if args.release {
         packages.push("--release");

@@ -13,7 +13,7 @@ use std::{future::Future, time::Duration};
 
 pub use self::{
     people::{Person, matched_pair, pair_over},
-    server::{ServerOptions, TestServer},
+    server::{ServerOptions, TestServer, binary},
 };
 
 /// How long anything may take in a test before it counts as not happening. Generous: machines that

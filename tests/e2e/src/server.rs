@@ -232,7 +232,10 @@ async fn spawn(
 }
 
 /// The binary under test: `NOWRONG_BIN`, else the one that Cargo built beside this test.
-fn binary() -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+/// When it was not built.
+pub fn binary() -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os("NOWRONG_BIN") {
         return Ok(path.into());
     }

@@ -17,7 +17,7 @@ pub fn browser(root: &Path) -> anyhow::Result<()> {
     let firefox = install::require(&["firefox-esr", "firefox"], "firefox-esr")?;
     stale::build_page(root)?;
     Run::new(root, "cargo")
-        .args(["build", "--locked", "-p", "nowrong-server"])
+        .args(["build", "--locked", "--workspace", "--bin", "nowrong"])
         .run()?;
     let tests = root.join("tests/browser");
     stale::install_npm(&tests)?;

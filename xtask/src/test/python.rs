@@ -17,7 +17,7 @@ pub fn python(root: &Path) -> anyhow::Result<()> {
     let tests = root.join("tests/python");
     let python = environment(root, &tests.join("requirements.txt"))?;
     Run::new(root, "cargo")
-        .args(["build", "--locked", "-p", "nowrong-server"])
+        .args(["build", "--locked", "--workspace", "--bin", "nowrong"])
         .run()?;
     Run::new(&tests, python)
         .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])

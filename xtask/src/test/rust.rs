@@ -10,6 +10,10 @@ use crate::run::{Run, is_available};
 /// When a test fails.
 pub fn rust(root: &Path) -> anyhow::Result<()> {
     let cargo = || Run::new(root, "cargo");
+    // The end-to-end tests start it.
+    cargo()
+        .args(["build", "--locked", "--workspace", "--bin", "nowrong"])
+        .run()?;
     if is_available("cargo", &["nextest", "--version"]) {
         cargo()
             .args(["nextest", "run", "--workspace", "--locked"])
