@@ -27,7 +27,7 @@ use crate::{
     privacy::PseudonymKey,
     refusal::Refusal,
     store::{Category, Store, StoreError, embedded::EmbeddedStore},
-    transport::{door::Door, websocket, webtransport},
+    transport::{door::Door, quic_key::QuicKey, websocket, webtransport},
 };
 
 /// How often chats are looked at: seats, idle notices, ends. Times that people see are in seconds.
@@ -89,9 +89,10 @@ impl Server {
 
         let listener = bind_http(config.listen_http).await?;
         let http = listener.local_addr()?;
+        let quic_key = open_quic_key(&config.data)?;
         let endpoint = config
             .listen_quic
-            .map(|address| webtransport::bind(address, &identity))
+            .map(|address| webtransport::bind(address, &identity, &quic_key))
             .transpose()?;
         let quic = endpoint
             .as_ref()
@@ -360,6 +361,15 @@ fn open_keys(config: &Config, clock: &Clock) -> anyhow::Result<SigningKeys> {
         Data::Memory => SigningKeys::in_memory(now)?,
         Data::Folder(folder) => SigningKeys::in_folder(folder, config.signing_key_age, now)?,
     })
+}
+
+fn open_quic_key(data: &Data) -> anyhow::Result<QuicKey> {
+    match data {
+        Data::Memory => Ok(QuicKey::in_memory()),
+        Data::Folder(folder) => {
+            QuicKey::in_folder(folder).context("the QUIC key in the data folder cannot be used")
+        }
+    }
 }
 
 fn open_identity(config: &Config, clock: &Clock) -> anyhow::Result<Identity> {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use nowrong_protocol::{CloseCode, frame::Lane};
 
 pub mod door;
+pub mod quic_key;
 pub mod websocket;
 pub mod webtransport;
 

@@ -21,7 +21,7 @@ use quinn::{Incoming, VarInt, crypto::rustls::QuicServerConfig};
 use tokio::time::timeout;
 use wtransport::{Connection, RecvStream, SendStream, endpoint::IncomingSessionFuture};
 
-use super::{Link, LinkError, Received, Transport};
+use super::{Link, LinkError, Received, Transport, quic_key::QuicKey};
 use crate::connection::{self, Node};
 
 /// The path of the WebTransport endpoint.
@@ -69,7 +69,11 @@ fn transport_config() -> quinn::TransportConfig {
 ///
 /// # Errors
 /// One sentence that names the address, or the certificate.
-pub fn bind(address: SocketAddr, identity: &Identity) -> anyhow::Result<quinn::Endpoint> {
+pub fn bind(
+    address: SocketAddr,
+    identity: &Identity,
+    key: &QuicKey,
+) -> anyhow::Result<quinn::Endpoint> {
     use anyhow::Context as _;
     let tls = nowrong_certs::server_config(identity, &[b"h3"])?;
     let crypto = QuicServerConfig::try_from(tls).context("the TLS configuration lacks TLS 1.3")?;
@@ -79,11 +83,14 @@ pub fn bind(address: SocketAddr, identity: &Identity) -> anyhow::Result<quinn::E
         .max_incoming(IGNORE_FROM)
         .incoming_buffer_size(64 * 1024)
         .incoming_buffer_size_total(16 * 1024 * 1024);
-    quinn::Endpoint::server(config, address).with_context(|| {
+    let socket = std::net::UdpSocket::bind(address).with_context(|| {
         format!(
             "WebTransport cannot listen on UDP {address}: is the port taken? Set listen_quic to a free one"
         )
-    })
+    })?;
+    let runtime = Arc::new(quinn::TokioRuntime);
+    let endpoint = quinn::Endpoint::new(key.endpoint_config(), Some(config), socket, runtime);
+    endpoint.context("QUIC cannot use its socket")
 }
 
 /// Accepts clients until the endpoint is closed.

@@ -55,7 +55,9 @@ impl TestServer {
     /// # Errors
     /// When it does not get ready.
     pub async fn start_with(options: ServerOptions) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
+        let folder = tempfile::Builder::new()
+            .disable_cleanup(std::env::var_os("KEEP").is_some())
+            .tempdir()?;
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (child, http, quic) = spawn(folder.path(), &options, any, any).await?;
         Ok(Self {

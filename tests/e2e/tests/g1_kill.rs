@@ -26,7 +26,7 @@ async fn talk(chat: Chat, who: String, stop: CancellationToken) -> Vec<(Position
         let sent = chat
             .send(text.as_str())
             .await
-            .expect("an outbox outlives a server");
+            .unwrap_or_else(|error| panic!("{who} said {count}: {error}"));
         acked.push((sent.position, text));
     }
     acked
