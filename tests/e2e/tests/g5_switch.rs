@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use e2e::{TestServer, eventually, matched_pair, within};
-use nowrong_client::{ChatEvent, ConnectOptions, RawConnection, Transport};
+use nowrong_client::{ChatEvent, RawConnection, Transport};
 use nowrong_protocol::{
     Position, ServerFrame,
-    frame::{Body, Resume},
+    frame::{Body, EndReason, Resume, SeatState},
 };
 
 const MESSAGES: usize = 200;
@@ -113,7 +113,6 @@ async fn a_lost_partner_is_shown_held_and_back_and_after_the_hold_the_chat_ends(
         }
     })
     .await;
-    use nowrong_protocol::frame::{EndReason, SeatState};
     assert_eq!(seats, [SeatState::Held, SeatState::Taken]);
     ben.client.close().await;
     let reason = within("the end", async {
@@ -124,5 +123,5 @@ async fn a_lost_partner_is_shown_held_and_back_and_after_the_hold_the_chat_ends(
         }
     });
     assert_eq!(reason.await, EndReason::Gone);
-    let _ = (ana, ConnectOptions::default());
+    drop(ana);
 }
