@@ -22,7 +22,10 @@ pub fn fix(root: &Path) -> anyhow::Result<()> {
         .arg("--allow-staged")
         .run()?;
     Run::new(root, "cargo").args(["fmt", "--all"]).run()?;
-    let sdk = root.join("sdk-ts");
-    stale::install_npm(&sdk)?;
-    Run::new(&sdk, "npm").args(["run", "fix"]).run()
+    for package in stale::NPM_PACKAGES {
+        let package = root.join(package);
+        stale::install_npm(&package)?;
+        Run::new(&package, "npm").args(["run", "fix"]).run()?;
+    }
+    Ok(())
 }

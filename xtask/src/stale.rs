@@ -12,6 +12,9 @@ use crate::{
 /// Oldest Node.js that the SDK and its tools run on.
 const NODE_MAJOR_MIN: u32 = 20;
 
+/// Every npm package of this repository; each has the scripts `check` and `fix`.
+pub const NPM_PACKAGES: [&str; 3] = ["sdk-ts", "examples/vanilla", "tests/browser"];
+
 /// Installs the npm packages of `package` from its lock file, unless that was done since it changed.
 ///
 /// # Errors
