@@ -51,6 +51,7 @@ fn run_target(root: &Path, target: &str) -> anyhow::Result<()> {
             &seconds,
             "-timeout=5",
             "-rss_limit_mb=1024",
+            "-verbosity=0",
             "-print_final_stats=1",
         ])
         .run()
