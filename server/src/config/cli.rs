@@ -49,7 +49,7 @@ pub struct Flags {
     /// Folder of static files to serve at /.
     #[arg(long, value_name = "FOLDER")]
     pub web_root: Option<String>,
-    /// A web origin that may use this server, such as https://chat.example; may be repeated.
+    /// A web origin that may use this server, such as `https://chat.example`; may be repeated.
     #[arg(long = "origin", value_name = "ORIGIN")]
     pub origins: Vec<String>,
     /// PEM file of the certificate chain.

@@ -402,3 +402,6 @@ impl Held {
         self.chats.iter_mut().find(|chat| chat.id() == id)
     }
 }
+
+#[cfg(test)]
+mod tests;
