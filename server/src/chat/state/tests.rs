@@ -1,3 +1,5 @@
+//! A chat's state, without a store and without connections.
+
 use bytes::Bytes;
 use nowrong_protocol::{ClientMessageId, UserId, frame::Why};
 
