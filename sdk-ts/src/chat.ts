@@ -5,14 +5,16 @@
  */
 
 import { ChatLog } from "./chat-log.js";
+import type { ChatEnd, ChatEvents, ChatMessage, MessageStatus, Sent } from "./chat-view.js";
+import { checkText, later, NOBODY } from "./chat-view.js";
 import { Emitter, type Unsubscribe } from "./emitter.js";
 import { ClosedError, type NoWrongError, RequestError, TimeoutError } from "./error.js";
-import type { Body, ChatState, Ended, EndReason, Member, Message, SeatState, Why } from "./generated/chat.js";
+import type { Body, ChatState, Ended, Member, Message, Why } from "./generated/chat.js";
 import { ErrorCode } from "./generated/code.js";
 import type { ServerFrame } from "./generated/frame.js";
 import type { ChatId, ClientMessageId } from "./generated/id.js";
-import { PAGE_MESSAGES_MAX, TEXT_BYTES_MAX } from "./generated/limits.js";
-import { comparePosition, POSITION_START, type Position } from "./generated/position.js";
+import { PAGE_MESSAGES_MAX } from "./generated/limits.js";
+import { comparePosition, type Position } from "./generated/position.js";
 import type { PresenceState, ReadCursor } from "./generated/signal.js";
 import { uuidV7 } from "./id.js";
 import { Outbox, type Unacked } from "./outbox.js";
@@ -20,80 +22,12 @@ import type { Port } from "./port.js";
 import type { Reply } from "./requests.js";
 import type { Ticket } from "./ticket.js";
 import { OwnTyping, TypingMembers } from "./typing.js";
-import { utf8Length } from "./wire.js";
 
 /** Wait before a message that the server could not take is sent again, when it names no time. */
 const RETRY_MS = 1_000;
 
 /** Cursors are gathered this long, so that a burst of messages costs one. */
 const CURSOR_DELAY_MS = 50;
-
-/** How far a message has come. `delivered` and `read` are what the partner's cursor says. */
-export type MessageStatus = "pending" | "acked" | "delivered" | "read";
-
-/** A message as it is shown. */
-export interface ChatMessage {
-  /** The sender's own id of it: the same from writing to erasure. */
-  readonly id: ClientMessageId;
-  /** Where it stands; `null` until the server has taken it. */
-  readonly position: Position | null;
-  /** Index of its sender in {@link Chat.members}. */
-  readonly member: number;
-  /** Whether one wrote it oneself. */
-  readonly isMine: boolean;
-  /** What it says. */
-  readonly body: Body;
-  /** When the server took it (while pending: when it was written), in milliseconds since the Unix epoch. */
-  readonly atMs: number;
-  /** The message that it answers. */
-  readonly replyTo: Position | null;
-  /** How far it has come; `acked` for those of others. */
-  readonly status: MessageStatus;
-}
-
-/** A message on its way. */
-export interface Sent {
-  /** Its id in {@link Chat.messages}. */
-  readonly id: ClientMessageId;
-  /** How far it has come by now. */
-  readonly status: MessageStatus;
-  /** Its position, once it is durable; rejects with why the server refused it, or with {@link ClosedError}. */
-  readonly acked: Promise<Position>;
-}
-
-/** What a chat tells. */
-export interface ChatEvents {
-  /** A message came that was not here before: of the partner, or one's own from another connection. */
-  message: ChatMessage;
-  /** {@link Chat.messages} is different now, in whatever way. */
-  change: readonly ChatMessage[];
-  /** A member types, or stopped; it lapses after 5 s by itself. */
-  typing: { readonly member: number; readonly isTyping: boolean };
-  /** A member looks at the chat, or turned away. */
-  presence: { readonly member: number; readonly state: PresenceState };
-  /** A member's connection was lost, came back, or the seat was given up. */
-  seat: { readonly member: number; readonly state: SeatState; readonly heldUntilMs: number };
-  /** How far a member has received and read. */
-  read: { readonly member: number; readonly delivered: Position; readonly read: Position };
-  /** A message was deleted for all. */
-  deleted: { readonly position: Position };
-  /** The chat ends at this time unless someone speaks; 0 when someone did. */
-  idle: { readonly endsAtMs: number };
-  /** A message was refused for good and is no longer in {@link Chat.messages}. */
-  failed: { readonly id: ClientMessageId; readonly body: Body; readonly error: NoWrongError };
-  /** The chat has ended. */
-  ended: ChatEnd;
-}
-
-/** How a chat ended. */
-export interface ChatEnd {
-  /** Why; `null` when nothing is left of it to say so. */
-  readonly reason: EndReason | null;
-  /** Index of the member who ended it, if one did. */
-  readonly member: number | null;
-  /** When it is erased, in milliseconds since the Unix epoch. */
-  readonly expiresAtMs: number;
-}
 
 /** What a chat asks of its connection beyond frames. */
 export interface ChatOwner {
@@ -661,29 +595,5 @@ export class Chat {
     if (this.#isClosed) {
       throw new ClosedError("The chat's handle was closed.");
     }
-  }
-}
-
-/** Stands for a member that the server did not list. */
-const NOBODY: Member = {
-  name: "",
-  language: "",
-  seat: "free",
-  heldUntilMs: 0,
-  delivered: POSITION_START,
-  read: POSITION_START,
-};
-
-function later(a: Position, b: Position): Position {
-  return comparePosition(a, b) >= 0 ? a : b;
-}
-
-/** The server judges texts; this spares it those that it must refuse. */
-function checkText(text: string): void {
-  if (text.trim() === "") {
-    throw new RequestError({ code: ErrorCode.TEXT_EMPTY });
-  }
-  if (utf8Length(text) > TEXT_BYTES_MAX) {
-    throw new RequestError({ code: ErrorCode.TEXT_TOO_LONG, detail: `at most ${TEXT_BYTES_MAX} bytes` });
   }
 }

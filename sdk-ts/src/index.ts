@@ -7,14 +7,8 @@
  */
 
 export type { AgeBracket, Category, User, UserChange } from "./api.js";
-export {
-  Chat,
-  type ChatEnd,
-  type ChatEvents,
-  type ChatMessage,
-  type MessageStatus,
-  type Sent,
-} from "./chat.js";
+export { Chat } from "./chat.js";
+export type { ChatEnd, ChatEvents, ChatMessage, MessageStatus, Sent } from "./chat-view.js";
 export { type ConnectOptions, NoWrong, type NoWrongOptions, type RegisterOptions } from "./client.js";
 export {
   Connection,

@@ -159,7 +159,7 @@ export interface components {
          * @description The bracket that a person declares; only people of the same one ever meet.
          * @enum {string}
          */
-        Bracket: "13-17" | "18+";
+        AgeBracket: "13-17" | "18+";
         /** @description All categories. */
         Categories: {
             /** @description In the order to show them. */
@@ -167,7 +167,7 @@ export interface components {
         };
         /** @description A topic that people are matched in. */
         Category: {
-            age_bracket: components["schemas"]["Bracket"] | null;
+            age_bracket: components["schemas"]["AgeBracket"] | null;
             /** @description One English sentence. */
             description: string;
             /** @description One emoji. */
@@ -197,7 +197,7 @@ export interface components {
         /** @description What can be changed about an account; what is left out stays. */
         Change: {
             /** @description What to talk about: at most 10, at most 64 bytes each. */
-            interests?: string[];
+            interests?: components["schemas"]["Interest"][];
             /**
              * @description Language to talk in, as a BCP 47 tag.
              * @example en
@@ -260,6 +260,11 @@ export interface components {
              */
             status: string;
         };
+        /**
+         * @description Something to talk about; kept in lower case.
+         * @example jazz
+         */
+        Interest: string;
         /** @description Why a request failed (RFC 9457). */
         Problem: {
             /**
@@ -319,9 +324,9 @@ export interface components {
         /** @description What a new account needs. */
         Register: {
             /** @description The bracket of the person's age. */
-            age_bracket: components["schemas"]["Bracket"];
+            age_bracket: components["schemas"]["AgeBracket"];
             /** @description What to talk about: at most 10, at most 64 bytes each. */
-            interests?: string[];
+            interests?: components["schemas"]["Interest"][];
             /**
              * @description Language to talk in, as a BCP 47 tag.
              * @example en
@@ -350,7 +355,7 @@ export interface components {
         /** @description An account, as its owner sees it. */
         User: {
             /** @description Declared at registration. */
-            age_bracket: components["schemas"]["Bracket"];
+            age_bracket: components["schemas"]["AgeBracket"];
             /**
              * Format: int64
              * @description When the account is erased unless it is used; milliseconds since the Unix epoch.

@@ -54,3 +54,17 @@ impl Modify for Bearer {
             .add_security_scheme("bearer", SecurityScheme::Http(scheme));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    /// The committed copy is what the SDK's REST types are made from: `nowrong openapi` writes it.
+    #[test]
+    fn the_committed_document_is_this_one() {
+        let committed = include_str!("../../../sdk-ts/openapi.json");
+        assert!(
+            super::openapi() == committed,
+            "sdk-ts/openapi.json is stale: `cargo run -p nowrong-server -- openapi > \
+             sdk-ts/openapi.json`, then `npm run gen:rest` in sdk-ts"
+        );
+    }
+}

@@ -1,5 +1,7 @@
 //! Two people chat: over each transport, and one over each.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
 use e2e::{TestServer, matched_pair, pair_over, within};
 use nowrong_client::{ChatEvent, ConnectOptions, Outgoing, Transport};
 use nowrong_protocol::{

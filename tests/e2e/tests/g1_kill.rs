@@ -2,6 +2,8 @@
 //! again, twenty times. Every acked message is there once, in order, on both sides; the clients come
 //! back by themselves.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
 use std::{collections::HashSet, time::Duration};
 
 use e2e::{Person, TestServer, eventually, pair_over};

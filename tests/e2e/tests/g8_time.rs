@@ -1,6 +1,8 @@
 //! G8: what is older than 24 h cannot be read, and is not there. G9: no text, name or address in the
 //! log.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
 use std::path::Path;
 
 use e2e::{TestServer, eventually, matched_pair, within};

@@ -1,5 +1,7 @@
 //! A graceful stop, and the sentences of a start that fails.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
 use std::process::Stdio;
 
 use e2e::{TestServer, matched_pair};
