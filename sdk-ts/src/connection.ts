@@ -40,8 +40,8 @@ import type { Ticket } from "./ticket.js";
 /** Name and version of this library, for the operator's counters. */
 const AGENT = "nowrong-sdk/0.1.0";
 
-/** After a wake-up the server has this long to answer a ping. */
-const WAKE_DEADLINE_MS = 3_000;
+/** After a wake-up, or while a reply is late, the server has this long to answer a ping. */
+const CHECK_DEADLINE_MS = 3_000;
 
 /** Requests that may wait for a connection; further ones fail at once. */
 const JOBS_MAX = 64;
@@ -124,7 +124,7 @@ export class Connection {
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#transports = options.transports;
-    this.#requests = new Requests(options.environment);
+    this.#requests = new Requests(options.environment, () => this.#driver?.check(CHECK_DEADLINE_MS));
     this.#port = this.#makePort();
     this.#queue = new Queue(this.#port);
     this.#listener = {
@@ -484,7 +484,7 @@ export class Connection {
       this.#options.failures.clear();
     }
     if (reason !== "hidden") {
-      this.#driver?.check(WAKE_DEADLINE_MS);
+      this.#driver?.check(CHECK_DEADLINE_MS);
       this.#cancelWait();
     }
     this.#tellPresence();

@@ -346,8 +346,10 @@ export class Conversation {
 
   #check(deadlineMs: number): void {
     if (this.isOpen) {
-      this.#pongDeadlineMs = deadlineMs;
-      this.#ping();
+      this.#pongDeadlineMs = Math.min(this.#pongDeadlineMs, deadlineMs);
+      if (this.#pingedAt === null) {
+        this.#ping();
+      }
     }
   }
 

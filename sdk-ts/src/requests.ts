@@ -24,6 +24,9 @@ export type Settle = (reply: Reply | null, error: NoWrongError | null) => void;
 /** Requests without a reply at a time, sends included; further ones fail at once. */
 const REQUESTS_MAX = 256;
 
+/** A reply that takes longer than this makes one ask whether the server is there at all. */
+const SLOW_REPLY_MS = 4_000;
+
 interface Pending {
   readonly settle: Settle;
   readonly unschedule: () => void;
@@ -33,10 +36,13 @@ interface Pending {
 export class Requests {
   readonly #environment: Environment;
   readonly #pending = new Map<number, Pending>();
+  readonly #slow: () => void;
   #last = 0;
 
-  constructor(environment: Environment) {
+  /** `slow` is called when a reply takes suspiciously long. */
+  constructor(environment: Environment, slow: () => void) {
     this.#environment = environment;
+    this.#slow = slow;
   }
 
   /** Registers a request; answers its id. A reply that does not come in 15 s is a {@link TimeoutError}. */
@@ -46,9 +52,16 @@ export class Requests {
     }
     this.#last = (this.#last + 1) >>> 0;
     const request = this.#last;
-    const unschedule = this.#environment.schedule(REPLY_DEADLINE_MS, () =>
-      this.#settle(request, null, new TimeoutError("No reply came in time.")),
-    );
+    const fail = () => this.#settle(request, null, new TimeoutError("No reply came in time."));
+    const cancels = [
+      this.#environment.schedule(SLOW_REPLY_MS, this.#slow),
+      this.#environment.schedule(REPLY_DEADLINE_MS, fail),
+    ];
+    const unschedule = () => {
+      for (const cancel of cancels) {
+        cancel();
+      }
+    };
     this.#pending.set(request, { settle, unschedule });
     return request;
   }

@@ -109,9 +109,11 @@ describe("sending", () => {
     const world = new World();
     const chat = await world.chat();
     chat.send("one");
-    await world.environment.advance(14_000);
-    world.socket.say({ kind: "ping", nonce: 1 });
-    await world.environment.advance(1_000);
+    await world.environment.advance(4_000);
+    world.say({ kind: "pong", nonce: world.socket.last("ping").nonce });
+    await world.environment.advance(10_999);
+    expect(world.connection.state).toBe("ready");
+    await world.environment.advance(1);
     expect(world.connection.state).toBe("reconnecting");
   });
 

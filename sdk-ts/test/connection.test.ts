@@ -133,8 +133,22 @@ describe("a connection", () => {
     const chat = await world.chat();
     const deleted = chat.delete(at(1, 1));
     const failed = expect(deleted).rejects.toMatchObject({ codeName: "TIMEOUT" });
-    await world.environment.advance(15_000);
+    await world.environment.advance(4_000);
+    world.say({ kind: "pong", nonce: world.socket.last("ping").nonce });
+    await world.environment.advance(11_000);
     await failed;
+    expect(world.connection.state).toBe("ready");
+  });
+
+  it("asks whether the server is there when a reply is late", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    chat.send("anybody?");
+    await world.environment.advance(6_999);
+    expect(world.socket.all("ping")).toHaveLength(1);
+    expect(world.connection.state).toBe("ready");
+    await world.environment.advance(1);
+    expect(world.connection.state).toBe("reconnecting");
   });
 
   it("says good-bye and leaves nothing behind", async () => {

@@ -141,6 +141,7 @@ function chatHeader(
   const offs = [
     chat.on("seat", update),
     chat.on("typing", update),
+    chat.on("ended", update),
     chat.on("presence", ({ member, state }) => {
       isAway = member === chat.you ? isAway : state === "away";
       update();

@@ -113,6 +113,8 @@ interface Actions {
 interface Row {
   readonly item: HTMLElement;
   message: ChatMessage;
+  /** What it answers: gone from here, too, once that is deleted. */
+  quote: string | null;
 }
 
 /** Brings the list in line with `messages`, and touches only what differs. */
@@ -132,11 +134,13 @@ function drawRows(
   }
   messages.forEach((message, index) => {
     const known = rows.get(message.id);
-    const row = known ?? { item: el("li"), message };
-    if (known === undefined || isChanged(known.message, message)) {
-      drawMessage(chat, row.item, message, actions);
+    const quote = quotedText(chat, message);
+    const row = known ?? { item: el("li"), message, quote };
+    if (known === undefined || known.quote !== quote || isChanged(known.message, message)) {
+      drawMessage(chat, row.item, message, quote, actions);
     }
     row.message = message;
+    row.quote = quote;
     rows.set(message.id, row);
     row.item.classList.toggle("together", isTogether(messages[index - 1], message));
     if (log.children[index] !== row.item) {
@@ -153,7 +157,13 @@ function isTogether(before: ChatMessage | undefined, message: ChatMessage): bool
   return before !== undefined && before.member === message.member && message.atMs - before.atMs < TOGETHER_MS;
 }
 
-function drawMessage(chat: Chat, item: HTMLElement, message: ChatMessage, actions: Actions): void {
+function drawMessage(
+  chat: Chat,
+  item: HTMLElement,
+  message: ChatMessage,
+  quote: string | null,
+  actions: Actions,
+): void {
   const { isMine, body, status, position } = message;
   item.className = isMine ? "mine" : "theirs";
   item.dataset["testid"] = "bubble";
@@ -164,23 +174,24 @@ function drawMessage(chat: Chat, item: HTMLElement, message: ChatMessage, action
     { class: body.kind === "text" ? "text" : "text void", attrs: { dir: "auto" } },
     body.kind === "text" ? body.text : shortText(message),
   );
-  const bubble = el("div", { class: "bubble" }, quoted(chat, message), text, meta(message));
+  const bubble = el(
+    "div",
+    { class: "bubble" },
+    quote !== null && el("blockquote", { attrs: { dir: "auto" } }, quote),
+    text,
+    meta(message),
+  );
   const canAct = position !== null && body.kind !== "deleted" && chat.end === null;
   fill(item, bubble, canAct && tools(message, actions));
 }
 
-function quoted(chat: Chat, { replyTo }: ChatMessage): HTMLElement | null {
+function quotedText(chat: Chat, { replyTo }: ChatMessage): string | null {
   if (replyTo === null) {
     return null;
   }
-  const original = chat.messages.find(
-    ({ position }) => position !== null && comparePosition(position, replyTo) === 0,
-  );
-  return el(
-    "blockquote",
-    { attrs: { dir: "auto" } },
-    original === undefined ? "an earlier message" : shortText(original),
-  );
+  const isIt = ({ position }: ChatMessage) => position !== null && comparePosition(position, replyTo) === 0;
+  const original = chat.messages.find(isIt);
+  return original === undefined ? "an earlier message" : shortText(original);
 }
 
 function meta({ isMine, atMs, status }: ChatMessage): HTMLElement {

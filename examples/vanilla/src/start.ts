@@ -198,7 +198,7 @@ function interestsField(): { element: HTMLElement; values: () => string[] } {
       take();
     }
   });
-  input.addEventListener("change", take);
+  // Not when the field is left: a chip that appears then moves the button away from under the finger.
   const element = field(
     "interests",
     "What do you like? (optional)",
