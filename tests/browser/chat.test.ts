@@ -48,13 +48,17 @@ async function talk(one: Person, two: Person): Promise<void> {
 
 describe("two people talk over WebTransport", () => {
   it("in Chromium", async () => {
-    const [ada, bob] = [await person(chromium, "Ada"), await person(chromium, "Bob")];
+    // What the page's content security policy has refused.
+    const init = `window.violations = [];
+      addEventListener("securitypolicyviolation", (event) => window.violations.push(event.blockedURI));`;
+    const [ada, bob] = [await person(chromium, "Ada", { init }), await person(chromium, "Bob")];
     await ada.picture("chromium-topics");
     await meet(ada, bob);
     await talk(ada, bob);
     for (const who of [ada, bob]) {
       expect(await who.report()).toMatchObject({ state: "ready", transport: "webtransport" });
     }
+    expect(await ada.tab.evaluate("window.violations")).toEqual([]);
     expect(await ada.text("why")).toBe("You share jazz and both speak English.");
     await ada.picture("chromium-webtransport");
     await bob.tab.resize(390, 780);

@@ -25,14 +25,17 @@ export class Server {
   #addresses = { http: "127.0.0.1:0", quic: "127.0.0.1:0" };
   #log = "";
 
-  private constructor(folder: string) {
+  readonly #settings: readonly string[];
+
+  private constructor(folder: string, settings: readonly string[]) {
     this.#folder = folder;
+    this.#settings = settings;
     this.#process = this.#spawn();
   }
 
-  /** Starts one, and answers when it is ready. */
-  static async start(): Promise<Server> {
-    const server = new Server(await mkdtemp(join(tmpdir(), "nowrong-browser-")));
+  /** Starts one with further `KEY=VALUE` settings, and answers when it is ready. */
+  static async start(...settings: readonly string[]): Promise<Server> {
+    const server = new Server(await mkdtemp(join(tmpdir(), "nowrong-browser-")), settings);
     await server.#ready();
     return server;
   }
@@ -68,6 +71,7 @@ export class Server {
         ...["--listen-http", http, "--listen-quic", quic],
         ...["--data", join(this.#folder, "data"), "--web-root", join(ROOT, "examples/vanilla/dist")],
         ...["--log-level", "debug", "--log-format", "json"],
+        ...this.#settings.flatMap((setting) => ["--set", setting]),
       ],
       { cwd: this.#folder, env: plainEnvironment(), stdio: ["ignore", "pipe", "pipe"] },
     );

@@ -48,6 +48,18 @@ export function messageList(
   const toEnd = () => {
     scroller.scrollTop = scroller.scrollHeight;
   };
+  // Whether the reader is at the end: what appears around the list must not take that away.
+  let sticks = true;
+  const resized = () => {
+    if (sticks) {
+      toEnd();
+    }
+    seen();
+  };
+  const scrolled = () => {
+    sticks = isAtEnd();
+    seen();
+  };
   const seen = () => {
     jump.hidden = isAtEnd();
     if (document.visibilityState === "visible" && isAtEnd()) {
@@ -56,17 +68,15 @@ export function messageList(
   };
   const actions = { reply, erase: (message: ChatMessage) => attempt(() => erase(chat, message)) };
   const draw = (messages: readonly ChatMessage[]) => {
-    const wasAtEnd = isAtEnd();
     const isMine = messages.at(-1)?.isMine ?? false;
     drawRows(chat, messages, rows, log, actions);
     older.hidden = !chat.hasOlder;
-    if (wasAtEnd || isMine) {
+    if (sticks || isMine) {
       toEnd();
     }
     seen();
   };
   const showTyping = () => {
-    const wasAtEnd = isAtEnd();
     const dots = () =>
       el("span", { class: "dots", attrs: { "aria-hidden": true } }, el("i"), el("i"), el("i"));
     fill(
@@ -75,14 +85,14 @@ export function messageList(
         ? [dots(), el("span", { class: "unseen" }, `${chat.partner.name} is typing`)]
         : []),
     );
-    if (wasAtEnd) {
+    if (sticks) {
       toEnd();
     }
   };
   const offs = [chat.on("change", draw), chat.on("typing", showTyping)];
-  const size = new ResizeObserver(seen);
+  const size = new ResizeObserver(resized);
   size.observe(scroller);
-  scroller.addEventListener("scroll", seen, { passive: true });
+  scroller.addEventListener("scroll", scrolled, { passive: true });
   document.addEventListener("visibilitychange", seen);
   jump.addEventListener("click", toEnd);
   queueMicrotask(() => {

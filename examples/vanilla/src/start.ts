@@ -93,7 +93,7 @@ export function startScreen(done: (client: NoWrong) => void): Screen {
       el(
         "p",
         {},
-        "Talk with a stranger about something you both like. No account, no history: within a day everything is erased.",
+        "Talk with a stranger about something you both like. No sign-up, no history: within a day everything is erased.",
       ),
     ),
     form,
