@@ -9,13 +9,14 @@ use crate::{
     tree,
 };
 
-/// Runs its tests against the real server, in an environment of its own under `target/`.
+/// Lints it and runs its tests against the real server, in an environment of its own under `target/`.
 ///
 /// # Errors
 /// When Python is missing or a test fails.
 pub fn python(root: &Path) -> anyhow::Result<()> {
     let tests = root.join("tests/python");
     let python = environment(root, &tests.join("requirements.txt"))?;
+    lint(&tests, &python)?;
     Run::new(root, "cargo")
         .args(["build", "--locked", "--workspace", "--bin", "nowrong"])
         .run()?;
@@ -24,6 +25,19 @@ pub fn python(root: &Path) -> anyhow::Result<()> {
         .env("NOWRONG_BIN", tree::target_dir(root).join("debug/nowrong"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .run()
+}
+
+/// Format, lints and types, with the settings of `pyproject.toml`.
+fn lint(tests: &Path, python: &Path) -> anyhow::Result<()> {
+    let tools = [
+        &["ruff", "format", "--check", "--no-cache", "."][..],
+        &["ruff", "check", "--no-cache", "."],
+        &["mypy", "--cache-dir=/dev/null"],
+    ];
+    for tool in tools {
+        Run::new(tests, python).arg("-m").args(tool).run()?;
+    }
+    Ok(())
 }
 
 /// The interpreter of a virtual environment that holds exactly what `requirements` pins.
