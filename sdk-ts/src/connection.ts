@@ -43,6 +43,9 @@ const AGENT = "nowrong-sdk/0.1.0";
 /** After a wake-up, or while a reply is late, the server has this long to answer a ping. */
 const CHECK_DEADLINE_MS = 3_000;
 
+/** How late the `Hello` of an attempt that was given up can still come through. */
+const RIVAL_MS = 30_000;
+
 /** Requests that may wait for a connection; further ones fail at once. */
 const JOBS_MAX = 64;
 
@@ -113,6 +116,7 @@ export class Connection {
   #connectionId: string | null = null;
   #clockOffsetMs = 0;
   #links = 0;
+  #openedAtMs = 0;
   /** Gives the race up that is being run. */
   #race: AbortController | null = null;
   #cancelWait: () => void = () => undefined;
@@ -359,7 +363,8 @@ export class Connection {
     const { environment } = this.#options;
     this.#links += 1;
     this.#endpoint = null;
-    this.#backoff.opened(environment.now());
+    this.#openedAtMs = environment.now();
+    this.#backoff.opened(this.#openedAtMs);
     this.#limits = welcome.limits;
     this.#connectionId = welcome.connection;
     this.#clockOffsetMs = welcome.serverTimeMs - environment.now();
@@ -452,12 +457,18 @@ export class Connection {
     if (isMoving) {
       // The new link's `Hello` replaces this one: no surprise.
       this.#setState("reconnecting");
-    } else if (closed.shouldReconnect) {
+    } else if (closed.shouldReconnect || this.#isOwnRival(driver, closed)) {
       this.#setState("reconnecting");
       void this.#connect(this.#nextWaitMs(closed.retryAfterMs));
     } else {
       this.#end(closedError(closed));
     }
+  }
+
+  /** A connection that was replaced by an attempt of its own race that came through late. */
+  #isOwnRival(driver: Driver, closed: Closed): boolean {
+    const isEarly = this.#options.environment.now() - this.#openedAtMs < RIVAL_MS;
+    return closed.code === CloseCode.REPLACED && driver.hadRival && isEarly;
   }
 
   #detach(): void {

@@ -38,6 +38,11 @@ export interface DriverStats extends LinkStats {
 export class Driver implements LinkEvents {
   /** Who is told. Replaced when the driver changes hands. */
   listener: DriverListener;
+  /**
+   * Whether another attempt of the same race had said `Hello` and was given up: should that come
+   * through late, the server takes it for a newer connection and replaces this one.
+   */
+  hadRival = false;
   readonly #environment: Environment;
   #link: Link | null = null;
   #conversation: Conversation | null = null;

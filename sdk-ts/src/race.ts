@@ -218,6 +218,7 @@ class Race {
     } else if (this.#failedUrl !== null) {
       failures.failed(this.#failedUrl, environment.now());
     }
+    winner.driver.hadRival = this.#attempts.some((attempt) => attempt !== winner && attempt.hasSpoken);
     this.#close(winner);
     this.#settle?.resolve(winner.driver);
   }
@@ -300,6 +301,8 @@ class Attempt {
   isOpening = true;
   /** Whether nothing comes of it any more. */
   isGivenUp = false;
+  /** Whether it said `Hello`. */
+  hasSpoken = false;
   readonly #options: RaceOptions;
   readonly #events: AttemptEvents;
   readonly #given = new AbortController();
@@ -343,6 +346,7 @@ class Attempt {
   }
 
   begin(): void {
+    this.hasSpoken = true;
     this.driver.begin(this.#options.hello(this.#connectToken));
   }
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { ConnectionClosedError, RequestError } from "../src/error.js";
 import { CloseCode, ErrorCode } from "../src/generated/code.js";
-import { at, CHAT, chatState, settle, TICKET, ticketState, welcome } from "./fake.js";
+import { at, CHAT, chatState, SilentWebTransport, settle, TICKET, ticketState, welcome } from "./fake.js";
 import { World } from "./world.js";
 
 describe("a connection", () => {
@@ -115,6 +115,34 @@ describe("a connection", () => {
     expect(world.connection.state).toBe("reconnecting");
     world.say(welcome());
     expect(world.connection.state).toBe("ready");
+  });
+
+  it("comes back when an attempt of its own race replaces it late, but stops for a stranger", async () => {
+    const world = new World();
+    world.webtransport = "https://host:4433/";
+    world.environment.WebTransport = SilentWebTransport as unknown as typeof globalThis.WebTransport;
+    await world.environment.advance(300);
+    world.socket.open();
+    await world.environment.advance(1_000);
+    world.say(welcome());
+    expect(world.connection.transport).toBe("websocket");
+    const replaced = { kind: "bye", code: CloseCode.REPLACED, retryAfterMs: 0, reason: "" } as const;
+    world.say(replaced);
+    expect(world.connection.state).toBe("reconnecting");
+    await world.environment.advance(1_000);
+    await world.greet();
+    world.say(replaced);
+    expect(world.connection.state).toBe("closed");
+  });
+
+  it("forgets where WebTransport failed when the network is another one", async () => {
+    const world = new World();
+    world.failures.failed("https://host:4433/", world.environment.now());
+    await world.greet();
+    world.environment.wake("visible");
+    expect(world.failures.isFresh("https://host:4433/", world.environment.now())).toBe(true);
+    world.environment.wake("online");
+    expect(world.failures.isFresh("https://host:4433/", world.environment.now())).toBe(false);
   });
 
   it("carries out a request over as many links as it takes", async () => {

@@ -185,6 +185,15 @@ describe("an open connection", () => {
     ]);
   });
 
+  it("takes replies from the bulk lane, failures among them", () => {
+    const talk = Talk.ready();
+    const fail = { kind: "fail", request: 1, code: 101, retryAfterMs: 0, detail: "" } as const;
+    const page = { kind: "page", request: 2, messages: [], hasMore: false } as const;
+    talk.input({ type: "bytes", lane: "bulk", bytes: bytes(fail) });
+    talk.input({ type: "bytes", lane: "bulk", bytes: bytes(page) });
+    expect(talk.outputs).toEqual([fail, page].map((frame) => ({ type: "push", frame })));
+  });
+
   it("answers a ping", () => {
     const talk = Talk.ready().live({ kind: "ping", nonce: 9 });
     expect(talk.outputs).toEqual([{ type: "transmit", frame: { kind: "pong", nonce: 9 } }]);

@@ -265,3 +265,20 @@ export function message(position: Position, text: string, parts: Partial<Message
     ...parts,
   };
 }
+
+/** A WebTransport that opens, takes everything, and never answers. */
+export class SilentWebTransport {
+  readonly ready = Promise.resolve();
+  readonly closed = new Promise<never>(() => undefined);
+  readonly datagrams = {
+    readable: new ReadableStream(),
+    writable: new WritableStream(),
+    maxDatagramSize: 1_000,
+  };
+
+  createBidirectionalStream() {
+    return Promise.resolve({ readable: new ReadableStream(), writable: new WritableStream() });
+  }
+
+  close(): void {}
+}

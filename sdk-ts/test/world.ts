@@ -9,7 +9,10 @@ import { chatState, FakeEnvironment, type FakeSocket, settle, ticketState, welco
 export class World {
   readonly environment = new FakeEnvironment();
   readonly connection: Connection;
+  readonly failures = new FailureMemory();
   grants = 0;
+  /** Where WebTransport is said to be. */
+  webtransport: string | null = null;
   /** Thrown by the next requests for a connect token. */
   grantError: Error | null = null;
 
@@ -17,7 +20,7 @@ export class World {
     this.connection = new Connection({
       environment: this.environment,
       transports: ["webtransport", "websocket"],
-      failures: new FailureMemory(),
+      failures: this.failures,
       grant: () => this.#grant(),
     });
   }
@@ -29,7 +32,7 @@ export class World {
     }
     return Promise.resolve({
       connectToken: `token-${this.grants}`,
-      webtransport: null,
+      webtransport: this.webtransport === null ? null : { url: this.webtransport, certificateHash: null },
       websocket: { url: "ws://host/v1/websocket", certificateHash: null },
     });
   }
