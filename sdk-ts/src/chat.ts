@@ -7,27 +7,21 @@
 import { ChatLog } from "./chat-log.js";
 import type { ChatEnd, ChatEvents, ChatMessage, MessageStatus, Sent } from "./chat-view.js";
 import { checkText, later, NOBODY } from "./chat-view.js";
+import { OwnCursors } from "./cursors.js";
 import { Emitter, type Unsubscribe } from "./emitter.js";
-import { ClosedError, type NoWrongError, RequestError, TimeoutError } from "./error.js";
-import type { Body, ChatState, Ended, Member, Message, Why } from "./generated/chat.js";
+import { ClosedError, type NoWrongError, RequestError } from "./error.js";
+import type { ChatState, Ended, Member, Message, Why } from "./generated/chat.js";
 import { ErrorCode } from "./generated/code.js";
 import type { ServerFrame } from "./generated/frame.js";
-import type { ChatId, ClientMessageId } from "./generated/id.js";
+import type { ChatId } from "./generated/id.js";
 import { PAGE_MESSAGES_MAX } from "./generated/limits.js";
 import { comparePosition, type Position } from "./generated/position.js";
 import type { PresenceState, ReadCursor } from "./generated/signal.js";
-import { uuidV7 } from "./id.js";
-import { Outbox, type Unacked } from "./outbox.js";
+import type { Unacked } from "./outbox.js";
 import type { Port } from "./port.js";
-import type { Reply } from "./requests.js";
+import { Sending } from "./sending.js";
 import type { Ticket } from "./ticket.js";
 import { OwnTyping, TypingMembers } from "./typing.js";
-
-/** Wait before a message that the server could not take is sent again, when it names no time. */
-const RETRY_MS = 1_000;
-
-/** Cursors are gathered this long, so that a burst of messages costs one. */
-const CURSOR_DELAY_MS = 50;
 
 /** What a chat asks of its connection beyond frames. */
 export interface ChatOwner {
@@ -35,11 +29,6 @@ export interface ChatOwner {
   next(chat: Chat): Promise<Ticket>;
   /** The handle was closed. */
   closed(chat: Chat): void;
-}
-
-interface Ack {
-  readonly resolve: (position: Position) => void;
-  readonly reject: (error: NoWrongError) => void;
 }
 
 /**
@@ -69,8 +58,8 @@ export class Chat {
   readonly #owner: ChatOwner;
   readonly #emitter = new Emitter<ChatEvents>();
   readonly #log: ChatLog;
-  readonly #outbox = new Outbox();
-  readonly #acks = new Map<ClientMessageId, Ack>();
+  readonly #sending: Sending;
+  readonly #cursors: OwnCursors;
   readonly #typing: TypingMembers;
   readonly #ownTyping = new OwnTyping();
   #members: readonly Member[];
@@ -81,13 +70,8 @@ export class Chat {
   #isAttached = true;
   #isClosed = false;
   #view: readonly ChatMessage[] | null = null;
-  #delivered: Position;
-  #read: Position;
-  #wantsRead = false;
   /** The hole for which a resume was tried already; a second one would not find more. */
   #resyncedAtSeq = -1;
-  #cancelRetry: () => void = () => undefined;
-  #cancelCursors: (() => void) | null = null;
 
   /** Made by a connection, from what the server says of the chat. */
   constructor(port: Port, owner: ChatOwner, state: ChatState) {
@@ -102,8 +86,12 @@ export class Chat {
     this.#members = state.members;
     this.#unread = state.unread;
     this.#log = new ChatLog(state.resumed);
-    this.#delivered = this.me.delivered;
-    this.#read = this.me.read;
+    this.#cursors = new OwnCursors(port, this.id, this.#log, this.you, this.me);
+    this.#sending = new Sending(port, this.id, {
+      canSend: () => this.#isAttached && this.#end === null,
+      acked: (message, position, atMs) => this.#acked(message, position, atMs),
+      failed: (message, error) => this.#failed(message, error),
+    });
     this.#typing = new TypingMembers(port.environment, (member, isTyping) =>
       this.#emitter.emit("typing", { member, isTyping }),
     );
@@ -175,20 +163,8 @@ export class Chat {
   send(text: string, options: { readonly replyTo?: Position } = {}): Sent {
     this.#assertOpen();
     checkText(text);
-    const { environment } = this.#port;
-    const id = uuidV7(environment.now(), environment.randomBytes(10));
-    const body: Body = { kind: "text", text };
-    this.#outbox.push({
-      clientMessageId: id,
-      body,
-      replyTo: options.replyTo ?? null,
-      atMs: environment.now(),
-    });
-    const acked = new Promise<Position>((resolve, reject) => this.#acks.set(id, { resolve, reject }));
-    // Whoever does not wait for the ack hears of a failure by the event.
-    acked.catch(() => undefined);
+    const { id, acked } = this.#sending.send({ kind: "text", text }, options.replyTo ?? null);
     this.#ownTyping.reset();
-    this.#flush();
     this.#changed();
     const status = () => this.messages.find((message) => message.id === id)?.status ?? "pending";
     return {
@@ -216,9 +192,8 @@ export class Chat {
 
   /** Everything that is here has been read. */
   read(): void {
-    this.#wantsRead = true;
     this.#unread = 0;
-    this.#scheduleCursors();
+    this.#cursors.read();
   }
 
   /** Deletes one's own message for all. */
@@ -288,18 +263,15 @@ export class Chat {
     this.#unread = state.unread;
     this.#log.resume(state.resumed);
     this.#isAttached = true;
-    this.#delivered = this.me.delivered;
-    this.#read = this.me.read;
     this.#changed();
-    this.#scheduleCursors();
-    this.#flush();
+    this.#cursors.reset(this.me);
+    this.#sending.flush();
   }
 
   /** For the connection: the link is lost. */
   detach(): void {
     this.#isAttached = false;
-    this.#outbox.linkLost();
-    this.#cancelRetry();
+    this.#sending.linkLost();
     this.#typing.clear();
     this.#ownTyping.reset();
   }
@@ -356,13 +328,13 @@ export class Chat {
         this.#emitter.emit("message", shown);
       }
     }
-    this.#scheduleCursors();
+    this.#cursors.advance();
     this.#checkHole();
   }
 
   /** A hole that is not one's own unacked messages means that something was lost. */
   #checkHole(): void {
-    if (this.#log.missing <= this.#outbox.inFlight) {
+    if (this.#log.missing <= this.#sending.outbox.inFlight) {
       return;
     }
     const { seq } = this.#log.position;
@@ -406,13 +378,9 @@ export class Chat {
 
   /** Nothing goes out any more. */
   #stop(error: NoWrongError): void {
-    this.#cancelRetry();
-    this.#cancelCursors?.();
+    this.#cursors.stop();
     this.#typing.clear();
-    for (const { clientMessageId } of this.#outbox.drain()) {
-      this.#acks.get(clientMessageId)?.reject(error);
-    }
-    this.#acks.clear();
+    this.#sending.stop(error);
   }
 
   async #finish(make: Parameters<Port["perform"]>[0]): Promise<void> {
@@ -427,73 +395,16 @@ export class Chat {
     this.leftByUser();
   }
 
-  #flush(): void {
-    if (!this.#isAttached || this.#end !== null || !this.#port.isReady) {
-      return;
-    }
-    const now = this.#port.environment.now();
-    for (let message = this.#outbox.next(now); message !== null; message = this.#outbox.next(now)) {
-      this.#transmit(message);
-    }
-  }
-
-  #transmit(message: Unacked): void {
-    const { clientMessageId, body, replyTo } = message;
-    const chat = this.id;
-    this.#port.request(
-      (request) => ({ kind: "send", request, chat, clientMessageId, replyTo, body }),
-      (reply, error) => this.#settle(message, reply, error),
-    );
-  }
-
-  #settle(message: Unacked, reply: Reply | null, error: NoWrongError | null): void {
-    if (reply?.kind === "ack") {
-      this.#acked(message, reply.position, reply.atMs);
-    } else if (error instanceof RequestError) {
-      this.#refused(message, error);
-    } else if (error instanceof TimeoutError) {
-      this.#port.resync();
-    }
-    this.#flush();
-  }
-
-  #acked(message: Unacked, position: Position, atMs: number): void {
-    const { clientMessageId, body, replyTo } = message;
-    if (this.#outbox.remove(clientMessageId) === null) {
-      return;
-    }
-    const frame = {
-      kind: "message",
-      chat: this.id,
-      position,
-      member: this.you,
-      clientMessageId,
-      atMs,
-      replyTo,
-      body,
-    };
-    this.#log.insert(frame as Message);
-    this.#acks.get(clientMessageId)?.resolve(position);
-    this.#acks.delete(clientMessageId);
+  #acked({ clientMessageId, body, replyTo }: Unacked, position: Position, atMs: number): void {
+    const place = { chat: this.id, position, member: this.you };
+    this.#log.insert({ kind: "message", ...place, clientMessageId, atMs, replyTo, body });
     this.#changed();
     this.#checkHole();
   }
 
-  #refused(message: Unacked, error: RequestError): void {
-    const { clientMessageId: id, body } = message;
-    if (error.isTemporary) {
-      const waitMs = Math.max(error.retryAfterMs, RETRY_MS);
-      this.#outbox.postpone(id, this.#port.environment.now() + waitMs);
-      this.#cancelRetry();
-      this.#cancelRetry = this.#port.environment.schedule(waitMs, () => this.#flush());
-      return;
-    }
-    if (this.#outbox.remove(id) !== null) {
-      this.#acks.get(id)?.reject(error);
-      this.#acks.delete(id);
-      this.#changed();
-      this.#emitter.emit("failed", { id, body, error });
-    }
+  #failed({ clientMessageId: id, body }: Unacked, error: NoWrongError): void {
+    this.#changed();
+    this.#emitter.emit("failed", { id, body, error });
   }
 
   #deleted(position: Position): void {
@@ -501,40 +412,6 @@ export class Chat {
       this.#changed();
       this.#emitter.emit("deleted", { position });
     }
-  }
-
-  #scheduleCursors(): void {
-    if (this.#cancelCursors === null && this.#end === null && !this.#isClosed) {
-      this.#cancelCursors = this.#port.environment.schedule(CURSOR_DELAY_MS, () => {
-        this.#cancelCursors = null;
-        this.#sendCursors();
-      });
-    }
-  }
-
-  /** `Read` implies `Delivered`, so one of the two is enough. */
-  #sendCursors(): void {
-    const { position } = this.#log;
-    const isNews = (sent: Position) => comparePosition(position, sent) > 0 && this.#holdsOthers(sent);
-    if (!this.#isAttached || !this.#port.isReady) {
-      return;
-    }
-    if (this.#wantsRead && isNews(this.#read)) {
-      this.#read = position;
-      this.#delivered = position;
-      this.#port.send({ kind: "read", chat: this.id, position });
-    } else if (isNews(this.#delivered)) {
-      this.#delivered = position;
-      this.#port.send({ kind: "delivered", chat: this.id, position });
-    }
-    this.#wantsRead = false;
-  }
-
-  /** Whether there is a message of somebody else after `sent`, below the first hole. */
-  #holdsOthers(sent: Position): boolean {
-    const { messages, position } = this.#log;
-    const isBetween = (seq: number) => seq > sent.seq && seq <= position.seq;
-    return messages.some((message) => message.member !== this.you && isBetween(message.position.seq));
   }
 
   #changed(): void {
@@ -545,7 +422,7 @@ export class Chat {
   #makeView(): readonly ChatMessage[] {
     const held = this.#log.messages.map((message) => this.#show(message));
     const ids = new Set(held.map(({ id }) => id));
-    const pending = this.#outbox.messages.filter(({ clientMessageId }) => !ids.has(clientMessageId));
+    const pending = this.#sending.outbox.messages.filter(({ clientMessageId }) => !ids.has(clientMessageId));
     return [...held, ...pending.map((message) => this.#showPending(message))];
   }
 
@@ -576,7 +453,7 @@ export class Chat {
     if (comparePosition(delivered, position) >= 0) {
       return "delivered";
     }
-    return this.#outbox.has(clientMessageId) ? "pending" : "acked";
+    return this.#sending.outbox.has(clientMessageId) ? "pending" : "acked";
   }
 
   #memberAt(index: number): Member {

@@ -14,27 +14,22 @@ import type { Closed } from "./conversation.js";
 import { closedError, type Driver, type DriverListener, type DriverStats } from "./driver.js";
 import { Emitter, type Unsubscribe } from "./emitter.js";
 import type { Environment, WakeReason } from "./environment.js";
-import {
-  ClosedError,
-  ConnectionClosedError,
-  type NoWrongError,
-  QueueFullError,
-  toNoWrongError,
-} from "./error.js";
+import { ClosedError, ConnectionClosedError, type NoWrongError, toNoWrongError } from "./error.js";
 import type { ChatState } from "./generated/chat.js";
 import { CloseCode } from "./generated/code.js";
 import type { GoAway, Hello, Limits, Resume, Welcome } from "./generated/connect.js";
-import type { ClientFrame, ServerFrame } from "./generated/frame.js";
+import type { ServerFrame } from "./generated/frame.js";
 import type { ChatId } from "./generated/id.js";
 import { RESUME_CHATS_MAX } from "./generated/limits.js";
 import { VERSION_RANGE_SUPPORTED } from "./generated/version.js";
+import { Jobs } from "./jobs.js";
 import { openWebSocket } from "./link/websocket.js";
 import { openWebTransport } from "./link/webtransport.js";
 import type { OpenLink, TransportName } from "./link.js";
 import type { Port } from "./port.js";
 import { Queue } from "./queue.js";
 import { type FailureMemory, type Grant, race } from "./race.js";
-import { type Reply, Requests } from "./requests.js";
+import { Requests } from "./requests.js";
 import type { Ticket } from "./ticket.js";
 
 /** Name and version of this library, for the operator's counters. */
@@ -45,9 +40,6 @@ const CHECK_DEADLINE_MS = 3_000;
 
 /** How late the `Hello` of an attempt that was given up can still come through. */
 const RIVAL_MS = 30_000;
-
-/** Requests that may wait for a connection; further ones fail at once. */
-const JOBS_MAX = 64;
 
 /** `connecting` before the first link, `reconnecting` between two, `closed` for good. */
 export type ConnectionState = "connecting" | "ready" | "reconnecting" | "closed";
@@ -82,12 +74,6 @@ export interface ConnectionOptions {
   readonly grant: () => Promise<Grant>;
 }
 
-interface Job {
-  readonly make: (request: number) => ClientFrame;
-  readonly resolve: (reply: Reply) => void;
-  readonly reject: (error: NoWrongError) => void;
-}
-
 /**
  * A connection that stays. Made by `NoWrong.connect`; connects by itself, and again when it must.
  *
@@ -102,7 +88,7 @@ export class Connection {
   readonly #requests: Requests;
   readonly #queue: Queue;
   readonly #chats = new Map<ChatId, Chat>();
-  readonly #jobs = new Set<Job>();
+  readonly #jobs: Jobs;
   readonly #backoff = new Backoff();
   readonly #stopWake: () => void;
   readonly #port: Port;
@@ -130,6 +116,7 @@ export class Connection {
     this.#transports = options.transports;
     this.#requests = new Requests(options.environment, () => this.#driver?.check(CHECK_DEADLINE_MS));
     this.#port = this.#makePort();
+    this.#jobs = new Jobs(this.#port);
     this.#queue = new Queue(this.#port);
     this.#listener = {
       welcome: (driver, welcome) => this.#welcomed(driver, welcome),
@@ -237,40 +224,9 @@ export class Connection {
       },
       send: (frame) => this.#driver?.send(frame),
       request: (make, settle) => this.#driver?.send(make(this.#requests.open(settle))),
-      perform: (make) => this.#perform(make),
+      perform: (make) => this.#jobs.perform(make),
       resync: () => this.#resync(),
     };
-  }
-
-  #perform(make: Job["make"]): Promise<Reply> {
-    if (this.#state === "closed") {
-      return Promise.reject(this.#closedError());
-    }
-    if (this.#jobs.size >= JOBS_MAX) {
-      return Promise.reject(new QueueFullError("Too many requests wait for a connection."));
-    }
-    return new Promise((resolve, reject) => {
-      const job = { make, resolve, reject };
-      this.#jobs.add(job);
-      this.#run(job);
-    });
-  }
-
-  #run(job: Job): void {
-    if (!this.#port.isReady) {
-      return;
-    }
-    this.#port.request(job.make, (reply, error) => {
-      if (error instanceof ConnectionClosedError && this.#state !== "closed") {
-        return; // It is asked again over the next link.
-      }
-      this.#jobs.delete(job);
-      if (reply !== null) {
-        job.resolve(reply);
-      } else if (error !== null) {
-        job.reject(error);
-      }
-    });
   }
 
   /** Opens a link, however often it takes. A link that is there meanwhile is kept until then. */
@@ -370,9 +326,7 @@ export class Connection {
     this.#clockOffsetMs = welcome.serverTimeMs - environment.now();
     this.#setState("ready");
     this.#takeUp(welcome);
-    for (const job of [...this.#jobs]) {
-      this.#run(job);
-    }
+    this.#jobs.runAll();
     this.#tellPresence();
   }
 
@@ -520,10 +474,7 @@ export class Connection {
     this.#setState("closed");
     driver?.close();
     this.#requests.lose(error);
-    for (const job of this.#jobs) {
-      job.reject(error);
-    }
-    this.#jobs.clear();
+    this.#jobs.close(error);
     this.#queue.close(error);
     for (const chat of [...this.#chats.values()]) {
       chat.close();
