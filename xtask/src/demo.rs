@@ -57,10 +57,9 @@ pub fn demo(root: &Path, args: &DemoArgs) -> anyhow::Result<()> {
 fn build(root: &Path, args: &DemoArgs) -> anyhow::Result<()> {
     stale::build_page(root)?;
     // The whole workspace names the features, so that the tests build nothing again.
-    let mut packages = vec!["build", "--locked", "--workspace", "--bin", "nowrong"];
-    if args.bot {
-        packages.extend(["--bin", "bot"]);
-    }
+    // Together, whether the bot is wanted or not: so the server's dependencies are built with the
+    // features that the tests use too, and only once.
+    let mut packages = vec!["build", "--locked", "-p", "nowrong-server", "-p", "bot"];
     if args.release {
         packages.push("--release");
     }

@@ -10,6 +10,7 @@ mod install;
 mod python;
 mod rust;
 mod sdk;
+mod server;
 
 /// The parts, in the order they run.
 pub const PARTS: &[Part] = &[

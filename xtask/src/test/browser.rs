@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::install;
+use super::{install, server};
 use crate::{run::Run, stale};
 
 /// Runs them in Chromium and Firefox.
@@ -16,17 +16,12 @@ pub fn browser(root: &Path) -> anyhow::Result<()> {
     )?;
     let firefox = install::require(&["firefox-esr", "firefox"], "firefox-esr")?;
     stale::build_page(root)?;
-    Run::new(root, "cargo")
-        .args(["build", "--locked", "--workspace", "--bin", "nowrong"])
-        .run()?;
+    let server = server::build(root)?;
     let tests = root.join("tests/browser");
     stale::install_npm(&tests)?;
     Run::new(&tests, "npm")
         .args(["test"])
-        .env(
-            "NOWRONG_BIN",
-            crate::tree::target_dir(root).join("debug/nowrong"),
-        )
+        .env("NOWRONG_BIN", server)
         .env("CHROMIUM", chromium)
         .env("FIREFOX", firefox)
         .run()

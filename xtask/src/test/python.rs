@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
+use super::server;
 use crate::{
     run::{Run, is_available},
     tree,
@@ -17,12 +18,10 @@ pub fn python(root: &Path) -> anyhow::Result<()> {
     let tests = root.join("tests/python");
     let python = environment(root, &tests.join("requirements.txt"))?;
     lint(&tests, &python)?;
-    Run::new(root, "cargo")
-        .args(["build", "--locked", "--workspace", "--bin", "nowrong"])
-        .run()?;
+    let server = server::build(root)?;
     Run::new(&tests, python)
         .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
-        .env("NOWRONG_BIN", tree::target_dir(root).join("debug/nowrong"))
+        .env("NOWRONG_BIN", server)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .run()
 }

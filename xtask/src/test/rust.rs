@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::server;
 use crate::run::{Run, is_available};
 
 /// Runs them with cargo-nextest where it is installed, else with cargo alone; then the doc examples.
@@ -9,6 +10,8 @@ use crate::run::{Run, is_available};
 /// # Errors
 /// When a test fails.
 pub fn rust(root: &Path) -> anyhow::Result<()> {
+    // The end-to-end tests start the binary that lies beside them.
+    server::build(root)?;
     let cargo = || Run::new(root, "cargo");
     // The end-to-end tests start it.
     cargo()
