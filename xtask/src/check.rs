@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{generated, part::Part, run::Run, stale};
+use crate::{generated, part::Part, python, run::Run, stale, tree};
 
 mod licence;
 mod source;
@@ -45,6 +45,11 @@ pub const PARTS: &[Part] = &[
         name: "sdk",
         about: "the SDK, the example page and the browser tests: types, lints",
         run: sdk,
+    },
+    Part {
+        name: "python",
+        about: "the Python client: format, lints, types",
+        run: python,
     },
 ];
 
@@ -92,4 +97,18 @@ fn sdk(root: &Path) -> anyhow::Result<()> {
         Run::new(&package, "npm").args(["run", "check"]).run()?;
     }
     Ok(())
+}
+
+fn python(root: &Path) -> anyhow::Result<()> {
+    let interpreter = python::interpreter(root)?;
+    let python = || Run::new(&python::folder(root), &interpreter);
+    python()
+        .args(["-m", "ruff", "format", "--no-cache", "--check"])
+        .run()?;
+    python().args(["-m", "ruff", "check", "--no-cache"]).run()?;
+    let cache = tree::target_dir(root).join("mypy");
+    python()
+        .args(["-m", "mypy", "--cache-dir"])
+        .arg(cache)
+        .run()
 }

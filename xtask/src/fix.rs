@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{generated, run::Run, stale};
+use crate::{generated, python, run::Run, stale};
 
 /// Applies the lints' suggestions, formats, and writes the generated code.
 ///
@@ -27,5 +27,10 @@ pub fn fix(root: &Path) -> anyhow::Result<()> {
         stale::install_npm(&package)?;
         Run::new(&package, "npm").args(["run", "fix"]).run()?;
     }
-    Ok(())
+    let interpreter = python::interpreter(root)?;
+    let python = || Run::new(&python::folder(root), &interpreter);
+    python()
+        .args(["-m", "ruff", "check", "--no-cache", "--fix"])
+        .run()?;
+    python().args(["-m", "ruff", "format", "--no-cache"]).run()
 }

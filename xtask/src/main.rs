@@ -24,6 +24,7 @@ mod fix;
 mod r#gen;
 mod generated;
 mod part;
+mod python;
 mod run;
 mod stale;
 mod test;
