@@ -19,7 +19,7 @@ pub fn folder(root: &Path) -> PathBuf {
 /// # Errors
 /// When Python is missing or too old, or a package cannot be installed.
 pub fn interpreter(root: &Path) -> anyhow::Result<PathBuf> {
-    let requirements = self::folder(root).join("requirements.txt");
+    let requirements = folder(root).join("requirements.txt");
     let folder = tree::target_dir(root).join("python");
     let python = folder.join("bin/python");
     let (wanted, held) = (
