@@ -204,10 +204,11 @@ async fn shut_down(mut child: Child) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ctrl-C or a request to terminate.
+/// Ctrl-C, a request to terminate, or a terminal that was closed.
 struct Stop {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
 }
 
 impl Stop {
@@ -215,6 +216,7 @@ impl Stop {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
@@ -222,6 +224,7 @@ impl Stop {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
         }
     }
 }
