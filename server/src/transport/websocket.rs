@@ -20,9 +20,8 @@ use bytes::Bytes;
 use nowrong_protocol::{
     CloseCode,
     frame::Lane,
-    limits::{CLOSE_DEADLINE, FRAME_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX},
+    limits::{FRAME_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX},
 };
-use tokio::time::timeout;
 
 use super::{Link, LinkError, Received, Transport};
 use crate::{
@@ -109,12 +108,7 @@ impl Link for WebSocketLink {
             code: code.0,
             reason: code.name().into(),
         };
-        // Who reads nothing does not get to hold the socket.
-        let _ = timeout(
-            CLOSE_DEADLINE,
-            self.socket.send(Message::Close(Some(close))),
-        )
-        .await;
+        let _ = self.socket.send(Message::Close(Some(close))).await;
     }
 }
 
