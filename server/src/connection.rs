@@ -54,6 +54,7 @@ pub async fn run<L: Link>(node: Arc<Node>, link: L, is_origin_allowed: bool) {
         user: None,
         has_drained: false,
         has_halted: false,
+        close_code: CloseCode::CLIENT_LEFT,
     };
     connection.drive().await;
 }
@@ -72,6 +73,8 @@ struct Connection<L> {
     user: Option<Attending>,
     has_drained: bool,
     has_halted: bool,
+    /// What the transport says at the end, where it has room for a code.
+    close_code: CloseCode,
 }
 
 /// The user behind a connection, once admitted.
@@ -129,6 +132,7 @@ impl<L: Link> Connection<L> {
                 Output::Request(frame, lane) => self.request(frame, lane).await,
                 Output::Transmit(lane, frame) => self.write(lane, &frame),
                 Output::Close(code) => {
+                    self.close_code = code;
                     let _ = self.flush().await;
                     self.conversation
                         .handle_input(Input::LinkClosed, Instant::now());
@@ -289,6 +293,7 @@ impl<L: Link> Connection<L> {
         match timeout(SLOW_DEADLINE, self.link.send(lane, frames)).await {
             Ok(sent) => sent,
             Err(_) => {
+                self.close_code = CloseCode::SLOW;
                 self.conversation
                     .handle_input(Input::LinkClosed, Instant::now());
                 Err(LinkError::new(CloseCode::SLOW))

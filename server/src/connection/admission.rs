@@ -162,7 +162,7 @@ impl<L: Link> Connection<L> {
     /// The link is gone: the seat and the ticket are held for a while, unless another connection
     /// speaks for the user by now.
     pub(super) async fn depart(mut self) {
-        let (node, link) = (self.node.clone(), self.link);
+        let (node, link, code) = (self.node.clone(), self.link, self.close_code);
         if let Some(user) = self.user.take() {
             node.leave();
             if let Err(error) = node.broker.count_connected(-1).await {
@@ -187,7 +187,7 @@ impl<L: Link> Connection<L> {
                 node.hub.forget_if_idle(user.entry.user);
             }
         }
-        link.close(CloseCode::CLIENT_LEFT).await;
+        link.close(code).await;
     }
 }
 

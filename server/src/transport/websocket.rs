@@ -20,8 +20,9 @@ use bytes::Bytes;
 use nowrong_protocol::{
     CloseCode,
     frame::Lane,
-    limits::{FRAME_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX},
+    limits::{CLOSE_DEADLINE, FRAME_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX},
 };
+use tokio::time::timeout;
 
 use super::{Link, LinkError, Received, Transport};
 use crate::{
@@ -108,7 +109,12 @@ impl Link for WebSocketLink {
             code: code.0,
             reason: code.name().into(),
         };
-        let _ = self.socket.send(Message::Close(Some(close))).await;
+        // Who reads nothing does not get to hold the socket.
+        let _ = timeout(
+            CLOSE_DEADLINE,
+            self.socket.send(Message::Close(Some(close))),
+        )
+        .await;
     }
 }
 
