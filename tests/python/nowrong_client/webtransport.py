@@ -210,6 +210,11 @@ class WebTransportLink:
         self.session._quic.send_stream_data(self.streams[lane], b"", end_stream=True)
         self.session.transmit()
 
+    async def reset(self, lane: Lane) -> None:
+        """Breaks a lane off in this direction."""
+        self.session._quic.reset_stream(self.streams[lane], 0)
+        self.session.transmit()
+
     async def close(self) -> None:
         await self.session.shut()
 
