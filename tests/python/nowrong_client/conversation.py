@@ -189,6 +189,15 @@ class Conversation:
         """Whether a push of this kind waits to be taken."""
         return any(isinstance(push, kind) for push in self._pushes)
 
+    async def holds(self, count: int) -> None:
+        """Waits until the chat holds this many messages, whichever connection brought them."""
+        async with asyncio.timeout(REPLY_DEADLINE):
+            while len(self._chat().entries) < count:
+                if self._end is not None:
+                    raise self._end
+                self._news.clear()
+                await self._news.wait()
+
     async def closed(self) -> Closed:
         """Waits for the end of the connection; answers why."""
         async with asyncio.timeout(REPLY_DEADLINE):

@@ -64,20 +64,19 @@ async def test_a_switch_in_mid_chat_loses_and_repeats_nothing(
     pair = await people.pair(before, WEBSOCKET)
     texts = [f"message {number}" for number in range(60)]
 
-    async def talk() -> None:
-        for text in texts:
+    async def talk(part: list[str]) -> None:
+        for text in part:
             await pair.ada.send(text)
 
-    talking = asyncio.create_task(talk())
     bix = pair.bix
-    for seen in (10, 25, 40):
-        while (await bix.push(f.Message)).position.seq < seen:
-            pass
+    for start in (0, 20, 40):
+        talking = asyncio.create_task(talk(texts[start : start + 20]))
+        await bix.holds(start + 5)
         # The old connection stands until the new one is welcomed; then it is closed.
         old, bix = bix, await pair.bix_person.connect(after, bix.chat)
         assert (await old.closed()).bye is not None
-    await talking
-    await bix.push(f.Message, lambda message: message.position.seq == len(texts))
+        await talking
+    await bix.holds(len(texts))
     assert bix.chat is not None
     assert bix.chat.texts == texts
     positions = [bix.chat.entries[seq].position for seq in sorted(bix.chat.entries)]
