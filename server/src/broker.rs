@@ -15,7 +15,7 @@ pub use nowrong_core::{
     matching::{Joined, Offer, Retried, Ticket},
 };
 
-use crate::store::{Epoch, TokenHash, UnixMs};
+use crate::store::{Epoch, StoredMessage, TokenHash, UnixMs};
 
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -156,49 +156,76 @@ pub struct KnownMessage {
     pub at: UnixMs,
 }
 
+/// A message on its way into a log: all of it but its position. Its body is sealed, so that no copy
+/// that a broker makes outlives the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// Index of the sender.
+    pub member: u8,
+    /// The sender's id of the message.
+    pub client_message_id: ClientMessageId,
+    /// When the server took it.
+    pub at: UnixMs,
+    /// The message it answers.
+    pub reply_to: Option<Position>,
+    /// The sealed body.
+    pub sealed: Bytes,
+    /// When it is erased.
+    pub expires_at: UnixMs,
+}
+
+impl Draft {
+    /// The message at its position.
+    pub fn placed(self, chat: ChatId, position: Position) -> StoredMessage {
+        let Self {
+            member,
+            client_message_id,
+            at,
+            reply_to,
+            sealed,
+            expires_at,
+        } = self;
+        StoredMessage {
+            chat,
+            position,
+            member,
+            client_message_id,
+            at,
+            reply_to,
+            sealed,
+            is_deleted: false,
+            expires_at,
+        }
+    }
+}
+
 /// The outcome of [`Log::append`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appended {
-    /// It has this position; `encode` was called once with it, and the frame is in the log.
+    /// It has this position.
     New(Position),
     /// It was appended before, at this position and time.
     Again(Position, UnixMs),
     /// The chat has as many messages as it may have.
     Full,
-    /// There is no log of this chat: open it from the store.
+    /// There is no log of this chat in this epoch: open it from the store.
     NoLog,
 }
 
-/// Makes the `Message` frame (its whole stream envelope) once the position is known.
-pub type EncodeMessage<'a> = dyn FnOnce(Position) -> Bytes + Send + 'a;
-
-/// The log of each chat: gives out positions, recognises what is sent again, keeps the newest frames.
+/// The log of each chat: gives out positions and recognises what is sent again. The messages
+/// themselves are their node's and the store's.
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
-    /// Opens the log of a chat. Opening an open log changes nothing.
+    /// Opens the log of a chat, unless one of the same or a newer epoch is open.
     async fn open_log(&self, chat: ChatId, seed: LogSeed) -> Result<(), BrokerError>;
 
-    /// Appends one message of `member` under the sender's id, at the next seq, unless it is known.
+    /// Appends one message at the next seq of `epoch`, unless it is known.
     async fn append(
         &self,
         chat: ChatId,
-        member: u8,
-        client_message_id: ClientMessageId,
-        at: UnixMs,
-        encode: Box<EncodeMessage<'_>>,
+        epoch: u32,
+        draft: &Draft,
     ) -> Result<Appended, BrokerError>;
-
-    /// Frames with a seq after `after`, ascending, at most `limit`; `None` when the log no longer
-    /// holds the first of them (ask the store) or is not open.
-    async fn frames_after(
-        &self,
-        chat: ChatId,
-        after: u64,
-        limit: usize,
-    ) -> Result<Option<Vec<(u64, Bytes)>>, BrokerError>;
-
-    /// Puts another frame in the place of one that is still held: its message was deleted.
-    async fn replace_frame(&self, chat: ChatId, seq: u64, frame: Bytes) -> Result<(), BrokerError>;
 
     /// Forgets the log.
     async fn close_log(&self, chat: ChatId) -> Result<(), BrokerError>;

@@ -1,7 +1,7 @@
 //! The chats of this node: sending, delivering, seats, and how a chat ends.
 //!
-//! A message takes this way: the broker's log gives it a position and holds its frame; the members'
-//! connections are woken and pull it at once; the [`persist`] task makes it durable; then the
+//! A message takes this way: the broker's log gives it a position and the chat's tail takes its frame;
+//! the members' connections are woken and pull it at once; the [`persist`] task makes it durable; then the
 //! sender's connection is woken and acks it. What a connection pulls is a state or a log from its own
 //! position on, never a queue, so replay after a resume and live delivery are the same code.
 //!
@@ -33,7 +33,7 @@ pub use self::{
     state::ChatRules,
 };
 use crate::{
-    broker::{Appended, KnownMessage, LogSeed},
+    broker::{Appended, Draft, KnownMessage, LogSeed},
     hub::{UserEntry, lock},
     refusal::Refusal,
     store::{StoredMessage, UnixMs},
@@ -257,9 +257,10 @@ impl Chats {
             body,
         };
         // Sealed before it has a position: after that nothing may fail.
-        let sealed = message.seal()?;
-        match self.append(&message).await? {
-            Appended::New(position) => Ok(self.taken(message, position, sealed)),
+        let draft = message.draft()?;
+        let epoch = lock(&chat.state).epoch();
+        match self.broker.append(chat.id, epoch, &draft).await? {
+            Appended::New(position) => Ok(self.taken(&message, draft, position)),
             Appended::Again(position, at) => {
                 let (failures, durable) = {
                     let state = lock(&chat.state);
@@ -280,36 +281,19 @@ impl Chats {
         }
     }
 
-    async fn append(&self, message: &Outgoing<'_>) -> Result<Appended, Refusal> {
-        let encode = Box::new(|position| message.encode(position));
-        let (member, id, at) = (message.member, message.client_message_id, message.at);
-        Ok(self
-            .broker
-            .append(message.chat.id, member, id, at, encode)
-            .await?)
-    }
-
-    fn taken(&self, message: Outgoing<'_>, position: Position, sealed: Bytes) -> Sent {
-        let Outgoing {
-            chat, member, at, ..
-        } = message;
-        let stored = StoredMessage {
-            chat: chat.id,
-            position,
-            member,
-            client_message_id: message.client_message_id,
-            at,
-            reply_to: message.reply_to,
-            sealed,
-            is_deleted: false,
-            expires_at: chat.expires_at,
-        };
-        let failures = {
+    fn taken(&self, message: &Outgoing<'_>, draft: Draft, position: Position) -> Sent {
+        let (chat, at) = (message.chat, draft.at);
+        let frame = message.encode(position);
+        let (count, failures) = {
             let mut state = lock(&chat.state);
-            state.appended(stored);
-            state.failures
+            let count = state.appended(draft.placed(chat.id, position), frame);
+            (count, state.failures)
         };
-        chat.wake_others(member);
+        match count {
+            0 => {}
+            1 => chat.wake_others(message.member),
+            _ => chat.wake_all(),
+        }
         self.persister.enqueue(chat);
         Sent {
             position,
@@ -319,16 +303,19 @@ impl Chats {
         }
     }
 
-    /// The `Message` frames after `after`, ascending; empty when there are none. From the broker's
-    /// log, else from the store.
+    /// The `Message` frames after `after`, ascending; empty when there are none. From the tail, else
+    /// from the store.
     ///
     /// # Errors
-    /// [`Refusal`] when neither can be read.
+    /// [`Refusal`] when the store cannot be read.
     pub async fn frames(&self, chat: &Chat, after: u64) -> Result<Vec<(u64, Bytes)>, Refusal> {
-        if let Some(frames) = self.broker.frames_after(chat.id, after, PULL_MAX).await? {
-            return Ok(frames);
-        }
-        let position = lock(&chat.state).position_of(after);
+        let position = {
+            let state = lock(&chat.state);
+            if let Some(frames) = state.frames_after(after, PULL_MAX) {
+                return Ok(frames);
+            }
+            state.position_of(after)
+        };
         let now = self.clock.now();
         let stored = self
             .store
@@ -419,9 +406,7 @@ impl Chats {
             .and_then(|message| chat.unseal(message))
         {
             let frame = envelope::encode(&message);
-            self.broker
-                .replace_frame(chat.id, position.seq, frame)
-                .await?;
+            lock(&chat.state).replace_frame(position.seq, frame);
         }
         Ok(())
     }
@@ -459,15 +444,24 @@ struct Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
-    fn seal(&self) -> Result<Bytes, Refusal> {
+    /// What the log and the store get, sealed.
+    fn draft(&self) -> Result<Draft, Refusal> {
         let owner = Owner {
             chat: self.chat.id,
             member: self.member,
             client_message_id: self.client_message_id,
         };
-        self.chat.sealer.seal(owner, &self.body).map_err(|error| {
+        let sealed = self.chat.sealer.seal(owner, &self.body).map_err(|error| {
             tracing::error!(%error, "no randomness to seal a message");
             Refusal::from(ErrorCode::INTERNAL)
+        })?;
+        Ok(Draft {
+            member: self.member,
+            client_message_id: self.client_message_id,
+            at: self.at,
+            reply_to: self.reply_to,
+            sealed,
+            expires_at: self.chat.expires_at,
         })
     }
 

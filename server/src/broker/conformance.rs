@@ -27,9 +27,10 @@ macro_rules! broker_conformance {
                 g6_cancel_and_match_never_both_win g6_many_who_join_at_once_meet_once;
             presence: people_are_counted counts_never_go_below_zero;
             log: positions_count_from_one_without_a_gap a_message_sent_again_is_the_same
-                a_seeded_log_goes_on_where_the_store_stands an_open_log_stays_as_it_is
-                g3_two_members_at_once_make_one_order frames_are_kept_until_the_store_must_be_asked
-                a_frame_is_replaced a_closed_log_is_forgotten a_chat_becomes_full;
+                a_seeded_log_goes_on_where_the_store_stands
+                a_log_gives_way_only_to_a_newer_epoch an_append_of_another_epoch_has_no_log
+                g3_two_members_at_once_make_one_order a_closed_log_is_forgotten
+                a_chat_becomes_full;
         }
     };
     (@tests $make:expr; $($module:ident: $($test:ident)+;)+) => {

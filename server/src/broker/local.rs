@@ -9,15 +9,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use nowrong_core::{
     limiter::{Limiter, Rate},
     matching::Pool,
 };
-use nowrong_protocol::{ChatId, ClientMessageId, TicketId, UserId};
+use nowrong_protocol::{ChatId, TicketId, UserId};
 
 use super::{
-    Admission, Appended, BrokerError, Counts, EncodeMessage, Grant, Joined, LimitRule, Limits, Log,
+    Admission, Appended, BrokerError, Counts, Draft, Grant, Joined, LimitRule, Limits, Log,
     LogSeed, Presence, Queue, Retried, Ticket,
 };
 use crate::store::{TokenHash, UnixMs};
@@ -51,7 +50,7 @@ impl LocalBroker {
 }
 
 /// Locks; a panic of another holder does not matter, since the pure states change in steps that
-/// cannot panic half-way, and encoders run before the log changes.
+/// cannot panic half-way.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -159,30 +158,14 @@ impl Log for LocalBroker {
     async fn append(
         &self,
         chat: ChatId,
-        member: u8,
-        client_message_id: ClientMessageId,
-        at: UnixMs,
-        encode: Box<EncodeMessage<'_>>,
+        epoch: u32,
+        draft: &Draft,
     ) -> Result<Appended, BrokerError> {
+        let (member, id, at) = (draft.member, draft.client_message_id, draft.at);
         let appended = self.logs.with(chat, |log| {
-            log.append(member, client_message_id, at, encode)
+            (log.epoch() == epoch).then(|| log.append(member, id, at))
         });
-        Ok(appended.map_or(Appended::NoLog, Appended::from))
-    }
-
-    async fn frames_after(
-        &self,
-        chat: ChatId,
-        after: u64,
-        limit: usize,
-    ) -> Result<Option<Vec<(u64, Bytes)>>, BrokerError> {
-        let frames = self.logs.with(chat, |log| log.frames_after(after, limit));
-        Ok(frames.flatten())
-    }
-
-    async fn replace_frame(&self, chat: ChatId, seq: u64, frame: Bytes) -> Result<(), BrokerError> {
-        self.logs.with(chat, |log| log.replace_frame(seq, frame));
-        Ok(())
+        Ok(appended.flatten().map_or(Appended::NoLog, Appended::from))
     }
 
     async fn close_log(&self, chat: ChatId) -> Result<(), BrokerError> {

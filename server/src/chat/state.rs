@@ -6,6 +6,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use bytes::Bytes;
+use nowrong_core::chat_log::Tail;
 use nowrong_protocol::{
     ChatId, Position, ServerFrame,
     frame::{
@@ -49,6 +51,10 @@ pub(super) struct State {
     pub(super) is_queued_to_persist: bool,
     members: Vec<MemberState>,
     senders: Vec<u8>,
+    /// The newest frames up to the head.
+    tail: Tail,
+    /// Messages whose predecessor has a position and is still on its way to here.
+    early: BTreeMap<u64, (StoredMessage, Bytes)>,
     unpersisted: BTreeMap<u64, StoredMessage>,
     deleted: Vec<Position>,
     last_spoke: UnixMs,
@@ -138,6 +144,8 @@ impl State {
                 })
                 .collect(),
             senders: Vec::new(),
+            tail: Tail::default(),
+            early: BTreeMap::new(),
             unpersisted: BTreeMap::new(),
             deleted: Vec::new(),
             last_spoke: now,
@@ -149,23 +157,55 @@ impl State {
     pub(super) fn restore(&mut self, message: &StoredMessage) {
         self.set_sender(message.position.seq, message.member);
         self.head = self.head.max(message.position);
+        self.tail = Tail::after(self.head.seq);
         self.durable = self.durable.max(message.position.seq);
         if message.is_deleted {
             self.deleted.push(message.position);
         }
     }
 
-    /// Takes a message that the log has just given a position.
-    pub(super) fn appended(&mut self, message: StoredMessage) {
-        let position = message.position;
-        self.head = self.head.max(position);
+    /// Takes a message that the log has given a position, with its frame. It counts once all before
+    /// it are here; answers how many messages count now that did not before.
+    pub(super) fn appended(&mut self, message: StoredMessage, frame: Bytes) -> usize {
+        let (before, seq) = (self.head.seq, message.position.seq);
+        if seq > before + 1 {
+            self.early.insert(seq, (message, frame));
+            return 0;
+        }
+        if seq == before + 1 {
+            self.take(message, frame);
+        }
+        while let Some((message, frame)) = self.early.remove(&(self.head.seq + 1)) {
+            self.take(message, frame);
+        }
+        (self.head.seq - before) as usize
+    }
+
+    fn take(&mut self, message: StoredMessage, frame: Bytes) {
+        self.head = message.position;
+        self.tail.push(frame);
         self.last_spoke = self.last_spoke.max(message.at);
         self.idle.set(0);
-        self.set_sender(position.seq, message.member);
+        self.set_sender(message.position.seq, message.member);
         if let Some(member) = self.members.get_mut(usize::from(message.member)) {
             member.typing.set(false);
         }
-        self.unpersisted.insert(position.seq, message);
+        self.unpersisted.insert(message.position.seq, message);
+    }
+
+    /// The frames after a seq, ascending, at most `limit`; `None` when the store must be asked.
+    pub(super) fn frames_after(&self, after: u64, limit: usize) -> Option<Vec<(u64, Bytes)>> {
+        self.tail.frames_after(after, limit)
+    }
+
+    /// A message was deleted: its frame is another one from now on.
+    pub(super) fn replace_frame(&mut self, seq: u64, frame: Bytes) {
+        self.tail.replace(seq, frame);
+    }
+
+    /// The epoch in which the log gives positions.
+    pub(super) fn epoch(&self) -> u32 {
+        self.epochs.last().map_or(0, |epoch| epoch.number)
     }
 
     fn set_sender(&mut self, seq: u64, member: u8) {

@@ -8,16 +8,12 @@ fn id(n: u64) -> ClientMessageId {
     ClientMessageId::v7(n, &[7; 10])
 }
 
-fn frame(n: u64) -> Bytes {
-    Bytes::from(n.to_be_bytes().to_vec())
-}
-
 fn log(base: u64) -> ChatLog {
     ChatLog::new(Epoch { number: 1, base }, [])
 }
 
 fn append(log: &mut ChatLog, n: u64) -> Appended {
-    log.append(0, id(n), n, |_| frame(n))
+    log.append(0, id(n), n)
 }
 
 #[test]
@@ -34,9 +30,9 @@ fn positions_count_from_one_without_a_gap() {
 fn a_message_sent_again_has_its_first_position_and_time() {
     let mut log = log(0);
     append(&mut log, 1);
-    let again = log.append(0, id(1), 99, |_| unreachable!("not encoded again"));
+    let again = log.append(0, id(1), 99);
     assert_eq!(again, Appended::Again(Position::new(1, 1), 1));
-    let other_member = log.append(1, id(1), 2, |_| frame(2));
+    let other_member = log.append(1, id(1), 2);
     assert_eq!(other_member, Appended::New(Position::new(1, 2)));
 }
 
@@ -53,8 +49,6 @@ fn a_rebuilt_log_goes_on_after_its_base_and_knows_what_is_stored() {
     assert_eq!(log.head(), Position::new(2, 2));
     assert_eq!(append(&mut log, 2), Appended::Again(Position::new(2, 2), 2));
     assert_eq!(append(&mut log, 3), Appended::New(Position::new(4, 3)));
-    assert_eq!(log.frames_after(2, 9), Some(vec![(3, frame(3))]));
-    assert_eq!(log.frames_after(1, 9), None);
 }
 
 #[test]
@@ -63,63 +57,6 @@ fn a_chat_has_at_most_its_messages() {
     assert_eq!(append(&mut log, 1), Appended::New(Position::new(1, 10_000)));
     assert_eq!(append(&mut log, 2), Appended::Full);
     assert!(matches!(append(&mut log, 1), Appended::Again(..)));
-}
-
-#[test]
-fn the_tail_is_bounded_in_frames() {
-    let mut log = log(0);
-    for n in 1..=600 {
-        append(&mut log, n);
-    }
-    assert_eq!(log.frames_after(600 - 257, 9), None);
-    let frames = log.frames_after(600 - 256, 1_000).expect("held");
-    assert_eq!(frames.len(), TAIL_FRAMES_MAX);
-    assert_eq!(frames[0], (345, frame(345)));
-    assert_eq!(log.frames_after(598, 1), Some(vec![(599, frame(599))]));
-    assert_eq!(log.frames_after(600, 1), Some(vec![]));
-    assert_eq!(log.frames_after(u64::MAX, 1), Some(vec![]));
-}
-
-#[test]
-fn the_tail_is_bounded_in_bytes_but_keeps_the_newest() {
-    let mut log = log(0);
-    for n in 1..=40 {
-        log.append(0, id(n), n, |_| Bytes::from(vec![0; 8_000]));
-    }
-    assert_eq!(log.frames_after(40 - 9, 99), None);
-    assert_eq!(log.frames_after(40 - 8, 99).map(|f| f.len()), Some(8));
-    log.append(0, id(41), 41, |_| Bytes::from(vec![0; TAIL_BYTES_MAX + 1]));
-    assert_eq!(log.frames_after(40, 9).map(|f| f.len()), Some(1));
-    assert_eq!(log.frames_after(39, 9), None);
-}
-
-#[test]
-fn a_frame_is_replaced_while_it_is_held() {
-    let mut log = log(3);
-    append(&mut log, 4);
-    append(&mut log, 5);
-    assert!(log.replace_frame(4, Bytes::from_static(b"gone")));
-    for seq in [0, 3, 6, u64::MAX] {
-        assert!(!log.replace_frame(seq, Bytes::new()), "{seq}");
-    }
-    let frames = log.frames_after(3, 9).expect("held");
-    assert_eq!(frames, [(4, Bytes::from_static(b"gone")), (5, frame(5))]);
-    assert!(log.replace_frame(5, Bytes::from(vec![0; TAIL_BYTES_MAX])));
-    assert_eq!(
-        log.frames_after(3, 9),
-        None,
-        "the bound holds for replaced frames too"
-    );
-}
-
-#[test]
-fn a_panic_while_encoding_appends_nothing() {
-    let mut log = log(0);
-    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        log.append(0, id(1), 1, |_| panic!("as a broken encoder would"))
-    }));
-    assert!(panicked.is_err());
-    assert_eq!(append(&mut log, 1), Appended::New(Position::new(1, 1)));
 }
 
 #[test]
@@ -273,15 +210,6 @@ impl Model {
             from
         );
         let gap = self.said[from.seq as usize..].to_vec();
-        if let Some(frames) = self.log.frames_after(from.seq, usize::MAX) {
-            let expected: Vec<_> = gap.iter().map(|(p, n)| (p.seq, frame(*n))).collect();
-            assert_eq!(frames, expected);
-        } else {
-            assert!(
-                from.seq < self.epochs[self.epochs.len() - 1].base,
-                "only the store has it"
-            );
-        }
         self.client.extend(gap);
         self.is_connected = true;
     }

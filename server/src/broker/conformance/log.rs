@@ -7,7 +7,7 @@ use nowrong_protocol::{ChatId, ClientMessageId, Position, limits::CHAT_MESSAGES_
 
 use super::at_once;
 use crate::{
-    broker::{Appended, Broker, KnownMessage, LogSeed},
+    broker::{Appended, Broker, Draft, KnownMessage, LogSeed},
     store::Epoch,
 };
 
@@ -24,22 +24,25 @@ fn seed(number: u32, base: u64) -> LogSeed {
     }
 }
 
-/// A frame that says its own seq and sender.
-fn frame(seq: u64, member: u8, n: u64) -> Bytes {
-    format!("{seq} {member} {n}").into()
+fn draft(member: u8, n: u64) -> Draft {
+    Draft {
+        member,
+        client_message_id: id(n),
+        at: 1_000 + n,
+        reply_to: None,
+        sealed: Bytes::from(format!("{member} {n}")),
+        expires_at: 9_000 + n,
+    }
 }
 
-async fn append<B: Broker>(broker: &B, member: u8, n: u64) -> Appended {
-    let encode = Box::new(move |position: Position| frame(position.seq, member, n));
-    let appended = broker.append(CHAT, member, id(n), 1_000 + n, encode);
+async fn append_in<B: Broker>(broker: &B, epoch: u32, member: u8, n: u64) -> Appended {
+    let draft = draft(member, n);
+    let appended = broker.append(CHAT, epoch, &draft);
     appended.await.expect("append")
 }
 
-async fn frames<B: Broker>(broker: &B, after: u64, limit: usize) -> Option<Vec<(u64, Bytes)>> {
-    broker
-        .frames_after(CHAT, after, limit)
-        .await
-        .expect("frames")
+async fn append<B: Broker>(broker: &B, member: u8, n: u64) -> Appended {
+    append_in(broker, 1, member, n).await
 }
 
 fn new(seq: u64) -> Appended {
@@ -57,20 +60,16 @@ pub(crate) async fn a_message_sent_again_is_the_same<B: Broker>(broker: Arc<B>) 
     broker.open_log(CHAT, seed(1, 0)).await.expect("open");
     append(&*broker, 0, 1).await;
     append(&*broker, 0, 2).await;
-    let never = Box::new(|_| -> Bytes { panic!("it has a frame") });
-    let again = broker
-        .append(CHAT, 0, id(1), 9_999, never)
-        .await
-        .expect("append");
+    let later = Draft {
+        at: 9_999,
+        ..draft(0, 1)
+    };
+    let again = broker.append(CHAT, 1, &later).await.expect("append");
     assert_eq!(again, Appended::Again(Position::new(1, 1), 1_001));
     assert_eq!(
         append(&*broker, 1, 1).await,
         new(3),
         "ids are each sender's own"
-    );
-    assert_eq!(
-        frames(&*broker, 0, 9).await.map(|frames| frames.len()),
-        Some(3)
     );
 }
 
@@ -87,25 +86,39 @@ pub(crate) async fn a_seeded_log_goes_on_where_the_store_stands<B: Broker>(broke
     };
     broker.open_log(CHAT, seed).await.expect("open");
     assert_eq!(
-        append(&*broker, 1, 7).await,
+        append_in(&*broker, 3, 1, 7).await,
         Appended::Again(Position::new(1, 4), 55)
     );
     assert_eq!(
-        append(&*broker, 1, 8).await,
+        append_in(&*broker, 3, 1, 8).await,
         Appended::New(Position::new(3, 5))
     );
-    assert_eq!(
-        frames(&*broker, 4, 9).await,
-        Some(vec![(5, frame(5, 1, 8))])
-    );
-    assert_eq!(frames(&*broker, 3, 9).await, None, "the store has it");
 }
 
-pub(crate) async fn an_open_log_stays_as_it_is<B: Broker>(broker: Arc<B>) {
-    broker.open_log(CHAT, seed(1, 0)).await.expect("open");
-    append(&*broker, 0, 1).await;
-    broker.open_log(CHAT, seed(2, 9)).await.expect("open");
-    assert_eq!(append(&*broker, 0, 2).await, new(2));
+pub(crate) async fn a_log_gives_way_only_to_a_newer_epoch<B: Broker>(broker: Arc<B>) {
+    broker.open_log(CHAT, seed(2, 0)).await.expect("open");
+    append_in(&*broker, 2, 0, 1).await;
+    for older in [1, 2] {
+        broker.open_log(CHAT, seed(older, 9)).await.expect("open");
+    }
+    let second = append_in(&*broker, 2, 0, 2).await;
+    assert_eq!(second, Appended::New(Position::new(2, 2)));
+    broker.open_log(CHAT, seed(3, 9)).await.expect("open");
+    let tenth = append_in(&*broker, 3, 0, 1).await;
+    assert_eq!(tenth, Appended::New(Position::new(3, 10)));
+}
+
+pub(crate) async fn an_append_of_another_epoch_has_no_log<B: Broker>(broker: Arc<B>) {
+    broker.open_log(CHAT, seed(2, 4)).await.expect("open");
+    for other in [0, 1, 3] {
+        assert_eq!(append_in(&*broker, other, 0, 1).await, Appended::NoLog);
+    }
+    let first = append_in(&*broker, 2, 0, 1).await;
+    assert_eq!(
+        first,
+        Appended::New(Position::new(2, 5)),
+        "nothing was taken"
+    );
 }
 
 pub(crate) async fn g3_two_members_at_once_make_one_order<B: Broker>(broker: Arc<B>) {
@@ -130,50 +143,6 @@ pub(crate) async fn g3_two_members_at_once_make_one_order<B: Broker>(broker: Arc
     let mut all: Vec<u64> = writers.concat();
     all.sort_unstable();
     assert_eq!(all, (1..=2 * EACH).collect::<Vec<_>>(), "no gap, no repeat");
-    let frames = frames(&*broker, 0, 999).await.expect("held");
-    assert_eq!(frames.len() as u64, 2 * EACH);
-    for (expected, (seq, frame)) in (1..).zip(&frames) {
-        assert_eq!(*seq, expected);
-        assert!(
-            frame.starts_with(format!("{seq} ").as_bytes()),
-            "each frame says its position"
-        );
-    }
-}
-
-pub(crate) async fn frames_are_kept_until_the_store_must_be_asked<B: Broker>(broker: Arc<B>) {
-    assert_eq!(frames(&*broker, 0, 9).await, None, "not open");
-    broker.open_log(CHAT, seed(1, 0)).await.expect("open");
-    assert_eq!(frames(&*broker, 0, 9).await, Some(vec![]));
-    for n in 1..=2_000 {
-        append(&*broker, 0, n).await;
-    }
-    assert_eq!(frames(&*broker, 0, 9).await, None, "the tail is bounded");
-    let newest = frames(&*broker, 1_900, 30).await.expect("held");
-    let expected: Vec<_> = (1_901..=1_930).map(|n| (n, frame(n, 0, n))).collect();
-    assert_eq!(
-        newest, expected,
-        "ascending, from the first, at most the limit"
-    );
-    assert_eq!(frames(&*broker, 2_000, 9).await, Some(vec![]));
-    assert_eq!(frames(&*broker, 5_000, 9).await, Some(vec![]));
-}
-
-pub(crate) async fn a_frame_is_replaced<B: Broker>(broker: Arc<B>) {
-    broker.open_log(CHAT, seed(1, 0)).await.expect("open");
-    append(&*broker, 0, 1).await;
-    append(&*broker, 0, 2).await;
-    let gone = Bytes::from_static(b"gone");
-    for seq in [1, 77] {
-        broker
-            .replace_frame(CHAT, seq, gone.clone())
-            .await
-            .expect("replace");
-    }
-    assert_eq!(
-        frames(&*broker, 0, 9).await,
-        Some(vec![(1, gone), (2, frame(2, 0, 2))])
-    );
 }
 
 pub(crate) async fn a_closed_log_is_forgotten<B: Broker>(broker: Arc<B>) {
@@ -188,7 +157,7 @@ pub(crate) async fn a_closed_log_is_forgotten<B: Broker>(broker: Arc<B>) {
     assert_eq!(append(&*broker, 0, 2).await, Appended::NoLog);
     broker.open_log(CHAT, seed(2, 0)).await.expect("open");
     assert_eq!(
-        append(&*broker, 0, 1).await,
+        append_in(&*broker, 2, 0, 1).await,
         Appended::New(Position::new(2, 1))
     );
 }

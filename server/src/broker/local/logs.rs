@@ -39,7 +39,10 @@ impl Default for Logs {
 impl Logs {
     pub(super) fn open(&self, chat: ChatId, seed: LogSeed) -> Result<(), BrokerError> {
         let mut shard = lock(self.shard(chat));
-        if shard.contains_key(&chat) {
+        if let Some(open) = shard.get_mut(&chat) {
+            if open.epoch() < seed.epoch.number {
+                *open = log(seed);
+            }
             return Ok(());
         }
         // Counted before it is there, so that openers in other shards never exceed the bound.

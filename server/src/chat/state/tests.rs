@@ -57,6 +57,11 @@ fn message(seq: u64, member: u8) -> StoredMessage {
     }
 }
 
+fn appended(state: &mut State, message: StoredMessage) -> usize {
+    let frame = Bytes::from(format!("frame {}", message.position.seq));
+    state.appended(message, frame)
+}
+
 fn seqs(batch: &[StoredMessage]) -> Vec<u64> {
     batch.iter().map(|message| message.position.seq).collect()
 }
@@ -70,13 +75,13 @@ fn changes(state: &State, view: &mut View) -> Vec<ServerFrame> {
 #[test]
 fn g1_a_message_is_never_handed_to_the_store_before_an_earlier_one() {
     let mut state = state();
-    state.appended(message(2, 1));
+    assert_eq!(appended(&mut state, message(2, 1)), 0);
     assert_eq!(
         seqs(&state.next_batch()),
         [0u64; 0],
         "seq 1 is still on its way"
     );
-    state.appended(message(1, 0));
+    assert_eq!(appended(&mut state, message(1, 0)), 2);
     assert_eq!(seqs(&state.next_batch()), [1, 2]);
     state.persisted(1);
     assert_eq!(seqs(&state.next_batch()), [2]);
@@ -116,7 +121,7 @@ fn a_view_gets_each_change_once_and_only_the_latest() {
 #[test]
 fn a_new_view_is_told_what_the_snapshot_does_not_show() {
     let mut state = state();
-    state.appended(message(1, 1));
+    appended(&mut state, message(1, 1));
     state.set_deleted(Position::new(1, 1));
     state.set_typing(1, true);
     state.set_presence(1, PresenceState::Away);
@@ -143,8 +148,8 @@ fn a_new_view_is_told_what_the_snapshot_does_not_show() {
 #[test]
 fn cursors_move_forward_and_not_past_the_head() {
     let mut state = state();
-    state.appended(message(1, 0));
-    state.appended(message(2, 0));
+    appended(&mut state, message(1, 0));
+    appended(&mut state, message(2, 0));
     assert_eq!(state.unread(1), 2);
     assert!(state.advance(1, Position::new(1, 9), Position::START));
     assert!(state.advance(1, Position::START, Position::new(1, 1)));
@@ -176,10 +181,11 @@ fn time_ends_a_chat_for_its_reason() {
         due(&state, START + 300_000),
         Due::End(EndReason::Idle, None)
     );
-    state.appended(StoredMessage {
+    let spoken = StoredMessage {
         at: START + 200_000,
         ..message(1, 0)
-    });
+    };
+    appended(&mut state, spoken);
     assert_eq!(due(&state, START + 300_000), Due::Nothing, "someone spoke");
 
     state.set_seat(1, SeatState::Held, START + 250_000);
@@ -209,4 +215,21 @@ fn a_rebuilt_state_knows_what_the_store_has() {
     assert_eq!(state.position_of(2), Position::new(1, 2));
     assert_eq!(state.position_of(3), Position::new(2, 3));
     assert_eq!(state.position_of(0), Position::START);
+}
+
+#[test]
+fn g3_frames_come_in_order_however_they_arrived() {
+    let mut state = state();
+    assert_eq!(appended(&mut state, message(3, 0)), 0);
+    assert_eq!(appended(&mut state, message(1, 1)), 1);
+    assert_eq!(state.head, Position::new(1, 1));
+    let first = (1, Bytes::from("frame 1"));
+    assert_eq!(state.frames_after(0, 9), Some(vec![first.clone()]));
+    assert_eq!(appended(&mut state, message(2, 1)), 2);
+    let all = vec![
+        first,
+        (2, Bytes::from("frame 2")),
+        (3, Bytes::from("frame 3")),
+    ];
+    assert_eq!(state.frames_after(0, 9), Some(all));
 }
