@@ -19,7 +19,11 @@ use crate::store::{Epoch, StoredMessage, TokenHash, UnixMs};
 
 #[cfg(test)]
 pub(crate) mod conformance;
+mod counts;
 pub mod local;
+pub mod redis;
+
+pub use counts::CATEGORIES_MAX;
 
 /// Why the broker could not do it.
 #[derive(Debug, thiserror::Error)]

@@ -29,6 +29,7 @@ mod tests;
 mod widening;
 
 pub use find::SCAN_MAX;
+pub use rules::why;
 pub use widening::{RETRY_INTERVAL_MS, WIDENING_MS, next_retry_ms, stage_at};
 
 use find::Found;
@@ -145,7 +146,7 @@ impl Pool {
         let found = self.find(&entry, now_ms);
         self.examined += u64::from(found.examined);
         if let Some(partner) = self.take_partner(&found) {
-            let why = rules::why(&entry.ticket, &partner);
+            let why = why(&entry.ticket, &partner);
             return Ok(Joined::Offer { partner, why });
         }
         entry.cursors = found.cursors;
@@ -165,7 +166,7 @@ impl Pool {
             return Some(Retried { stage, offer: None });
         };
         let ticket = self.take(id)?;
-        let why = rules::why(&ticket, &partner);
+        let why = why(&ticket, &partner);
         let offer = Offer {
             ticket,
             partner,

@@ -11,7 +11,7 @@ mod message;
 mod name;
 
 pub use interest::{Interest, InterestError, Interests, InterestsError};
-pub(crate) use language::primary as primary_language;
+pub use language::primary as primary_language;
 pub use language::{Language, LanguageError};
 pub use message::{MessageText, MessageTextError};
 pub use name::{Name, NameError};

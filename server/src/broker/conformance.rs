@@ -1,5 +1,5 @@
 //! What every broker must do: one test for each promise of the traits. An adapter runs them all with
-//! `broker_conformance!(expression that makes an empty broker)`.
+//! `broker_conformance!`.
 
 use std::sync::Arc;
 
@@ -11,11 +11,19 @@ pub(crate) mod log;
 pub(crate) mod presence;
 pub(crate) mod queue;
 
-/// Declares every test of the suite for one adapter. The expression makes a broker that knows
-/// nothing; it is evaluated once per test.
+/// Declares every test of the suite for one adapter. The first expression makes what the broker needs
+/// (a server; it is dropped after the test), the second is called with it and makes a broker that
+/// knows nothing. With `in one test NAME,` in front, all become one test, for servers that are slow
+/// to start.
 macro_rules! broker_conformance {
-    ($make:expr) => {
-        $crate::broker::conformance::broker_conformance! { @tests $make;
+    (in one test $name:ident, $server:expr, $make:expr) => {
+        $crate::broker::conformance::broker_conformance! { @list @one ($name, $server, $make) }
+    };
+    ($server:expr, $make:expr) => {
+        $crate::broker::conformance::broker_conformance! { @list @tests ($server, $make) }
+    };
+    (@list @$how:ident $with:tt) => {
+        $crate::broker::conformance::broker_conformance! { @$how $with;
             admission: a_token_is_taken_once a_token_expires an_unknown_token_is_nobodys
                 g6_of_many_takers_one_gets_the_token;
             limits: a_burst_passes_and_the_rest_waits keys_and_rules_do_not_share
@@ -33,13 +41,26 @@ macro_rules! broker_conformance {
                 a_chat_becomes_full;
         }
     };
-    (@tests $make:expr; $($module:ident: $($test:ident)+;)+) => {
+    (@tests ($server:expr, $make:expr); $($module:ident: $($test:ident)+;)+) => {
         $($(
             #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
             async fn $test() {
-                $crate::broker::conformance::$module::$test($make).await;
+                let server = $server;
+                let broker = $make(&server).await;
+                $crate::broker::conformance::$module::$test(broker).await;
             }
         )+)+
+    };
+    (@one ($name:ident, $server:expr, $make:expr); $($module:ident: $($test:ident)+;)+) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn $name() {
+            let server = $server;
+            $($(
+                println!("{}", stringify!($test));
+                let broker = $make(&server).await;
+                $crate::broker::conformance::$module::$test(broker).await;
+            )+)+
+        }
     };
 }
 pub(crate) use broker_conformance;

@@ -4,7 +4,7 @@
 //! nothing after a restart, as its traits allow. Everything it holds is bounded: connect tokens by
 //! [`TOKENS_MAX`], limits by [`KEYS_MAX`](nowrong_core::limiter::KEYS_MAX), tickets by
 //! [`TICKETS_MAX`](nowrong_core::matching::TICKETS_MAX), logs by [`LOGS_MAX`], counted categories by
-//! [`CATEGORIES_MAX`]; what is full is refused with [`BrokerError::Full`].
+//! [`CATEGORIES_MAX`](super::CATEGORIES_MAX); what is full is refused with [`BrokerError::Full`].
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,15 +17,13 @@ use nowrong_protocol::{ChatId, TicketId, UserId};
 
 use super::{
     Admission, Appended, BrokerError, Counts, Draft, Grant, Joined, LimitRule, Limits, Log,
-    LogSeed, Presence, Queue, Retried, Ticket,
+    LogSeed, Presence, Queue, Retried, Ticket, counts::Chatting,
 };
 use crate::store::{TokenHash, UnixMs};
 
-mod counts;
 mod logs;
 mod tokens;
 
-pub use counts::CATEGORIES_MAX;
 pub use logs::LOGS_MAX;
 pub use tokens::TOKENS_MAX;
 
@@ -35,7 +33,7 @@ pub struct LocalBroker {
     tokens: Mutex<tokens::Tokens>,
     limiter: Mutex<Limiter<LimitKey>>,
     pool: Mutex<Pool>,
-    counts: Mutex<counts::Chatting>,
+    counts: Mutex<Chatting>,
     logs: logs::Logs,
 }
 
@@ -178,5 +176,9 @@ impl Log for LocalBroker {
 mod tests {
     use super::*;
 
-    crate::broker::conformance::broker_conformance!(LocalBroker::new());
+    async fn empty(_: &()) -> Arc<LocalBroker> {
+        LocalBroker::new()
+    }
+
+    crate::broker::conformance::broker_conformance!((), empty);
 }

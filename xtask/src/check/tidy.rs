@@ -19,7 +19,13 @@ const FUNCTION_LINES_MAX: usize = 70;
 const FORBIDDEN_WORDS: [&str; 6] = ["manager", "managers", "helper", "helpers", "util", "utils"];
 
 /// Identifiers that others chose.
-const FOREIGN: [&str; 2] = ["futures_util", "tokio_util"];
+const FOREIGN: [&str; 4] = [
+    "futures_util",
+    "tokio_util",
+    // The redis crate's names for a connection that reconnects by itself.
+    "ConnectionManager",
+    "ConnectionManagerConfig",
+];
 
 /// Left-overs of work in progress.
 const LEFT_OVERS: [&str; 4] = ["todo!(", "unimplemented!(", "dbg!(", "debugger;"];

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::server;
+use super::{install, server};
 use crate::run::{Run, is_available};
 
 /// Runs them with cargo-nextest where it is installed, else with cargo alone; then the doc examples.
@@ -10,13 +10,11 @@ use crate::run::{Run, is_available};
 /// # Errors
 /// When a test fails.
 pub fn rust(root: &Path) -> anyhow::Result<()> {
+    // The tests of the broker start servers of their own.
+    install::require(&["redis-server"], "redis-server")?;
     // The end-to-end tests start the binary that lies beside them.
     server::build(root)?;
     let cargo = || Run::new(root, "cargo");
-    // The end-to-end tests start it.
-    cargo()
-        .args(["build", "--locked", "--workspace", "--bin", "nowrong"])
-        .run()?;
     if is_available("cargo", &["nextest", "--version"]) {
         cargo()
             .args(["nextest", "run", "--workspace", "--locked"])

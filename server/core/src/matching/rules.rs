@@ -89,8 +89,8 @@ pub(super) fn shared(a: &Entry, b: &Entry) -> u32 {
     a.interests().iter().filter(|i| theirs.contains(i)).count() as u32
 }
 
-/// Why these two, in the words of `asking`.
-pub(super) fn why(asking: &Ticket, partner: &Ticket) -> Why {
+/// Why two tickets fit, in the words of `asking`.
+pub fn why(asking: &Ticket, partner: &Ticket) -> Why {
     let shared = asking.interests.iter().take(INTERESTS_MAX);
     Why {
         shared_interests: shared

@@ -68,7 +68,7 @@ impl Language {
 }
 
 /// The primary subtag of a tag.
-pub(crate) fn primary(tag: &str) -> &str {
+pub fn primary(tag: &str) -> &str {
     tag.split('-').next().unwrap_or(tag)
 }
 

@@ -24,7 +24,8 @@ fn seed(number: u32, base: u64) -> LogSeed {
     }
 }
 
-fn draft(member: u8, n: u64) -> Draft {
+/// Message `n` of a member.
+pub(crate) fn draft(member: u8, n: u64) -> Draft {
     Draft {
         member,
         client_message_id: id(n),

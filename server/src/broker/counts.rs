@@ -1,4 +1,4 @@
-//! How many people are where, on this node.
+//! How many people are where, on this node: what every broker counts before it adds up the nodes.
 
 use std::collections::HashMap;
 
@@ -10,13 +10,13 @@ pub const CATEGORIES_MAX: usize = 1_024;
 
 /// People in chats, by category, and people connected. No count goes below zero.
 #[derive(Debug, Default)]
-pub(super) struct Chatting {
+pub(crate) struct Chatting {
     categories: HashMap<String, u32>,
     connected: u32,
 }
 
 impl Chatting {
-    pub(super) fn count_chatting(
+    pub(crate) fn count_chatting(
         &mut self,
         category: &str,
         people: i32,
@@ -34,15 +34,22 @@ impl Chatting {
         Ok(())
     }
 
-    pub(super) fn count_connected(&mut self, users: i32) {
+    pub(crate) fn count_connected(&mut self, users: i32) {
         self.connected = self.connected.saturating_add_signed(users);
     }
 
-    pub(super) fn chatting(&self, category: &str) -> u32 {
+    pub(crate) fn chatting(&self, category: &str) -> u32 {
         self.categories.get(category).copied().unwrap_or(0)
     }
 
-    pub(super) fn connected(&self) -> u32 {
+    /// Every category in which people chat, with their number.
+    pub(crate) fn categories(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.categories
+            .iter()
+            .map(|(category, count)| (category.as_str(), *count))
+    }
+
+    pub(crate) fn connected(&self) -> u32 {
         self.connected
     }
 }

@@ -1,0 +1,15 @@
+-- Takes one unit by the generic cell rate algorithm; see nowrong-core's limiter, of which this is the
+-- same arithmetic in microseconds (a Lua number is exact up to 2^53).
+-- KEYS: when the burst is whole again. ARGV: now, one unit, the whole burst, in microseconds.
+-- Answers 0 when granted, else the wait in microseconds.
+local now, unit, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local held = tonumber(redis.call('GET', KEYS[1]) or '0')
+local owed_until = math.max(now, math.min(held, now + burst))
+local full_at = owed_until + unit
+local wait = full_at - (now + burst)
+if wait <= 0 then
+  local ttl = math.ceil((full_at - now) / 1000) + 1000
+  redis.call('SET', KEYS[1], string.format('%.0f', full_at), 'PX', ttl)
+  return 0
+end
+return wait
