@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod check;
 mod demo;
 mod fix;
@@ -46,6 +47,8 @@ enum Command {
     Test(part::PartArgs),
     /// Everything that needs no running program: format, lints, docs, licences, drift, tidiness.
     Check(part::PartArgs),
+    /// How fast it is, side by side with Socket.IO and with bare relays.
+    Bench(bench::BenchArgs),
     /// Format and apply the lints' own suggestions, then write the generated code.
     Fix,
     /// Write the generated code: the TypeScript SDK, the vectors, the tables of the documents.
@@ -68,6 +71,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo(args) => demo::demo(&root, &args),
         Command::Test(args) => part::run_parts("test", &root, test::PARTS, &args),
         Command::Check(args) => part::run_parts("check", &root, check::PARTS, &args),
+        Command::Bench(args) => bench::bench(&root, &args),
         Command::Fix => fix::fix(&root),
         Command::Gen => generated::write(&root),
     }

@@ -4,13 +4,14 @@
 
 use crate::part::Part;
 
+mod bench;
 mod browser;
 mod fuzz;
-mod install;
+pub mod install;
 mod python;
 mod rust;
 mod sdk;
-mod server;
+pub mod server;
 
 /// The parts, in the order they run.
 pub const PARTS: &[Part] = &[
@@ -33,6 +34,11 @@ pub const PARTS: &[Part] = &[
         name: "python",
         about: "a client written from SPEC.md alone, in Python",
         run: python::python,
+    },
+    Part {
+        name: "bench",
+        about: "every scenario of the bench on every target, small and for function only",
+        run: bench::bench,
     },
     Part {
         name: "fuzz",

@@ -1,0 +1,291 @@
+//! The generator: sends when the schedule says so, receives, and measures in between.
+//!
+//! One task for each connection, all on one thread, so that the account and the histograms need no
+//! locks. The schedule is kept by a thread of its own (`pacer.rs`): tokio's timers are a millisecond
+//! coarse. Start reading at [`load`].
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::{
+    sync::mpsc::{self, error::TrySendError},
+    task::{JoinSet, spawn_local},
+    time::{sleep, sleep_until},
+};
+
+use crate::{
+    arrivals::Arrivals,
+    dialect::{Dialect, Event},
+    latencies::Latencies,
+    ledger::{Account, Ledger},
+    saturation::Effort,
+    target::Running,
+    wire::Wire,
+    workload::{Workload, text_of},
+};
+
+mod pacer;
+mod window;
+
+pub use pacer::pace;
+pub use window::{Snapshot, Window};
+
+/// Messages that may wait for one connection to take them. Beyond it they count as refused: the
+/// connection is stuck, and the schedule must not wait for it.
+const OUTBOX_MAX: usize = 256;
+
+/// Pairs that are being connected at one time.
+const CONNECTING_MAX: usize = 16;
+
+/// Time from the last message to its delivery and ack; what comes later is lost.
+const SETTLE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// An open connection and what is spoken on it.
+pub struct Peer {
+    /// The connection.
+    pub wire: Wire,
+    /// What is spoken.
+    pub dialect: Box<dyn Dialect>,
+}
+
+/// The latencies of a run.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// From the schedule to the receipt by the partner.
+    pub delivery: Latencies,
+    /// From the schedule to the ack.
+    pub ack: Latencies,
+    /// From the schedule to the socket: the generator's own lateness.
+    pub lag: Latencies,
+}
+
+/// What a run gave.
+pub struct Outcome {
+    /// What became of all messages, those of the warm-up too.
+    pub account: Account,
+    /// Latencies of the measured time.
+    pub figures: Figures,
+    /// What was used in the measured time.
+    pub window: Window,
+    /// Connections that broke, and why.
+    pub faults: Vec<String>,
+}
+
+impl Outcome {
+    /// How the generator did.
+    pub fn effort(&self) -> Effort {
+        Effort {
+            lag_p99: Duration::from_secs_f64(self.figures.lag.quantile_ms(0.99) / 1_000.0),
+            cpu_share: self.window.generator_share(),
+        }
+    }
+
+    /// Everything that is wrong with the run.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut all = self.faults.clone();
+        all.extend(self.account.complaint());
+        all.extend(self.effort().complaint());
+        all.extend(self.window.complaint());
+        all
+    }
+}
+
+/// Connects all people of the workload, in pairs, in their order.
+///
+/// # Errors
+/// The first that could not be connected.
+pub async fn connect_pairs(running: &dyn Running, users: u32) -> anyhow::Result<Vec<Peer>> {
+    let pairs = stream::iter((0..users).step_by(2).map(|first| running.open_pair(first)));
+    let pairs: Vec<[Peer; 2]> = pairs.buffered(CONNECTING_MAX).try_collect().await?;
+    Ok(pairs.into_iter().flatten().collect())
+}
+
+/// Puts the workload on a running target.
+///
+/// # Errors
+/// When somebody cannot be connected, or the target ends. Messages that do not arrive are no errors:
+/// they are in the account.
+pub async fn load(running: &dyn Running, workload: &Workload) -> anyhow::Result<Outcome> {
+    let peers = connect_pairs(running, workload.users).await?;
+    let run = Rc::new(Run::new(workload));
+    let (mut tasks, outboxes) = run.clone().drive_all(peers);
+    let sending = spawn_local(run.clone().send_all(outboxes));
+    let window = run.measure(running).await?;
+    // A connection ends with its outbox: what is under way still needs them all.
+    let outboxes = sending.await.context("the schedule was not kept")?;
+    run.settle().await;
+    drop(outboxes);
+    tasks.abort_all();
+    while tasks.join_next().await.is_some() {}
+    let run = Rc::into_inner(run).context("a connection is still driven")?;
+    Ok(Outcome {
+        account: run.ledger.into_inner().account(),
+        figures: run.figures.into_inner(),
+        window,
+        faults: run.faults.into_inner(),
+    })
+}
+
+/// A message that is due.
+struct Due {
+    number: u32,
+    at: Duration,
+}
+
+/// One run of a workload.
+struct Run {
+    workload: Workload,
+    started: Instant,
+    ledger: RefCell<Ledger>,
+    figures: RefCell<Figures>,
+    /// Received in the measured time.
+    delivered: Cell<u64>,
+    faults: RefCell<Vec<String>>,
+}
+
+/// Time from the start of a run to time zero of its schedule, for its tasks to be there.
+const LEAD: Duration = Duration::from_millis(50);
+
+impl Run {
+    fn new(workload: &Workload) -> Self {
+        Self {
+            workload: *workload,
+            started: Instant::now() + LEAD,
+            ledger: RefCell::new(Ledger::new(workload.users)),
+            figures: RefCell::default(),
+            delivered: Cell::new(0),
+            faults: RefCell::default(),
+        }
+    }
+
+    fn drive_all(self: Rc<Self>, peers: Vec<Peer>) -> (JoinSet<()>, Vec<mpsc::Sender<Due>>) {
+        let mut tasks = JoinSet::new();
+        let mut outboxes = Vec::with_capacity(peers.len());
+        for (user, peer) in (0..).zip(peers) {
+            let (outbox, due) = mpsc::channel(OUTBOX_MAX);
+            tasks.spawn_local(self.clone().drive(user, peer, due));
+            outboxes.push(outbox);
+        }
+        (tasks, outboxes)
+    }
+
+    /// Hands out messages as the schedule says; answers the outboxes so that connections stay open.
+    async fn send_all(self: Rc<Self>, outboxes: Vec<mpsc::Sender<Due>>) -> Vec<mpsc::Sender<Due>> {
+        let Workload {
+            rate, users, seed, ..
+        } = self.workload;
+        let arrivals = Arrivals::new(rate, users, self.workload.length(), seed);
+        let mut batches = pace(arrivals, self.started);
+        while let Some(batch) = batches.recv().await {
+            for arrival in batch {
+                let number = self.ledger.borrow_mut().send(arrival.user, arrival.at);
+                let due = Due {
+                    number,
+                    at: arrival.at,
+                };
+                let sent = outboxes[arrival.user as usize].try_send(due);
+                if let Err(TrySendError::Full(due) | TrySendError::Closed(due)) = sent {
+                    self.ledger.borrow_mut().refuse(due.number);
+                }
+            }
+        }
+        outboxes
+    }
+
+    /// What was used from the end of the warm-up to the end of the schedule.
+    async fn measure(&self, running: &dyn Running) -> anyhow::Result<Window> {
+        sleep_until((self.started + self.workload.warm_up).into()).await;
+        let before = Snapshot::take(running, self.delivered.get())?;
+        sleep_until((self.started + self.workload.length()).into()).await;
+        let after = Snapshot::take(running, self.delivered.get())?;
+        Ok(after.since(&before))
+    }
+
+    /// Waits for what is still under way.
+    async fn settle(&self) {
+        let deadline = Instant::now() + SETTLE_DEADLINE;
+        while !self.ledger.borrow().is_settled() && Instant::now() < deadline {
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn drive(self: Rc<Self>, user: u32, mut peer: Peer, mut due: mpsc::Receiver<Due>) {
+        if let Err(error) = self.converse(user, &mut peer, &mut due).await {
+            let mut faults = self.faults.borrow_mut();
+            // One reason is enough to look for; a broken target breaks thousands of connections.
+            if faults.len() < 3 {
+                faults.push(format!("connection {user}: {error:#}"));
+            }
+        }
+    }
+
+    async fn converse(
+        &self,
+        user: u32,
+        peer: &mut Peer,
+        due: &mut mpsc::Receiver<Due>,
+    ) -> anyhow::Result<()> {
+        let mut events = Vec::new();
+        loop {
+            tokio::select! {
+                first = due.recv() => {
+                    let Some(first) = first else { return Ok(()) };
+                    self.send(peer, first).await?;
+                    while let Ok(next) = due.try_recv() {
+                        self.send(peer, next).await?;
+                    }
+                    peer.wire.flush().await?;
+                }
+                bytes = peer.wire.receive() => {
+                    peer.dialect.receive(&bytes?, &mut events)?;
+                    for event in events.drain(..) {
+                        self.take(user, peer, event).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn send(&self, peer: &mut Peer, due: Due) -> anyhow::Result<()> {
+        let text = text_of(due.number, self.workload.body_bytes);
+        let bytes = peer.dialect.message(due.number, &text);
+        self.record(due.at, |figures| &mut figures.lag);
+        peer.wire.feed(bytes).await
+    }
+
+    async fn take(&self, user: u32, peer: &mut Peer, event: Event) -> anyhow::Result<()> {
+        match event {
+            Event::Delivered(number) => {
+                self.delivered.set(self.delivered.get() + 1);
+                let at = self.ledger.borrow_mut().deliver(number, user);
+                if let Some(at) = at {
+                    self.record(at, |figures| &mut figures.delivery);
+                }
+            }
+            Event::Acked(number) => {
+                let at = self.ledger.borrow_mut().ack(number);
+                if let Some(at) = at {
+                    self.record(at, |figures| &mut figures.ack);
+                }
+            }
+            Event::Refused(number) => self.ledger.borrow_mut().refuse(number),
+            Event::Reply(bytes) => peer.wire.send(bytes).await?,
+            Event::Ended(why) => anyhow::bail!(why),
+            Event::Frame(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Counts the time since the message was due, unless that was in the warm-up.
+    fn record(&self, at: Duration, which: impl FnOnce(&mut Figures) -> &mut Latencies) {
+        if self.workload.is_measured(at) {
+            let latency = Instant::now().saturating_duration_since(self.started + at);
+            which(&mut self.figures.borrow_mut()).record(latency);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What the figures were measured on, and whether it was quiet.
+
+use std::{fs, process::Command, time::Duration};
+
+use serde::Serialize;
+
+use crate::counters::MachineTime;
+
+/// A machine that uses more than this share of a core before we do anything is not quiet.
+const QUIET_SHARE_MAX: f64 = 0.05;
+
+/// The machine.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Machine {
+    /// Model of its processor.
+    pub processor: String,
+    /// How many processors it has.
+    pub cores: usize,
+    /// Its memory in GB.
+    pub memory_gb: f64,
+    /// Kernel release.
+    pub kernel: String,
+    /// Versions of what was measured and of what measured it.
+    pub versions: Vec<(String, String)>,
+}
+
+impl Machine {
+    /// This machine.
+    pub fn this() -> Self {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        Self {
+            processor: field(&read("/proc/cpuinfo"), "model name")
+                .unwrap_or_else(|| "unknown".to_owned()),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_gb: memory_gb(&read("/proc/meminfo")),
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            versions: versions(),
+        }
+    }
+}
+
+/// Share of a core that others use now, measured over two seconds.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub async fn busy_share() -> anyhow::Result<f64> {
+    const WINDOW: Duration = Duration::from_secs(2);
+    let before = MachineTime::now()?;
+    tokio::time::sleep(WINDOW).await;
+    let used = MachineTime::now()?.used.saturating_sub(before.used);
+    Ok(used.as_secs_f64() / WINDOW.as_secs_f64())
+}
+
+/// Whether a machine with this [`busy_share`] gives figures that can be published.
+pub fn is_quiet(busy_share: f64) -> bool {
+    busy_share <= QUIET_SHARE_MAX
+}
+
+fn field(text: &str, name: &str) -> Option<String> {
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn memory_gb(meminfo: &str) -> f64 {
+    let total = field(meminfo, "MemTotal").unwrap_or_default();
+    let kilobytes = total.split(' ').next().and_then(|word| word.parse().ok());
+    kilobytes.map_or(0.0, |kilobytes: f64| {
+        (kilobytes / 1_048_576.0 * 10.0).round() / 10.0
+    })
+}
+
+fn versions() -> Vec<(String, String)> {
+    let said = |program: &str| {
+        let output = Command::new(program).arg("--version").output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        Some(text.lines().next()?.trim().to_owned())
+    };
+    let mut versions = vec![("NoWrong".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
+    for program in ["rustc", "node"] {
+        versions.extend(said(program).map(|version| (program.to_owned(), version)));
+    }
+    versions.push(("Socket.IO".to_owned(), "4.8.4".to_owned()));
+    versions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_describes_the_machine() {
+        let cpuinfo = "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\n";
+        assert_eq!(field(cpuinfo, "model name").unwrap(), "Some CPU @ 2 GHz");
+        assert_eq!(
+            memory_gb("MemTotal:       24117248 kB\nMemFree: 1 kB\n"),
+            23.0
+        );
+        assert!(Machine::this().cores > 0);
+    }
+
+    #[test]
+    fn a_twentieth_of_a_core_is_quiet() {
+        assert!(is_quiet(0.04) && !is_quiet(0.2));
+    }
+}

@@ -1,0 +1,278 @@
+//! `nowrong-bench`: measures, and is itself the bare relays and the cases of `micro`. `cargo xtask
+//! bench` builds what it needs and starts it.
+
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks to a terminal"
+)]
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use nowrong_bench::{
+    machine::{self, Machine},
+    metric::{self, Sample},
+    micro, process,
+    relay::{self, Kind},
+    report::{self, Report, Row},
+    scenario::{self, SCENARIOS, Scale},
+    target::{self, Place},
+};
+use tokio::task::LocalSet;
+
+/// How fast NoWrong is, side by side with what one would use instead.
+#[derive(Parser)]
+#[command(name = "nowrong-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measures.
+    Run(RunArgs),
+    /// Is a bare relay, until it is ended.
+    Relay {
+        /// Over what.
+        kind: Kind,
+    },
+    /// Does one case of `micro` many times, for callgrind.
+    Micro {
+        /// Which.
+        case: String,
+        /// How many times.
+        operations: u32,
+    },
+}
+
+/// What to measure.
+#[derive(Args)]
+struct RunArgs {
+    /// Scenarios; all when none is named.
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(SCENARIOS.iter().map(|(name, _)| *name)))]
+    scenarios: Vec<String>,
+    /// Few people and short times: shows that everything works, measures nothing.
+    #[arg(long)]
+    quick: bool,
+    /// Rounds of each case [default: 3, or 1 with --quick].
+    #[arg(long)]
+    rounds: Option<u64>,
+    /// Only these targets, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    targets: Vec<String>,
+    /// What schedules grow from.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The server's binary.
+    #[arg(long)]
+    server: PathBuf,
+    /// Folder of the Socket.IO server.
+    #[arg(long)]
+    socketio: PathBuf,
+    /// Folder for reports, logs and data.
+    #[arg(long)]
+    out: PathBuf,
+    /// Where a full run on a quiet machine is written down.
+    #[arg(long)]
+    document: Option<PathBuf>,
+    /// The command that started this, for the report.
+    #[arg(long, default_value = "nowrong-bench run")]
+    shown_as: String,
+    /// What else a reader has to know.
+    #[arg(long)]
+    condition: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let outcome = runtime.map_err(Into::into).and_then(|runtime| {
+        let local = LocalSet::new();
+        let outcome = local.block_on(&runtime, execute(Cli::parse().command));
+        // Tasks that are left hold sockets; nobody waits for them.
+        drop(local);
+        runtime.shutdown_background();
+        outcome
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Relay { kind } => relay::serve(kind, |ready| println!("{ready}")).await,
+        Command::Micro { case, operations } => {
+            let case = micro::case(&case).with_context(|| format!("there is no case `{case}`"))?;
+            (case.run)(operations);
+            Ok(())
+        }
+        Command::Run(args) => run(&args).await,
+    }
+}
+
+/// The processor of the targets, and that of the generator.
+const CORES: [usize; 2] = [0, 1];
+
+async fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let scale = if args.quick {
+        Scale::Quick
+    } else {
+        Scale::Full
+    };
+    let targets = target::choose(&args.targets)?;
+    std::fs::create_dir_all(&args.out)?;
+    let scratch = tempfile::tempdir_in(&args.out)?;
+    let machine = Machine::this();
+    let is_pinned = machine.cores > 1;
+    let place = Place {
+        server: args
+            .server
+            .canonicalize()
+            .context("the server's binary is missing")?,
+        bench: std::env::current_exe()?,
+        socketio: args.socketio.clone(),
+        scratch: scratch.path().canonicalize()?,
+        core: is_pinned.then_some(CORES[0]),
+    };
+    let busy_share = machine::busy_share().await?;
+    if is_pinned {
+        process::pin_self(CORES[1]).await?;
+    }
+    let rounds = args.rounds.unwrap_or(scale.of(3, 1));
+    let seeds = args.seed..args.seed + rounds;
+    let mut rows = Vec::new();
+    for case in scenario::cases(scale, &args.scenarios) {
+        let say = |line| println!("   {line}");
+        rows.extend(scenario::measure(case.as_ref(), &targets, &place, seeds.clone(), say).await);
+    }
+    if args.scenarios.is_empty() || args.scenarios.iter().any(|name| name == "micro") {
+        rows.extend(micro_rows(&place, scale).await);
+    }
+    let report = Report {
+        machine,
+        command: args.shown_as.clone(),
+        ended_at: now(),
+        conditions: conditions(args, rounds, busy_share, is_pinned),
+        rows,
+    };
+    println!("{}", report::table(&report));
+    write(args, &report)?;
+    publish(args, &report, machine::is_quiet(busy_share))?;
+    judge(&report, scale)
+}
+
+async fn micro_rows(place: &Place, scale: Scale) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for case in micro::CASES {
+        let mut row = Row::new("micro", "one operation".to_owned(), case.name);
+        row.add(micro_sample(case, place, scale).await);
+        println!(
+            "   micro · {}: {:?}",
+            case.name,
+            row.figures.first().map(|it| it.spread.median)
+        );
+        rows.push(row);
+    }
+    rows
+}
+
+async fn micro_sample(case: &micro::Case, place: &Place, scale: Scale) -> anyhow::Result<Sample> {
+    let mut sample = Sample::default();
+    if scale == Scale::Full {
+        let counted = micro::instructions(case, &place.bench, &place.scratch).await?;
+        sample.push(&metric::INSTRUCTIONS, counted);
+    }
+    let operations = scale.of(100_000, 1_000);
+    sample.push(
+        &metric::TIME_PER_OPERATION,
+        micro::nanoseconds(case, operations),
+    );
+    Ok(sample)
+}
+
+fn conditions(args: &RunArgs, rounds: u64, busy_share: f64, is_pinned: bool) -> Vec<String> {
+    let mut conditions = vec![
+        format!("{rounds} rounds from seed {}", args.seed),
+        format!(
+            "Before it began, others used {:.0} % of a core",
+            busy_share * 100.0
+        ),
+    ];
+    if args.quick {
+        conditions.push(
+            "A quick run: it shows that everything works, its figures mean nothing".to_owned(),
+        );
+    }
+    if !is_pinned {
+        conditions.push("One core only: target and generator disturb each other".to_owned());
+    }
+    conditions.extend(args.condition.iter().cloned());
+    conditions
+}
+
+fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |time| time.as_secs())
+}
+
+fn write(args: &RunArgs, report: &Report) -> anyhow::Result<()> {
+    let json = args.out.join("report.json");
+    std::fs::write(&json, serde_json::to_string_pretty(report)?)?;
+    for (name, svg) in report::plots(report) {
+        std::fs::write(args.out.join(name), svg)?;
+    }
+    println!("   {} and plots beside it", json.display());
+    Ok(())
+}
+
+/// Writes the document, when the run deserves it.
+fn publish(args: &RunArgs, report: &Report, is_quiet: bool) -> anyhow::Result<()> {
+    let Some(path) = &args.document else {
+        return Ok(());
+    };
+    let is_whole = args.scenarios.is_empty() && args.targets.is_empty() && !args.quick;
+    if !is_whole {
+        println!(
+            "   {} stays as it is: this was not the full run",
+            path.display()
+        );
+    } else if !is_quiet {
+        println!(
+            "   {} stays as it is: the machine was not quiet",
+            path.display()
+        );
+    } else {
+        std::fs::create_dir_all(path.parent().context("a document has a folder")?)?;
+        std::fs::write(path, report::document(report))?;
+        println!("   wrote {}", path.display());
+    }
+    Ok(())
+}
+
+/// A run that could not measure something has failed. In a quick run faults fail it too, but for the
+/// pace: the machine may be anything.
+fn judge(report: &Report, scale: Scale) -> anyhow::Result<()> {
+    if report.failures() > 0 {
+        anyhow::bail!("{} rounds could not be measured", report.failures());
+    }
+    let is_about_pace = |note: &&String| note.contains("saturated") || note.contains("not quiet");
+    let faults = report.rows.iter().flat_map(|row| &row.notes);
+    let faults: Vec<_> = faults
+        .filter(|note| !is_about_pace(note))
+        .cloned()
+        .collect();
+    if scale == Scale::Quick && !faults.is_empty() {
+        anyhow::bail!("faults: {}", faults.join("; "));
+    }
+    Ok(())
+}

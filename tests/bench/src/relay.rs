@@ -1,0 +1,75 @@
+//! The floors: relays that forward each message to the partner and ack it, and do nothing else.
+//!
+//! No accounts, no positions, no storage, no limits: what a chat over this transport costs at least,
+//! with the crates that NoWrong uses. Single-threaded, because that is the fastest on one core.
+
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::{
+    dialect::relay::{HELLO, MESSAGE, ack},
+    workload::partner,
+};
+
+mod websocket;
+mod webtransport;
+
+/// Messages that may wait for one client; its partner waits when there are more.
+const OUTBOX_MAX: usize = 256;
+
+/// Which transport a relay speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// tokio-tungstenite.
+    Websocket,
+    /// wtransport, one bidirectional stream for each client.
+    Webtransport,
+}
+
+/// Runs a relay on a free port of 127.0.0.1 until the process ends; `announce` gets the line that
+/// says where it is.
+///
+/// # Errors
+/// When it cannot listen.
+pub async fn serve(kind: Kind, announce: impl FnOnce(&str)) -> anyhow::Result<()> {
+    match kind {
+        Kind::Websocket => websocket::serve(announce).await,
+        Kind::Webtransport => webtransport::serve(announce).await,
+    }
+}
+
+/// Everybody who is connected, by number.
+#[derive(Clone, Default)]
+struct Members(Rc<RefCell<HashMap<u32, mpsc::Sender<Bytes>>>>);
+
+impl Members {
+    /// A member by the body that begins its connection; what others send comes out of the receiver.
+    fn enter(&self, hello: &[u8]) -> anyhow::Result<(u32, mpsc::Receiver<Bytes>)> {
+        let number = hello.strip_prefix(&[HELLO]).context("no hello")?;
+        let member = u32::from_be_bytes(number.try_into()?);
+        let (sender, outbox) = mpsc::channel(OUTBOX_MAX);
+        self.0.borrow_mut().insert(member, sender);
+        Ok((member, outbox))
+    }
+
+    /// Forwards the `bytes` of a body to the partner; answers the ack.
+    async fn forward(
+        &self,
+        member: u32,
+        body: &[u8],
+        bytes: Bytes,
+        is_stream: bool,
+    ) -> anyhow::Result<Bytes> {
+        let text = body.strip_prefix(&[MESSAGE]).context("no message")?;
+        let ack = ack(text, is_stream).context("a message without a number")?;
+        let sender = self.0.borrow().get(&partner(member)).cloned();
+        if let Some(sender) = sender {
+            // A partner that has gone misses it.
+            let _ = sender.send(bytes).await;
+        }
+        Ok(ack)
+    }
+}

@@ -1,0 +1,147 @@
+//! The scenarios: what is done to targets, and how the rounds of all targets alternate.
+
+use async_trait::async_trait;
+
+use crate::{
+    metric::Sample,
+    report::Row,
+    target::{Place, Target},
+};
+
+mod ceiling;
+mod idle;
+mod matching;
+mod pairs;
+mod rest;
+mod storm;
+
+/// How large everything is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// For numbers.
+    Full,
+    /// To see that everything works: few people, short times.
+    Quick,
+}
+
+impl Scale {
+    /// `full`, or `quick` for a quick run.
+    pub fn of<T>(self, full: T, quick: T) -> T {
+        match self {
+            Self::Full => full,
+            Self::Quick => quick,
+        }
+    }
+}
+
+/// What one round is told.
+#[derive(Clone, Debug)]
+pub struct Round {
+    /// Where things are.
+    pub place: Place,
+    /// What schedules grow from; each round has another.
+    pub seed: u64,
+}
+
+/// One setting of a scenario.
+#[async_trait(?Send)]
+pub trait Case {
+    /// The scenario it belongs to.
+    fn scenario(&self) -> &'static str;
+
+    /// What is set, such as `2,000 messages/s`.
+    fn title(&self) -> String;
+
+    /// Whether it can be done to this target and says something about it.
+    fn takes(&self, target: &dyn Target) -> bool;
+
+    /// Most rounds that are worth their time.
+    fn rounds_max(&self) -> u32 {
+        u32::MAX
+    }
+
+    /// Does it once. Starts the target and stops it.
+    ///
+    /// # Errors
+    /// When the target cannot be measured at all; faults that a figure can express are no errors.
+    async fn measure(&self, target: &dyn Target, round: &Round) -> anyhow::Result<Sample>;
+}
+
+/// The scenarios, each with one line for people.
+pub const SCENARIOS: &[(&str, &str)] = &[
+    (
+        "pairs",
+        "1,000 people write to each other at 2,000 and 10,000 messages/s",
+    ),
+    (
+        "idle",
+        "memory and processor time of 10,000 connections that do nothing",
+    ),
+    ("match", "10,000 people join 20 categories"),
+    ("rest", "register, categories and connect at 500 requests/s"),
+    (
+        "storm",
+        "5,000 clients lose their connections at once and come back",
+    ),
+    (
+        "ceiling",
+        "the highest rate at which 99 % arrive within 50 ms",
+    ),
+    (
+        "micro",
+        "instructions and time of codec, chat log and matcher",
+    ),
+];
+
+/// The cases of the named scenarios, or of all.
+pub fn cases(scale: Scale, names: &[String]) -> Vec<Box<dyn Case>> {
+    let mut cases: Vec<Box<dyn Case>> = Vec::new();
+    cases.extend(pairs::cases(scale).map(|case| Box::new(case) as _));
+    cases.push(Box::new(idle::Idle::new(scale)));
+    cases.push(Box::new(matching::Matching::new(scale)));
+    cases.push(Box::new(rest::Rest::new(scale)));
+    cases.push(Box::new(storm::Storm::new(scale)));
+    cases.push(Box::new(ceiling::Ceiling::new(scale)));
+    cases.retain(|case| names.is_empty() || names.iter().any(|name| name == case.scenario()));
+    cases
+}
+
+/// Measures a case on all targets that it takes, in alternating rounds: A B C A B C. What drifts on
+/// the machine then drifts for all of them. `say` gets a line for each round.
+pub async fn measure(
+    case: &dyn Case,
+    targets: &[Box<dyn Target>],
+    place: &Place,
+    rounds: std::ops::Range<u64>,
+    mut say: impl FnMut(String),
+) -> Vec<Row> {
+    let targets: Vec<_> = targets
+        .iter()
+        .filter(|one| case.takes(one.as_ref()))
+        .collect();
+    let mut rows: Vec<Row> = targets
+        .iter()
+        .map(|target| Row::new(case.scenario(), case.title(), target.name()))
+        .collect();
+    for seed in rounds.take(case.rounds_max() as usize) {
+        for (target, row) in targets.iter().zip(&mut rows) {
+            let round = Round {
+                place: place.clone(),
+                seed,
+            };
+            let outcome = case.measure(target.as_ref(), &round).await;
+            say(format!(
+                "{} · {} · {}: {}",
+                case.scenario(),
+                case.title(),
+                target.name(),
+                match &outcome {
+                    Ok(sample) => sample.summary(),
+                    Err(error) => format!("FAILED: {error:#}"),
+                }
+            ));
+            row.add(outcome);
+        }
+    }
+    rows
+}

@@ -1,0 +1,158 @@
+//! What can be measured: how to start it, how to connect to it, how to stop it.
+//!
+//! A new target is a [`Target`], and a [`Dialect`](crate::dialect::Dialect) unless it speaks one that
+//! is there; the row in [`all`] makes it selectable.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+
+use crate::{
+    drive::Peer,
+    process::{Process, Program},
+};
+
+mod floor;
+pub mod nowrong;
+mod socketio;
+
+pub use nowrong::{NoWrong, Storage, Transport};
+
+/// Where targets find what they need.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The server's binary.
+    pub server: PathBuf,
+    /// This binary: it holds the bare relays too.
+    pub bench: PathBuf,
+    /// Folder of the Socket.IO server, with its packages installed.
+    pub socketio: PathBuf,
+    /// Folder for data and logs of targets.
+    pub scratch: PathBuf,
+    /// The processor for targets; `None` is any.
+    pub core: Option<usize>,
+}
+
+impl Place {
+    /// A program of a target called `name`.
+    pub fn program(&self, name: &str, command: Vec<std::ffi::OsString>) -> Program {
+        Program {
+            command,
+            core: self.core,
+            log: self.scratch.join(format!("{name}.log")),
+        }
+    }
+}
+
+/// Something that can be measured.
+#[async_trait(?Send)]
+pub trait Target {
+    /// Its name on the command line and in reports.
+    fn name(&self) -> &'static str;
+
+    /// One line for people: what it is.
+    fn about(&self) -> &'static str;
+
+    /// Starts it, empty.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    async fn start(&self, place: &Place) -> anyhow::Result<Box<dyn Running>>;
+
+    /// Whether it is measured when nobody names targets.
+    fn is_default(&self) -> bool {
+        true
+    }
+
+    /// The same as NoWrong, for what only NoWrong has.
+    fn as_nowrong(&self) -> Option<&NoWrong> {
+        None
+    }
+}
+
+/// A target that runs.
+#[async_trait(?Send)]
+pub trait Running {
+    /// All processes that belong to it.
+    fn processes(&self) -> Vec<&Process>;
+
+    /// Connects one person who will say nothing.
+    ///
+    /// # Errors
+    /// When the person is not let in.
+    async fn open(&self, user: u32) -> anyhow::Result<Peer>;
+
+    /// Connects `first` and `first + 1`, who can write to each other when this is done.
+    ///
+    /// # Errors
+    /// When they are not let in, or do not get together.
+    async fn open_pair(&self, first: u32) -> anyhow::Result<[Peer; 2]>;
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// When it cannot be ended.
+    async fn stop(self: Box<Self>) -> anyhow::Result<()>;
+}
+
+/// Every target, in the order of reports.
+pub fn all() -> Vec<Box<dyn Target>> {
+    use Storage::{Disk, Memory};
+    use Transport::{WebSocket, WebTransport};
+    let webtransport = NoWrong::new("nowrong-webtransport", WebTransport, Disk);
+    let websocket = NoWrong::new("nowrong-websocket", WebSocket, Disk);
+    vec![
+        Box::new(webtransport),
+        Box::new(websocket),
+        Box::new(NoWrong::new(
+            "nowrong-webtransport-memory",
+            WebTransport,
+            Memory,
+        )),
+        Box::new(NoWrong::new("nowrong-websocket-memory", WebSocket, Memory)),
+        Box::new(webtransport.with_receipts("nowrong-webtransport-receipts")),
+        Box::new(websocket.with_receipts("nowrong-websocket-receipts")),
+        Box::new(floor::Floor::WEBTRANSPORT),
+        Box::new(floor::Floor::WEBSOCKET),
+        Box::new(socketio::SocketIo),
+    ]
+}
+
+/// The targets of these names; without names those that are measured by default.
+///
+/// # Errors
+/// When a name is unknown; the message lists those there are.
+pub fn choose(names: &[String]) -> anyhow::Result<Vec<Box<dyn Target>>> {
+    let mut all = all();
+    let known: Vec<_> = all.iter().map(|target| target.name()).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        anyhow::bail!(
+            "there is no target `{unknown}`; there are: {}",
+            known.join(", ")
+        );
+    }
+    all.retain(|target| match names {
+        [] => target.is_default(),
+        names => names.iter().any(|name| name == target.name()),
+    });
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_chosen_by_name() {
+        let default = choose(&[]).unwrap();
+        assert_eq!(default.len(), 7);
+        let chosen = choose(&[
+            "socketio".to_owned(),
+            "nowrong-websocket-receipts".to_owned(),
+        ]);
+        let names: Vec<_> = chosen.unwrap().iter().map(|target| target.name()).collect();
+        assert_eq!(names, ["nowrong-websocket-receipts", "socketio"]);
+        let unknown = choose(&["mqtt".to_owned()]).err().unwrap().to_string();
+        assert!(unknown.starts_with("there is no target `mqtt`; there are: nowrong-webtransport,"));
+    }
+}

@@ -1,0 +1,427 @@
+//! NoWrong as a target: the real binary with its defaults, but for limits that one address would meet.
+
+use std::{
+    cell::{Cell, RefCell},
+    ffi::OsString,
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use async_trait::async_trait;
+use nowrong_client::{Api, Endpoint, NewAccount, User};
+use nowrong_protocol::{
+    ChatId, ClientFrame, Position, ServerFrame,
+    frame::{ChatState, Hello, Join, Resume},
+    version::VersionRange,
+};
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+use super::{Place, Running, Target};
+use crate::{
+    dialect::{
+        Dialect as _, Event,
+        nowrong::{self, JOIN_REQUEST},
+    },
+    drive::Peer,
+    process::Process,
+    wire::{Sockets, Wire},
+};
+
+/// How long an answer may take before the run is given up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A category that the server brings.
+const CATEGORY: &str = "music";
+
+/// Which transport the people use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// WebTransport.
+    WebTransport,
+    /// WebSocket.
+    WebSocket,
+}
+
+/// Where the server keeps things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In a folder: the default, an ack means that the message is on the disk.
+    Disk,
+    /// In memory: gone with the process.
+    Memory,
+}
+
+/// NoWrong over one transport.
+#[derive(Clone, Copy, Debug)]
+pub struct NoWrong {
+    name: &'static str,
+    transport: Transport,
+    storage: Storage,
+    sends_receipts: bool,
+}
+
+impl NoWrong {
+    /// NoWrong under this name.
+    pub const fn new(name: &'static str, transport: Transport, storage: Storage) -> Self {
+        Self {
+            name,
+            transport,
+            storage,
+            sends_receipts: false,
+        }
+    }
+
+    /// The same, with clients that confirm what they receive, as the SDK does. Nothing that it is
+    /// compared with has such receipts.
+    pub const fn with_receipts(self, name: &'static str) -> Self {
+        Self {
+            name,
+            sends_receipts: true,
+            ..self
+        }
+    }
+
+    /// How it keeps things.
+    pub fn storage(&self) -> Storage {
+        self.storage
+    }
+
+    /// How people reach it.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// Starts the server; with `categories` in place of its own, if given.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub async fn start_with(
+        &self,
+        place: &Place,
+        categories: Option<&Path>,
+    ) -> anyhow::Result<RunningNoWrong> {
+        let folder = tempfile::tempdir_in(&place.scratch)?;
+        let data = match self.storage {
+            Storage::Disk => folder.path().join("data").into_os_string(),
+            Storage::Memory => "memory".into(),
+        };
+        let mut command = command(place, data);
+        if let Some(file) = categories {
+            command.push("--set".into());
+            command.push(format!("categories={}", file.display()).into());
+        }
+        let process = Process::start(&place.program(self.name, command)).await?;
+        let api = Api::new(process.field("http")?)?;
+        Ok(RunningNoWrong {
+            transport: self.transport,
+            sends_receipts: self.sends_receipts,
+            process,
+            api,
+            sockets: RefCell::default(),
+            registered: Cell::new(0),
+            folder,
+        })
+    }
+}
+
+fn command(place: &Place, data: OsString) -> Vec<OsString> {
+    let mut command: Vec<OsString> = vec![place.server.clone().into(), "serve".into()];
+    let fixed = [
+        "--listen-http",
+        "127.0.0.1:0",
+        "--listen-quic",
+        "127.0.0.1:0",
+        "--log-level",
+        "warn",
+    ];
+    command.extend(fixed.map(Into::into));
+    command.extend(["--data".into(), data]);
+    // Everybody comes from one address.
+    let keys = [
+        "connections_max",
+        "connections_per_prefix_max",
+        "handshakes_burst",
+        "register_burst",
+        "requests_burst",
+    ];
+    for key in keys {
+        command.extend(["--set".into(), format!("limits.{key}=100000000").into()]);
+    }
+    command
+}
+
+#[async_trait(?Send)]
+impl Target for NoWrong {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn about(&self) -> &'static str {
+        match (self.transport, self.storage) {
+            (Transport::WebTransport, Storage::Disk) => {
+                "NoWrong over WebTransport; an ack means that the message is on the disk"
+            }
+            (Transport::WebSocket, Storage::Disk) => {
+                "NoWrong over WebSocket, without TLS; an ack means that the message is on the disk"
+            }
+            (Transport::WebTransport, Storage::Memory) => {
+                "NoWrong over WebTransport, its store in memory"
+            }
+            (Transport::WebSocket, Storage::Memory) => {
+                "NoWrong over WebSocket, without TLS, its store in memory"
+            }
+        }
+    }
+
+    async fn start(&self, place: &Place) -> anyhow::Result<Box<dyn Running>> {
+        Ok(Box::new(self.start_with(place, None).await?))
+    }
+
+    fn is_default(&self) -> bool {
+        !self.sends_receipts
+    }
+
+    fn as_nowrong(&self) -> Option<&NoWrong> {
+        Some(self)
+    }
+}
+
+/// A running server.
+pub struct RunningNoWrong {
+    transport: Transport,
+    sends_receipts: bool,
+    process: Process,
+    api: Api,
+    sockets: RefCell<Sockets>,
+    registered: Cell<u32>,
+    folder: TempDir,
+}
+
+/// A person who is connected.
+pub struct Person {
+    /// The account.
+    pub user: User,
+    /// The connection.
+    pub wire: Wire,
+    /// What is spoken on it.
+    pub dialect: nowrong::NoWrong,
+}
+
+impl RunningNoWrong {
+    /// Its REST interface.
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// A name that nobody has yet.
+    pub fn fresh_name(&self) -> String {
+        let number = self.registered.get();
+        self.registered.set(number + 1);
+        format!("bench {number}")
+    }
+
+    /// Registers somebody and connects.
+    ///
+    /// # Errors
+    /// When the person is not let in.
+    pub async fn arrive(&self) -> anyhow::Result<Person> {
+        let account = NewAccount::named(self.fresh_name());
+        let user = self.api.register(&account).await?;
+        self.connect(user, None).await
+    }
+
+    /// Connects somebody, who may go on in a chat from a position.
+    ///
+    /// # Errors
+    /// When the person is not let in, or the chat is gone.
+    pub async fn connect(
+        &self,
+        user: User,
+        resume: Option<(ChatId, Position)>,
+    ) -> anyhow::Result<Person> {
+        let connect = user.connect().await?;
+        let (wire, mut dialect) = self.open_wire(&connect.endpoint).await?;
+        let resumed = resume.map(|(chat, position)| Resume { chat, position });
+        dialect = dialect.with_receipts(self.sends_receipts);
+        if let Some((chat, position)) = resume {
+            dialect.resume(chat, position);
+        }
+        let hello = Hello {
+            versions: VersionRange::SUPPORTED,
+            connect_token: connect.connect_token,
+            agent: "bench".to_owned(),
+            resume: resumed.into_iter().collect(),
+        };
+        let mut person = Person {
+            user,
+            wire,
+            dialect,
+        };
+        person.wire.send(ClientFrame::from(hello).encode()).await?;
+        Ok(person)
+    }
+
+    async fn open_wire(&self, endpoint: &Endpoint) -> anyhow::Result<(Wire, nowrong::NoWrong)> {
+        Ok(match self.transport {
+            Transport::WebSocket => {
+                let wire = Wire::websocket(&endpoint.websocket, false).await?;
+                (wire, nowrong::NoWrong::over_messages())
+            }
+            Transport::WebTransport => {
+                let hash = endpoint
+                    .certificate_hash
+                    .context("no development certificate")?;
+                let sockets = self.sockets.borrow().clone();
+                let wire = sockets.webtransport(&endpoint.webtransport, hash).await?;
+                (wire, nowrong::NoWrong::over_stream())
+            }
+        })
+    }
+
+    /// From now on people come from UDP sockets of their own: those before may be closed.
+    pub fn renew_sockets(&self) {
+        self.sockets.take();
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// When it cannot be ended.
+    pub async fn end(self) -> anyhow::Result<()> {
+        self.process.stop().await?;
+        self.folder.close()?;
+        Ok(())
+    }
+}
+
+impl Person {
+    /// Waits for a frame that `wanted` takes. What else comes is kept in `others`.
+    ///
+    /// # Errors
+    /// When the server ends the connection, or nothing comes in time.
+    pub async fn frame<T>(
+        &mut self,
+        others: &mut Vec<Event>,
+        mut wanted: impl FnMut(ServerFrame) -> Option<T>,
+    ) -> anyhow::Result<T> {
+        let waiting = async {
+            loop {
+                let bytes = self.wire.receive().await?;
+                let (mut events, mut found) = (Vec::new(), None);
+                self.dialect.receive(&bytes, &mut events)?;
+                for event in events {
+                    match event {
+                        Event::Frame(frame) if found.is_none() => found = wanted(*frame),
+                        Event::Ended(why) => bail!(why),
+                        other => others.push(other),
+                    }
+                }
+                if let Some(found) = found {
+                    return Ok(found);
+                }
+            }
+        };
+        timeout(PATIENCE, waiting)
+            .await
+            .context("no answer in time")?
+    }
+
+    /// Waits until the server has let this person in; answers what came with the `Welcome`.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn welcomed(&mut self) -> anyhow::Result<Vec<Event>> {
+        let mut others = Vec::new();
+        let is_welcome = |frame| matches!(frame, ServerFrame::Welcome(_)).then_some(());
+        self.frame(&mut others, is_welcome).await?;
+        Ok(others)
+    }
+
+    /// Asks for a partner.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn join(&mut self, category: &str, interests: Vec<String>) -> anyhow::Result<()> {
+        let join = Join {
+            request: JOIN_REQUEST,
+            category: category.to_owned(),
+            interests,
+        };
+        self.wire.send(ClientFrame::from(join).encode()).await
+    }
+
+    /// Waits for the match, and enters its chat.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn matched(&mut self) -> anyhow::Result<ChatState> {
+        let mut refusal = None;
+        let mut others = Vec::new();
+        let chat = self.frame(&mut others, |frame| match frame {
+            ServerFrame::Matched(matched) => Some(Some(matched.chat.0)),
+            ServerFrame::Fail(fail) => {
+                refusal = Some(fail.code);
+                Some(None)
+            }
+            _ => None,
+        });
+        let chat = chat.await?;
+        let chat = chat.with_context(|| format!("joining was refused: {refusal:?}"))?;
+        self.dialect.enter(chat.chat);
+        Ok(chat)
+    }
+}
+
+impl From<Person> for Peer {
+    fn from(person: Person) -> Self {
+        Self {
+            wire: person.wire,
+            dialect: Box::new(person.dialect),
+        }
+    }
+}
+
+impl RunningNoWrong {
+    /// Registers, connects and matches the two people of a pair with each other: an interest that
+    /// nobody else has brings them together.
+    ///
+    /// # Errors
+    /// When they do not get together.
+    pub async fn arrive_together(&self, first: u32) -> anyhow::Result<[Person; 2]> {
+        let (mut one, mut two) = (self.arrive().await?, self.arrive().await?);
+        one.welcomed().await?;
+        two.welcomed().await?;
+        let interest = vec![format!("pair {first}")];
+        one.join(CATEGORY, interest.clone()).await?;
+        two.join(CATEGORY, interest).await?;
+        let (ones, twos) = (one.matched().await?, two.matched().await?);
+        if ones.chat != twos.chat {
+            bail!("people were matched with others than they should: the machine is too slow");
+        }
+        Ok([one, two])
+    }
+}
+
+#[async_trait(?Send)]
+impl Running for RunningNoWrong {
+    fn processes(&self) -> Vec<&Process> {
+        vec![&self.process]
+    }
+
+    async fn open(&self, _user: u32) -> anyhow::Result<Peer> {
+        let mut person = self.arrive().await?;
+        person.welcomed().await?;
+        Ok(person.into())
+    }
+
+    async fn open_pair(&self, first: u32) -> anyhow::Result<[Peer; 2]> {
+        let [one, two] = self.arrive_together(first).await?;
+        Ok([one.into(), two.into()])
+    }
+
+    async fn stop(self: Box<Self>) -> anyhow::Result<()> {
+        self.end().await
+    }
+}

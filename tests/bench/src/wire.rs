@@ -1,0 +1,194 @@
+//! The client's end of a connection: a WebSocket, or one bidirectional stream of a WebTransport session.
+//!
+//! Leaner than `nowrong-client`, and the same for every target, so that the generator costs the same
+//! whatever it measures: no reconnecting, no outbox, and many WebTransport connections share a UDP
+//! socket (each would hold about 3 MB of receive buffers).
+
+use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{Message, Utf8Bytes},
+};
+use wtransport::{
+    ClientConfig, Connection, Endpoint, RecvStream, SendStream, VarInt,
+    endpoint::endpoint_side::Client, tls::Sha256Digest,
+};
+
+/// Connections that share one UDP socket: its receive buffer has to hold what comes for all of them
+/// while the generator is busy elsewhere.
+const CONNECTIONS_PER_SOCKET: u32 = 64;
+
+/// Bytes taken from a stream at once.
+const READ_MAX: usize = 16 * 1024;
+
+/// Keeps a silent QUIC connection open, as browsers do.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// Silence after which a QUIC connection counts as lost.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// An open connection.
+pub enum Wire {
+    /// A WebSocket.
+    WebSocket {
+        /// The socket.
+        socket: Box<WebSocketStream<TcpStream>>,
+        /// Whether messages travel as text.
+        is_text: bool,
+    },
+    /// A stream of a WebTransport session.
+    Stream {
+        /// The session; it lives as long as this.
+        connection: Connection,
+        /// Our direction.
+        send: SendStream,
+        /// Theirs.
+        receive: RecvStream,
+    },
+}
+
+impl Wire {
+    /// Opens a WebSocket.
+    ///
+    /// # Errors
+    /// When the target does not let it in.
+    pub async fn websocket(url: &str, is_text: bool) -> anyhow::Result<Self> {
+        let address = url
+            .split("//")
+            .nth(1)
+            .and_then(|rest| rest.split('/').next());
+        let address: SocketAddr = address.context("a URL without an address")?.parse()?;
+        let stream = TcpStream::connect(address).await?;
+        // Small messages must not wait for each other.
+        stream.set_nodelay(true)?;
+        let (socket, _response) = client_async(url, stream).await?;
+        let socket = Box::new(socket);
+        Ok(Self::WebSocket { socket, is_text })
+    }
+
+    /// Puts bytes on the way; [`Self::flush`] sends what is not sent yet.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn feed(&mut self, bytes: Bytes) -> anyhow::Result<()> {
+        match self {
+            Self::WebSocket { socket, is_text } => {
+                let message = if *is_text {
+                    Message::Text(Utf8Bytes::try_from(bytes)?)
+                } else {
+                    Message::Binary(bytes)
+                };
+                socket.feed(message).await?;
+            }
+            Self::Stream { send, .. } => send.write_all(&bytes).await?,
+        }
+        Ok(())
+    }
+
+    /// Sends what was fed.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn flush(&mut self) -> anyhow::Result<()> {
+        if let Self::WebSocket { socket, .. } = self {
+            socket.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Sends bytes at once.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn send(&mut self, bytes: Bytes) -> anyhow::Result<()> {
+        self.feed(bytes).await?;
+        self.flush().await
+    }
+
+    /// What comes in next: a message of a WebSocket, or some bytes of a stream.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn receive(&mut self) -> anyhow::Result<Bytes> {
+        match self {
+            Self::WebSocket { socket, .. } => loop {
+                match socket.next().await.context("the WebSocket was closed")?? {
+                    Message::Binary(bytes) => return Ok(bytes),
+                    Message::Text(text) => return Ok(text.into()),
+                    Message::Close(frame) => bail!("the WebSocket was closed: {frame:?}"),
+                    // tungstenite answers a ping by itself.
+                    Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+                }
+            },
+            Self::Stream { receive, .. } => {
+                let chunk = receive.quic_stream_mut().read_chunk(READ_MAX, true).await?;
+                Ok(chunk.context("the stream was finished")?.bytes)
+            }
+        }
+    }
+
+    /// Ends it without a word, as a lost network would.
+    pub fn drop_hard(self) {
+        if let Self::Stream { connection, .. } = self {
+            connection.close(VarInt::from_u32(0), b"");
+        }
+    }
+}
+
+/// Where WebTransport connections start from.
+#[derive(Clone, Default)]
+pub struct Sockets(Rc<RefCell<Open>>);
+
+#[derive(Default)]
+struct Open {
+    newest: Option<Rc<Endpoint<Client>>>,
+    used: u32,
+    all: Vec<Rc<Endpoint<Client>>>,
+}
+
+impl Sockets {
+    /// Opens a WebTransport session and its first bidirectional stream.
+    ///
+    /// # Errors
+    /// When the target does not let it in.
+    pub async fn webtransport(&self, url: &str, hash: [u8; 32]) -> anyhow::Result<Wire> {
+        let endpoint = self.endpoint(hash)?;
+        let connection = endpoint.connect(url).await?;
+        let (send, receive) = connection.open_bi().await?.await?;
+        Ok(Wire::Stream {
+            connection,
+            send,
+            receive,
+        })
+    }
+
+    fn endpoint(&self, hash: [u8; 32]) -> anyhow::Result<Rc<Endpoint<Client>>> {
+        let mut open = self.0.borrow_mut();
+        open.used += 1;
+        if let Some(endpoint) = &open.newest
+            && open.used <= CONNECTIONS_PER_SOCKET
+        {
+            return Ok(endpoint.clone());
+        }
+        let config = ClientConfig::builder()
+            .with_bind_address(SocketAddr::from(([127, 0, 0, 1], 0)))
+            .with_server_certificate_hashes([Sha256Digest::new(hash)])
+            .max_idle_timeout(Some(IDLE_TIMEOUT))?
+            .keep_alive_interval(Some(KEEP_ALIVE))
+            .build();
+        let endpoint = Rc::new(Endpoint::client(config)?);
+        open.used = 1;
+        open.newest = Some(endpoint.clone());
+        // Kept: a connection may outlive the task that opened it.
+        open.all.push(endpoint.clone());
+        Ok(endpoint)
+    }
+}

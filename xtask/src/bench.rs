@@ -1,0 +1,138 @@
+//! `cargo xtask bench`: builds what is measured and what it is compared with, and starts `tests/bench`.
+//!
+//! Where it may, it gives the bench a network namespace of its own: loopback then carries nothing
+//! else, so that bytes and packets can be counted, and nothing that runs in it can leave the machine.
+
+use std::path::Path;
+
+use clap::Args;
+
+use crate::{
+    run::{Run, is_available},
+    stale,
+    test::{install, server},
+    tree,
+};
+
+/// What to measure.
+#[derive(Default, Args)]
+pub struct BenchArgs {
+    /// Scenarios, all without any: pairs, idle, match, rest, storm, ceiling, micro.
+    scenarios: Vec<String>,
+    /// Few people and short times, and no optimisation: shows that everything works, measures nothing.
+    #[arg(long)]
+    quick: bool,
+    /// Rounds of each case [default: 3, or 1 with --quick].
+    #[arg(long)]
+    rounds: Option<u32>,
+    /// Only these targets, separated by commas; an unknown one lists those there are.
+    #[arg(long)]
+    targets: Option<String>,
+    /// What the schedules grow from [default: 1].
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+impl BenchArgs {
+    /// Every scenario, small.
+    pub fn quick() -> Self {
+        Self {
+            quick: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// Raises the bound of open files to what is allowed: each connection takes one. Then becomes the
+/// command; with `lo`, in a new network namespace whose loopback is still down.
+const START: &str =
+    r#"set -e; ulimit -n "$(ulimit -Hn)"; if [ "$0" = lo ]; then ip link set lo up; fi; exec "$@""#;
+
+/// Builds, installs and measures.
+///
+/// # Errors
+/// When a build or an installation fails, or something could not be measured.
+pub fn bench(root: &Path, args: &BenchArgs) -> anyhow::Result<()> {
+    let target = tree::target_dir(root);
+    let profile = if args.quick {
+        server::build(root)?;
+        target.join("debug")
+    } else {
+        let build = ["build", "--locked", "--workspace", "--bins", "--release"];
+        Run::new(root, "cargo").args(build).run()?;
+        target.join("release")
+    };
+    let socketio = root.join("tests/bench/peers/socketio");
+    stale::install_npm(&socketio)?;
+    let has_micro = args.scenarios.is_empty() || args.scenarios.iter().any(|name| name == "micro");
+    if has_micro && !args.quick {
+        install::require(&["valgrind"], "valgrind")?;
+    }
+    let mut run = start(root);
+    run = run.arg(profile.join("nowrong-bench")).arg("run");
+    run = run.arg("--server").arg(profile.join("nowrong"));
+    run = run.arg("--socketio").arg(socketio);
+    run = run.arg("--out").arg(target.join("bench"));
+    run = run.arg("--document").arg(root.join("docs/benchmarks.md"));
+    run.args(passed_on(args)).run()
+}
+
+/// The command so far: everything up to the bench itself.
+fn start(root: &Path) -> Run {
+    let can_isolate = is_available("unshare", &["--net", "true"]) && is_available("ip", &["-V"]);
+    if can_isolate {
+        Run::new(root, "unshare").args(["--net", "sh", "-c", START, "lo"])
+    } else {
+        Run::new(root, "sh").args(["-c", START, "shared"])
+    }
+}
+
+/// The arguments that the bench takes as they are.
+fn passed_on(args: &BenchArgs) -> Vec<String> {
+    let mut words = Vec::new();
+    if args.quick {
+        words.push("--quick".to_owned());
+    }
+    let named = [
+        ("--rounds", args.rounds.map(|rounds| rounds.to_string())),
+        ("--targets", args.targets.clone()),
+        ("--seed", args.seed.map(|seed| seed.to_string())),
+    ];
+    for (name, value) in named {
+        words.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));
+    }
+    words.extend(args.scenarios.iter().cloned());
+    let shown: Vec<_> = ["cargo xtask bench"]
+        .into_iter()
+        .chain(words.iter().map(String::as_str))
+        .collect();
+    let shown = shown.join(" ");
+    words.extend(["--shown-as".to_owned(), shown]);
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_report_shows_the_command_that_was_typed() {
+        let args = BenchArgs {
+            scenarios: vec!["pairs".to_owned()],
+            quick: true,
+            rounds: Some(2),
+            ..BenchArgs::default()
+        };
+        let shown = "cargo xtask bench --quick --rounds 2 pairs";
+        let expected = ["--quick", "--rounds", "2", "pairs", "--shown-as", shown];
+        assert_eq!(passed_on(&args), expected);
+    }
+
+    #[test]
+    fn the_start_becomes_the_command() {
+        let said = Run::new(Path::new("/"), "sh")
+            .args(["-c", START, "shared", "echo", "it runs"])
+            .read();
+        assert_eq!(said.unwrap(), "it runs\n");
+    }
+}
