@@ -52,6 +52,9 @@ pub trait Admission: Send + Sync + 'static {
         expires_at: UnixMs,
     ) -> Result<(), BrokerError>;
 
+    /// Whether the broker answers right now.
+    async fn check(&self) -> Result<(), BrokerError>;
+
     /// Removes the token and answers whose it was, unless it is unknown, used or expired.
     async fn take_connect_token(
         &self,
@@ -216,6 +219,9 @@ pub enum Appended {
     NoLog,
 }
 
+/// Most messages that one look at a log brings.
+pub const READ_MAX: usize = 256;
+
 /// The log of each chat: gives out positions and recognises what is sent again. The messages
 /// themselves are their node's and the store's.
 #[async_trait]
@@ -230,6 +236,16 @@ pub trait Log: Send + Sync + 'static {
         epoch: u32,
         draft: &Draft,
     ) -> Result<Appended, BrokerError>;
+
+    /// The messages after a seq that the log still holds, ascending without a gap, at most
+    /// [`READ_MAX`]; for who missed one. `None` when there is no log of this chat in this epoch. A
+    /// broker of a single node may hold none: its node misses none.
+    async fn read_log(
+        &self,
+        chat: ChatId,
+        epoch: u32,
+        after: u64,
+    ) -> Result<Option<Vec<StoredMessage>>, BrokerError>;
 
     /// Forgets the log.
     async fn close_log(&self, chat: ChatId) -> Result<(), BrokerError>;

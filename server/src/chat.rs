@@ -7,6 +7,7 @@
 //!
 //! Start reading at [`Chats::send`] and [`Chat::poll`]. Locks are short and never held over an await.
 
+mod log;
 mod persist;
 mod registry;
 mod seal;
@@ -54,6 +55,7 @@ pub struct Chat {
     sealer: Sealer,
     members: Vec<Arc<UserEntry>>,
     log: tokio::sync::OnceCell<()>,
+    reopening: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -79,6 +81,8 @@ pub struct Polled {
     pub durable: u64,
     /// How often the store has refused. A send that waits since a smaller count has failed.
     pub failures: u64,
+    /// The epoch of the log. A position of an older one may be void.
+    pub epoch: u32,
 }
 
 impl Chat {
@@ -130,12 +134,12 @@ impl Chat {
 
     /// How far the messages of the chat are.
     pub(crate) fn progress(&self) -> Polled {
-        let state = lock(&self.state);
-        Polled {
-            head: state.head.seq,
-            durable: state.durable,
-            failures: state.failures,
-        }
+        lock(&self.state).polled()
+    }
+
+    /// Whether a position was given out by a log that was forgotten before the store had it.
+    pub(crate) fn is_void(&self, position: Position) -> bool {
+        lock(&self.state).position_of(position.seq) != position
     }
 
     /// Appends to `out` what the client of `me` has not been told about the chat but for messages,
@@ -143,11 +147,7 @@ impl Chat {
     pub(crate) fn poll(&self, me: u8, view: &mut View, out: &mut Vec<ServerFrame>) -> Polled {
         let state = lock(&self.state);
         state.changes(me, view, out);
-        Polled {
-            head: state.head.seq,
-            durable: state.durable,
-            failures: state.failures,
-        }
+        state.polled()
     }
 
     /// The member's connection is here.
@@ -258,8 +258,7 @@ impl Chats {
         };
         // Sealed before it has a position: after that nothing may fail.
         let draft = message.draft()?;
-        let epoch = lock(&chat.state).epoch();
-        match self.broker.append(chat.id, epoch, &draft).await? {
+        match self.append(chat, &draft).await? {
             Appended::New(position) => Ok(self.taken(&message, draft, position)),
             Appended::Again(position, at) => {
                 let (failures, durable) = {
@@ -279,6 +278,18 @@ impl Chats {
             Appended::Full => Err(ErrorCode::CHAT_FULL.into()),
             Appended::NoLog => Err(Refusal::retry_after(ErrorCode::INTERNAL, 1_000)),
         }
+    }
+
+    /// Has the log give the draft a position; opens the log again if the broker has forgotten it.
+    async fn append(&self, chat: &Arc<Chat>, draft: &Draft) -> Result<Appended, Refusal> {
+        let epoch = lock(&chat.state).epoch();
+        match self.broker.append(chat.id, epoch, draft).await? {
+            Appended::NoLog => {}
+            appended => return Ok(appended),
+        }
+        self.reopen(chat, epoch).await?;
+        let epoch = lock(&chat.state).epoch();
+        Ok(self.broker.append(chat.id, epoch, draft).await?)
     }
 
     fn taken(&self, message: &Outgoing<'_>, draft: Draft, position: Position) -> Sent {

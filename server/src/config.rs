@@ -27,6 +27,8 @@ pub use addresses::{Addresses, Origin};
 use layers::{Layer, Source, Values};
 pub use print::to_toml;
 
+use crate::broker::redis::RedisUrl;
+
 /// Everything an operator can set. Built by [`load`] or [`Config::default`], always checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -37,6 +39,8 @@ pub struct Config {
     pub listen_quic: Option<SocketAddr>,
     /// Where everything is kept.
     pub data: Data,
+    /// Who coordinates the nodes.
+    pub broker: Broker,
     /// What clients are told to connect to, where it differs from the listen addresses.
     pub public_url: PublicUrl,
     /// Web origins that may use this server; empty means its own on this machine.
@@ -78,6 +82,15 @@ pub enum Data {
     Memory,
     /// In this folder.
     Folder(PathBuf),
+}
+
+/// Who coordinates the nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Broker {
+    /// Nobody has to: there is one node.
+    Local,
+    /// Redis, or a Redis Cluster.
+    Redis(RedisUrl),
 }
 
 /// What clients are told to connect to; `None` is derived from the listen address.

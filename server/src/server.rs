@@ -17,10 +17,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     api::{self, ApiState, Departure},
     auth::{AccessTokens, keys::SigningKeys},
-    broker::{Broker, local::LocalBroker},
+    broker::{Broker, local::LocalBroker, redis::RedisBroker},
     chat::{ChatParts, ChatRules, Chats},
     clock::Clock,
-    config::{Addresses, Config, Data, Tls},
+    config::{self, Addresses, Config, Data, Tls},
     connection::{Node, NodeParts},
     hub::Hub,
     matching::{Matching, MatchingParts},
@@ -48,6 +48,9 @@ const CERTIFICATE_TICK: Duration = Duration::from_secs(1);
 /// How long a single node waits for its clients to leave by themselves: it has nowhere to send them,
 /// and they come back when it does.
 const SINGLE_NODE_DRAIN: Duration = Duration::from_secs(2);
+
+/// What every key in Redis begins with.
+const BROKER_NAMESPACE: &str = "nowrong";
 
 /// How long the last writes may take once all connections are gone.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(5);
@@ -82,7 +85,7 @@ impl Server {
     pub async fn start(config: &Config) -> anyhow::Result<Running> {
         let clock = Clock::ahead_by(config.clock_ahead);
         let store = open_store(&config.data)?;
-        let broker: Arc<dyn Broker> = LocalBroker::new();
+        let broker = open_broker(&config.broker).await?;
         let categories = load_categories(config, &*store).await?;
         let identity = open_identity(config, &clock)?;
         let watch = Watch::start(identity.clone(), CERTIFICATE_TICK)?;
@@ -108,10 +111,8 @@ impl Server {
             pseudonyms: pseudonyms.clone(),
         };
         let (node, departure) = parts.assemble(config, addresses.clone(), categories);
-        let taken_over = node.chats().start().await;
-        let taken_over = taken_over.context("the chats of the last run cannot be read")?;
-        if taken_over > 0 {
-            tracing::info!(chats = taken_over, "chats go on from the last run");
+        if config.broker == config::Broker::Local {
+            take_over_chats(&node).await?;
         }
         let router = api::router(ApiState {
             store: store.clone(),
@@ -352,6 +353,23 @@ fn open_store(data: &Data) -> anyhow::Result<Arc<dyn Store>> {
     Ok(match data {
         Data::Memory => Arc::new(EmbeddedStore::in_memory()?),
         Data::Folder(folder) => Arc::new(EmbeddedStore::open(folder)?),
+    })
+}
+
+/// The only node takes over all chats that go on. One of several takes in those whose members come.
+async fn take_over_chats(node: &Node) -> anyhow::Result<()> {
+    let taken_over = node.chats().start().await;
+    let taken_over = taken_over.context("the chats of the last run cannot be read")?;
+    if taken_over > 0 {
+        tracing::info!(chats = taken_over, "chats go on from the last run");
+    }
+    Ok(())
+}
+
+async fn open_broker(broker: &config::Broker) -> anyhow::Result<Arc<dyn Broker>> {
+    Ok(match broker {
+        config::Broker::Local => LocalBroker::new(),
+        config::Broker::Redis(url) => RedisBroker::connect(url, BROKER_NAMESPACE).await?,
     })
 }
 

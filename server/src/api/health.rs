@@ -56,7 +56,7 @@ pub(super) async fn readyz(State(api): State<Arc<ApiState>>) -> Result<Json<Heal
         let detail = "The store cannot be written to.";
         return Err(Problem::new(ErrorCode::STORAGE_UNAVAILABLE).detail(detail));
     }
-    if let Err(error) = api.broker.connected().await {
+    if let Err(error) = api.broker.check().await {
         warn!(%error, "not ready: the broker");
         return Err(Problem::new(ErrorCode::OVERLOADED).detail("The broker does not answer."));
     }

@@ -38,7 +38,7 @@ macro_rules! broker_conformance {
                 a_seeded_log_goes_on_where_the_store_stands
                 a_log_gives_way_only_to_a_newer_epoch an_append_of_another_epoch_has_no_log
                 g3_two_members_at_once_make_one_order a_closed_log_is_forgotten
-                a_chat_becomes_full;
+                a_chat_becomes_full a_reader_gets_what_is_held_and_nothing_of_another_epoch;
         }
     };
     (@tests ($server:expr, $make:expr); $($module:ident: $($test:ident)+;)+) => {

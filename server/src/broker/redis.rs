@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     random,
-    store::{TokenHash, UnixMs},
+    store::{StoredMessage, TokenHash, UnixMs},
 };
 
 mod connection;
@@ -130,6 +130,10 @@ impl Admission for RedisBroker {
         tokens::put(&self.parts, &hash, user, expires_at).await
     }
 
+    async fn check(&self) -> Result<(), BrokerError> {
+        self.parts.renew().await
+    }
+
     async fn take_connect_token(
         &self,
         hash: &TokenHash,
@@ -222,6 +226,15 @@ impl Log for RedisBroker {
         draft: &Draft,
     ) -> Result<Appended, BrokerError> {
         log::append(&self.parts, chat, epoch, draft).await
+    }
+
+    async fn read_log(
+        &self,
+        chat: ChatId,
+        epoch: u32,
+        after: u64,
+    ) -> Result<Option<Vec<StoredMessage>>, BrokerError> {
+        log::read(&self.parts, chat, epoch, after).await
     }
 
     async fn close_log(&self, chat: ChatId) -> Result<(), BrokerError> {

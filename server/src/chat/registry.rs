@@ -7,15 +7,12 @@ use std::{
 };
 
 use nowrong_protocol::{
-    ChatId, Position, UserId,
+    ChatId, UserId,
     frame::{EndReason, Resume},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Chat, ChatRules, KnownMessage, LogSeed, PULL_MAX, Sealer, persist::Persister, state::Due,
-    state::State,
-};
+use super::{Chat, ChatRules, LogSeed, Sealer, persist::Persister, state::Due, state::State};
 use crate::{
     broker::Broker,
     clock::Clock,
@@ -168,7 +165,7 @@ impl Chats {
                 None => return Ok(None),
             },
         };
-        chat.log.get_or_try_init(|| self.rebuild(&chat)).await?;
+        chat.log.get_or_try_init(|| self.open_stored(&chat)).await?;
         Ok(Some(chat))
     }
 
@@ -192,6 +189,7 @@ impl Chats {
                 .map(|member| self.hub.seated(member.user))
                 .collect(),
             log: tokio::sync::OnceCell::new(),
+            reopening: tokio::sync::Mutex::new(()),
             state: Mutex::new(state),
         });
         for member in &chat.members {
@@ -207,39 +205,6 @@ impl Chats {
 
     fn latest_expiry(&self, started_at: UnixMs) -> UnixMs {
         started_at + self.rules.retention.as_millis() as u64
-    }
-
-    /// Rebuilds the log of a chat from the store under a new epoch.
-    async fn rebuild(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
-        let now = self.clock.now();
-        let Some(epoch) = self.store.begin_epoch(chat.id, now).await? else {
-            return Ok(());
-        };
-        let (mut known, mut after) = (Vec::new(), Position::START);
-        loop {
-            let page = self
-                .store
-                .messages_after(chat.id, after, PULL_MAX, now)
-                .await?;
-            let Some(last) = page.last() else { break };
-            after = last.position;
-            let mut state = lock(&chat.state);
-            for message in &page {
-                state.restore(message);
-                known.push(KnownMessage {
-                    member: message.member,
-                    client_message_id: message.client_message_id,
-                    position: message.position,
-                    at: message.at,
-                });
-            }
-        }
-        self.broker
-            .open_log(chat.id, LogSeed { epoch, known })
-            .await?;
-        lock(&chat.state).epochs.push(epoch);
-        tracing::info!(chat = %chat.id, epoch = epoch.number, base = epoch.base, "log rebuilt");
-        Ok(())
     }
 
     /// Ends a chat for all its members; the first end stays.
@@ -297,7 +262,7 @@ impl Chats {
     }
 
     async fn tick_chat(&self, chat: &Arc<Chat>, now: UnixMs) {
-        let (due, is_erased, is_behind, cursors) = {
+        let (due, is_erased, is_behind, is_torn, cursors) = {
             let mut state = lock(&chat.state);
             let is_erased = state.end.is_some_and(|end| now >= end.expires_at);
             let due = state.due_end(&self.rules, chat.expires_at, now);
@@ -305,11 +270,15 @@ impl Chats {
                 due,
                 is_erased,
                 state.has_unpersisted(),
+                state.is_torn(),
                 state.take_dirty_cursors(),
             )
         };
         if is_behind {
             self.persister.enqueue(chat);
+        }
+        if is_torn && let Err(refusal) = self.catch_up(chat).await {
+            tracing::warn!(code = %refusal.code, chat = %chat.id, "a gap could not be filled");
         }
         for (member, delivered, read) in cursors {
             if let Err(error) = self

@@ -17,6 +17,7 @@ use nowrong_protocol::{
     limits::CHAT_MESSAGES_MAX,
 };
 
+use super::Polled;
 use crate::store::{Chat as ChatRecord, ChatEnd, Epoch, StoredMessage, UnixMs};
 
 /// Most messages handed to the store at once for one chat.
@@ -55,6 +56,8 @@ pub(super) struct State {
     tail: Tail,
     /// Messages whose predecessor has a position and is still on its way to here.
     early: BTreeMap<u64, (StoredMessage, Bytes)>,
+    /// The head when something was early at the last look.
+    stuck_at: Option<u64>,
     unpersisted: BTreeMap<u64, StoredMessage>,
     deleted: Vec<Position>,
     last_spoke: UnixMs,
@@ -146,6 +149,7 @@ impl State {
             senders: Vec::new(),
             tail: Tail::default(),
             early: BTreeMap::new(),
+            stuck_at: None,
             unpersisted: BTreeMap::new(),
             deleted: Vec::new(),
             last_spoke: now,
@@ -181,6 +185,25 @@ impl State {
         (self.head.seq - before) as usize
     }
 
+    /// Whether a message is missing that does not come by itself: others have waited for it since the
+    /// last look.
+    pub(super) fn is_torn(&mut self) -> bool {
+        let stuck_at = (!self.early.is_empty()).then_some(self.head.seq);
+        let is_torn = stuck_at.is_some() && self.stuck_at == stuck_at;
+        self.stuck_at = stuck_at;
+        is_torn
+    }
+
+    /// The log goes on in this epoch. What waits behind a gap of an older one is void: who sent it is
+    /// told to send again.
+    pub(super) fn begin(&mut self, epoch: Epoch) {
+        self.epochs.push(epoch);
+        if !self.early.is_empty() {
+            self.early.clear();
+            self.failures += 1;
+        }
+    }
+
     fn take(&mut self, message: StoredMessage, frame: Bytes) {
         self.head = message.position;
         self.tail.push(frame);
@@ -201,6 +224,16 @@ impl State {
     /// A message was deleted: its frame is another one from now on.
     pub(super) fn replace_frame(&mut self, seq: u64, frame: Bytes) {
         self.tail.replace(seq, frame);
+    }
+
+    /// How far the messages are.
+    pub(super) fn polled(&self) -> Polled {
+        Polled {
+            head: self.head.seq,
+            durable: self.durable,
+            failures: self.failures,
+            epoch: self.epoch(),
+        }
     }
 
     /// The epoch in which the log gives positions.

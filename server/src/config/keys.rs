@@ -49,6 +49,11 @@ pub const KEYS: &[Key] = &[
         r#""./data""#,
         "folder of the embedded store and of the keys, or \"memory\"",
     ),
+    key(
+        "broker",
+        r#""local""#,
+        "\"local\" for a single node, or redis://host:port, redis+cluster://host:port,host:port",
+    ),
     unset(
         "public_url.webtransport",
         "URL told to clients; derived from listen_quic when unset",

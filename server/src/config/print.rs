@@ -18,8 +18,15 @@ fn line(key: &Key, values: &Values) -> String {
     // Writing to a String cannot fail.
     let _ = match values.entry(name) {
         None => writeln!(out, "# {name} =  # unset: {text}"),
-        Some(_) if key.is_secret => writeln!(out, "# {name} = \"<redacted>\""),
+        Some(entry) if key.is_secret || names_user(entry.value.as_str()) => {
+            writeln!(out, "# {name} = \"<redacted>\"  # {}", entry.source)
+        }
         Some(entry) => writeln!(out, "{name} = {}  # {}", entry.value, entry.source),
     };
     out
+}
+
+/// Whether a value is a URL with a user or password in it.
+fn names_user(value: Option<&str>) -> bool {
+    value.is_some_and(|value| value.contains("://") && value.contains('@'))
 }

@@ -293,6 +293,22 @@ fn what_is_printed_can_be_read_back() {
 }
 
 #[test]
+fn a_url_with_a_password_is_never_shown() {
+    let url = "broker = 'redis://ann:s3cret@redis.example'";
+    let loaded = try_load(url, &[], &[]).unwrap();
+    let shown = to_toml(&loaded.values);
+    assert!(shown.contains("# broker = \"<redacted>\""), "{shown}");
+    assert!(!format!("{:?}{shown}", loaded.config).contains("s3cret"));
+    let bad = "broker = 'reddis://ann:s3cret@redis.example'";
+    let error = try_load(bad, &[], &[]).unwrap_err().to_string();
+    assert!(
+        error.starts_with("`broker` must be redis://host:port"),
+        "{error}"
+    );
+    assert!(!error.contains("s3cret"));
+}
+
+#[test]
 fn an_empty_string_takes_back_what_a_layer_below_set() {
     let config = try_load("categories = 'a.toml'", &[("NOWRONG_CATEGORIES", "")], &[])
         .unwrap()

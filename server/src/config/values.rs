@@ -10,8 +10,8 @@ use nowrong_protocol::limits::RETENTION_MAX;
 use toml::Value;
 
 use super::{
-    Allowance, Config, ConfigError, Data, Limits, Log, LogFormat, LogLevel, Origin, PublicUrl, Tls,
-    layers::Values,
+    Allowance, Broker, Config, ConfigError, Data, Limits, Log, LogFormat, LogLevel, Origin,
+    PublicUrl, Tls, layers::Values,
 };
 
 type Read<T> = Result<T, ConfigError>;
@@ -36,6 +36,7 @@ impl Config {
             )?,
             listen_quic: values.listen_quic()?,
             data: values.data()?,
+            broker: values.broker()?,
             public_url: values.public_url()?,
             origins: values.origins()?,
             tls: values.tls()?,
@@ -87,6 +88,16 @@ impl Values {
             "memory" => Data::Memory,
             folder => Data::Folder(PathBuf::from(folder)),
         })
+    }
+
+    fn broker(&self) -> Read<Broker> {
+        match self.text("broker")?.as_str() {
+            "local" => Ok(Broker::Local),
+            url => match url.parse() {
+                Ok(url) => Ok(Broker::Redis(url)),
+                Err(wanted) => Err(self.invalid("broker", format!("{wanted}, or \"local\""))),
+            },
+        }
     }
 
     fn public_url(&self) -> Read<PublicUrl> {

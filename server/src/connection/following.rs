@@ -113,21 +113,24 @@ impl Following {
         is_progress
     }
 
-    /// Acks what became durable, fails what the store refused.
+    /// Acks what became durable, fails what the store refused and what is void.
     fn settle(&mut self, polled: Polled, frames: &mut Vec<ServerFrame>) {
+        let chat = &self.chat;
         self.unacked.retain(|Unacked { request, sent }| {
-            if sent.position.seq <= polled.durable {
+            let position = sent.position;
+            let is_void = position.epoch != polled.epoch && chat.is_void(position);
+            if position.seq <= polled.durable && !is_void {
                 frames.push(
                     Ack {
                         request: *request,
-                        position: sent.position,
+                        position,
                         at_ms: sent.at,
                     }
                     .into(),
                 );
                 return false;
             }
-            let is_refused = sent.failures != polled.failures;
+            let is_refused = is_void || sent.failures != polled.failures;
             if is_refused {
                 frames.push(refused(*request).into());
             }

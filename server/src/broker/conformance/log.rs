@@ -174,3 +174,31 @@ pub(crate) async fn a_chat_becomes_full<B: Broker>(broker: Arc<B>) {
     let again = append(&*broker, 0, 1).await;
     assert_eq!(again, Appended::Again(Position::new(1, last), 1_001));
 }
+
+pub(crate) async fn a_reader_gets_what_is_held_and_nothing_of_another_epoch<B: Broker>(
+    broker: Arc<B>,
+) {
+    let read = async |epoch, after| broker.read_log(CHAT, epoch, after).await.expect("read");
+    assert_eq!(read(2, 0).await, None, "not open");
+    broker.open_log(CHAT, seed(2, 4)).await.expect("open");
+    for n in 1..=600 {
+        append_in(&*broker, 2, 0, n).await;
+    }
+    for other in [1, 3] {
+        assert_eq!(read(other, 4).await, None);
+    }
+    assert_eq!(read(2, 604).await, Some(vec![]));
+    assert_eq!(
+        read(2, 4).await,
+        Some(vec![]),
+        "the first is no longer held"
+    );
+    let held = read(2, 590).await.expect("open");
+    let expected: Vec<_> = (591..=604)
+        .map(|seq| draft(0, seq - 4).placed(CHAT, Position::new(2, seq)))
+        .collect();
+    assert!(
+        held.is_empty() || held == expected,
+        "a run, or nothing: {held:?}"
+    );
+}

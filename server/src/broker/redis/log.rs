@@ -8,9 +8,13 @@ use nowrong_protocol::{
 };
 
 use super::{Parts, script::Script, unexpected};
-use crate::broker::{Appended, BrokerError, Draft, LogSeed};
+use crate::{
+    broker::{Appended, BrokerError, Draft, LogSeed, READ_MAX},
+    store::StoredMessage,
+};
 
 static OPEN: Script = Script::new(include_str!("open.lua"));
+static READ: Script = Script::new(include_str!("read.lua"));
 static APPEND: Script = Script::new(include_str!("append.lua"));
 
 /// How long an open log is kept at most: a chat does not live longer.
@@ -51,6 +55,38 @@ pub(super) async fn append(
         .arg(CHAT_MESSAGES_MAX)
         .arg(TAIL_FRAMES_MAX);
     verdict(call.run(&parts.connection).await?)
+}
+
+pub(super) async fn read(
+    parts: &Parts,
+    chat: ChatId,
+    epoch: u32,
+    after: u64,
+) -> Result<Option<Vec<StoredMessage>>, BrokerError> {
+    let call = READ
+        .call()
+        .key(parts.keys.chat(chat, "meta"))
+        .key(parts.keys.chat(chat, "log"))
+        .arg(epoch)
+        .arg(after)
+        .arg(READ_MAX);
+    let answer: Option<Vec<String>> = call.run(&parts.connection).await?;
+    let Some(answer) = answer else {
+        return Ok(None);
+    };
+    let mut messages = Vec::with_capacity(answer.len() / 2);
+    for (expected, entry) in (after + 1..).zip(answer.chunks_exact(2)) {
+        if entry[0].parse() != Ok(expected) {
+            break;
+        }
+        let message: StoredMessage =
+            serde_json::from_str(&entry[1]).map_err(|_| unexpected("message"))?;
+        messages.push(StoredMessage {
+            position: Position::new(epoch, expected),
+            ..message
+        });
+    }
+    Ok(Some(messages))
 }
 
 pub(super) async fn close(parts: &Parts, chat: ChatId) -> Result<(), BrokerError> {

@@ -106,6 +106,24 @@ mod single {
     }
 
     #[tokio::test]
+    async fn what_one_node_appends_another_reads() {
+        let server = Server::start(&[]).await;
+        let one = node_at(&server.url(), "x").await;
+        let other = node_at(&server.url(), "x").await;
+        let chat = ChatId::from_bytes([1; 16]);
+        let seed = LogSeed {
+            epoch: Epoch { number: 1, base: 0 },
+            known: Vec::new(),
+        };
+        one.open_log(chat, seed).await.expect("open");
+        let draft = crate::broker::conformance::log::draft(1, 7);
+        one.append(chat, 1, &draft).await.expect("append");
+        let read = other.read_log(chat, 1, 0).await.expect("read");
+        let message = draft.placed(chat, nowrong_protocol::Position::new(1, 1));
+        assert_eq!(read, Some(vec![message]));
+    }
+
+    #[tokio::test]
     async fn each_step_is_one_command() {
         let server = Server::start(&[]).await;
         let broker = broker_at(&server.url()).await;

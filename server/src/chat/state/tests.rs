@@ -233,3 +233,24 @@ fn g3_frames_come_in_order_however_they_arrived() {
     ];
     assert_eq!(state.frames_after(0, 9), Some(all));
 }
+
+#[test]
+fn a_gap_that_stays_is_torn_and_void_in_the_next_epoch() {
+    let mut state = state();
+    appended(&mut state, message(1, 0));
+    appended(&mut state, message(3, 0));
+    assert!(!state.is_torn(), "seq 2 may be on its way");
+    assert!(state.is_torn());
+    let failures = state.failures;
+    state.begin(Epoch { number: 2, base: 1 });
+    assert_eq!(state.failures, failures + 1, "who sent seq 3 is told");
+    assert!(!state.is_torn());
+    assert_eq!(state.position_of(1), Position::new(1, 1));
+    assert_ne!(state.position_of(3), Position::new(1, 3), "void");
+    let second = StoredMessage {
+        position: Position::new(2, 2),
+        ..message(2, 1)
+    };
+    assert_eq!(appended(&mut state, second), 1);
+    assert_eq!(state.polled().epoch, 2);
+}
