@@ -5,8 +5,8 @@
 //! alone, that is without luck and without further faults? Then somebody waits for ever.
 //! The second question is why this is not `stateright`: its liveness looks only at runs that end.
 //!
-//! A state is remembered by 64 bits of its hash: with the two million states of the largest model,
-//! the chance that two collide and one is overlooked is below one in five million.
+//! A state is remembered by 64 bits of its hash: with the half million states of the largest model,
+//! the chance that two collide and one is overlooked is below one in a hundred million.
 //! Start reading at [`check`].
 
 use std::{

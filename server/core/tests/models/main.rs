@@ -7,6 +7,7 @@
 //! | model | of | promises |
 //! |---|---|---|
 //! | [`message_log`] | the log of a chat: positions, durability, epochs, resume | G1-G5 |
+//! | [`matcher`] | the queue, offers, seats, leases | G6, G7 |
 //!
 //! A model is a copy of the protocol, not of the code. What ties the two together: a step of an
 //! adapter names its action, and `chat_log::resume_point` and `locate` are the real ones.
@@ -18,5 +19,7 @@
 
 #[cfg(test)]
 mod checker;
+#[cfg(test)]
+mod matcher;
 #[cfg(test)]
 mod message_log;
