@@ -39,8 +39,9 @@ enum Rule {
     /// A log in Redis is good only under the replication id under which it was seeded: after every
     /// failover and restart there is no log, however much of it is left.
     BindLogToMaster,
-    /// Only who began an epoch seeds it, once, whether or not the answer arrived.
-    SeedOwnEpochOnce,
+    /// Only who began an epoch seeds it, and only on the master that had no log before it began: the
+    /// seed names that master, so that it may be sent again, and another one refuses it.
+    SeedOwnEpoch,
     /// `append` refuses who believes in another epoch.
     FenceAppend,
     /// Reading the log tells its epoch, and nothing is taken from another one.
@@ -49,8 +50,7 @@ enum Rule {
     KnowAppended,
     /// The seed has the ids of all stored messages up to the base.
     KnowStored,
-    /// A seed does not replace a newer log. Not needed: whoever has the newer one finds it gone and
-    /// begins another epoch.
+    /// A seed does not replace a log of the same or a newer epoch.
     SeedNewerOnly,
     /// The ids of the seed are read after the base was set.
     ReadKnownAfterBase,
@@ -215,8 +215,8 @@ struct Node {
     read: Option<Read>,
     /// What it has sent to the store; empty when all of it is durable.
     run: Option<Run>,
-    /// The epoch it began and has not tried to seed.
-    begun: Option<Number>,
+    /// The epoch that it may seed.
+    begun: Option<Begun>,
     /// Sends of clients that have moved away.
     left: Vec<Id>,
     /// It talks to a master that was replaced.
@@ -225,6 +225,14 @@ struct Node {
     base_read: Option<Seq>,
     /// Only without a rule: ids it has read before the base was set.
     known_read: Vec<Id>,
+}
+
+/// An epoch that a node began.
+#[derive(Clone, Copy, Debug, Hash, PartialEq)]
+struct Begun {
+    number: Number,
+    /// Which master it had then.
+    master: u8,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq)]
@@ -390,6 +398,12 @@ impl MessageLog {
         self.without != Some(rule)
     }
 
+    /// Which master the node talks to.
+    fn master(&self, s: &State, n: usize) -> u8 {
+        let newest = self.bounds.failovers - s.faults.failovers;
+        newest - u8::from(s.nodes[n].is_on_deposed)
+    }
+
     fn node_actions(&self, s: &State, n: usize, actions: &mut Vec<Action>) {
         let node = &s.nodes[n];
         if node.chat.is_none() {
@@ -421,7 +435,7 @@ impl MessageLog {
             if node.run.is_none() {
                 actions.push(Action::Persist { n });
             }
-            if node.begun.is_some() || !self.has(Rule::SeedOwnEpochOnce) {
+            if node.begun.is_some() || !self.has(Rule::SeedOwnEpoch) {
                 actions.push(Action::Seed { n });
             }
             if !self.has(Rule::BumpThenBase) {

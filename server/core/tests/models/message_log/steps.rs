@@ -241,7 +241,9 @@ impl MessageLog {
         let chat = s.nodes[n].chat.as_ref()?;
         let number = chat.number();
         let is_older = log_of(s, n).as_ref().is_none_or(|log| log.number < number);
-        let is_needed = is_older && s.nodes[n].begun != Some(number);
+        let master = self.master(s, n);
+        let can_seed = s.nodes[n].begun == Some(Begun { number, master });
+        let is_needed = is_older && !can_seed;
         if !is_needed && !s.nodes[n].chat.as_ref()?.is_torn {
             return None;
         }
@@ -256,7 +258,10 @@ impl MessageLog {
             return None;
         }
         s.store.bases.push(base);
-        s.nodes[n].begun = Some(number + 1);
+        s.nodes[n].begun = Some(Begun {
+            number: number + 1,
+            master,
+        });
         unload(s, n)
     }
 
@@ -291,15 +296,16 @@ impl MessageLog {
             s.nodes[n].known_read.clone()
         };
         let base = *chat.bases.last()?;
-        let begun = if self.has(Rule::SeedOwnEpochOnce) {
-            s.nodes[n].begun.take()?
-        } else {
-            number
-        };
+        let can_seed = s.nodes[n]
+            .begun
+            .is_some_and(|begun| begun.number == number && begun.master == self.master(s, n));
         let log = log_of(s, n);
-        let is_newer = log.as_ref().is_none_or(|log| log.number < begun);
-        if begun != number || !is_newer && self.has(Rule::SeedNewerOnly) {
-            return self.has(Rule::SeedOwnEpochOnce).then_some(());
+        let is_newer = log.as_ref().is_none_or(|log| log.number < number);
+        if !can_seed && self.has(Rule::SeedOwnEpoch) {
+            return None;
+        }
+        if !is_newer && self.has(Rule::SeedNewerOnly) {
+            return None;
         }
         known.sort_unstable();
         *log = Some(Log {
@@ -358,7 +364,7 @@ pub(super) fn forget(s: &mut State, without: Option<Rule>) {
         s.inbox.retain(|entry| entry.number >= oldest);
     }
     for node in &mut s.nodes {
-        node.begun = node.begun.filter(|begun| *begun >= oldest);
+        node.begun = node.begun.filter(|begun| begun.number >= oldest);
     }
     let of_void = [
         Rule::IgnoreVoid,
