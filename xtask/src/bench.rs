@@ -74,7 +74,15 @@ pub fn bench(root: &Path, args: &BenchArgs) -> anyhow::Result<()> {
     run = run.arg("--socketio").arg(socketio);
     run = run.arg("--out").arg(target.join("bench"));
     run = run.arg("--document").arg(root.join("docs/benchmarks.md"));
+    run = run.arg("--condition").arg(commit(root)?);
     run.args(passed_on(args)).run()
+}
+
+/// What was built, for the report.
+fn commit(root: &Path) -> anyhow::Result<String> {
+    let describe = ["describe", "--always", "--dirty", "--abbrev=12"];
+    let commit = Run::new(root, "git").args(describe).read()?;
+    Ok(format!("Commit {}", commit.trim()))
 }
 
 /// The command so far: everything up to the bench itself.

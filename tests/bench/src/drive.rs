@@ -30,9 +30,11 @@ use crate::{
 };
 
 mod pacer;
+mod parked;
 mod window;
 
 pub use pacer::pace;
+pub use parked::{Connected, Parked};
 pub use window::{Snapshot, Window};
 
 /// Messages that may wait for one connection to take them. Beyond it they count as refused: the
@@ -42,8 +44,9 @@ const OUTBOX_MAX: usize = 256;
 /// Pairs that are being connected at one time.
 const CONNECTING_MAX: usize = 16;
 
-/// Time from the last message to its delivery and ack; what comes later is lost.
-const SETTLE_DEADLINE: Duration = Duration::from_secs(5);
+/// Most time from the last message to its delivery and ack; what comes later is lost. Longer than a
+/// queue that a target may build up when it is given more than it can do.
+const SETTLE_DEADLINE: Duration = Duration::from_secs(20);
 
 /// An open connection and what is spoken on it.
 pub struct Peer {
@@ -100,9 +103,16 @@ impl Outcome {
 /// # Errors
 /// The first that could not be connected.
 pub async fn connect_pairs(running: &dyn Running, users: u32) -> anyhow::Result<Vec<Peer>> {
-    let pairs = stream::iter((0..users).step_by(2).map(|first| running.open_pair(first)));
-    let pairs: Vec<[Peer; 2]> = pairs.buffered(CONNECTING_MAX).try_collect().await?;
-    Ok(pairs.into_iter().flatten().collect())
+    let pairs = stream::iter((0..users).step_by(2)).map(|first| async move {
+        let pair = running.open_pair(first).await?;
+        anyhow::Ok(pair.map(Parked::new))
+    });
+    let pairs: Vec<[Parked<Peer>; 2]> = pairs.buffered(CONNECTING_MAX).try_collect().await?;
+    let mut peers = Vec::with_capacity(users as usize);
+    for parked in pairs.into_iter().flatten() {
+        peers.push(parked.take().await?);
+    }
+    Ok(peers)
 }
 
 /// Puts the workload on a running target.

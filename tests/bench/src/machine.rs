@@ -1,6 +1,6 @@
 //! What the figures were measured on, and whether it was quiet.
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use serde::Serialize;
 
@@ -25,8 +25,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This machine.
-    pub fn this() -> Self {
+    /// This machine, with Socket.IO as installed in this folder.
+    pub fn this(socketio: &Path) -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         Self {
             processor: field(&read("/proc/cpuinfo"), "model name")
@@ -34,7 +34,7 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             memory_gb: memory_gb(&read("/proc/meminfo")),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            versions: versions(),
+            versions: versions(socketio),
         }
     }
 }
@@ -69,7 +69,7 @@ fn memory_gb(meminfo: &str) -> f64 {
     })
 }
 
-fn versions() -> Vec<(String, String)> {
+fn versions(socketio: &Path) -> Vec<(String, String)> {
     let said = |program: &str| {
         let output = Command::new(program).arg("--version").output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -79,8 +79,14 @@ fn versions() -> Vec<(String, String)> {
     for program in ["rustc", "node"] {
         versions.extend(said(program).map(|version| (program.to_owned(), version)));
     }
-    versions.push(("Socket.IO".to_owned(), "4.8.4".to_owned()));
+    versions.extend(package_version(socketio).map(|version| ("Socket.IO".to_owned(), version)));
     versions
+}
+
+fn package_version(socketio: &Path) -> Option<String> {
+    let manifest = fs::read(socketio.join("node_modules/socket.io/package.json")).ok()?;
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).ok()?;
+    Some(manifest["version"].as_str()?.to_owned())
 }
 
 #[cfg(test)]
@@ -95,7 +101,9 @@ mod tests {
             memory_gb("MemTotal:       24117248 kB\nMemFree: 1 kB\n"),
             23.0
         );
-        assert!(Machine::this().cores > 0);
+        let machine = Machine::this(Path::new("nowhere"));
+        assert!(machine.cores > 0);
+        assert_eq!(machine.versions[0].0, "NoWrong");
     }
 
     #[test]

@@ -21,7 +21,13 @@ use nowrong_bench::{
     scenario::{self, SCENARIOS, Scale},
     target::{self, Place},
 };
-use tokio::task::LocalSet;
+use tokio::{
+    signal::{
+        ctrl_c,
+        unix::{SignalKind, signal},
+    },
+    task::LocalSet,
+};
 
 /// How fast NoWrong is, side by side with what one would use instead.
 #[derive(Parser)]
@@ -116,7 +122,15 @@ async fn execute(command: Command) -> anyhow::Result<()> {
             (case.run)(operations);
             Ok(())
         }
-        Command::Run(args) => run(&args).await,
+        Command::Run(args) => {
+            let mut terminate = signal(SignalKind::terminate())?;
+            tokio::select! {
+                outcome = run(&args) => outcome,
+                // What is dropped here ends its processes and removes its data.
+                _ = ctrl_c() => anyhow::bail!("interrupted"),
+                _ = terminate.recv() => anyhow::bail!("terminated"),
+            }
+        }
     }
 }
 
@@ -132,7 +146,7 @@ async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let targets = target::choose(&args.targets)?;
     std::fs::create_dir_all(&args.out)?;
     let scratch = tempfile::tempdir_in(&args.out)?;
-    let machine = Machine::this();
+    let machine = Machine::this(&args.socketio);
     let is_pinned = machine.cores > 1;
     let place = Place {
         server: args

@@ -1,6 +1,10 @@
 //! The scenarios: what is done to targets, and how the rounds of all targets alternate.
 
+use std::time::Duration;
+
+use anyhow::anyhow;
 use async_trait::async_trait;
+use tokio::time::timeout;
 
 use crate::{
     metric::Sample,
@@ -42,6 +46,9 @@ pub struct Round {
     /// What schedules grow from; each round has another.
     pub seed: u64,
 }
+
+/// Most time for one round. The longest, a search on a slow machine, takes a few minutes.
+const ROUND_DEADLINE: Duration = Duration::from_secs(15 * 60);
 
 /// One setting of a scenario.
 #[async_trait(?Send)]
@@ -129,7 +136,8 @@ pub async fn measure(
                 place: place.clone(),
                 seed,
             };
-            let outcome = case.measure(target.as_ref(), &round).await;
+            let measuring = timeout(ROUND_DEADLINE, case.measure(target.as_ref(), &round)).await;
+            let outcome = measuring.unwrap_or_else(|_| Err(anyhow!("not done in time")));
             say(format!(
                 "{} · {} · {}: {}",
                 case.scenario(),

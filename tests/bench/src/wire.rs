@@ -11,8 +11,8 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
-    WebSocketStream, client_async,
-    tungstenite::{Message, Utf8Bytes},
+    WebSocketStream, client_async_with_config,
+    tungstenite::{Message, Utf8Bytes, protocol::WebSocketConfig},
 };
 use wtransport::{
     ClientConfig, Connection, Endpoint, RecvStream, SendStream, VarInt,
@@ -66,7 +66,8 @@ impl Wire {
         let stream = TcpStream::connect(address).await?;
         // Small messages must not wait for each other.
         stream.set_nodelay(true)?;
-        let (socket, _response) = client_async(url, stream).await?;
+        let (socket, _response) =
+            client_async_with_config(url, stream, Some(websocket_config())).await?;
         let socket = Box::new(socket);
         Ok(Self::WebSocket { socket, is_text })
     }
@@ -135,12 +136,18 @@ impl Wire {
         }
     }
 
-    /// Ends it without a word, as a lost network would.
+    /// Ends it at once, without a word of the protocol spoken on it.
     pub fn drop_hard(self) {
         if let Self::Stream { connection, .. } = self {
             connection.close(VarInt::from_u32(0), b"");
         }
     }
+}
+
+/// Small messages need no large buffers: tungstenite would hold 128 KB for each connection.
+pub fn websocket_config() -> WebSocketConfig {
+    const BUFFER_BYTES: usize = 4 * 1024;
+    WebSocketConfig::default().read_buffer_size(BUFFER_BYTES)
 }
 
 /// Where WebTransport connections start from.

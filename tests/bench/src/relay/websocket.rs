@@ -7,9 +7,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::spawn_local,
 };
-use tokio_tungstenite::{WebSocketStream, accept_async, tungstenite::Message};
+use tokio_tungstenite::{WebSocketStream, accept_async_with_config, tungstenite::Message};
 
 use super::Members;
+use crate::wire::websocket_config;
 
 pub(super) async fn serve(announce: impl FnOnce(&str)) -> anyhow::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -25,7 +26,7 @@ pub(super) async fn serve(announce: impl FnOnce(&str)) -> anyhow::Result<()> {
 
 async fn client(stream: TcpStream, members: Members) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
-    let mut socket = accept_async(stream).await?;
+    let mut socket = accept_async_with_config(stream, Some(websocket_config())).await?;
     let hello = next_body(&mut socket).await?;
     let (member, mut outbox) = members.enter(&hello)?;
     loop {

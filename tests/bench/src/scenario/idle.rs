@@ -4,25 +4,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use tokio::{
-    task::JoinSet,
-    time::{Instant, sleep, sleep_until},
-};
+use tokio::time::sleep;
 
 use super::{Case, Round, Scale};
 use crate::{
     counters,
-    dialect::Event,
-    drive::{Peer, Snapshot},
+    drive::{Parked, Peer, Snapshot},
     metric::{self, Sample},
     target::{NoWrong, Running, Storage, Target},
 };
 
 /// Connections that are being opened at one time.
 const CONNECTING_MAX: usize = 32;
-
-/// A client that has nothing to say says that this often, as the SDK does.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// Many connections that do nothing.
 pub(super) struct Idle {
@@ -63,7 +56,7 @@ impl Case for Idle {
         sleep(self.rest).await;
         let sockets_before = counters::socket_bytes()?;
         let before = Snapshot::take(running.as_ref(), 0)?;
-        let mut idlers = self.open_all(running.as_ref()).await?;
+        let idlers = self.open_all(running.as_ref()).await?;
         let connected = Snapshot::take(running.as_ref(), 0)?;
         sleep(self.rest).await;
         let rested = Snapshot::take(running.as_ref(), 0)?;
@@ -86,64 +79,25 @@ impl Case for Idle {
         );
         sample.push(&metric::CONNECTS, count / opened.time.as_secs_f64());
         sample.note(watched.complaint());
-        sample.note(gone(&mut idlers));
-        idlers.shutdown().await;
+        sample.note(broken(&idlers));
+        drop(idlers);
         running.stop().await?;
         Ok(sample)
     }
 }
 
 impl Idle {
-    async fn open_all(&self, running: &dyn Running) -> anyhow::Result<JoinSet<anyhow::Error>> {
-        let mut idlers = JoinSet::new();
-        let opening = stream::iter(0..self.connections).map(|user| running.open(user));
-        let mut opening = std::pin::pin!(opening.buffer_unordered(CONNECTING_MAX));
-        while let Some(peer) = opening.try_next().await? {
-            idlers.spawn_local(stay(peer));
-        }
-        Ok(idlers)
-    }
-}
-
-/// Keeps a connection open without a use for it; ends only with it.
-async fn stay(mut peer: Peer) -> anyhow::Error {
-    let mut next = Instant::now() + KEEP_ALIVE;
-    let mut events = Vec::new();
-    loop {
-        let step = async {
-            tokio::select! {
-                bytes = peer.wire.receive() => {
-                    peer.dialect.receive(&bytes?, &mut events)?;
-                    for event in events.drain(..) {
-                        match event {
-                            Event::Reply(bytes) => peer.wire.send(bytes).await?,
-                            Event::Ended(why) => anyhow::bail!(why),
-                            _ => {}
-                        }
-                    }
-                }
-                () = sleep_until(next) => {
-                    next += KEEP_ALIVE;
-                    if let Some(bytes) = peer.dialect.keep_alive() {
-                        peer.wire.send(bytes).await?;
-                    }
-                }
-            }
-            Ok(())
-        };
-        if let Err(error) = step.await {
-            return error;
-        }
+    async fn open_all(&self, running: &dyn Running) -> anyhow::Result<Vec<Parked<Peer>>> {
+        let opening = stream::iter(0..self.connections).map(|user| async move {
+            let peer = running.open(user).await?;
+            anyhow::Ok(Parked::new(peer))
+        });
+        opening.buffer_unordered(CONNECTING_MAX).try_collect().await
     }
 }
 
 /// What to say when connections broke.
-fn gone(idlers: &mut JoinSet<anyhow::Error>) -> Option<String> {
-    let mut count = 0;
-    let mut why = None;
-    while let Some(ended) = idlers.try_join_next() {
-        count += 1;
-        why = ended.ok().or(why);
-    }
-    why.map(|why| format!("{count} connections broke: {why:#}"))
+fn broken(idlers: &[Parked<Peer>]) -> Option<String> {
+    let count = idlers.iter().filter(|idler| idler.is_broken()).count();
+    (count > 0).then(|| format!("{count} connections broke"))
 }

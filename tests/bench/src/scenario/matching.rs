@@ -16,7 +16,7 @@ use tokio::{sync::oneshot, task::JoinSet, time::timeout};
 use super::{Case, Round, Scale};
 use crate::{
     arrivals::Arrivals,
-    drive,
+    drive::{self, Parked},
     latencies::Latencies,
     metric::{self, Sample},
     target::{NoWrong, Place, Storage, Target, nowrong::Person},
@@ -68,7 +68,7 @@ impl Case for Matching {
         let arriving = stream::iter(0..self.people).map(|_| async {
             let mut person = running.arrive().await?;
             person.welcomed().await?;
-            anyhow::Ok(person)
+            anyhow::Ok(Parked::new(person))
         });
         let people = arriving.buffered(CONNECTING_MAX).try_collect().await?;
         let matches = self.join_all(people, round.seed).await?;
@@ -88,7 +88,7 @@ struct Match {
 }
 
 impl Matching {
-    async fn join_all(&self, people: Vec<Person>, seed: u64) -> anyhow::Result<Vec<Match>> {
+    async fn join_all(&self, people: Vec<Parked<Person>>, seed: u64) -> anyhow::Result<Vec<Match>> {
         let started = Instant::now() + Duration::from_millis(100);
         let long_enough = Duration::from_secs_f64(f64::from(self.people) / self.rate * 2.0 + 10.0);
         // The one who is due is the next person; whose turn the schedule gives out is the category.
@@ -146,12 +146,13 @@ impl Matching {
 
 /// Waits for the turn, joins, and waits for the match; `None` when there is none.
 async fn join(
-    mut person: Person,
+    parked: Parked<Person>,
     category: String,
     triggered: oneshot::Receiver<()>,
     (started, due): (Instant, Duration),
 ) -> Option<(Match, Person)> {
     triggered.await.ok()?;
+    let mut person = parked.take().await.ok()?;
     person.join(&category, Vec::new()).await.ok()?;
     let chat = timeout(END_DEADLINE * 4, person.matched())
         .await

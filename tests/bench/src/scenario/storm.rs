@@ -24,6 +24,7 @@ use tokio::{
 use super::{Case, Round, Scale};
 use crate::{
     dialect::{Dialect as _, Event},
+    drive::Parked,
     latencies::Latencies,
     ledger::Ledger,
     metric::{self, Sample},
@@ -109,9 +110,15 @@ impl Storm {
         ledger: &RefCell<Ledger>,
     ) -> anyhow::Result<Vec<Lost>> {
         let pairs = stream::iter((0..self.clients).step_by(2));
-        let pairs = pairs.map(|first| running.arrive_together(first));
-        let pairs: Vec<[Person; 2]> = pairs.buffered(CONNECTING_MAX).try_collect().await?;
-        let mut people: Vec<Person> = pairs.into_iter().flatten().collect();
+        let pairs = pairs.map(|first| async move {
+            let pair = running.arrive_together(first).await?;
+            anyhow::Ok(pair.map(Parked::new))
+        });
+        let pairs: Vec<[Parked<Person>; 2]> = pairs.buffered(CONNECTING_MAX).try_collect().await?;
+        let mut people = Vec::with_capacity(self.clients as usize);
+        for parked in pairs.into_iter().flatten() {
+            people.push(parked.take().await?);
+        }
         for (user, person) in (0..).zip(&mut people) {
             let number = ledger.borrow_mut().send(user, Duration::ZERO);
             let message = person.dialect.message(number, &text_of(number, BODY_BYTES));

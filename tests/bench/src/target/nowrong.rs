@@ -4,33 +4,29 @@ use std::{
     cell::{Cell, RefCell},
     ffi::OsString,
     path::Path,
-    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use nowrong_client::{Api, Endpoint, NewAccount, User};
 use nowrong_protocol::{
-    ChatId, ClientFrame, Position, ServerFrame,
-    frame::{ChatState, Hello, Join, Resume},
+    ChatId, ClientFrame, Position,
+    frame::{Hello, Resume},
     version::VersionRange,
 };
 use tempfile::TempDir;
-use tokio::time::timeout;
 
 use super::{Place, Running, Target};
 use crate::{
-    dialect::{
-        Dialect as _, Event,
-        nowrong::{self, JOIN_REQUEST},
-    },
+    dialect::nowrong,
     drive::Peer,
     process::Process,
     wire::{Sockets, Wire},
 };
 
-/// How long an answer may take before the run is given up.
-const PATIENCE: Duration = Duration::from_secs(20);
+mod person;
+
+pub use person::Person;
 
 /// A category that the server brings.
 const CATEGORY: &str = "music";
@@ -199,16 +195,6 @@ pub struct RunningNoWrong {
     folder: TempDir,
 }
 
-/// A person who is connected.
-pub struct Person {
-    /// The account.
-    pub user: User,
-    /// The connection.
-    pub wire: Wire,
-    /// What is spoken on it.
-    pub dialect: nowrong::NoWrong,
-}
-
 impl RunningNoWrong {
     /// Its REST interface.
     pub fn api(&self) -> &Api {
@@ -263,6 +249,25 @@ impl RunningNoWrong {
         Ok(person)
     }
 
+    /// Registers, connects and matches the two people of a pair with each other: an interest that
+    /// nobody else has brings them together.
+    ///
+    /// # Errors
+    /// When they do not get together.
+    pub async fn arrive_together(&self, first: u32) -> anyhow::Result<[Person; 2]> {
+        let (mut one, mut two) = (self.arrive().await?, self.arrive().await?);
+        one.welcomed().await?;
+        two.welcomed().await?;
+        let interest = vec![format!("pair {first}")];
+        one.join(CATEGORY, interest.clone()).await?;
+        two.join(CATEGORY, interest).await?;
+        let (ones, twos) = (one.matched().await?, two.matched().await?);
+        if ones.chat != twos.chat {
+            bail!("people were matched with others than they should: the machine is too slow");
+        }
+        Ok([one, two])
+    }
+
     async fn open_wire(&self, endpoint: &Endpoint) -> anyhow::Result<(Wire, nowrong::NoWrong)> {
         Ok(match self.transport {
             Transport::WebSocket => {
@@ -293,114 +298,6 @@ impl RunningNoWrong {
         self.process.stop().await?;
         self.folder.close()?;
         Ok(())
-    }
-}
-
-impl Person {
-    /// Waits for a frame that `wanted` takes. What else comes is kept in `others`.
-    ///
-    /// # Errors
-    /// When the server ends the connection, or nothing comes in time.
-    pub async fn frame<T>(
-        &mut self,
-        others: &mut Vec<Event>,
-        mut wanted: impl FnMut(ServerFrame) -> Option<T>,
-    ) -> anyhow::Result<T> {
-        let waiting = async {
-            loop {
-                let bytes = self.wire.receive().await?;
-                let (mut events, mut found) = (Vec::new(), None);
-                self.dialect.receive(&bytes, &mut events)?;
-                for event in events {
-                    match event {
-                        Event::Frame(frame) if found.is_none() => found = wanted(*frame),
-                        Event::Ended(why) => bail!(why),
-                        other => others.push(other),
-                    }
-                }
-                if let Some(found) = found {
-                    return Ok(found);
-                }
-            }
-        };
-        timeout(PATIENCE, waiting)
-            .await
-            .context("no answer in time")?
-    }
-
-    /// Waits until the server has let this person in; answers what came with the `Welcome`.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub async fn welcomed(&mut self) -> anyhow::Result<Vec<Event>> {
-        let mut others = Vec::new();
-        let is_welcome = |frame| matches!(frame, ServerFrame::Welcome(_)).then_some(());
-        self.frame(&mut others, is_welcome).await?;
-        Ok(others)
-    }
-
-    /// Asks for a partner.
-    ///
-    /// # Errors
-    /// When the connection is gone.
-    pub async fn join(&mut self, category: &str, interests: Vec<String>) -> anyhow::Result<()> {
-        let join = Join {
-            request: JOIN_REQUEST,
-            category: category.to_owned(),
-            interests,
-        };
-        self.wire.send(ClientFrame::from(join).encode()).await
-    }
-
-    /// Waits for the match, and enters its chat.
-    ///
-    /// # Errors
-    /// When the server refuses.
-    pub async fn matched(&mut self) -> anyhow::Result<ChatState> {
-        let mut refusal = None;
-        let mut others = Vec::new();
-        let chat = self.frame(&mut others, |frame| match frame {
-            ServerFrame::Matched(matched) => Some(Some(matched.chat.0)),
-            ServerFrame::Fail(fail) => {
-                refusal = Some(fail.code);
-                Some(None)
-            }
-            _ => None,
-        });
-        let chat = chat.await?;
-        let chat = chat.with_context(|| format!("joining was refused: {refusal:?}"))?;
-        self.dialect.enter(chat.chat);
-        Ok(chat)
-    }
-}
-
-impl From<Person> for Peer {
-    fn from(person: Person) -> Self {
-        Self {
-            wire: person.wire,
-            dialect: Box::new(person.dialect),
-        }
-    }
-}
-
-impl RunningNoWrong {
-    /// Registers, connects and matches the two people of a pair with each other: an interest that
-    /// nobody else has brings them together.
-    ///
-    /// # Errors
-    /// When they do not get together.
-    pub async fn arrive_together(&self, first: u32) -> anyhow::Result<[Person; 2]> {
-        let (mut one, mut two) = (self.arrive().await?, self.arrive().await?);
-        one.welcomed().await?;
-        two.welcomed().await?;
-        let interest = vec![format!("pair {first}")];
-        one.join(CATEGORY, interest.clone()).await?;
-        two.join(CATEGORY, interest).await?;
-        let (ones, twos) = (one.matched().await?, two.matched().await?);
-        if ones.chat != twos.chat {
-            bail!("people were matched with others than they should: the machine is too slow");
-        }
-        Ok([one, two])
     }
 }
 
