@@ -1,5 +1,5 @@
 //! What the kernel counts: processor time and memory of processes, bytes and packets over loopback,
-//! memory of sockets. The parsers are pure.
+//! memory of the kernel. The parsers are pure.
 
 use std::{fs, time::Duration};
 
@@ -64,13 +64,16 @@ impl Traffic {
     }
 }
 
-/// Memory that all sockets of this machine hold in the kernel, in bytes.
+/// Memory of the kernel that connections take: the buffers of all sockets, and all of its small
+/// objects, of which each socket needs several. Of the whole machine: only growth means something.
 ///
 /// # Errors
 /// When the kernel does not tell.
-pub fn socket_bytes() -> anyhow::Result<u64> {
+pub fn kernel_bytes() -> anyhow::Result<u64> {
     let sockstat = fs::read_to_string("/proc/net/sockstat")?;
-    Ok(parse_sockstat(&sockstat) * PAGE_BYTES)
+    let meminfo = fs::read_to_string("/proc/meminfo")?;
+    let slab = parse_slab(&meminfo).context("no Slab in /proc/meminfo")?;
+    Ok(parse_sockstat(&sockstat) * PAGE_BYTES + slab)
 }
 
 /// Processor time of the whole machine.
@@ -124,6 +127,14 @@ fn parse_sockstat(sockstat: &str) -> u64 {
     sockstat.lines().filter(own).filter_map(memory).sum()
 }
 
+fn parse_slab(meminfo: &str) -> Option<u64> {
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("Slab:"))?;
+    let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kilobytes * 1_024)
+}
+
 fn parse_machine(stat: &str) -> Option<MachineTime> {
     let line = stat.lines().next()?.strip_prefix("cpu ")?;
     let fields: Vec<u64> = line
@@ -166,6 +177,12 @@ mod tests {
     }
 
     #[test]
+    fn small_objects_of_the_kernel_are_its_slabs() {
+        let meminfo = "MemTotal:  100 kB\nSlab:     12 kB\nSReclaimable:  5 kB\n";
+        assert_eq!(parse_slab(meminfo), Some(12 * 1_024));
+    }
+
+    #[test]
     fn machine_time_leaves_out_waiting_and_interrupts() {
         let stat = "cpu  100 50 50 900 80 70 60 30 0 0\ncpu0 1 1 1 1\n";
         let expected = MachineTime {
@@ -181,7 +198,7 @@ mod tests {
         assert!(resident_bytes(pid).unwrap() > 100_000);
         processor_time(pid).unwrap();
         MachineTime::now().unwrap();
-        socket_bytes().unwrap();
+        assert!(kernel_bytes().unwrap() > 0);
         Traffic::now().unwrap();
     }
 }

@@ -54,7 +54,7 @@ metrics! {
     RESIDENT "RSS" "MB" 1;
     /// Resident memory of the target, per connection.
     RESIDENT_PER_CONNECTION "RSS/connection" "KB" 1;
-    /// Memory of sockets in the kernel, both ends, per connection.
+    /// Growth of buffers and small objects in the kernel, both ends, per connection.
     KERNEL_PER_CONNECTION "kernel/connection" "KB" 2;
     /// Processor time of the target while nobody does anything, share of a core.
     CPU_IDLE "CPU idle" "%" 2;

@@ -54,13 +54,13 @@ impl Case for Idle {
     async fn measure(&self, target: &dyn Target, round: &Round) -> anyhow::Result<Sample> {
         let running = target.start(&round.place).await?;
         sleep(self.rest).await;
-        let sockets_before = counters::socket_bytes()?;
+        let kernel_before = counters::kernel_bytes()?;
         let before = Snapshot::take(running.as_ref(), 0)?;
         let idlers = self.open_all(running.as_ref()).await?;
         let connected = Snapshot::take(running.as_ref(), 0)?;
         sleep(self.rest).await;
         let rested = Snapshot::take(running.as_ref(), 0)?;
-        let sockets = counters::socket_bytes()?.saturating_sub(sockets_before);
+        let kernel = counters::kernel_bytes()?.saturating_sub(kernel_before);
         sleep(self.watched).await;
         let watched = Snapshot::take(running.as_ref(), 0)?.since(&rested);
 
@@ -71,7 +71,7 @@ impl Case for Idle {
             .saturating_sub(before.resident_bytes());
         let mut sample = Sample::default();
         sample.push(&metric::RESIDENT_PER_CONNECTION, grown as f64 / count / 1e3);
-        sample.push(&metric::KERNEL_PER_CONNECTION, sockets as f64 / count / 1e3);
+        sample.push(&metric::KERNEL_PER_CONNECTION, kernel as f64 / count / 1e3);
         sample.push(&metric::CPU_IDLE, watched.target_share() * 100.0);
         sample.push(
             &metric::CPU_PER_CONNECTION,
