@@ -8,9 +8,10 @@ use std::path::Path;
 use clap::Args;
 
 use crate::{
+    install,
     run::{Run, is_available},
     stale,
-    test::{install, server},
+    test::server,
     tree,
 };
 

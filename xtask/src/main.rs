@@ -24,9 +24,11 @@ mod demo;
 mod fix;
 mod r#gen;
 mod generated;
+mod install;
 mod part;
 mod python;
 mod run;
+mod services;
 mod stale;
 mod test;
 mod tree;
@@ -45,6 +47,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run every test; installs what a fresh Debian machine lacks.
     Test(part::PartArgs),
+    /// Start or stop a real MongoDB and a real Redis on this machine, for tests and development.
+    Services(services::ServicesArgs),
     /// Everything that needs no running program: format, lints, docs, licences, drift, tidiness.
     Check(part::PartArgs),
     /// How fast it is, side by side with Socket.IO and with bare relays.
@@ -70,6 +74,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Demo(args) => demo::demo(&root, &args),
         Command::Test(args) => part::run_parts("test", &root, test::PARTS, &args),
+        Command::Services(args) => services::services(&root, &args),
         Command::Check(args) => part::run_parts("check", &root, check::PARTS, &args),
         Command::Bench(args) => bench::bench(&root, &args),
         Command::Fix => fix::fix(&root),

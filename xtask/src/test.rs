@@ -7,7 +7,6 @@ use crate::part::Part;
 mod bench;
 mod browser;
 mod fuzz;
-pub mod install;
 mod python;
 mod rust;
 mod sdk;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::{install, server};
-use crate::{run::Run, stale};
+use super::server;
+use crate::{install, run::Run, stale};
 
 /// Runs them in Chromium and Firefox.
 ///

@@ -2,19 +2,23 @@
 
 use std::path::Path;
 
-use super::{install, server};
-use crate::run::{Run, is_available};
+use super::server;
+use crate::{
+    run::{Run, is_available},
+    services,
+};
 
-/// Runs them with cargo-nextest where it is installed, else with cargo alone; then the doc examples.
+/// Runs them on real MongoDB and Redis servers, with cargo-nextest where it is installed, else with
+/// cargo alone; then the doc examples.
 ///
 /// # Errors
-/// When a test fails.
+/// When a server does not start or a test fails.
 pub fn rust(root: &Path) -> anyhow::Result<()> {
-    // The tests of the broker start servers of their own.
-    install::require(&["redis-server"], "redis-server")?;
     // The end-to-end tests start the binary that lies beside them.
     server::build(root)?;
-    let cargo = || Run::new(root, "cargo");
+    // Installs what is missing; ends them at the end of this function, also when a test fails.
+    let servers = services::for_tests(root)?;
+    let cargo = || servers.tell(Run::new(root, "cargo"));
     if is_available("cargo", &["nextest", "--version"]) {
         cargo()
             .args(["nextest", "run", "--workspace", "--locked"])

@@ -17,24 +17,30 @@ pub fn require(programs: &[&str], package: &str) -> anyhow::Result<PathBuf> {
     if let Some(found) = find_any(programs) {
         return Ok(found);
     }
-    if !can_install() {
-        bail!(
-            "{package} is missing: as root on Debian `apt-get install {package}`, else install {}",
-            programs[0]
-        );
-    }
-    install(package)?;
+    self::package(package).with_context(|| format!("{} is missing", programs[0]))?;
     find_any(programs)
         .with_context(|| format!("{package} was installed, but brought none of {programs:?}"))
 }
 
-fn find_any(programs: &[&str]) -> Option<PathBuf> {
+/// The first of `programs` that is on the search path.
+pub fn find_any(programs: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let folders: Vec<_> = std::env::split_paths(&path).collect();
     let candidates = programs
         .iter()
         .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
     candidates.into_iter().find(|candidate| candidate.is_file())
+}
+
+/// Installs Debian's `package`.
+///
+/// # Errors
+/// When this is not Debian, or not root. The message says what to do.
+pub fn package(package: &str) -> anyhow::Result<()> {
+    if !can_install() {
+        bail!("as root on Debian `apt-get install {package}`, else install its like");
+    }
+    install(package)
 }
 
 fn can_install() -> bool {

@@ -1,0 +1,27 @@
+//! Real MongoDB and Redis on loopback, for tests and for development.
+//!
+//! [`mongodb::ReplicaSet`] and [`redis::Redis`] start processes of their own on free ports, each in
+//! a folder of its own, answer when they can be used, and end them when dropped. [`shared`] finds
+//! those that `cargo xtask services up` started for everyone. Nothing here speaks more of a protocol
+//! than it takes to see that a server is ready; whoever tests it brings a client.
+
+#![forbid(unsafe_code)]
+
+pub mod bson;
+pub mod mongodb;
+pub mod process;
+pub mod redis;
+pub mod shared;
+
+use std::{net::TcpListener, time::Duration};
+
+/// How long a server may take to get ready. Generous: machines that run tests are busy.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A port of the loopback address that is free now.
+///
+/// # Errors
+/// When the machine has none.
+pub fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}

@@ -1,0 +1,216 @@
+//! MongoDB: replica sets of one or more members.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, ensure};
+
+use crate::{
+    bson::{Value, command},
+    free_port,
+    process::Process,
+};
+
+/// Name of every replica set here.
+pub const SET_NAME: &str = "nowrong";
+
+/// What keeps a server small and quick to start: no test holds more than a few megabytes.
+const SMALL: [&str; 8] = [
+    "--wiredTigerCacheSizeGB",
+    "0.25",
+    "--oplogSize",
+    "64",
+    "--nounixsocket",
+    "--quiet",
+    "--setParameter",
+    "diagnosticDataCollectionEnabled=false",
+];
+
+/// A `mongod`. Dropping it ends it.
+#[derive(Debug)]
+pub struct Mongod {
+    process: Process,
+    program: PathBuf,
+    folder: PathBuf,
+    port: u16,
+    flags: Vec<String>,
+}
+
+impl Mongod {
+    /// Starts the program on a free port with its data in `folder`, which is created; answers when
+    /// it takes commands. `flags` come last.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub fn start(program: &Path, folder: &Path, flags: &[&str]) -> anyhow::Result<Self> {
+        let flags: Vec<_> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        Self::start_at(program, folder, free_port()?, flags)
+    }
+
+    fn start_at(
+        program: &Path,
+        folder: &Path,
+        port: u16,
+        flags: Vec<String>,
+    ) -> anyhow::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let mut mongod = Command::new(program);
+        mongod.arg("--dbpath").arg(folder);
+        mongod.args(["--bind_ip", "127.0.0.1", "--port", &port.to_string()]);
+        mongod.args(SMALL).args(&flags);
+        let mut process = Process::start(&mut mongod, &folder.join("log"))?;
+        process.wait_until("mongod takes commands", || hello(port).is_ok())?;
+        Ok(Self {
+            process,
+            program: program.to_owned(),
+            folder: folder.to_owned(),
+            port,
+            flags,
+        })
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Whether it is the primary of its replica set.
+    pub fn is_primary(&self) -> bool {
+        hello(self.port)
+            .is_ok_and(|reply| reply.get("isWritablePrimary") == Some(&Value::Bool(true)))
+    }
+
+    /// Ends it as a crash would: SIGKILL.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.kill()
+    }
+
+    /// Starts it again on the same data and port, after [`Self::kill`].
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        let flags = self.flags.clone();
+        *self = Self::start_at(&self.program, &self.folder, self.port, flags)?;
+        Ok(())
+    }
+}
+
+/// A replica set with a primary, its other members in step. Dropping it ends its members.
+#[derive(Debug)]
+pub struct ReplicaSet {
+    /// The members.
+    pub members: Vec<Mongod>,
+}
+
+impl ReplicaSet {
+    /// Starts `count` members below `folder` and waits for a primary. `flags` are added to those of
+    /// each member.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub fn start(
+        program: &Path,
+        folder: &Path,
+        count: usize,
+        flags: &[&str],
+    ) -> anyhow::Result<Self> {
+        ensure!((1..=7).contains(&count), "a replica set has 1 to 7 members");
+        let all: Vec<_> = ["--replSet", SET_NAME]
+            .iter()
+            .chain(flags)
+            .copied()
+            .collect();
+        let members: anyhow::Result<Vec<_>> = (0..count)
+            .map(|index| Mongod::start(program, &folder.join(index.to_string()), &all))
+            .collect();
+        let mut set = Self { members: members? };
+        initiate(&set.members)?;
+        for member in &mut set.members {
+            let port = member.port;
+            // Before that a member has not the data, and could not take over.
+            member.process.wait_until("a member is in step", || {
+                hello(port)
+                    .is_ok_and(|reply| is(&reply, "isWritablePrimary") || is(&reply, "secondary"))
+            })?;
+        }
+        set.wait_for_primary()?;
+        Ok(set)
+    }
+
+    /// Waits until a member is the primary.
+    ///
+    /// # Errors
+    /// When none is in time.
+    pub fn wait_for_primary(&mut self) -> anyhow::Result<()> {
+        let ports: Vec<_> = self.members.iter().map(Mongod::port).collect();
+        let is_any_primary = || {
+            let mut replies = ports.iter().filter_map(|port| hello(*port).ok());
+            replies.any(|reply| is(&reply, "isWritablePrimary"))
+        };
+        let first = self.members.first_mut().context("no members")?;
+        first
+            .process
+            .wait_until("the replica set has a primary", is_any_primary)
+    }
+
+    /// Where clients find it.
+    pub fn url(&self) -> String {
+        let members = self.members.iter();
+        let hosts: Vec<_> = members
+            .map(|member| format!("127.0.0.1:{}", member.port))
+            .collect();
+        format!("mongodb://{}/?replicaSet={SET_NAME}", hosts.join(","))
+    }
+
+    /// Lets the members run on; answers their process ids.
+    pub fn leave(self) -> Vec<u32> {
+        let members = self.members.into_iter();
+        members.map(|member| member.process.leave()).collect()
+    }
+}
+
+fn hello(port: u16) -> anyhow::Result<BTreeMap<String, Value>> {
+    command(port, vec![("hello", Value::Int(1))])
+}
+
+fn is(reply: &BTreeMap<String, Value>, claim: &str) -> bool {
+    reply.get(claim) == Some(&Value::Bool(true))
+}
+
+fn initiate(members: &[Mongod]) -> anyhow::Result<()> {
+    let member = |(index, member): (usize, &Mongod)| {
+        Value::Document(vec![
+            ("_id", Value::Int(index as i32)),
+            ("host", Value::Text(format!("127.0.0.1:{}", member.port))),
+        ])
+    };
+    let settings = Value::Document(vec![
+        // A lost primary is replaced within a second or two, so that tests of it are short.
+        ("electionTimeoutMillis", Value::Int(1_000)),
+        ("heartbeatIntervalMillis", Value::Int(300)),
+    ]);
+    let config = Value::Document(vec![
+        ("_id", Value::Text(SET_NAME.to_owned())),
+        (
+            "members",
+            Value::Array(members.iter().enumerate().map(member).collect()),
+        ),
+        ("settings", settings),
+    ]);
+    let first = members.first().context("no members")?;
+    command(first.port, vec![("replSetInitiate", config)])?;
+    Ok(())
+}

