@@ -27,7 +27,7 @@ pub use addresses::{Addresses, Origin};
 use layers::{Layer, Source, Values};
 pub use print::to_toml;
 
-use crate::broker::redis::RedisUrl;
+use crate::{broker::redis::RedisUrl, store::mongodb::MongoOptions};
 
 /// Everything an operator can set. Built by [`load`] or [`Config::default`], always checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,10 +37,14 @@ pub struct Config {
     /// Where WebTransport listens (UDP); `None` turns it off. Default `127.0.0.1:4433`: this machine
     /// only. In production `0.0.0.0:443` or `[::]:443` together with `public_url.*` and `tls.*`.
     pub listen_quic: Option<SocketAddr>,
-    /// Where everything is kept.
+    /// Where everything is kept, or only what is this node's own when the store is elsewhere.
     pub data: Data,
     /// Who coordinates the nodes.
     pub broker: Broker,
+    /// The store.
+    pub store: StoreChoice,
+    /// Whether a start brings the store's collections up to date. Default true.
+    pub migrate_at_start: bool,
     /// What clients are told to connect to, where it differs from the listen addresses.
     pub public_url: PublicUrl,
     /// Web origins that may use this server; empty means its own on this machine.
@@ -73,6 +77,15 @@ pub struct Config {
     pub signing_key_age: Duration,
     /// Moves the server's clock ahead: for tests of what expires.
     pub clock_ahead: Duration,
+}
+
+/// The store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreChoice {
+    /// In the data folder, or in memory.
+    Embedded,
+    /// On MongoDB.
+    MongoDb(MongoOptions),
 }
 
 /// Where everything is kept.

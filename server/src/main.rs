@@ -7,10 +7,14 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use nowrong_server::{
     config::{
-        self, LogFormat,
-        cli::{Cli, Command, Flags},
+        self, LogFormat, StoreChoice,
+        cli::{Cli, Command, Flags, MigrateAction},
     },
     server::{Running, Server},
+    store::mongodb::{
+        MongoStore,
+        migration::{self, State},
+    },
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -33,6 +37,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             say(&config::to_toml(&loaded.values));
             Ok(())
         }
+        Command::Migrate { action } => migrate(&action),
         Command::Openapi => {
             say(nowrong_server::api::openapi().trim_end());
             Ok(())
@@ -57,6 +62,42 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
         announce(&running);
         wait_for_any(&mut terminate, &mut interrupt).await;
         running.stop().await;
+        Ok(())
+    })
+}
+
+fn migrate(action: &MigrateAction) -> anyhow::Result<()> {
+    let (MigrateAction::Up(flags) | MigrateAction::Down(flags) | MigrateAction::Status(flags)) =
+        action;
+    let config = config::load(flags, std::env::vars_os())?.config;
+    let StoreChoice::MongoDb(options) = &config.store else {
+        anyhow::bail!("`store` is embedded: it keeps its own shape, there is nothing to migrate");
+    };
+    start_log(&config);
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let store = MongoStore::open(options).await?;
+        let database = store.database();
+        match action {
+            MigrateAction::Up(_) => {
+                migration::up(database).await?;
+            }
+            MigrateAction::Down(_) => {
+                migration::down(database).await?;
+            }
+            MigrateAction::Status(_) => {}
+        }
+        for step in migration::status(database).await? {
+            let state = match step.state {
+                State::Done => "done",
+                State::Pending => "pending",
+                State::NotNeeded => "only for sharded clusters",
+            };
+            say(&format!("{} {}: {state}", step.number, step.name));
+        }
         Ok(())
     })
 }

@@ -20,13 +20,17 @@ use crate::{
     broker::{Broker, local::LocalBroker, redis::RedisBroker},
     chat::{ChatParts, ChatRules, Chats},
     clock::Clock,
-    config::{self, Addresses, Config, Data, Tls},
+    config::{self, Addresses, Config, Data, StoreChoice, Tls},
     connection::{Node, NodeParts},
     hub::Hub,
     matching::{Matching, MatchingParts},
     privacy::PseudonymKey,
     refusal::Refusal,
-    store::{Category, Store, StoreError, embedded::EmbeddedStore},
+    store::{
+        Category, Store, StoreError,
+        embedded::EmbeddedStore,
+        mongodb::{MongoStore, migration},
+    },
     transport::{door::Door, quic_key::QuicKey, websocket, webtransport},
 };
 
@@ -84,7 +88,7 @@ impl Server {
     /// certificate or categories file.
     pub async fn start(config: &Config) -> anyhow::Result<Running> {
         let clock = Clock::ahead_by(config.clock_ahead);
-        let store = open_store(&config.data)?;
+        let store = open_store(config).await?;
         let broker = open_broker(&config.broker).await?;
         let categories = load_categories(config, &*store).await?;
         let identity = open_identity(config, &clock)?;
@@ -349,10 +353,19 @@ fn unavailable(refusal: Refusal) -> StoreError {
     StoreError::Unavailable(refusal.code.to_string())
 }
 
-fn open_store(data: &Data) -> anyhow::Result<Arc<dyn Store>> {
-    Ok(match data {
-        Data::Memory => Arc::new(EmbeddedStore::in_memory()?),
-        Data::Folder(folder) => Arc::new(EmbeddedStore::open(folder)?),
+async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(match (&config.store, &config.data) {
+        (StoreChoice::MongoDb(options), _) => {
+            let store = MongoStore::open(options).await?;
+            if config.migrate_at_start {
+                migration::up(store.database()).await?;
+            } else {
+                migration::require(store.database()).await?;
+            }
+            Arc::new(store)
+        }
+        (StoreChoice::Embedded, Data::Memory) => Arc::new(EmbeddedStore::in_memory()?),
+        (StoreChoice::Embedded, Data::Folder(folder)) => Arc::new(EmbeddedStore::open(folder)?),
     })
 }
 

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod conformance;
 pub mod embedded;
+pub mod mongodb;
 
 /// Milliseconds since the Unix epoch.
 pub type UnixMs = u64;

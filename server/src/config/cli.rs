@@ -26,8 +26,25 @@ pub enum Command {
     Serve(Flags),
     /// Prints the configuration in force as TOML, with the source of each value.
     Config(Flags),
+    /// Looks at or changes the shape of the collections in MongoDB.
+    Migrate {
+        /// What to do.
+        #[command(subcommand)]
+        action: MigrateAction,
+    },
     /// Prints the OpenAPI document of the REST interface.
     Openapi,
+}
+
+/// What to do with the collections.
+#[derive(Debug, Subcommand)]
+pub enum MigrateAction {
+    /// Runs the steps that are missing.
+    Up(Flags),
+    /// Takes back the newest step; what people wrote stays.
+    Down(Flags),
+    /// Prints every step and whether it is done.
+    Status(Flags),
 }
 
 /// Flags that set the configuration. Each is also a key of the file and an environment variable:
@@ -46,6 +63,10 @@ pub struct Flags {
     /// Folder in which everything is kept, or "memory" [default: ./data].
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<String>,
+    /// "embedded", or a MongoDB connection string; with a password better as `NOWRONG_STORE`, which
+    /// other users of the machine cannot see [default: embedded].
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
     /// Folder of static files to serve at /.
     #[arg(long, value_name = "FOLDER")]
     pub web_root: Option<String>,
@@ -82,6 +103,7 @@ impl Flags {
             ("listen_http", "--listen-http", &self.listen_http),
             ("listen_quic", "--listen-quic", &self.listen_quic),
             ("data", "--data", &self.data),
+            ("store", "--store", &self.store),
             ("web_root", "--web-root", &self.web_root),
             ("tls.cert", "--tls-cert", &self.tls_cert),
             ("tls.key", "--tls-key", &self.tls_key),

@@ -54,6 +54,26 @@ pub const KEYS: &[Key] = &[
         r#""local""#,
         "\"local\" for a single node, or redis://host:port, redis+cluster://host:port,host:port",
     ),
+    key(
+        "store",
+        r#""embedded""#,
+        "\"embedded\", or the connection string of a MongoDB replica set",
+    ),
+    key(
+        "mongodb.pool_max",
+        "64",
+        "connections of this node to one MongoDB server",
+    ),
+    key(
+        "mongodb.timeout",
+        r#""5s""#,
+        "how long a call to MongoDB may take",
+    ),
+    key(
+        "migrate_at_start",
+        "true",
+        "whether a start brings the collections in MongoDB up to date",
+    ),
     unset(
         "public_url.webtransport",
         "URL told to clients; derived from listen_quic when unset",

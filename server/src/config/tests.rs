@@ -5,7 +5,7 @@ use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
 use clap::Parser as _;
 
 use super::{
-    Addresses, Config, ConfigError, Data, Loaded, Origin, Tls,
+    Addresses, Config, ConfigError, Data, Loaded, Origin, StoreChoice, Tls,
     cli::{Cli, Command, Flags},
     keys::KEYS,
     layers::{self, Source},
@@ -175,6 +175,12 @@ fn every_bad_value_is_named_with_its_key_and_source() {
             "`listen_quic` must be an address and port such as 127.0.0.1:4433, or \"off\"",
         ),
         ("data=", "`data` must not be empty"),
+        ("store=redis://host", "`store` must be \"embedded\" or"),
+        ("store=mongodb://", "`store` must be \"embedded\" or"),
+        (
+            "migrate_at_start=perhaps",
+            "`migrate_at_start` must be true",
+        ),
         (
             "public_url.webtransport=http://a.example",
             "`public_url.webtransport` must be a URL that begins with https://",
@@ -306,6 +312,24 @@ fn a_url_with_a_password_is_never_shown() {
         "{error}"
     );
     assert!(!error.contains("s3cret"));
+}
+
+#[test]
+fn a_store_elsewhere_is_printed_without_its_password() {
+    let url = "mongodb+srv://me:secretword@h.example/db?authMechanism=SCRAM-SHA-1";
+    let loaded = try_load("", &[("NOWRONG_STORE", url)], &[]).unwrap();
+    let StoreChoice::MongoDb(options) = &loaded.config.store else {
+        panic!("{:?}", loaded.config.store);
+    };
+    assert_eq!(options.url.expose(), url);
+    assert_eq!(options.timeout, Duration::from_secs(5));
+    let text = to_toml(&loaded.values);
+    let line = "# store = \"<redacted>\"  # environment NOWRONG_STORE\n";
+    assert!(text.contains(line), "{text}");
+    let debug = format!("{:?}", loaded.config);
+    assert!(!debug.contains("secretword") && !text.contains("secretword"));
+    let bad = try_load("", &[("NOWRONG_STORE", "mongodb://me:secretword@@h")], &[]);
+    assert!(!bad.unwrap_err().to_string().contains("secretword"));
 }
 
 #[test]

@@ -11,7 +11,11 @@ use toml::Value;
 
 use super::{
     Allowance, Broker, Config, ConfigError, Data, Limits, Log, LogFormat, LogLevel, Origin,
-    PublicUrl, Tls, layers::Values,
+    PublicUrl, StoreChoice, Tls, layers::Values,
+};
+use crate::{
+    privacy::Redacted,
+    store::mongodb::{MongoOptions, is_connection_string},
 };
 
 type Read<T> = Result<T, ConfigError>;
@@ -37,6 +41,8 @@ impl Config {
             listen_quic: values.listen_quic()?,
             data: values.data()?,
             broker: values.broker()?,
+            store: values.store()?,
+            migrate_at_start: values.truth("migrate_at_start")?,
             public_url: values.public_url()?,
             origins: values.origins()?,
             tls: values.tls()?,
@@ -98,6 +104,23 @@ impl Values {
                 Err(wanted) => Err(self.invalid("broker", format!("{wanted}, or \"local\""))),
             },
         }
+    }
+
+    fn store(&self) -> Read<StoreChoice> {
+        let text = self.text("store")?;
+        if text == "embedded" {
+            return Ok(StoreChoice::Embedded);
+        }
+        if !is_connection_string(&text) {
+            // Never quoted: it may hold a password.
+            let wanted = "must be \"embedded\" or a MongoDB connection string such as mongodb://user:password@host:27017/nowrong";
+            return Err(self.invalid("store", wanted));
+        }
+        Ok(StoreChoice::MongoDb(MongoOptions {
+            url: Redacted::new(text),
+            connections_max: self.count("mongodb.pool_max")?,
+            timeout: self.duration("mongodb.timeout")?,
+        }))
     }
 
     fn public_url(&self) -> Read<PublicUrl> {
@@ -235,6 +258,15 @@ impl Values {
                 format!("must be a whole number from 1 to {}", u32::MAX),
             )
         })
+    }
+
+    fn truth(&self, key: &'static str) -> Read<bool> {
+        let truth = match self.entry(key).map(|entry| &entry.value) {
+            Some(Value::Boolean(truth)) => Some(*truth),
+            Some(Value::String(text)) => text.parse().ok(),
+            _ => None,
+        };
+        truth.ok_or_else(|| self.invalid(key, "must be true or false"))
     }
 
     fn parsed<T: FromStr>(&self, key: &'static str, wanted: &str) -> Read<T> {

@@ -1,0 +1,88 @@
+//! Documents as they lie in the collections, and what their keys are.
+//!
+//! Ids are BSON UUIDs, times BSON dates, counts 64-bit integers: one type each, because documents
+//! are compared field by field, type first. A key that consists of several fields is ordered by
+//! them in turn, so a range of keys is all that begins with its first field.
+
+use mongodb::{
+    bson::{Binary, Bson, DateTime, Document, doc, spec::BinarySubtype},
+    options::Hint,
+};
+use nowrong_protocol::{ChatId, UserId};
+
+pub(super) use self::{account::*, chat::*};
+use crate::store::UnixMs;
+
+mod account;
+mod chat;
+
+pub(super) const USERS: &str = "Users";
+pub(super) const USERNAMES: &str = "Usernames";
+pub(super) const CATEGORIES: &str = "Categories";
+pub(super) const CHATS: &str = "ChatSessions";
+pub(super) const KEYS: &str = "ChatKeys";
+pub(super) const SEATS: &str = "Seats";
+pub(super) const MESSAGES: &str = "Messages";
+pub(super) const TOKENS: &str = "RefreshTokens";
+pub(super) const FAMILIES: &str = "RefreshFamilies";
+pub(super) const BLOCKS: &str = "Blocks";
+pub(super) const PARTNERS: &str = "Partners";
+pub(super) const CHECKS: &str = "_checks";
+
+/// A time as BSON has it.
+pub(super) fn date(at: UnixMs) -> DateTime {
+    DateTime::from_millis(i64::try_from(at).unwrap_or(i64::MAX))
+}
+
+/// And back.
+pub(super) fn unix_ms(at: DateTime) -> UnixMs {
+    u64::try_from(at.timestamp_millis()).unwrap_or(0)
+}
+
+/// An id as BSON has it.
+pub(super) fn uuid(bytes: &[u8; 16]) -> Bson {
+    Bson::Binary(Binary {
+        subtype: BinarySubtype::Uuid,
+        bytes: bytes.to_vec(),
+    })
+}
+
+pub(super) fn user_key(id: UserId) -> Bson {
+    uuid(id.as_bytes())
+}
+
+pub(super) fn chat_key(id: ChatId) -> Bson {
+    uuid(id.as_bytes())
+}
+
+pub(super) fn binary(bytes: &[u8]) -> Binary {
+    Binary {
+        subtype: BinarySubtype::Generic,
+        bytes: bytes.to_vec(),
+    }
+}
+
+/// The index of the keys. Named where a filter also asks for the expiry, whose index would find more
+/// and is not what collections are sharded by.
+pub(super) fn by_key() -> Hint {
+    Hint::Keys(doc! { "_id": 1 })
+}
+
+/// What has not expired.
+pub(super) fn alive(now: UnixMs) -> Document {
+    doc! { "$gt": date(now) }
+}
+
+/// What has.
+pub(super) fn due(now: UnixMs) -> Document {
+    doc! { "$lte": date(now) }
+}
+
+/// All keys whose first field `name` is `first`.
+pub(super) fn keys_of(name: &str, first: &Bson) -> Document {
+    let (mut from, mut to) = (Document::new(), Document::new());
+    from.insert(name, first.clone());
+    to.insert(name, first.clone());
+    to.insert("~", Bson::MaxKey);
+    doc! { "$gte": from, "$lte": to }
+}

@@ -1,0 +1,344 @@
+//! Documents about chats: themselves, their keys, seats and messages.
+
+use bytes::Bytes;
+use mongodb::bson::{Binary, Bson, DateTime, Document, Uuid, doc};
+use nowrong_protocol::{ChatId, ClientMessageId, Position, UserId, frame::Why};
+use serde::{Deserialize, Serialize};
+
+use super::{binary, chat_key, date, unix_ms, uuid};
+use crate::store::{
+    Chat, ChatEnd, ChatKey, ChatMember, Epoch, StoredMessage, mongodb::fault::Fault,
+};
+
+/// A position; ordered as [`Position`] is, since documents are compared field by field.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(in crate::store::mongodb) struct PositionRecord {
+    epoch: i64,
+    seq: i64,
+}
+
+impl From<Position> for PositionRecord {
+    fn from(position: Position) -> Self {
+        Self {
+            epoch: position.epoch.into(),
+            seq: i64::try_from(position.seq).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+impl From<PositionRecord> for Position {
+    fn from(record: PositionRecord) -> Self {
+        let epoch = u32::try_from(record.epoch).unwrap_or(u32::MAX);
+        Self::new(epoch, u64::try_from(record.seq).unwrap_or(0))
+    }
+}
+
+impl From<PositionRecord> for Bson {
+    fn from(record: PositionRecord) -> Self {
+        Self::Document(doc! { "epoch": record.epoch, "seq": record.seq })
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct MemberRecord {
+    user: Uuid,
+    name: String,
+    language: String,
+    delivered: PositionRecord,
+    read: PositionRecord,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(in crate::store::mongodb) struct EpochRecord {
+    pub(in crate::store::mongodb) number: i64,
+    pub(in crate::store::mongodb) base: i64,
+}
+
+impl From<EpochRecord> for Epoch {
+    fn from(record: EpochRecord) -> Self {
+        Self {
+            number: u32::try_from(record.number).unwrap_or(u32::MAX),
+            base: u64::try_from(record.base).unwrap_or(0),
+        }
+    }
+}
+
+impl From<&Epoch> for EpochRecord {
+    fn from(epoch: &Epoch) -> Self {
+        Self {
+            number: epoch.number.into(),
+            base: i64::try_from(epoch.base).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::store::mongodb) struct EndRecord {
+    reason: i32,
+    member: Option<i32>,
+    at: DateTime,
+    expires_at: DateTime,
+}
+
+impl From<&ChatEnd> for EndRecord {
+    fn from(end: &ChatEnd) -> Self {
+        Self {
+            reason: u8::from(end.reason).into(),
+            member: end.member.map(i32::from),
+            at: date(end.at),
+            expires_at: date(end.expires_at),
+        }
+    }
+}
+
+impl From<EndRecord> for ChatEnd {
+    fn from(record: EndRecord) -> Self {
+        Self {
+            reason: u8::try_from(record.reason).unwrap_or(u8::MAX).into(),
+            member: record.member.and_then(|member| u8::try_from(member).ok()),
+            at: unix_ms(record.at),
+            expires_at: unix_ms(record.expires_at),
+        }
+    }
+}
+
+/// A chat without its key.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::store::mongodb) struct ChatRecord {
+    #[serde(rename = "_id")]
+    id: Uuid,
+    category: String,
+    members: Vec<MemberRecord>,
+    shared_interests: Vec<String>,
+    is_same_language: bool,
+    pub(in crate::store::mongodb) epochs: Vec<EpochRecord>,
+    started_at: DateTime,
+    pub(in crate::store::mongodb) expires_at: DateTime,
+    pub(in crate::store::mongodb) end: Option<EndRecord>,
+}
+
+impl From<&Chat> for ChatRecord {
+    fn from(chat: &Chat) -> Self {
+        let member = |member: &ChatMember| MemberRecord {
+            user: Uuid::from_bytes(*member.user.as_bytes()),
+            name: member.name.clone(),
+            language: member.language.clone(),
+            delivered: member.delivered.into(),
+            read: member.read.into(),
+        };
+        Self {
+            id: Uuid::from_bytes(*chat.id.as_bytes()),
+            category: chat.category.clone(),
+            members: chat.members.iter().map(member).collect(),
+            shared_interests: chat.why.shared_interests.clone(),
+            is_same_language: chat.why.is_same_language,
+            epochs: chat.epochs.iter().map(EpochRecord::from).collect(),
+            started_at: date(chat.started_at),
+            expires_at: date(chat.expires_at),
+            end: chat.end.as_ref().map(EndRecord::from),
+        }
+    }
+}
+
+impl ChatRecord {
+    pub(in crate::store::mongodb) fn id(&self) -> ChatId {
+        ChatId::from_bytes(self.id.bytes())
+    }
+
+    /// Keys of the seats of its members.
+    pub(in crate::store::mongodb) fn seats(&self) -> Vec<Bson> {
+        let members = self.members.iter();
+        members.map(|member| uuid(&member.user.bytes())).collect()
+    }
+
+    pub(in crate::store::mongodb) fn into_chat(self, key: &KeyRecord) -> Result<Chat, Fault> {
+        let member = |member: MemberRecord| ChatMember {
+            user: UserId::from_bytes(member.user.bytes()),
+            name: member.name,
+            language: member.language,
+            delivered: member.delivered.into(),
+            read: member.read.into(),
+        };
+        Ok(Chat {
+            id: self.id(),
+            category: self.category,
+            members: self.members.into_iter().map(member).collect(),
+            why: Why {
+                shared_interests: self.shared_interests,
+                is_same_language: self.is_same_language,
+            },
+            key: key.key()?,
+            epochs: self.epochs.into_iter().map(Epoch::from).collect(),
+            started_at: unix_ms(self.started_at),
+            expires_at: unix_ms(self.expires_at),
+            end: self.end.map(ChatEnd::from),
+        })
+    }
+}
+
+/// The key of a chat. While it is there and has not expired, the chat can be read.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::store::mongodb) struct KeyRecord {
+    #[serde(rename = "_id")]
+    chat: Uuid,
+    key: Binary,
+    pub(in crate::store::mongodb) expires_at: DateTime,
+}
+
+impl From<&Chat> for KeyRecord {
+    fn from(chat: &Chat) -> Self {
+        Self {
+            chat: Uuid::from_bytes(*chat.id.as_bytes()),
+            key: binary(&chat.key.0),
+            expires_at: date(chat.expires_at),
+        }
+    }
+}
+
+impl std::fmt::Debug for KeyRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "KeyRecord({}, <redacted>)", self.chat)
+    }
+}
+
+impl KeyRecord {
+    pub(in crate::store::mongodb) fn chat(&self) -> ChatId {
+        ChatId::from_bytes(self.chat.bytes())
+    }
+
+    fn key(&self) -> Result<ChatKey, Fault> {
+        let bytes = <[u8; 32]>::try_from(&self.key.bytes[..]);
+        bytes
+            .map(ChatKey)
+            .map_err(|_| Fault::Corrupt("a key has not 32 bytes"))
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::store::mongodb) struct SeatRecord {
+    #[serde(rename = "_id")]
+    user: Uuid,
+    chat: Uuid,
+    expires_at: DateTime,
+}
+
+impl SeatRecord {
+    pub(in crate::store::mongodb) fn new(user: UserId, chat: &Chat) -> Self {
+        Self {
+            user: Uuid::from_bytes(*user.as_bytes()),
+            chat: Uuid::from_bytes(*chat.id.as_bytes()),
+            expires_at: date(chat.expires_at),
+        }
+    }
+
+    pub(in crate::store::mongodb) fn chat(&self) -> ChatId {
+        ChatId::from_bytes(self.chat.bytes())
+    }
+
+    /// Whether it keeps `user` out of `chat`.
+    pub(in crate::store::mongodb) fn hinders(&self, user: UserId, chat: &Chat) -> bool {
+        self.user.bytes() == *user.as_bytes()
+            && self.chat() != chat.id
+            && unix_ms(self.expires_at) > chat.started_at
+    }
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct MessageKey {
+    chat: Uuid,
+    epoch: i64,
+    seq: i64,
+}
+
+/// The key of a message.
+pub(in crate::store::mongodb) fn message_key(chat: ChatId, position: Position) -> Document {
+    let position = PositionRecord::from(position);
+    doc! { "chat": chat_key(chat), "epoch": position.epoch, "seq": position.seq }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::store::mongodb) struct MessageRecord {
+    #[serde(rename = "_id")]
+    key: MessageKey,
+    member: i32,
+    client_message_id: Uuid,
+    at: DateTime,
+    reply_to: Option<PositionRecord>,
+    sealed: Binary,
+    is_deleted: bool,
+    expires_at: DateTime,
+}
+
+impl From<&StoredMessage> for MessageRecord {
+    fn from(message: &StoredMessage) -> Self {
+        let position = PositionRecord::from(message.position);
+        Self {
+            key: MessageKey {
+                chat: Uuid::from_bytes(*message.chat.as_bytes()),
+                epoch: position.epoch,
+                seq: position.seq,
+            },
+            member: message.member.into(),
+            client_message_id: Uuid::from_bytes(*message.client_message_id.as_bytes()),
+            at: date(message.at),
+            reply_to: message.reply_to.map(PositionRecord::from),
+            sealed: binary(&message.sealed),
+            is_deleted: message.is_deleted,
+            expires_at: date(message.expires_at),
+        }
+    }
+}
+
+impl MessageRecord {
+    /// What its key says.
+    pub(in crate::store::mongodb) fn key(&self) -> (ChatId, Position) {
+        let position = PositionRecord {
+            epoch: self.key.epoch,
+            seq: self.key.seq,
+        };
+        (ChatId::from_bytes(self.key.chat.bytes()), position.into())
+    }
+
+    /// The message; it expires with its chat at the latest.
+    pub(in crate::store::mongodb) fn into_message(
+        self,
+        chat_expires_at: DateTime,
+    ) -> StoredMessage {
+        let (chat, position) = self.key();
+        StoredMessage {
+            chat,
+            position,
+            member: u8::try_from(self.member).unwrap_or(u8::MAX),
+            client_message_id: ClientMessageId::from_bytes(self.client_message_id.bytes()),
+            at: unix_ms(self.at),
+            reply_to: self.reply_to.map(Position::from),
+            sealed: Bytes::from(self.sealed.bytes),
+            is_deleted: self.is_deleted,
+            expires_at: unix_ms(self.expires_at.min(chat_expires_at)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::mongodb::record::user_key;
+
+    #[test]
+    fn ids_are_sixteen_bytes_of_the_uuid_kind() {
+        let user = UserId::from_bytes([7; 16]);
+        let seat = SeatRecord {
+            user: Uuid::from_bytes(*user.as_bytes()),
+            chat: Uuid::from_bytes([8; 16]),
+            expires_at: date(9),
+        };
+        let document = mongodb::bson::serialize_to_document(&seat).unwrap();
+        assert_eq!(document.get("_id"), Some(&user_key(user)));
+        assert_eq!(document.get("expiresAt"), Some(&Bson::DateTime(date(9))));
+    }
+}
