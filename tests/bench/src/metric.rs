@@ -94,6 +94,8 @@ metrics! {
     RESUME_P99 "resume p99" "ms" 0;
     /// Longest.
     RESUME_MAX "resume longest" "ms" 0;
+    /// Connections that were tried, for each client; over 1, work was thrown away.
+    ATTEMPTS "attempts/client" "" 2;
     /// Messages lost over all.
     LOST "lost" "" 0;
     /// Messages repeated over all.

@@ -5,7 +5,7 @@
 //! whether a message was lost or repeated.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -93,11 +93,16 @@ impl Case for Storm {
         let ledger = Rc::new(RefCell::new(Ledger::new(self.clients)));
         let lost = self.talk_and_lose(&running, &ledger).await?;
         running.renew_sockets();
-        let times = come_back(&running, &ledger, lost, round.seed).await;
+        let attempts = Rc::new(Cell::new(0));
+        let (seed, counted) = (round.seed, attempts.clone());
+        let times = come_back(&running, &ledger, lost, (seed, counted)).await;
         if let Some(running) = Rc::into_inner(running) {
             running.end().await?;
         }
-        Ok(self.sample(&times, &ledger.borrow()))
+        let mut sample = self.sample(&times, &ledger.borrow());
+        let attempts_each = f64::from(attempts.get()) / f64::from(self.clients);
+        sample.push(&metric::ATTEMPTS, attempts_each);
+        Ok(sample)
     }
 }
 
@@ -160,15 +165,16 @@ async fn come_back(
     running: &Rc<RunningNoWrong>,
     ledger: &Rc<RefCell<Ledger>>,
     lost: Vec<Lost>,
-    seed: u64,
+    (seed, attempts): (u64, Rc<Cell<u32>>),
 ) -> Latencies {
     let began = Instant::now();
     let mut tasks = JoinSet::new();
     for mut client in lost {
-        let (running, ledger) = (running.clone(), ledger.clone());
+        let (running, ledger, attempts) = (running.clone(), ledger.clone(), attempts.clone());
         tasks.spawn_local(async move {
             let mut random = SmallRng::seed_from_u64(seed << 32 | u64::from(client.number));
             loop {
+                attempts.set(attempts.get() + 1);
                 let attempt =
                     timeout(ATTEMPT_DEADLINE, resume(&running, &ledger, &mut client)).await;
                 if let Ok(Ok(person)) = attempt {
