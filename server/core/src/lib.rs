@@ -8,6 +8,7 @@
 //! | [`matching`] | who is proposed to whom, and when whom to accept | G6, G7 |
 //! | [`chat_log`] | where a message stands, what is a repetition, where a client goes on | G2, G3, G4 |
 //! | [`limiter`] | how much is allowed to whom | G10 |
+//! | [`http3`] | what HTTP/3 and WebTransport say on the wire | G10, G11 |
 //! | [`text`] | what people may write, and which names look alike | G10, G11 |
 //!
 //! Each module is tested against a naive model of itself. Hash maps are used where their order does
@@ -16,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 pub mod chat_log;
+pub mod http3;
 pub mod limiter;
 pub mod matching;
 pub mod text;

@@ -1,9 +1,9 @@
-//! WebTransport links (HTTP/3 over QUIC) through quinn and wtransport.
+//! WebTransport links: HTTP/3 over QUIC, on quinn.
 //!
-//! The endpoint is ours, so that admission, Retry, windows, drain and certificates are; wtransport
-//! gets each connection after it was let in. The client opens the streams, the server opens none:
-//! the first bidirectional stream is the live lane, the second the bulk lane. Every step before the
-//! conversation has a deadline. A foreign `Origin` is accepted and told so in-band.
+//! The endpoint is ours, so that admission, Retry, windows, drain and certificates are, and so is the
+//! one session of each connection ([`session`]). The client opens the lanes, the server none: the
+//! first is the live lane, the second the bulk lane. Every step before the conversation has a
+//! deadline. A foreign `Origin` is accepted and told so in-band.
 
 use std::{
     net::SocketAddr,
@@ -16,13 +16,16 @@ use std::{
 
 use bytes::Bytes;
 use nowrong_certs::Identity;
-use nowrong_protocol::{CloseCode, frame::Lane};
+use nowrong_core::http3::wrap_datagram;
+use nowrong_protocol::{CloseCode, frame::Lane, limits::CLOSE_DEADLINE};
 use quinn::{Incoming, VarInt, crypto::rustls::QuicServerConfig};
 use tokio::time::timeout;
-use wtransport::{Connection, RecvStream, SendStream, endpoint::IncomingSessionFuture};
 
+use self::session::{Lanes, Session, Stream, Watch};
 use super::{Link, LinkError, Received, Transport, quic_key::QuicKey};
 use crate::connection::{self, Node};
+
+mod session;
 
 /// The path of the WebTransport endpoint.
 pub const PATH: &str = "/v1/webtransport";
@@ -38,9 +41,6 @@ const RETRY_FROM: usize = 256;
 
 /// Handshakes under way from which on new ones are ignored: no reply is built.
 const IGNORE_FROM: usize = 2_048;
-
-/// Bytes taken from a stream at once.
-const READ_MAX: usize = 16 * 1024;
 
 /// The transport parameters for chat: small windows, few streams. Windows bound what a peer can make
 /// us hold (`WINDOW` for each connection); they are no allocations.
@@ -140,33 +140,39 @@ async fn accept(node: Arc<Node>, incoming: Incoming, guard: Handshake) {
 }
 
 async fn connect(node: &Node, incoming: Incoming) -> Result<(WebTransportLink, bool), LinkError> {
-    let request = IncomingSessionFuture::with_quic_incoming(incoming).await;
-    let request = request.map_err(LinkError::new)?;
-    if request.path() != PATH {
-        request.not_found().await;
+    let requested = session::accept(incoming).await?;
+    if requested.path() != PATH {
+        requested.refuse(404).await;
         return Err(LinkError::new("another path was asked for"));
     }
-    let is_origin_allowed = node.is_origin_allowed(request.origin());
-    let connection = request.accept().await.map_err(LinkError::new)?;
-    let lane = timeout(LANE_DEADLINE, connection.accept_bi()).await;
-    let live = lane
-        .map_err(|_| LinkError::new("no live lane"))?
-        .map_err(LinkError::new)?;
-    Ok((
-        WebTransportLink {
-            connection,
-            live,
-            bulk: None,
-        },
-        is_origin_allowed,
-    ))
+    let is_origin_allowed = node.is_origin_allowed(requested.origin());
+    let Session {
+        quic,
+        mut lanes,
+        mut watch,
+    } = requested.accept().await?;
+    let live = tokio::select! {
+        lane = timeout(LANE_DEADLINE, lanes.next()) => lane,
+        ended = watch.ended() => return Err(ended),
+    };
+    let live = live.map_err(|_| LinkError::new("no live lane"))??;
+    let link = WebTransportLink {
+        quic,
+        lanes,
+        watch,
+        live,
+        bulk: None,
+    };
+    Ok((link, is_origin_allowed))
 }
 
 /// One client on a WebTransport session.
 struct WebTransportLink {
-    connection: Connection,
-    live: (SendStream, RecvStream),
-    bulk: Option<(SendStream, RecvStream)>,
+    quic: quinn::Connection,
+    lanes: Lanes,
+    watch: Watch,
+    live: Stream,
+    bulk: Option<Stream>,
 }
 
 impl Link for WebTransportLink {
@@ -176,12 +182,14 @@ impl Link for WebTransportLink {
 
     async fn receive(&mut self) -> Result<Received, LinkError> {
         let Self {
-            connection,
+            quic,
+            lanes,
+            watch,
             live,
             bulk,
         } = self;
         tokio::select! {
-            bytes = read(&mut live.1) => match bytes? {
+            bytes = live.read() => match bytes? {
                 Some(bytes) => Ok(Received::Live(bytes)),
                 None => Err(LinkError::new("the live lane was finished")),
             },
@@ -190,52 +198,40 @@ impl Link for WebTransportLink {
                 // A client may finish its bulk lane and open another one later.
                 None => { *bulk = None; Ok(Received::Bulk(Bytes::new())) }
             },
-            lane = connection.accept_bi(), if bulk.is_none() => {
-                *bulk = Some(lane.map_err(LinkError::new)?);
+            lane = lanes.next(), if bulk.is_none() => {
+                *bulk = Some(lane?);
                 Ok(Received::Bulk(Bytes::new()))
             }
-            datagram = connection.receive_datagram() => {
-                Ok(Received::Datagram(datagram.map_err(LinkError::new)?.payload()))
-            }
+            datagram = session::datagram(quic) => Ok(Received::Datagram(datagram?)),
+            ended = watch.ended() => Err(ended),
         }
     }
 
     async fn send(&mut self, lane: Lane, frames: Bytes) -> Result<(), LinkError> {
         let stream = match (lane, &mut self.bulk) {
-            (Lane::Bulk, Some(bulk)) => &mut bulk.0,
-            _ => &mut self.live.0,
+            (Lane::Bulk, Some(bulk)) => bulk,
+            _ => &mut self.live,
         };
-        stream
-            .quic_stream_mut()
-            .write_chunk(frames)
-            .await
-            .map_err(LinkError::new)
+        stream.write(frames).await
     }
 
     fn send_datagram(&mut self, datagram: Bytes) -> bool {
         // Without room, or without datagrams on this path, the signal is lost: signals may be.
-        let _ = self.connection.send_datagram(datagram);
+        let _ = self.quic.send_datagram(wrap_datagram(&datagram));
         true
     }
 
+    /// Ends the session with the code, which is what a page gets to see, then the connection.
     async fn close(self, code: CloseCode) {
-        self.connection.close(
-            wtransport::VarInt::from_u32(u32::from(code.0)),
-            code.name().as_bytes(),
-        );
+        let _ = timeout(CLOSE_DEADLINE, self.watch.close(code)).await;
+        let number = VarInt::from_u32(u32::from(code.0));
+        self.quic.close(number, code.name().as_bytes());
     }
 }
 
-async fn read(stream: &mut RecvStream) -> Result<Option<Bytes>, LinkError> {
-    let chunk = stream.quic_stream_mut().read_chunk(READ_MAX, true).await;
-    Ok(chunk.map_err(LinkError::new)?.map(|chunk| chunk.bytes))
-}
-
-async fn read_bulk(
-    bulk: &mut Option<(SendStream, RecvStream)>,
-) -> Result<Option<Bytes>, LinkError> {
+async fn read_bulk(bulk: &mut Option<Stream>) -> Result<Option<Bytes>, LinkError> {
     match bulk {
-        Some((_, stream)) => read(stream).await,
+        Some(stream) => stream.read().await,
         None => std::future::pending().await,
     }
 }

@@ -1,0 +1,104 @@
+//! Capsules on the CONNECT stream (RFC 9297 §3): the one that ends a session, and all others skipped.
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+
+use super::{Frame, Frames, H3Error, frame, varint, varint::put_varint};
+
+/// `CLOSE_WEBTRANSPORT_SESSION`.
+const CLOSE: u64 = 0x2843;
+
+/// Longest reason of a close (draft-ietf-webtrans-http3 §6).
+const REASON_MAX: usize = 1_024;
+
+/// How the other side ended the session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Its code.
+    pub code: u32,
+}
+
+/// Waits for the end of a session on its CONNECT stream.
+#[derive(Debug, Default)]
+pub struct Capsules {
+    frames: Frames,
+    data: BytesMut,
+    /// Bytes of an unknown capsule that are still to come.
+    skip: u64,
+}
+
+impl Capsules {
+    /// The capsules on a stream whose request has been read with `frames`.
+    pub fn after(frames: Frames) -> Self {
+        Self {
+            frames,
+            ..Self::default()
+        }
+    }
+
+    /// Takes the next bytes of the stream; answers the close when it is there.
+    ///
+    /// # Errors
+    /// [`H3Error`] for what may not stand on the stream.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<Closed>, H3Error> {
+        self.frames.feed(bytes);
+        while let Some(frame) = self.frames.next()? {
+            match frame {
+                Frame::Data(data) => {
+                    self.data.extend_from_slice(&data);
+                    if let Some(closed) = self.next()? {
+                        return Ok(Some(closed));
+                    }
+                }
+                // Trailers say nothing here.
+                Frame::Headers(_) => {}
+                Frame::Settings(_) | Frame::Lane(_) => return Err(H3Error::FRAME_UNEXPECTED),
+            }
+        }
+        Ok(None)
+    }
+
+    fn next(&mut self) -> Result<Option<Closed>, H3Error> {
+        loop {
+            let skipped = self.skip.min(self.data.len() as u64);
+            self.data.advance(skipped as usize);
+            self.skip -= skipped;
+            let Some((kind, kind_bytes)) = varint::read(&self.data) else {
+                return Ok(None);
+            };
+            let Some((length, length_bytes)) = varint::read(&self.data[kind_bytes..]) else {
+                return Ok(None);
+            };
+            let front = kind_bytes + length_bytes;
+            if kind != CLOSE {
+                self.data.advance(front);
+                self.skip = length;
+                continue;
+            }
+            if !(4..=4 + REASON_MAX as u64).contains(&length) {
+                return Err(H3Error::MESSAGE);
+            }
+            if self.data.len() < front + length as usize {
+                return Ok(None);
+            }
+            self.data.advance(front);
+            let code = self.data.get_u32();
+            return Ok(Some(Closed { code }));
+        }
+    }
+}
+
+/// The whole frame that ends a session; a reason that is too long is cut.
+pub fn close_capsule(code: u32, reason: &str) -> Bytes {
+    let mut end = reason.len().min(REASON_MAX);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut capsule = BytesMut::new();
+    put_varint(&mut capsule, CLOSE);
+    put_varint(&mut capsule, 4 + end as u64);
+    capsule.put_u32(code);
+    capsule.put_slice(&reason.as_bytes()[..end]);
+    let mut out = BytesMut::new();
+    frame::put(&mut out, frame::DATA, &capsule);
+    out.freeze()
+}

@@ -1,0 +1,332 @@
+//! The one WebTransport session of a QUIC connection: the IO around `nowrong_core::http3`.
+//!
+//! [`accept`] waits for the CONNECT request; [`Requested::accept`] makes it a [`Session`] of three
+//! parts that are used at the same time: the connection (datagrams), [`Lanes`] (streams that the
+//! client opens) and [`Watch`] (everything that can only end the session). Every future here keeps its
+//! state in its owner, so it can be dropped in a `select!` and started again: nothing is lost between.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use nowrong_core::http3::{
+    Capsules, Frame, Frames, H3Error, Request, SESSION_ID, Unidirectional, close_capsule,
+    control_preface, response, unwrap_datagram,
+};
+use nowrong_protocol::CloseCode;
+use quinn::{Connection, Incoming, RecvStream, SendStream, VarInt};
+
+use crate::transport::LinkError;
+
+/// Bytes taken from a lane at once.
+const LANE_READ_MAX: usize = 16 * 1024;
+
+/// Bytes taken at once from a stream that is only watched.
+const WATCH_READ_MAX: usize = 1_024;
+
+/// Streams that only the client writes to: control and two of QPACK, and one to spare.
+const UNIDIRECTIONAL_MAX: usize = 4;
+
+/// A session that a client has asked for.
+pub(super) struct Requested {
+    request: Request,
+    quic: Connection,
+    connect: (SendStream, RecvStream),
+    frames: Frames,
+    control: SendStream,
+    unidirectional: Vec<(RecvStream, Unidirectional)>,
+}
+
+/// A session that goes on.
+pub(super) struct Session {
+    pub(super) quic: Connection,
+    pub(super) lanes: Lanes,
+    pub(super) watch: Watch,
+}
+
+/// Completes the handshake and waits for a request. The caller sets the deadline.
+///
+/// # Errors
+/// [`LinkError`] when the connection is lost or what comes is no WebTransport.
+pub(super) async fn accept(incoming: Incoming) -> Result<Requested, LinkError> {
+    let quic = incoming.await.map_err(LinkError::new)?;
+    let mut control = quic.open_uni().await.map_err(LinkError::new)?;
+    let preface = control_preface();
+    control.write_chunk(preface).await.map_err(LinkError::new)?;
+    let (send, mut receive) = quic.accept_bi().await.map_err(LinkError::new)?;
+    let mut frames = Frames::default();
+    let request = loop {
+        match frames.next() {
+            Ok(Some(Frame::Headers(headers))) => break Request::parse(&headers),
+            Ok(Some(_)) => break Err(H3Error::FRAME_UNEXPECTED),
+            Err(error) => break Err(error),
+            Ok(None) => {}
+        }
+        let chunk = receive.read_chunk(WATCH_READ_MAX, true).await;
+        let chunk = chunk.map_err(LinkError::new)?;
+        let chunk = chunk.ok_or_else(|| LinkError::new("the request was cut off"))?;
+        frames.feed(&chunk.bytes);
+    };
+    let request = request.map_err(|error| fail(&quic, error))?;
+    let mut requested = Requested {
+        request: Request {
+            path: String::new(),
+            origin: None,
+        },
+        quic,
+        connect: (send, receive),
+        frames,
+        control,
+        unidirectional: Vec::new(),
+    };
+    match request {
+        Some(request) => {
+            requested.request = request;
+            Ok(requested)
+        }
+        None => {
+            requested.refuse(405).await;
+            Err(LinkError::new("a request that is no WebTransport"))
+        }
+    }
+}
+
+impl Requested {
+    /// The path that was asked for, with the query.
+    pub(super) fn path(&self) -> &str {
+        &self.request.path
+    }
+
+    /// The web origin of the client.
+    pub(super) fn origin(&self) -> Option<&str> {
+        self.request.origin.as_deref()
+    }
+
+    /// Answers with a status and waits until the client has it.
+    pub(super) async fn refuse(mut self, status: u16) {
+        let is_sent = self.connect.0.write_chunk(response(status)).await.is_ok();
+        if is_sent && self.connect.0.finish().is_ok() {
+            let _ = self.connect.0.stopped().await;
+        }
+        self.quic.close(VarInt::from_u32(0x100), b"");
+    }
+
+    /// Lets the client in.
+    ///
+    /// # Errors
+    /// [`LinkError`] when the connection is lost.
+    pub(super) async fn accept(mut self) -> Result<Session, LinkError> {
+        let ok = response(200);
+        self.connect
+            .0
+            .write_chunk(ok)
+            .await
+            .map_err(LinkError::new)?;
+        let quic = self.quic;
+        Ok(Session {
+            lanes: Lanes {
+                quic: quic.clone(),
+                opening: None,
+            },
+            watch: Watch {
+                quic: quic.clone(),
+                connect: self.connect,
+                capsules: Capsules::after(self.frames),
+                unidirectional: self.unidirectional,
+                _control: self.control,
+            },
+            quic,
+        })
+    }
+}
+
+/// Closes the connection with an error of HTTP/3.
+fn fail(quic: &Connection, error: H3Error) -> LinkError {
+    quic.close(VarInt::from_u32(error.0), b"");
+    LinkError::new(error)
+}
+
+/// The next datagram of the session; others are dropped.
+pub(super) async fn datagram(quic: &Connection) -> Result<Bytes, LinkError> {
+    loop {
+        let datagram = quic.read_datagram().await.map_err(LinkError::new)?;
+        if let Some(payload) = unwrap_datagram(datagram) {
+            return Ok(payload);
+        }
+    }
+}
+
+/// The streams that the client opens for its lanes.
+pub(super) struct Lanes {
+    quic: Connection,
+    /// One whose front has not come yet.
+    opening: Option<(SendStream, RecvStream, Frames)>,
+}
+
+impl Lanes {
+    /// The next lane, once its first bytes are there.
+    pub(super) async fn next(&mut self) -> Result<Stream, LinkError> {
+        loop {
+            let Some((_, receive, frames)) = &mut self.opening else {
+                let (send, receive) = self.quic.accept_bi().await.map_err(LinkError::new)?;
+                self.opening = Some((send, receive, Frames::default()));
+                continue;
+            };
+            let chunk = receive.read_chunk(LANE_READ_MAX, true).await;
+            match chunk.map_err(LinkError::new)? {
+                Some(chunk) => frames.feed(&chunk.bytes),
+                // A stream that says nothing is none.
+                None => self.opening = None,
+            }
+            if let Some(stream) = self.opened()? {
+                return Ok(stream);
+            }
+        }
+    }
+
+    fn opened(&mut self) -> Result<Option<Stream>, LinkError> {
+        let Some((_, _, frames)) = &mut self.opening else {
+            return Ok(None);
+        };
+        match frames.next() {
+            Ok(None) => return Ok(None),
+            Ok(Some(Frame::Lane(SESSION_ID))) => {}
+            Ok(Some(Frame::Lane(_))) => return Err(fail(&self.quic, H3Error::ID)),
+            Ok(Some(_)) => return Err(fail(&self.quic, H3Error::FRAME_UNEXPECTED)),
+            Err(error) => return Err(fail(&self.quic, error)),
+        }
+        Ok(self.opening.take().map(|(send, receive, frames)| Stream {
+            send,
+            receive,
+            front: frames.into_rest(),
+        }))
+    }
+}
+
+/// One lane.
+pub(super) struct Stream {
+    send: SendStream,
+    receive: RecvStream,
+    /// What came together with the front of the stream.
+    front: Bytes,
+}
+
+impl Stream {
+    /// The next bytes; `None` when the client has finished the lane.
+    pub(super) async fn read(&mut self) -> Result<Option<Bytes>, LinkError> {
+        if !self.front.is_empty() {
+            return Ok(Some(std::mem::take(&mut self.front)));
+        }
+        let chunk = self.receive.read_chunk(LANE_READ_MAX, true).await;
+        Ok(chunk.map_err(LinkError::new)?.map(|chunk| chunk.bytes))
+    }
+
+    /// Writes all of these bytes.
+    pub(super) async fn write(&mut self, bytes: Bytes) -> Result<(), LinkError> {
+        self.send.write_chunk(bytes).await.map_err(LinkError::new)
+    }
+}
+
+/// What can only end the session: the CONNECT stream, and the streams that only the client writes to.
+pub(super) struct Watch {
+    quic: Connection,
+    connect: (SendStream, RecvStream),
+    capsules: Capsules,
+    unidirectional: Vec<(RecvStream, Unidirectional)>,
+    /// Open as long as the connection.
+    _control: SendStream,
+}
+
+impl Watch {
+    /// Resolves when the session is over, with the reason.
+    pub(super) async fn ended(&mut self) -> LinkError {
+        loop {
+            let Self {
+                quic,
+                connect,
+                capsules,
+                unidirectional,
+                ..
+            } = self;
+            let has_room = unidirectional.len() < UNIDIRECTIONAL_MAX;
+            let step = tokio::select! {
+                chunk = connect.1.read_chunk(WATCH_READ_MAX, true) => match chunk {
+                    Ok(Some(chunk)) => capsules.feed(&chunk.bytes).map(|closed| closed.is_some()),
+                    Ok(None) => Ok(true),
+                    Err(error) => return LinkError::new(error),
+                },
+                stream = quic.accept_uni(), if has_room => match stream {
+                    Ok(stream) => {
+                        unidirectional.push((stream, Unidirectional::default()));
+                        Ok(false)
+                    }
+                    Err(error) => return LinkError::new(error),
+                },
+                error = std::future::poll_fn(|cx| poll_all(unidirectional, cx)) => Err(error),
+            };
+            match step {
+                Ok(false) => {}
+                Ok(true) => return LinkError::new("the client closed the session"),
+                Err(error) => return fail(quic, error),
+            }
+        }
+    }
+
+    /// Ends the session with a code, and waits until the client has it.
+    pub(super) async fn close(mut self, code: CloseCode) {
+        let capsule = close_capsule(u32::from(code.0), code.name());
+        let stream = &mut self.connect.0;
+        if stream.write_chunk(capsule).await.is_ok() && stream.finish().is_ok() {
+            let _ = stream.stopped().await;
+        }
+    }
+}
+
+/// Reads what only has to be read; resolves with an error that ends the connection.
+fn poll_all(
+    streams: &mut Vec<(RecvStream, Unidirectional)>,
+    cx: &mut Context<'_>,
+) -> Poll<H3Error> {
+    let mut index = 0;
+    while let Some((stream, reader)) = streams.get_mut(index) {
+        match poll_one(stream, reader, cx) {
+            Poll::Pending if is_repeated(streams, index) => {
+                return Poll::Ready(H3Error::STREAM_CREATION);
+            }
+            Poll::Pending => index += 1,
+            Poll::Ready(Ok(())) => drop(streams.swap_remove(index)),
+            Poll::Ready(Err(error)) => return Poll::Ready(error),
+        }
+    }
+    Poll::Pending
+}
+
+/// Whether an earlier stream has the same critical role.
+fn is_repeated(streams: &[(RecvStream, Unidirectional)], index: usize) -> bool {
+    let role = streams[index].1.role().filter(|role| role.is_critical());
+    role.is_some()
+        && streams[..index]
+            .iter()
+            .any(|(_, other)| other.role() == role)
+}
+
+/// Reads one stream as far as it goes; `Ok` when it has ended and may.
+fn poll_one(
+    stream: &mut RecvStream,
+    reader: &mut Unidirectional,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), H3Error>> {
+    let mut bytes = [0; 256];
+    loop {
+        match std::task::ready!(stream.poll_read(cx, &mut bytes)) {
+            Ok(length) if length > 0 => {
+                if let Err(error) = reader.feed(&bytes[..length]) {
+                    return Poll::Ready(Err(error));
+                }
+            }
+            _ if reader.role().is_some_and(|role| role.is_critical()) => {
+                return Poll::Ready(Err(H3Error::CLOSED_CRITICAL_STREAM));
+            }
+            _ => return Poll::Ready(Ok(())),
+        }
+    }
+}
