@@ -12,6 +12,7 @@ pub mod codec_diff;
 pub mod conversation;
 pub mod decode;
 pub mod envelope;
+pub mod http3;
 pub mod memory;
 pub mod mirror;
 pub mod roundtrip;
@@ -20,10 +21,11 @@ pub mod roundtrip;
 pub type Target = fn(&[u8]);
 
 /// The targets, by name.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("decode", decode::run),
     ("roundtrip", roundtrip::run),
     ("envelope", envelope::run),
     ("conversation", conversation::run),
     ("codec_diff", codec_diff::run),
+    ("http3", http3::run),
 ];

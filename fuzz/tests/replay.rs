@@ -129,10 +129,26 @@ fn conversations() -> Vec<(String, Vec<u8>)> {
     seeds
 }
 
+/// What a client and a server of HTTP/3 say, in pieces of 7 bytes.
+fn http3() -> Vec<(String, Vec<u8>)> {
+    use nowrong_core::http3::{close_capsule, control_preface, response};
+    let seeds: [(&str, Vec<u8>); 6] = [
+        ("control", control_preface().to_vec()),
+        ("headers", response(200).to_vec()),
+        ("close", close_capsule(4_003, "replaced").to_vec()),
+        ("lane", b"\x40\x41\x00hello".to_vec()),
+        ("unknown", b"\x21\x03abc\x00\x01x".to_vec()),
+        ("datagram", b"\x00hello".to_vec()),
+    ];
+    let in_pieces = |(name, bytes): (&str, Vec<u8>)| (name.to_owned(), [vec![7], bytes].concat());
+    seeds.into_iter().map(in_pieces).collect()
+}
+
 fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     let seeds = match target {
         "envelope" => streams(),
         "conversation" => conversations(),
+        "http3" => http3(),
         _ => bodies(),
     };
     seeds

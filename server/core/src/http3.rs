@@ -17,6 +17,7 @@ use wtransport_proto::{
 
 mod capsule;
 mod frame;
+mod section;
 mod unidirectional;
 mod varint;
 
@@ -91,6 +92,9 @@ impl Request {
     /// # Errors
     /// [`H3Error::MESSAGE`] when it is no header section.
     pub fn parse(payload: &[u8]) -> Result<Option<Self>, H3Error> {
+        if !section::is_sound(payload) {
+            return Err(H3Error::MESSAGE);
+        }
         let frame = ProtoFrame::new_headers(payload.into());
         let headers = Headers::with_frame(&frame).map_err(|_| H3Error::MESSAGE)?;
         let Ok(request) = SessionRequest::try_from(headers) else {

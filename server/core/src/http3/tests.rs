@@ -82,6 +82,26 @@ fn a_request_is_read_and_answered() {
     }
 }
 
+/// Found by fuzzing: the decoder shifted by as many bits as the integer had bytes.
+#[test]
+fn g11_an_integer_without_end_is_no_panic() {
+    let endless = [&b"\x00\x00\xff"[..], &[0xff; 20], b"\x00"].concat();
+    let as_length = [&b"\x00\x00\x27"[..], &[0xff; 20], b"\x00"].concat();
+    for section in [
+        &endless[..],
+        &as_length,
+        b"\x00",
+        b"\x00\x00\x10",
+        b"\x00\x00\x51\x05a",
+    ] {
+        assert_eq!(
+            Request::parse(section),
+            Err(H3Error::MESSAGE),
+            "{section:?}"
+        );
+    }
+}
+
 #[test]
 fn unknown_frames_are_skipped_whatever_their_length() {
     let mut bytes = BytesMut::new();

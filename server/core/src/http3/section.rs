@@ -1,0 +1,57 @@
+//! A look at a header section (RFC 9204 §4.5) before it is decoded: its integers have a bound and its
+//! strings an end. The decoder of wtransport-proto 0.7 takes an integer without end for a number to
+//! shift by, and panics where overflow is checked.
+
+/// Longest integer after its prefix, in bytes: enough for every length up to 268,435,455.
+const CONTINUATION_MAX: usize = 4;
+
+/// Whether every line of the section is whole and refers to no dynamic table.
+pub(super) fn is_sound(section: &[u8]) -> bool {
+    let mut rest = section;
+    let mut walk = || {
+        integer(&mut rest, 8)?;
+        integer(&mut rest, 7)?;
+        while let Some(first) = rest.first() {
+            match first {
+                0x80.. => drop(integer(&mut rest, 6)?),
+                0x40.. => {
+                    integer(&mut rest, 4)?;
+                    string(&mut rest, 7)?;
+                }
+                0x20.. => {
+                    string(&mut rest, 3)?;
+                    string(&mut rest, 7)?;
+                }
+                _ => return None,
+            }
+        }
+        Some(())
+    };
+    walk().is_some()
+}
+
+/// Takes an integer whose first byte has so many bits for it (RFC 7541 §5.1).
+fn integer(rest: &mut &[u8], prefix: u32) -> Option<usize> {
+    let (first, after) = rest.split_first()?;
+    *rest = after;
+    let mask = (1_usize << prefix) - 1;
+    let mut value = usize::from(*first) & mask;
+    if value < mask {
+        return Some(value);
+    }
+    for place in 0..CONTINUATION_MAX {
+        let (byte, after) = rest.split_first()?;
+        *rest = after;
+        value += usize::from(byte & 0x7f) << (7 * place);
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+fn string(rest: &mut &[u8], prefix: u32) -> Option<()> {
+    let length = integer(rest, prefix)?;
+    *rest = rest.get(length..)?;
+    Some(())
+}
