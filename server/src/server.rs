@@ -9,6 +9,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use axum::serve::ListenerExt as _;
 use nowrong_certs::{Identity, Watch};
 use nowrong_protocol::{CloseCode, UserId, limits::CLOSE_DEADLINE};
 use tokio::{net::TcpListener, time::timeout};
@@ -180,6 +181,12 @@ impl Running {
 
     fn spawn_all(&self, listener: TcpListener, router: axum::Router) {
         let stop = self.stop.clone();
+        // A message is one small segment: it must not wait for the acknowledgement of the last one.
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection keeps Nagle's delay");
+            }
+        });
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         self.tasks.spawn(async move {
             let serve =

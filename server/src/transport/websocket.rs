@@ -36,6 +36,10 @@ pub const PATH: &str = "/v1/websocket";
 /// Bytes that may wait in a socket's write buffer before a write fails: twice what we write at once.
 const WRITE_BUFFER_MAX: usize = 4 * FRAME_BYTES_MAX;
 
+/// Bytes of a socket's read buffer: some messages of usual length. The library's default of 128 KiB
+/// would be most of what an idle connection costs.
+const READ_BUFFER: usize = 4 * 1024;
+
 /// The WebSocket route.
 pub fn router(node: Arc<Node>) -> Router {
     Router::new().route(PATH, any(upgrade)).with_state(node)
@@ -57,6 +61,7 @@ async fn upgrade(
     request
         .max_message_size(WEBSOCKET_MESSAGE_BYTES_MAX)
         .max_frame_size(WEBSOCKET_MESSAGE_BYTES_MAX)
+        .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
         .max_write_buffer_size(WRITE_BUFFER_MAX)
         .on_upgrade(move |socket| async move {
