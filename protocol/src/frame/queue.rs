@@ -55,9 +55,10 @@ pub struct TicketState {
 }
 
 open_enum! {
-    /// Whom a ticket accepts; it widens at 3, 8 and 15 s. Age bracket and blocks are never widened.
+    /// Whom a ticket accepts; it widens at 3, 8 and 15 s. Two are matched when each accepts the other.
+    /// Age bracket and blocks are never widened.
     pub enum Stage {
-        /// A shared interest (when both name any) and the same language.
+        /// The same language and, if the ticket names interests, a shared one.
         Interests = 0,
         /// The same language.
         Language = 1,

@@ -163,9 +163,10 @@ export function decodeTicketState(reader: Reader): TicketState {
 }
 
 /**
- * Whom a ticket accepts; it widens at 3, 8 and 15 s. Age bracket and blocks are never widened.
+ * Whom a ticket accepts; it widens at 3, 8 and 15 s. Two are matched when each accepts the other.
+ * Age bracket and blocks are never widened.
  *
- * - `interests`: A shared interest (when both name any) and the same language.
+ * - `interests`: The same language and, if the ticket names interests, a shared one.
  * - `language`: The same language.
  * - `category`: Anyone in the category but recent partners.
  * - `anyone`: Anyone in the category.
