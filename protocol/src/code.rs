@@ -121,7 +121,7 @@ codes! { ErrorCode, ERROR_CODES {
     206 UNSUPPORTED_MEDIA_TYPE "The request body must be application/json.";
     207 ORIGIN_REFUSED "This web origin may not call here; the operator must list it.";
     500 RATE_LIMITED "Too many requests; try again after the time given.";
-    501 STORAGE_UNAVAILABLE "The message could not be stored; try again.";
+    501 STORAGE_UNAVAILABLE "The server cannot store anything right now; try again.";
     502 DRAINING "The server is going away; reconnect and try again.";
     503 INTERNAL "Something failed inside the server; try again.";
     504 OVERLOADED "The server has no room right now; try again.";

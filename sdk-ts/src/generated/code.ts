@@ -253,7 +253,7 @@ export const ErrorCode = {
   ORIGIN_REFUSED: 207,
   /** Too many requests; try again after the time given. */
   RATE_LIMITED: 500,
-  /** The message could not be stored; try again. */
+  /** The server cannot store anything right now; try again. */
   STORAGE_UNAVAILABLE: 501,
   /** The server is going away; reconnect and try again. */
   DRAINING: 502,
@@ -418,7 +418,7 @@ export const ERROR_CODES: readonly ErrorCodeInfo[] = [
   {
     number: 501,
     name: "STORAGE_UNAVAILABLE",
-    text: "The message could not be stored; try again.",
+    text: "The server cannot store anything right now; try again.",
     isTemporary: true,
   },
   {
