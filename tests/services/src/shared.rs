@@ -32,13 +32,14 @@ impl Setting {
         Self::RedisProgram,
     ];
 
-    /// Name of its environment variable and of its file.
+    /// Name of its environment variable and of its file. Not one of `NOWRONG_…`: the server, which
+    /// tests start in this environment, would take it for a key of its own and refuse it.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Mongodb => "NOWRONG_TEST_MONGODB",
-            Self::Redis => "NOWRONG_TEST_REDIS",
-            Self::MongodProgram => "NOWRONG_TEST_MONGOD",
-            Self::RedisProgram => "NOWRONG_TEST_REDIS_SERVER",
+            Self::Mongodb => "TEST_MONGODB",
+            Self::Redis => "TEST_REDIS",
+            Self::MongodProgram => "TEST_MONGOD",
+            Self::RedisProgram => "TEST_REDIS_SERVER",
         }
     }
 }
