@@ -4,19 +4,19 @@
 //! [`Frames`] cuts frames out of a stream's bytes, however they arrive; [`Unidirectional`] watches a
 //! stream that only the client writes to; [`Capsules`] waits for the end of the session. What is
 //! unknown is skipped, as the RFCs ask; what is too big or out of place is an [`H3Error`], with which
-//! the connection is to be closed. Nothing here buffers more than [`PAYLOAD_MAX`] bytes and what was
-//! fed at once. Start reading at [`Frames::next`].
+//! the connection is to be closed. A stream holds at most [`PAYLOAD_MAX`] bytes and what was fed at
+//! once; its capsules hold as much again. Start reading at [`Frames::next`].
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use wtransport_proto::{
     frame::Frame as ProtoFrame,
     headers::Headers,
-    ids::StatusCode,
-    session::{SessionRequest, SessionResponse},
+    session::SessionRequest,
 };
 
 mod capsule;
 mod frame;
+mod records;
 mod section;
 mod unidirectional;
 mod varint;
@@ -32,8 +32,8 @@ use varint::put_varint;
 pub struct H3Error(pub u32);
 
 impl H3Error {
-    /// `H3_GENERAL_PROTOCOL_ERROR`.
-    pub const GENERAL_PROTOCOL: Self = Self(0x101);
+    /// `H3_NO_ERROR`: nothing went wrong, there is nothing more to say.
+    pub const NO_ERROR: Self = Self(0x100);
     /// `H3_STREAM_CREATION_ERROR`: a stream of a kind that may not be opened (again).
     pub const STREAM_CREATION: Self = Self(0x103);
     /// `H3_CLOSED_CRITICAL_STREAM`: a stream that must stay open ended.
@@ -53,8 +53,8 @@ impl H3Error {
 /// The id of the one session: that of its CONNECT stream, the first that a client opens.
 pub const SESSION_ID: u64 = 0;
 
-/// What goes in front of every datagram: the quarter stream id of the session (RFC 9297 §2.1).
-pub const DATAGRAM_PREFIX: u8 = 0;
+/// What goes in front of every datagram of the session (RFC 9297 §2.1).
+const QUARTER_STREAM_ID: u64 = SESSION_ID / 4;
 
 /// The beginning of the server's control stream: its type, and the settings.
 pub fn control_preface() -> Bytes {
@@ -107,32 +107,27 @@ impl Request {
     }
 }
 
-/// The whole frame that answers a request with a status from 100 to 599; another one is 500.
+/// The whole frame that answers a request with this status.
 pub fn response(status: u16) -> Bytes {
-    let status = StatusCode::try_from_u32(u32::from(status));
-    let response = status.map_or_else(
-        |_| SessionResponse::not_found(),
-        SessionResponse::with_status_code,
-    );
+    let headers: Headers = [(":status", status.to_string())].into_iter().collect();
     let mut out = BytesMut::new();
-    let headers = response.headers().generate_frame();
-    frame::put(&mut out, frame::HEADERS, headers.payload());
+    frame::put(&mut out, frame::HEADERS, headers.generate_frame().payload());
     out.freeze()
 }
 
 /// A datagram with what goes in front of it.
 pub fn wrap_datagram(payload: &[u8]) -> Bytes {
     let mut datagram = BytesMut::with_capacity(1 + payload.len());
-    datagram.put_u8(DATAGRAM_PREFIX);
-    datagram.put_slice(payload);
+    put_varint(&mut datagram, QUARTER_STREAM_ID);
+    datagram.extend_from_slice(payload);
     datagram.freeze()
 }
 
 /// A datagram without it; `None` when it is not of the session.
 pub fn unwrap_datagram(mut datagram: Bytes) -> Option<Bytes> {
-    let (session, length) = varint::read(&datagram)?;
+    let (id, length) = varint::read(&datagram)?;
     let payload = datagram.split_off(length);
-    (session == SESSION_ID).then_some(payload)
+    (id == QUARTER_STREAM_ID).then_some(payload)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub const TAIL_BYTES_MAX: usize = 64 * 1024;
 /// here.
 #[derive(Debug, Default)]
 pub struct Tail {
+    /// The seq of the newest message.
     head: u64,
     frames: VecDeque<Bytes>,
     bytes: usize,
@@ -28,11 +29,6 @@ impl Tail {
             head,
             ..Self::default()
         }
-    }
-
-    /// The seq of the newest message.
-    pub fn head(&self) -> u64 {
-        self.head
     }
 
     /// Takes the frame of the next message.
@@ -100,7 +96,6 @@ mod tests {
     #[test]
     fn it_answers_what_it_holds_and_sends_the_rest_to_the_store() {
         let tail = tail(4, 3);
-        assert_eq!(tail.head(), 7);
         assert_eq!(tail.frames_after(3, 9), None);
         let expected = vec![(5, frame(5)), (6, frame(6))];
         assert_eq!(tail.frames_after(4, 2), Some(expected));

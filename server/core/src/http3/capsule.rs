@@ -2,7 +2,7 @@
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
-use super::{Frame, Frames, H3Error, frame, varint, varint::put_varint};
+use super::{Frame, Frames, H3Error, frame, records::Records, varint::put_varint};
 
 /// `CLOSE_WEBTRANSPORT_SESSION`.
 const CLOSE: u64 = 0x2843;
@@ -21,9 +21,7 @@ pub struct Closed {
 #[derive(Debug, Default)]
 pub struct Capsules {
     frames: Frames,
-    data: BytesMut,
-    /// Bytes of an unknown capsule that are still to come.
-    skip: u64,
+    capsules: Records,
 }
 
 impl Capsules {
@@ -44,7 +42,7 @@ impl Capsules {
         while let Some(frame) = self.frames.next()? {
             match frame {
                 Frame::Data(data) => {
-                    self.data.extend_from_slice(&data);
+                    self.capsules.feed(&data);
                     if let Some(closed) = self.next()? {
                         return Ok(Some(closed));
                     }
@@ -58,32 +56,20 @@ impl Capsules {
     }
 
     fn next(&mut self) -> Result<Option<Closed>, H3Error> {
-        loop {
-            let skipped = self.skip.min(self.data.len() as u64);
-            self.data.advance(skipped as usize);
-            self.skip -= skipped;
-            let Some((kind, kind_bytes)) = varint::read(&self.data) else {
-                return Ok(None);
-            };
-            let Some((length, length_bytes)) = varint::read(&self.data[kind_bytes..]) else {
-                return Ok(None);
-            };
-            let front = kind_bytes + length_bytes;
-            if kind != CLOSE {
-                self.data.advance(front);
-                self.skip = length;
+        while let Some(front) = self.capsules.front() {
+            if front.kind != CLOSE {
+                self.capsules.skip(&front);
                 continue;
             }
-            if !(4..=4 + REASON_MAX as u64).contains(&length) {
+            if !(4..=4 + REASON_MAX as u64).contains(&front.length) {
                 return Err(H3Error::MESSAGE);
             }
-            if self.data.len() < front + length as usize {
-                return Ok(None);
-            }
-            self.data.advance(front);
-            let code = self.data.get_u32();
-            return Ok(Some(Closed { code }));
+            let payload = self.capsules.payload(&front);
+            return Ok(payload.map(|mut payload| Closed {
+                code: payload.get_u32(),
+            }));
         }
+        Ok(None)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Frames of a stream (RFC 9114 §7), cut out of bytes that arrive in any pieces.
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::{
     H3Error,
-    varint::{self, put_varint},
+    records::{Front, Records},
+    varint::put_varint,
 };
 
 /// Longest payload of a frame that is kept: header sections and settings are far shorter.
@@ -32,16 +33,12 @@ pub enum Frame {
 
 /// Cuts frames out of the bytes of one stream.
 #[derive(Debug, Default)]
-pub struct Frames {
-    buffer: BytesMut,
-    /// Bytes of an unknown frame that are still to come.
-    skip: u64,
-}
+pub struct Frames(Records);
 
 impl Frames {
     /// Takes the next bytes. Call [`Self::next`] until it answers `None` before the next ones.
     pub fn feed(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
+        self.0.feed(bytes);
     }
 
     /// The next frame; `None` when more bytes are needed. Unknown frames are skipped.
@@ -50,53 +47,33 @@ impl Frames {
     /// [`H3Error`] for a frame that is too long or was HTTP/2's.
     #[allow(clippy::should_implement_trait, reason = "it may go on after `None`")]
     pub fn next(&mut self) -> Result<Option<Frame>, H3Error> {
-        loop {
-            let skipped = self.skip.min(self.buffer.len() as u64);
-            self.buffer.advance(skipped as usize);
-            self.skip -= skipped;
-            let Some((kind, kind_bytes)) = varint::read(&self.buffer) else {
-                return Ok(None);
-            };
-            let Some((length, length_bytes)) = varint::read(&self.buffer[kind_bytes..]) else {
-                return Ok(None);
-            };
-            let front = kind_bytes + length_bytes;
-            match kind {
+        while let Some(front) = self.0.front() {
+            match front.kind {
                 WEBTRANSPORT_STREAM => {
-                    self.buffer.advance(front);
-                    return Ok(Some(Frame::Lane(length)));
+                    self.0.pass(&front);
+                    return Ok(Some(Frame::Lane(front.length)));
                 }
-                DATA | HEADERS | SETTINGS => return self.known(kind, front, length),
+                DATA => return Ok(self.known(&front)?.map(Frame::Data)),
+                HEADERS => return Ok(self.known(&front)?.map(Frame::Headers)),
+                SETTINGS => return Ok(self.known(&front)?.map(Frame::Settings)),
                 // Frames of HTTP/2 that have no place in HTTP/3 (RFC 9114 §7.2.8).
                 0x02 | 0x06 | 0x08 | 0x09 => return Err(H3Error::FRAME_UNEXPECTED),
-                _ => {
-                    self.buffer.advance(front);
-                    self.skip = length;
-                }
+                _ => self.0.skip(&front),
             }
         }
+        Ok(None)
     }
 
-    fn known(&mut self, kind: u64, front: usize, length: u64) -> Result<Option<Frame>, H3Error> {
-        if length > PAYLOAD_MAX as u64 {
+    fn known(&mut self, front: &Front) -> Result<Option<Bytes>, H3Error> {
+        if front.length > PAYLOAD_MAX as u64 {
             return Err(H3Error::EXCESSIVE_LOAD);
         }
-        let length = length as usize;
-        if self.buffer.len() < front + length {
-            return Ok(None);
-        }
-        self.buffer.advance(front);
-        let payload = self.buffer.split_to(length).freeze();
-        Ok(Some(match kind {
-            DATA => Frame::Data(payload),
-            HEADERS => Frame::Headers(payload),
-            _ => Frame::Settings(payload),
-        }))
+        Ok(self.0.payload(front))
     }
 
     /// The bytes after the last frame: the first ones of a lane.
     pub fn into_rest(self) -> Bytes {
-        self.buffer.freeze()
+        self.0.into_rest()
     }
 }
 

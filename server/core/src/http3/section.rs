@@ -9,16 +9,20 @@ const CONTINUATION_MAX: usize = 4;
 pub(super) fn is_sound(section: &[u8]) -> bool {
     let mut rest = section;
     let mut walk = || {
-        integer(&mut rest, 8)?;
+        // The entries of the dynamic table that the section needs, and the base to count them from.
+        (integer(&mut rest, 8)? == 0).then_some(())?;
         integer(&mut rest, 7)?;
         while let Some(first) = rest.first() {
             match first {
-                0x80.. => drop(integer(&mut rest, 6)?),
-                0x40.. => {
+                // A line of the static table.
+                0xc0.. => drop(integer(&mut rest, 6)?),
+                // A name of the static table, and a value.
+                0x50..=0x5f | 0x70..=0x7f => {
                     integer(&mut rest, 4)?;
                     string(&mut rest, 7)?;
                 }
-                0x20.. => {
+                // A name and a value.
+                0x20..=0x3f => {
                     string(&mut rest, 3)?;
                     string(&mut rest, 7)?;
                 }

@@ -84,7 +84,7 @@ fn a_request_is_read_and_answered() {
 
 /// Found by fuzzing: the decoder shifted by as many bits as the integer had bytes.
 #[test]
-fn g11_an_integer_without_end_is_no_panic() {
+fn g11_an_integer_without_end_or_a_table_that_there_is_not_is_no_request() {
     let endless = [&b"\x00\x00\xff"[..], &[0xff; 20], b"\x00"].concat();
     let as_length = [&b"\x00\x00\x27"[..], &[0xff; 20], b"\x00"].concat();
     for section in [
@@ -93,6 +93,9 @@ fn g11_an_integer_without_end_is_no_panic() {
         b"\x00",
         b"\x00\x00\x10",
         b"\x00\x00\x51\x05a",
+        b"\x01\x00",
+        b"\x00\x00\x80",
+        b"\x00\x00\x41\x01a",
     ] {
         assert_eq!(
             Request::parse(section),

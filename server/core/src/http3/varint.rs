@@ -14,7 +14,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<(u64, usize)> {
     Some((value, length))
 }
 
-/// Appends an integer in its shortest form. One over 2^62 - 1 cannot be written and is cut to it.
+/// Appends an integer of at most 62 bits in its shortest form; higher bits cannot be written.
 pub(super) fn put_varint(out: &mut BytesMut, value: u64) {
     match value {
         0..0x40 => out.put_u8(value as u8),

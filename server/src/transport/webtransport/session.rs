@@ -29,11 +29,7 @@ const UNIDIRECTIONAL_MAX: usize = 4;
 /// A session that a client has asked for.
 pub(super) struct Requested {
     request: Request,
-    quic: Connection,
-    connect: (SendStream, RecvStream),
-    frames: Frames,
-    control: SendStream,
-    unidirectional: Vec<(RecvStream, Unidirectional)>,
+    connect: ConnectStream,
 }
 
 /// A session that goes on.
@@ -48,43 +44,12 @@ pub(super) struct Session {
 /// # Errors
 /// [`LinkError`] when the connection is lost or what comes is no WebTransport.
 pub(super) async fn accept(incoming: Incoming) -> Result<Requested, LinkError> {
-    let quic = incoming.await.map_err(LinkError::new)?;
-    let mut control = quic.open_uni().await.map_err(LinkError::new)?;
-    let preface = control_preface();
-    control.write_chunk(preface).await.map_err(LinkError::new)?;
-    let (send, mut receive) = quic.accept_bi().await.map_err(LinkError::new)?;
-    let mut frames = Frames::default();
-    let request = loop {
-        match frames.next() {
-            Ok(Some(Frame::Headers(headers))) => break Request::parse(&headers),
-            Ok(Some(_)) => break Err(H3Error::FRAME_UNEXPECTED),
-            Err(error) => break Err(error),
-            Ok(None) => {}
-        }
-        let chunk = receive.read_chunk(WATCH_READ_MAX, true).await;
-        let chunk = chunk.map_err(LinkError::new)?;
-        let chunk = chunk.ok_or_else(|| LinkError::new("the request was cut off"))?;
-        frames.feed(&chunk.bytes);
-    };
-    let request = request.map_err(|error| fail(&quic, error))?;
-    let mut requested = Requested {
-        request: Request {
-            path: String::new(),
-            origin: None,
-        },
-        quic,
-        connect: (send, receive),
-        frames,
-        control,
-        unidirectional: Vec::new(),
-    };
-    match request {
-        Some(request) => {
-            requested.request = request;
-            Ok(requested)
-        }
+    let mut connect = ConnectStream::accept(incoming).await?;
+    let request = connect.headers().await?;
+    match Request::parse(&request).map_err(|error| fail(&connect.quic, error))? {
+        Some(request) => Ok(Requested { request, connect }),
         None => {
-            requested.refuse(405).await;
+            connect.refuse(405).await;
             Err(LinkError::new("a request that is no WebTransport"))
         }
     }
@@ -102,40 +67,83 @@ impl Requested {
     }
 
     /// Answers with a status and waits until the client has it.
-    pub(super) async fn refuse(mut self, status: u16) {
-        let is_sent = self.connect.0.write_chunk(response(status)).await.is_ok();
-        if is_sent && self.connect.0.finish().is_ok() {
-            let _ = self.connect.0.stopped().await;
-        }
-        self.quic.close(VarInt::from_u32(0x100), b"");
+    pub(super) async fn refuse(self, status: u16) {
+        self.connect.refuse(status).await;
     }
 
     /// Lets the client in.
     ///
     /// # Errors
     /// [`LinkError`] when the connection is lost.
-    pub(super) async fn accept(mut self) -> Result<Session, LinkError> {
-        let ok = response(200);
-        self.connect
-            .0
-            .write_chunk(ok)
-            .await
-            .map_err(LinkError::new)?;
-        let quic = self.quic;
-        Ok(Session {
-            lanes: Lanes {
-                quic: quic.clone(),
-                opening: None,
-            },
-            watch: Watch {
-                quic: quic.clone(),
-                connect: self.connect,
-                capsules: Capsules::after(self.frames),
-                unidirectional: self.unidirectional,
-                _control: self.control,
-            },
+    pub(super) async fn accept(self) -> Result<Session, LinkError> {
+        let mut connect = self.connect;
+        let answer = connect.send.write_chunk(response(200));
+        answer.await.map_err(LinkError::new)?;
+        let quic = connect.quic.clone();
+        let lanes = Lanes {
+            quic: quic.clone(),
+            opening: None,
+        };
+        let watch = Watch {
+            capsules: Capsules::after(connect.frames),
+            quic: connect.quic,
+            send: connect.send,
+            receive: connect.receive,
+            unidirectional: Vec::new(),
+            _control: connect.control,
+        };
+        Ok(Session { quic, lanes, watch })
+    }
+}
+
+/// The first stream of a connection, which carries the request and then the capsules.
+struct ConnectStream {
+    quic: Connection,
+    send: SendStream,
+    receive: RecvStream,
+    frames: Frames,
+    /// The server's control stream: open as long as the connection.
+    control: SendStream,
+}
+
+impl ConnectStream {
+    async fn accept(incoming: Incoming) -> Result<Self, LinkError> {
+        let quic = incoming.await.map_err(LinkError::new)?;
+        let mut control = quic.open_uni().await.map_err(LinkError::new)?;
+        let preface = control.write_chunk(control_preface());
+        preface.await.map_err(LinkError::new)?;
+        let (send, receive) = quic.accept_bi().await.map_err(LinkError::new)?;
+        Ok(Self {
             quic,
+            send,
+            receive,
+            frames: Frames::default(),
+            control,
         })
+    }
+
+    /// The header section that has to come first.
+    async fn headers(&mut self) -> Result<Bytes, LinkError> {
+        loop {
+            match self.frames.next() {
+                Ok(Some(Frame::Headers(headers))) => return Ok(headers),
+                Ok(Some(_)) => return Err(fail(&self.quic, H3Error::FRAME_UNEXPECTED)),
+                Err(error) => return Err(fail(&self.quic, error)),
+                Ok(None) => {}
+            }
+            let chunk = self.receive.read_chunk(WATCH_READ_MAX, true).await;
+            let chunk = chunk.map_err(LinkError::new)?;
+            let chunk = chunk.ok_or_else(|| LinkError::new("the request was cut off"))?;
+            self.frames.feed(&chunk.bytes);
+        }
+    }
+
+    async fn refuse(mut self, status: u16) {
+        let is_sent = self.send.write_chunk(response(status)).await.is_ok();
+        if is_sent && self.send.finish().is_ok() {
+            let _ = self.send.stopped().await;
+        }
+        self.quic.close(VarInt::from_u32(H3Error::NO_ERROR.0), b"");
     }
 }
 
@@ -229,7 +237,8 @@ impl Stream {
 /// What can only end the session: the CONNECT stream, and the streams that only the client writes to.
 pub(super) struct Watch {
     quic: Connection,
-    connect: (SendStream, RecvStream),
+    send: SendStream,
+    receive: RecvStream,
     capsules: Capsules,
     unidirectional: Vec<(RecvStream, Unidirectional)>,
     /// Open as long as the connection.
@@ -242,14 +251,14 @@ impl Watch {
         loop {
             let Self {
                 quic,
-                connect,
+                receive,
                 capsules,
                 unidirectional,
                 ..
             } = self;
             let has_room = unidirectional.len() < UNIDIRECTIONAL_MAX;
             let step = tokio::select! {
-                chunk = connect.1.read_chunk(WATCH_READ_MAX, true) => match chunk {
+                chunk = receive.read_chunk(WATCH_READ_MAX, true) => match chunk {
                     Ok(Some(chunk)) => capsules.feed(&chunk.bytes).map(|closed| closed.is_some()),
                     Ok(None) => Ok(true),
                     Err(error) => return LinkError::new(error),
@@ -274,9 +283,8 @@ impl Watch {
     /// Ends the session with a code, and waits until the client has it.
     pub(super) async fn close(mut self, code: CloseCode) {
         let capsule = close_capsule(u32::from(code.0), code.name());
-        let stream = &mut self.connect.0;
-        if stream.write_chunk(capsule).await.is_ok() && stream.finish().is_ok() {
-            let _ = stream.stopped().await;
+        if self.send.write_chunk(capsule).await.is_ok() && self.send.finish().is_ok() {
+            let _ = self.send.stopped().await;
         }
     }
 }

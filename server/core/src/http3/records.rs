@@ -1,0 +1,72 @@
+//! Records `kind · length · payload`, cut out of bytes that arrive in any pieces: what frames (RFC
+//! 9114 §7.1) and capsules (RFC 9297 §3.2) have in common.
+
+use bytes::{Buf as _, Bytes, BytesMut};
+
+use super::varint;
+
+/// Cuts records out of the bytes of one stream. Which payloads are kept, and up to which length, is
+/// decided by who looks at their fronts.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    buffer: BytesMut,
+    /// Bytes of a skipped payload that are still to come.
+    skip: u64,
+}
+
+/// What stands before a payload.
+pub(super) struct Front {
+    pub(super) kind: u64,
+    pub(super) length: u64,
+    /// How many bytes it takes itself.
+    bytes: usize,
+}
+
+impl Records {
+    /// Takes the next bytes.
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The front of the next record; `None` when more bytes are needed.
+    pub(super) fn front(&mut self) -> Option<Front> {
+        let skipped = self.skip.min(self.buffer.len() as u64);
+        self.buffer.advance(skipped as usize);
+        self.skip -= skipped;
+        let (kind, kind_bytes) = varint::read(&self.buffer)?;
+        let (length, length_bytes) = varint::read(&self.buffer[kind_bytes..])?;
+        Some(Front {
+            kind,
+            length,
+            bytes: kind_bytes + length_bytes,
+        })
+    }
+
+    /// The payload after this front; `None` when it is not whole yet.
+    pub(super) fn payload(&mut self, front: &Front) -> Option<Bytes> {
+        let end = usize::try_from(front.length)
+            .ok()?
+            .checked_add(front.bytes)?;
+        if self.buffer.len() < end {
+            return None;
+        }
+        self.pass(front);
+        Some(self.buffer.split_to(end - front.bytes).freeze())
+    }
+
+    /// Passes over the record.
+    pub(super) fn skip(&mut self, front: &Front) {
+        self.pass(front);
+        self.skip = front.length;
+    }
+
+    /// Passes over the front alone.
+    pub(super) fn pass(&mut self, front: &Front) {
+        self.buffer.advance(front.bytes);
+    }
+
+    /// The bytes that were not looked at yet.
+    pub(super) fn into_rest(self) -> Bytes {
+        self.buffer.freeze()
+    }
+}
