@@ -1,3 +1,4 @@
+import { CloseCode } from "@nowrong/sdk";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Browser, startChromium, startFirefox } from "./browsers.ts";
 import { meet, Person } from "./person.ts";
@@ -46,6 +47,29 @@ async function talk(one: Person, two: Person): Promise<void> {
   expect(await one.texts()).toEqual(await two.texts());
 }
 
+/** Opens a session without the SDK, says nonsense, and answers how the server has closed it. */
+const MISSTEP = `(async () => {
+  const post = async (path, body, token) => {
+    const headers = { "Content-Type": "application/json", ...(token && { Authorization: "Bearer " + token }) };
+    const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
+    const answer = await response.json();
+    if (!response.ok) throw new Error(JSON.stringify(answer));
+    return answer;
+  };
+  const name = "Mallory " + crypto.randomUUID().slice(0, 8);
+  const user = { name, language: "en", age_bracket: "18+", interests: [] };
+  const { access_token } = await post("/v1/users", user);
+  const { endpoint } = await post("/v1/connect", {}, access_token);
+  const value = Uint8Array.from(atob(endpoint.certificate_hash), (c) => c.charCodeAt(0));
+  const hashes = [{ algorithm: "sha-256", value }];
+  const session = new WebTransport(endpoint.webtransport, { serverCertificateHashes: hashes });
+  await session.ready;
+  const lane = await session.createBidirectionalStream();
+  await lane.writable.getWriter().write(new Uint8Array(10).fill(0xff));
+  const { closeCode, reason } = await session.closed;
+  return { closeCode, reason };
+})()`;
+
 describe("two people talk over WebTransport", () => {
   it("in Chromium", async () => {
     // What the page's content security policy has refused.
@@ -75,6 +99,17 @@ describe("two people talk over WebTransport", () => {
     }
     await eve.picture("firefox-webtransport");
     expect(await part(eve, fay)).toEqual(["webtransport", "webtransport"]);
+  });
+});
+
+describe("a session that the server closes", () => {
+  it("tells the page the number of the Bye, in both browsers", async () => {
+    for (const browser of [chromium, firefox]) {
+      const tab = await browser.tab();
+      await tab.goto(server.url);
+      expect(await tab.evaluate(MISSTEP)).toEqual({ closeCode: CloseCode.BAD_FRAME, reason: "BAD_FRAME" });
+      await tab.close();
+    }
   });
 });
 

@@ -8,11 +8,7 @@
 //! once; its capsules hold as much again. Start reading at [`Frames::next`].
 
 use bytes::{Bytes, BytesMut};
-use wtransport_proto::{
-    frame::Frame as ProtoFrame,
-    headers::Headers,
-    session::SessionRequest,
-};
+use wtransport_proto::{frame::Frame as ProtoFrame, headers::Headers, session::SessionRequest};
 
 mod capsule;
 mod frame;

@@ -14,9 +14,10 @@ import socket
 import ssl
 from urllib.parse import SplitResult, urlsplit
 
+from aioquic._buffer import Buffer
 from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.h3.connection import H3_ALPN, H3Connection
-from aioquic.h3.events import DatagramReceived, H3Event, HeadersReceived
+from aioquic.h3.events import DatagramReceived, DataReceived, H3Event, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import (
@@ -38,6 +39,10 @@ RECEIVED_MAX = 4_096
 """Pieces that may wait to be taken; a client that takes none is lost rather than left behind."""
 
 
+CLOSE_WEBTRANSPORT_SESSION = 0x2843
+"""Type of the capsule that closes a session."""
+
+
 class Refused(ConnectionError):
     """There was no session: another certificate, or a status that is not 200."""
 
@@ -51,6 +56,7 @@ class Session(QuicConnectionProtocol):
         self.news = asyncio.Event()
         self.session: int | None = None
         self.status: bytes | None = None
+        self.capsules = b""
         self.lanes: dict[int, Lane] = {}
         self.received: asyncio.Queue[tuple[Lane, bytes]] = asyncio.Queue(RECEIVED_MAX)
         self.end: LinkClosed | None = None
@@ -73,6 +79,8 @@ class Session(QuicConnectionProtocol):
     def http_event_received(self, event: H3Event) -> None:
         if isinstance(event, HeadersReceived) and event.stream_id == self.session:
             self.status = dict(event.headers).get(b":status")
+        elif isinstance(event, DataReceived) and event.stream_id == self.session:
+            self.capsules += event.data
         elif isinstance(event, DatagramReceived) and event.stream_id == self.session:
             self.take(Lane.DATAGRAM, event.data)
 
@@ -214,6 +222,16 @@ class WebTransportLink:
         """Breaks a lane off in this direction."""
         self.session._quic.reset_stream(self.streams[lane], 0)
         self.session.transmit()
+
+    def close_capsule(self) -> tuple[int, str] | None:
+        """The code and the reason with which the server closed the session, if it said them."""
+        capsules = Buffer(data=self.session.capsules)
+        while not capsules.eof():
+            kind, length = capsules.pull_uint_var(), capsules.pull_uint_var()
+            value = capsules.pull_bytes(length)
+            if kind == CLOSE_WEBTRANSPORT_SESSION:
+                return int.from_bytes(value[:4]), value[4:].decode()
+        return None
 
     async def close(self) -> None:
         await self.session.shut()

@@ -1,5 +1,6 @@
 """What a mistake costs: exactly the code that the specification names, and nobody else anything."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +27,9 @@ UNKNOWN = 9_999
 """A type number that no version knows."""
 
 UNKNOWN_FRAMES_MAX = 1_000
+
+LaneEnd = Callable[[WebTransportLink, Lane], Awaitable[None]]
+"""How a client ends a lane."""
 
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
@@ -306,20 +310,22 @@ async def test_websocket_pings_mean_nothing(people: People) -> None:
     await mallory.expect(f.Welcome)
 
 
-async def test_finishing_the_live_lane_ends_the_connection(people: People) -> None:
+@pytest.mark.parametrize("end", [WebTransportLink.finish, WebTransportLink.reset])
+async def test_the_end_of_the_live_lane_ends_the_connection(people: People, end: LaneEnd) -> None:
     pair = await people.pair(WEBTRANSPORT, WEBSOCKET)
     assert isinstance(pair.ada.link, WebTransportLink)
-    await pair.ada.link.finish(Lane.LIVE)
+    await end(pair.ada.link, Lane.LIVE)
     assert (await pair.bix.push(f.Seat)).state == f.SeatState.HELD
     await pair.ada.closed()
 
 
-async def test_resetting_the_live_lane_ends_the_connection(people: People) -> None:
-    pair = await people.pair(WEBTRANSPORT, WEBSOCKET)
-    assert isinstance(pair.ada.link, WebTransportLink)
-    await pair.ada.link.reset(Lane.LIVE)
-    assert (await pair.bix.push(f.Seat)).state == f.SeatState.HELD
-    await pair.ada.closed()
+async def test_the_session_is_closed_with_the_number_of_the_bye(people: People) -> None:
+    mallory = await Mallory.welcomed(await people.person(), WEBTRANSPORT)
+    assert isinstance(mallory.link, WebTransportLink)
+    await mallory.write(b"\xff" * 10)
+    assert (await mallory.bye()).code == CloseCode.BAD_FRAME
+    await mallory.end()
+    assert mallory.link.close_capsule() == (CloseCode.BAD_FRAME, "BAD_FRAME")
 
 
 async def test_another_path_and_another_certificate(people: People) -> None:
