@@ -86,8 +86,8 @@ fn commit(root: &Path) -> anyhow::Result<String> {
     Ok(format!("Commit {}", commit.trim()))
 }
 
-/// The command so far: everything up to the bench itself.
-fn start(root: &Path) -> Run {
+/// The command so far: everything up to the bench itself, or whatever else is to run like it.
+pub fn start(root: &Path) -> Run {
     let can_isolate = is_available("unshare", &["--net", "true"]) && is_available("ip", &["-V"]);
     if can_isolate {
         Run::new(root, "unshare").args(["--net", "sh", "-c", START, "lo"])

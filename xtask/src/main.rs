@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod chaos;
 mod check;
 mod demo;
 mod fix;
@@ -53,6 +54,8 @@ enum Command {
     Check(part::PartArgs),
     /// How fast it is, side by side with Socket.IO and with bare relays.
     Bench(bench::BenchArgs),
+    /// Whether the promises hold while nodes, MongoDB and Redis are killed, stopped and restarted.
+    Chaos(chaos::ChaosArgs),
     /// Format and apply the lints' own suggestions, then write the generated code.
     Fix,
     /// Write the generated code: the TypeScript SDK, the vectors, the tables of the documents.
@@ -77,6 +80,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Services(args) => services::services(&root, &args),
         Command::Check(args) => part::run_parts("check", &root, check::PARTS, &args),
         Command::Bench(args) => bench::bench(&root, &args),
+        Command::Chaos(args) => chaos::chaos(&root, &args),
         Command::Fix => fix::fix(&root),
         Command::Gen => generated::write(&root),
     }

@@ -62,6 +62,15 @@ pub fn services(root: &Path, args: &ServicesArgs) -> anyhow::Result<()> {
     }
 }
 
+/// The programs `mongod` and `redis-server`, for who starts servers of their own.
+///
+/// # Errors
+/// When one is missing and cannot be installed.
+pub fn programs(root: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let mongod = program::mongod(root, &folder(root).0)?;
+    Ok((mongod, program::redis_server()?))
+}
+
 /// Servers for the tests of one command.
 pub struct ForTests {
     folder: Folder,

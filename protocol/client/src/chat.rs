@@ -131,18 +131,28 @@ pub struct ChatView {
     pub end: Option<Ended>,
     /// How many messages wait to be sent or acked.
     pub unsent: usize,
-    /// What came over the wire, when [`ConnectOptions::is_recording`](crate::ConnectOptions) is on.
-    pub record: Record,
+    /// What came over the wire, in the order it came, before anything was sorted or dropped: for
+    /// tests of what a server promises. Empty unless
+    /// [`ConnectOptions::is_recording`](crate::ConnectOptions) is on.
+    pub record: Vec<Recorded>,
 }
 
-/// What came over the wire, in the order it came, before anything was sorted or dropped: for tests
-/// of what a server promises.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Record {
-    /// Every ack.
-    pub acked: Vec<Sent>,
-    /// Every `Message` frame: of which member, with which id, at which position.
-    pub received: Vec<(u8, ClientMessageId, Position)>,
+/// One thing about a chat that came over the wire.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Recorded {
+    /// An `Ack`.
+    Acked(Sent),
+    /// A `Message`.
+    Received {
+        /// Of which member.
+        member: u8,
+        /// Its own id.
+        client_message_id: ClientMessageId,
+        /// Where it stands.
+        position: Position,
+    },
+    /// A `Welcome` that takes the chat up again after this position.
+    Resumed(Position),
 }
 
 impl Clone for Chat {

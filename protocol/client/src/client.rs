@@ -34,7 +34,7 @@ pub struct ConnectOptions {
     pub agent: String,
     /// Whether to connect again by itself when the connection is lost.
     pub should_reconnect: bool,
-    /// Whether chats keep a [`Record`](crate::Record) of what came over the wire. It grows without
+    /// Whether chats keep what came over the wire as [`Recorded`](crate::Recorded). It grows without
     /// bound: for tests.
     pub is_recording: bool,
 }

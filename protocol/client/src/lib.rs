@@ -42,7 +42,7 @@ mod ticket;
 pub use api::{
     Account, AccountChange, Api, ApiError, Category, Connect, Endpoint, NewAccount, User,
 };
-pub use chat::{Chat, ChatEvent, ChatView, Outgoing, Record, Sent};
+pub use chat::{Chat, ChatEvent, ChatView, Outgoing, Recorded, Sent};
 pub use client::{Client, ConnectOptions, ConnectionState};
 pub use error::Error;
 pub use link::{LinkError, LinkOptions, Received, Transport};

@@ -21,6 +21,8 @@ use crate::{PATIENCE, within};
 pub struct ServerOptions {
     /// More flags of `nowrong serve`.
     pub flags: Vec<String>,
+    /// Whether the log holds only what went wrong.
+    pub is_quiet: bool,
 }
 
 impl ServerOptions {
@@ -28,6 +30,7 @@ impl ServerOptions {
     pub fn flags(flags: &[&str]) -> Self {
         Self {
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            is_quiet: false,
         }
     }
 }
@@ -149,7 +152,11 @@ impl TestServer {
         self.signal("-TERM").await
     }
 
-    async fn signal(&self, signal: &str) -> anyhow::Result<()> {
+    /// Sends a signal such as `-STOP`.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub async fn signal(&self, signal: &str) -> anyhow::Result<()> {
         let pid = self.child.id().context("the server has ended")?;
         let status = Command::new("kill")
             .args([signal, &pid.to_string()])
@@ -188,6 +195,8 @@ async fn spawn(
         .append(true)
         .open(folder.join("log"))?;
     let mut child = Command::new(binary()?)
+        // Ours; the server would take it for a key of its own.
+        .env_remove("NOWRONG_BIN")
         .arg("serve")
         .args([
             "--listen-http",
@@ -199,7 +208,7 @@ async fn spawn(
             "--data",
             &folder.join("data").to_string_lossy(),
             "--log-level",
-            "debug",
+            if options.is_quiet { "warn" } else { "debug" },
         ])
         // All people of a test come from one address.
         .args([

@@ -11,7 +11,7 @@ use nowrong_protocol::{
 use tokio::sync::{broadcast, mpsc};
 
 use crate::{
-    Chat, ChatEvent, ChatView, Error, Record, Sent,
+    Chat, ChatEvent, ChatView, Error, Recorded, Sent,
     chat::EVENTS_MAX,
     client::{
         command::{Answer, Command},
@@ -43,7 +43,7 @@ pub(super) struct HeldChat {
     /// The cursors that the server knows of on this connection.
     told_delivered: Position,
     told_read: Position,
-    record: Option<Record>,
+    record: Option<Vec<Recorded>>,
 }
 
 impl HeldChat {
@@ -61,7 +61,7 @@ impl HeldChat {
             read: Position::START,
             told_delivered: Position::START,
             told_read: Position::START,
-            record: is_recording.then(Record::default),
+            record: is_recording.then(Vec::new),
         }
     }
 
@@ -218,6 +218,7 @@ impl HeldChat {
     pub(super) fn resumed(&mut self, state: ChatState) {
         let resumed = state.resumed;
         self.state = state;
+        self.note(Recorded::Resumed(resumed));
         if self.log.truncate(resumed) {
             self.received = self.received.min(resumed);
             self.tell(ChatEvent::Truncated(resumed));
@@ -233,9 +234,7 @@ impl HeldChat {
             position: ack.position,
             at_ms: ack.at_ms,
         };
-        if let Some(record) = &mut self.record {
-            record.acked.push(sent);
-        }
+        self.note(Recorded::Acked(sent));
         self.log.insert(Message {
             chat: self.id(),
             position: sent.position,
@@ -284,11 +283,12 @@ impl HeldChat {
     }
 
     fn message(&mut self, message: Message) {
-        let (member, id) = (message.member, message.client_message_id);
-        if let Some(record) = &mut self.record {
-            record.received.push((member, id, message.position));
-        }
-        if member == self.state.you {
+        self.note(Recorded::Received {
+            member: message.member,
+            client_message_id: message.client_message_id,
+            position: message.position,
+        });
+        if message.member == self.state.you {
             self.found(&message);
         } else {
             self.received = self.received.max(message.position);
@@ -350,6 +350,12 @@ impl HeldChat {
             delivered: cursor.delivered,
             read: cursor.read,
         });
+    }
+
+    fn note(&mut self, entry: Recorded) {
+        if let Some(record) = &mut self.record {
+            record.push(entry);
+        }
     }
 
     fn tell(&self, event: ChatEvent) {

@@ -323,10 +323,26 @@ fn an_acked_message_is_held_and_answered() {
         Position::new(1, 1)
     );
     let view = world.held.view(chat.id()).unwrap();
-    assert_eq!(
-        (view.messages.len(), view.unsent, view.record.acked.len()),
-        (1, 0, 1)
-    );
+    assert_eq!((view.messages.len(), view.unsent), (1, 0));
+    assert!(matches!(view.record[..], [crate::Recorded::Acked(_)]));
+}
+
+#[test]
+fn what_comes_over_the_wire_is_recorded_as_it_comes() {
+    let (mut world, handle) = World::chatting();
+    for seq in [2, 2, 1] {
+        world.push(message(1, seq as u8, Position::new(1, seq)));
+    }
+    world.held.lost();
+    world.welcome(None, Some(chat(1)));
+    let received = |seq| crate::Recorded::Received {
+        member: 1,
+        client_message_id: ClientMessageId::from_bytes([seq as u8; 16]),
+        position: Position::new(1, seq),
+    };
+    let resumed = crate::Recorded::Resumed(Position::START);
+    let expected = [received(2), received(2), received(1), resumed];
+    assert_eq!(world.held.view(handle.id()).unwrap().record, expected);
 }
 
 #[test]

@@ -1,0 +1,40 @@
+//! Who got stuck, and who stood in queues when everybody had gone home.
+
+use super::{Breach, Promise};
+use crate::diary::{Aftermath, Diary, Event};
+
+/// Finds the stuck and the ghosts.
+pub(super) fn check(diaries: &[Diary], aftermath: &Aftermath, breaches: &mut Vec<Breach>) {
+    for diary in diaries {
+        for entry in &diary.entries {
+            if let Event::Stuck(what) = &entry.event {
+                let people = vec![diary.name.clone()];
+                let detail = format!("{what}, given up at {:?}", entry.at);
+                breaches.push(breach(Promise::Stuck, people, detail));
+            }
+        }
+    }
+    for (node, category, count) in &aftermath.waiting {
+        let detail = format!("{node} counts {count} waiting in {category}, where nobody is");
+        breaches.push(breach(Promise::Ghost, Vec::new(), detail));
+    }
+    for probe in &aftermath.probes {
+        let category = &probe.category;
+        if let Some(name) = &probe.met_alone {
+            let detail = format!("who joined {category} when nobody was there met {name}");
+            breaches.push(breach(Promise::Ghost, vec![name.clone()], detail));
+        } else if let Err(what) = &probe.meeting {
+            let detail = format!("two who joined {category} at the end did not meet: {what}");
+            breaches.push(breach(Promise::Stuck, Vec::new(), detail));
+        }
+    }
+}
+
+fn breach(promise: Promise, people: Vec<String>, detail: String) -> Breach {
+    Breach {
+        promise,
+        chat: None,
+        people,
+        detail,
+    }
+}

@@ -1,0 +1,157 @@
+//! The servers: nodes, MongoDB and Redis, on loopback and of one folder. Dropping it ends them all.
+//!
+//! Its methods wait for processes and block: they run on a thread of their own, see
+//! [`faults`](crate::faults).
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use e2e::{ServerOptions, TestServer};
+use services::mongodb::{Mongod, ReplicaSet};
+use tempfile::TempDir;
+
+mod redis;
+
+pub use redis::RedisKind;
+use redis::RedisServers;
+
+/// What a cluster is made of.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// How many nodes.
+    pub nodes: usize,
+    /// How Redis runs.
+    pub redis: RedisKind,
+    /// The program `mongod`.
+    pub mongod: PathBuf,
+    /// The program `redis-server`.
+    pub redis_server: PathBuf,
+    /// More flags for every node.
+    pub flags: Vec<String>,
+}
+
+/// Members of the replica set: one may be lost.
+const MONGODB_MEMBERS: usize = 3;
+
+/// Tries to start a node again, each as long as a start may take: beside a store that elects a
+/// primary the first may fail, as whoever supervises it would see.
+const STARTS_MAX: usize = 5;
+
+/// See the module.
+pub struct Cluster {
+    nodes: Vec<TestServer>,
+    mongodb: ReplicaSet,
+    redis: RedisServers,
+    _folder: TempDir,
+}
+
+impl Cluster {
+    /// Starts everything, with data below `scratch`.
+    ///
+    /// # Errors
+    /// When something does not get ready.
+    pub async fn start(shape: &Shape, scratch: &Path) -> anyhow::Result<Self> {
+        if shape.nodes > 1 && shape.redis == RedisKind::None {
+            bail!("{} nodes need Redis to know of each other", shape.nodes);
+        }
+        let folder = tempfile::tempdir_in(scratch)?;
+        let mongodb = folder.path().join("mongodb");
+        let mongodb = ReplicaSet::start(&shape.mongod, &mongodb, MONGODB_MEMBERS, &[])?;
+        let redis = RedisServers::start(shape.redis, &shape.redis_server, folder.path())?;
+        let mut flags = flags(&mongodb.url(), &redis.url());
+        flags.extend(shape.flags.iter().cloned());
+        let mut nodes = Vec::with_capacity(shape.nodes);
+        for _ in 0..shape.nodes {
+            let options = ServerOptions {
+                flags: flags.clone(),
+                is_quiet: true,
+            };
+            nodes.push(TestServer::start_with(options).await?);
+        }
+        Ok(Self {
+            nodes,
+            mongodb,
+            redis,
+            _folder: folder,
+        })
+    }
+
+    /// Where the nodes listen for REST and WebSocket; the same after each start.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().map(TestServer::http).collect()
+    }
+
+    /// The nodes.
+    pub fn nodes(&mut self) -> &mut [TestServer] {
+        &mut self.nodes
+    }
+
+    /// The node that a number chooses.
+    pub fn node(&mut self, number: u32) -> &mut TestServer {
+        let index = number as usize % self.nodes.len();
+        &mut self.nodes[index]
+    }
+
+    /// Redis.
+    pub fn redis(&mut self) -> &mut RedisServers {
+        &mut self.redis
+    }
+
+    /// The primary of MongoDB, once there is one.
+    ///
+    /// # Errors
+    /// When none is elected in time.
+    pub fn primary(&mut self) -> anyhow::Result<&mut Mongod> {
+        self.mongodb.wait_for_primary()?;
+        let mut members = self.mongodb.members.iter_mut();
+        members
+            .find(|member| member.is_primary())
+            .context("the primary of MongoDB stepped down just now")
+    }
+
+    /// Waits until MongoDB has a primary and Redis serves everything.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub fn heal(&mut self) -> anyhow::Result<()> {
+        self.mongodb.wait_for_primary()?;
+        self.redis.wait_until_whole()
+    }
+
+    /// What each node has logged.
+    pub fn logs(&self) -> Vec<String> {
+        self.nodes.iter().map(TestServer::log).collect()
+    }
+}
+
+/// Starts a node that has ended, on the same data and ports.
+///
+/// # Errors
+/// When it does not get ready after several tries.
+pub async fn start_again(node: &mut TestServer) -> anyhow::Result<()> {
+    let mut outcome = Ok(());
+    for _ in 0..STARTS_MAX {
+        outcome = node.restart().await;
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
+}
+
+/// Everybody comes from one address, so limits by address are out of reach.
+fn flags(mongodb: &str, redis: &str) -> Vec<String> {
+    let mut flags: Vec<String> = ["--store", mongodb, "--set"].map(str::to_owned).to_vec();
+    flags.push(format!("broker={redis}"));
+    for key in [
+        "connections_max",
+        "connections_per_prefix_max",
+        "handshakes_burst",
+    ] {
+        flags.extend(["--set".to_owned(), format!("limits.{key}=100000000")]);
+    }
+    flags
+}

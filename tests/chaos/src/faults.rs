@@ -1,0 +1,162 @@
+//! Carries out the schedule: breaks something, waits, mends it, and goes on when all is whole.
+//!
+//! Runs on a thread of its own, since it waits for processes. When the time is over it mends what it
+//! broke and gives the cluster back.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use services::process;
+use tokio::{runtime::Handle, time::sleep};
+
+use crate::{
+    cluster::{Cluster, start_again},
+    schedule::{Blow, Fault, Planned, Schedule, Victim},
+};
+
+/// From a fault until the node dies on top of it.
+const SECOND_BLOW: Duration = Duration::from_millis(300);
+
+/// How often each kind came.
+#[derive(Debug, Default)]
+pub struct FaultCounts(Mutex<BTreeMap<&'static str, u32>>);
+
+impl FaultCounts {
+    fn count(&self, fault: Fault) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(fault.name()).or_default() += 1;
+    }
+
+    /// All counts, by name.
+    pub fn all(&self) -> BTreeMap<&'static str, u32> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// How many there were.
+    pub fn total(&self) -> u32 {
+        self.all().values().sum()
+    }
+}
+
+/// Breaks and mends until `end`, then gives the cluster back, whole.
+///
+/// # Errors
+/// When something cannot be mended.
+pub async fn run(
+    mut cluster: Cluster,
+    schedule: Schedule,
+    end: Instant,
+    counts: std::sync::Arc<FaultCounts>,
+) -> anyhow::Result<Cluster> {
+    let handle = Handle::current();
+    let working = tokio::task::spawn_blocking(move || {
+        handle.block_on(async {
+            for planned in schedule {
+                if Instant::now() + planned.calm >= end {
+                    break;
+                }
+                sleep(planned.calm).await;
+                carry_out(&mut cluster, &planned, &counts)
+                    .await
+                    .with_context(|| format!("{planned:?}"))?;
+                cluster
+                    .heal()
+                    .with_context(|| format!("after {planned:?}"))?;
+            }
+            Ok(cluster)
+        })
+    });
+    working.await.context("the faults ended early")?
+}
+
+async fn carry_out(
+    cluster: &mut Cluster,
+    planned: &Planned,
+    counts: &FaultCounts,
+) -> anyhow::Result<()> {
+    let Planned {
+        fault,
+        lasting,
+        then_node,
+        ..
+    } = *planned;
+    counts.count(fault);
+    let Some(number) = then_node else {
+        return hit(cluster, fault, lasting).await;
+    };
+    let second = Fault {
+        blow: Blow::Kill,
+        victim: Victim::Node(number),
+    };
+    counts.count(second);
+    cluster.node(number).kill().await?;
+    sleep(SECOND_BLOW).await;
+    hit(cluster, fault, lasting).await?;
+    start_again(cluster.node(number)).await
+}
+
+async fn hit(cluster: &mut Cluster, fault: Fault, lasting: Duration) -> anyhow::Result<()> {
+    match (fault.blow, fault.victim) {
+        (Blow::Kill, Victim::Node(number)) => {
+            let node = cluster.node(number);
+            node.kill().await?;
+            sleep(lasting).await;
+            start_again(node).await
+        }
+        (Blow::Stop, Victim::Node(number)) => {
+            let node = cluster.node(number);
+            node.signal("-STOP").await?;
+            sleep(lasting).await;
+            node.signal("-CONT").await
+        }
+        (Blow::Kill, Victim::Redis) => cluster.redis().empty(lasting).await,
+        (Blow::Kill, Victim::RedisMaster(number)) => {
+            let master = cluster.redis().master(number)?;
+            master.kill()?;
+            sleep(lasting).await;
+            master.restart()
+        }
+        (Blow::Stop, Victim::Redis) => stop(cluster.redis().master(0)?.id(), lasting).await,
+        (Blow::Stop, Victim::RedisMaster(number)) => {
+            stop(cluster.redis().master(number)?.id(), lasting).await
+        }
+        (Blow::Kill, Victim::MongoPrimary) => {
+            let primary = cluster.primary()?;
+            primary.kill()?;
+            sleep(lasting).await;
+            primary.restart()
+        }
+        (Blow::Stop, Victim::MongoPrimary) => stop(cluster.primary()?.id(), lasting).await,
+    }
+}
+
+async fn stop(id: u32, lasting: Duration) -> anyhow::Result<()> {
+    process::signal(id, "-STOP")?;
+    sleep(lasting).await;
+    process::signal(id, "-CONT")
+}
+
+/// How long all is left alone between two restarts, and before the first.
+const ROLLING_CALM: Duration = Duration::from_secs(5);
+
+/// Stops each node as an operator would and starts it again, one after the other.
+///
+/// # Errors
+/// When a node does not stop cleanly, or does not come back.
+pub async fn roll(mut cluster: Cluster) -> anyhow::Result<Cluster> {
+    for node in cluster.nodes() {
+        sleep(ROLLING_CALM).await;
+        let status = node.stop().await?;
+        anyhow::ensure!(status.success(), "a node did not stop cleanly: {status}");
+        start_again(node).await?;
+    }
+    sleep(ROLLING_CALM).await;
+    Ok(cluster)
+}

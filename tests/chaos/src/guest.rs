@@ -1,0 +1,259 @@
+//! Somebody who uses the servers through the native client, and writes everything down.
+//!
+//! A guest is patient: what fails for now is tried again, as a page would. What takes longer than
+//! [`STUCK`] is written down as stuck, and the guest gives up.
+
+use std::{sync::Arc, time::Duration};
+
+use nowrong_client::{Chat, Client, ConnectOptions, Error, NewAccount, Outgoing, Transport, User};
+use nowrong_protocol::{ChatId, ClientMessageId, ErrorCode, TicketId, frame::Body};
+use rand::{Rng as _, rngs::StdRng};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{
+    crew::{Count, Crew},
+    diary::{Diary, Encounter, Entry, Event, Line},
+};
+
+mod reading;
+
+/// Longest wait for anything that is tried again and again. Faults last 9 s at most, an election and
+/// the client's backoff (15 s) come on top.
+pub const STUCK: Duration = Duration::from_secs(60);
+
+/// Time for a client to connect once, all in all.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Between two tries, shortest and longest.
+const RETRY_MS: (u64, u64) = (100, 500);
+
+/// A person who is not connected.
+pub struct Who {
+    /// What all share.
+    pub crew: Arc<Crew>,
+    /// What the person decides by.
+    pub random: StdRng,
+    user: User,
+    transport: Transport,
+    diary: Diary,
+    /// The longest time from a wish to say something to knowing that it is sent.
+    slowest: Duration,
+}
+
+/// A person who is connected.
+pub struct Guest {
+    /// Who it is.
+    pub who: Who,
+    /// The connection.
+    pub client: Client,
+}
+
+/// What somebody who gave up leaves behind.
+pub type GaveUp = Box<Diary>;
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It is sent.
+    Sent,
+    /// The chat is over.
+    Over,
+    /// Nobody knows.
+    Stuck,
+}
+
+impl Who {
+    /// Registers. Every other person uses WebSocket, the rest WebTransport.
+    ///
+    /// # Errors
+    /// When the servers refuse for good, or for too long.
+    pub async fn register(
+        crew: &Arc<Crew>,
+        number: usize,
+        account: NewAccount,
+    ) -> anyhow::Result<Self> {
+        let mut random = crew.random(number);
+        let deadline = Instant::now() + STUCK;
+        let user = loop {
+            match crew.api(number).register(&account).await {
+                Ok(user) => break user,
+                Err(error) if error.is_temporary() && Instant::now() < deadline => {
+                    crew.counts.refused.add();
+                    sleep(retry_pause(&mut random)).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let diary = Diary {
+            name: user.account().name.clone(),
+            age_bracket: user.account().age_bracket.clone(),
+            ..Diary::default()
+        };
+        Ok(Self {
+            crew: crew.clone(),
+            random,
+            user,
+            transport: [Transport::WebSocket, Transport::WebTransport][number % 2],
+            diary,
+            slowest: Duration::ZERO,
+        })
+    }
+
+    /// Connects, with a client that knows nothing of earlier ones.
+    ///
+    /// # Errors
+    /// Who gave up.
+    pub async fn connect(mut self) -> Result<Guest, GaveUp> {
+        let options = ConnectOptions {
+            is_recording: true,
+            ..self.transport.into()
+        };
+        let deadline = Instant::now() + STUCK;
+        while Instant::now() < deadline {
+            let connecting = Client::connect(&self.user, options.clone());
+            match timeout(CONNECT_DEADLINE, connecting).await {
+                Ok(Ok(client)) => {
+                    tokio::spawn(count_reconnects(self.crew.clone(), client.state()));
+                    return Ok(Guest { who: self, client });
+                }
+                Ok(Err(_)) | Err(_) => self.pause_to_retry().await,
+            }
+        }
+        Err(self.give_up("connecting"))
+    }
+
+    /// Writes an event down.
+    pub fn note(&mut self, event: Event) {
+        let at = self.crew.now();
+        self.diary.entries.push(Entry { at, event });
+    }
+
+    /// Writes down what was waited for in vain; answers the diary.
+    pub fn give_up(mut self, what: &str) -> GaveUp {
+        self.note(Event::Stuck(what.to_owned()));
+        Box::new(self.diary)
+    }
+
+    /// Waits a little before something is tried again.
+    pub async fn pause_to_retry(&mut self) {
+        self.crew.counts.refused.add();
+        sleep(retry_pause(&mut self.random)).await;
+    }
+
+    /// The longest time that a message took.
+    pub fn slowest(&self) -> Duration {
+        self.slowest
+    }
+
+    /// Ends it: the diary.
+    pub fn into_diary(self) -> Diary {
+        self.diary
+    }
+}
+
+impl Guest {
+    /// Writes down that this chat was shown.
+    pub fn met(&mut self, chat: &Chat, ticket: Option<TicketId>) {
+        let members = chat.state().members.iter();
+        let encounter = Encounter {
+            chat: chat.id(),
+            // The client made the ticket up when the match came with the snapshot of a new connection.
+            ticket: ticket.filter(|id| *id != TicketId::from_bytes([0; 16])),
+            members: members.map(|member| member.name.clone()).collect(),
+        };
+        self.who.crew.counts.matched.add();
+        self.who.note(Event::Matched(encounter));
+    }
+
+    /// Says something, with one id however often it is tried.
+    pub async fn say(&mut self, chat: &Chat, text: String) -> Said {
+        let message = Outgoing {
+            client_message_id: Some(ClientMessageId::from_bytes(self.who.random.random())),
+            reply_to: None,
+            body: Body::Text(text),
+        };
+        let begun = Instant::now();
+        while begun.elapsed() < STUCK {
+            match timeout(STUCK, chat.send(message.clone())).await {
+                Ok(Ok(sent)) => {
+                    let line = Line::of(chat.you(), &sent);
+                    self.who.slowest = self.who.slowest.max(begun.elapsed());
+                    self.who.crew.counts.told.add();
+                    self.who.note(Event::Told(chat.id(), line));
+                    return Said::Sent;
+                }
+                Ok(Err(error)) if is_over(&error) => return Said::Over,
+                Ok(Err(Error::Closed { code })) => {
+                    let why = format!("the client closed while it sent: {code:?}");
+                    self.who.note(Event::Stuck(why));
+                    return Said::Stuck;
+                }
+                Ok(Err(_)) => self.who.pause_to_retry().await,
+                Err(_) => break,
+            }
+        }
+        self.who
+            .note(Event::Stuck("a message got no answer".to_owned()));
+        Said::Stuck
+    }
+
+    /// Ends a chat by `ask`, which is tried until it is done or the chat is over; answers whether it
+    /// was confirmed.
+    pub async fn part<F>(&mut self, chat: ChatId, mut ask: impl FnMut() -> F) -> bool
+    where
+        F: Future<Output = Result<(), Error>>,
+    {
+        self.who.note(Event::Parting(chat));
+        let deadline = Instant::now() + STUCK;
+        while Instant::now() < deadline {
+            match timeout(STUCK, ask()).await {
+                Ok(Ok(())) => {
+                    self.who.crew.counts.parted.add();
+                    self.who.note(Event::Ended(chat));
+                    return true;
+                }
+                Ok(Err(error)) if is_over(&error) => {
+                    self.who.note(Event::Ended(chat));
+                    return false;
+                }
+                Ok(Err(_)) | Err(_) => self.who.pause_to_retry().await,
+            }
+        }
+        self.who.note(Event::Stuck("leaving a chat".to_owned()));
+        false
+    }
+
+    /// Goes without a word, as when a battery dies. Handles of chats and tickets must be dropped before.
+    pub async fn vanish(self) -> Who {
+        self.who.crew.counts.vanished.add();
+        // A client that is closed already has vanished too.
+        let _ = self.client.cut().await;
+        self.who
+    }
+}
+
+/// Whether a request failed because the chat is over, or was erased.
+pub fn is_over(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        Some(ErrorCode::CHAT_ENDED | ErrorCode::CHAT_UNKNOWN)
+    )
+}
+
+fn retry_pause(random: &mut StdRng) -> Duration {
+    Duration::from_millis(random.random_range(RETRY_MS.0..=RETRY_MS.1))
+}
+
+/// Counts each connection after the first, until the client ends.
+async fn count_reconnects(
+    crew: Arc<Crew>,
+    mut state: tokio::sync::watch::Receiver<nowrong_client::ConnectionState>,
+) {
+    let reconnected: &Count = &crew.counts.reconnected;
+    state.mark_unchanged();
+    while state.changed().await.is_ok() {
+        if state.borrow_and_update().is_open() {
+            reconnected.add();
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What a run found, for people: the counts of breaches, and the first one with everything that the
+//! diaries say about it.
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use anyhow::Context as _;
+
+use crate::{
+    checker::{Breach, Promise},
+    diary::Diary,
+};
+
+/// Breaches that are listed one by one.
+const LISTED_MAX: usize = 50;
+
+/// One line for each promise: how often it was broken.
+pub fn verdict(breaches: &[Breach]) -> String {
+    let mut text = "promises broken:\n".to_owned();
+    for promise in Promise::ALL {
+        let count = breaches
+            .iter()
+            .filter(|breach| breach.promise == promise)
+            .count();
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "   {:<28} {count}", promise.breach());
+    }
+    text
+}
+
+/// Writes the breaches, the diaries of those whom the first one concerns, and the logs of the nodes
+/// into `folder`.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(
+    folder: &Path,
+    breaches: &[Breach],
+    diaries: &[Diary],
+    logs: &[String],
+) -> anyhow::Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let listed: Vec<_> = breaches
+        .iter()
+        .take(LISTED_MAX)
+        .map(Breach::to_string)
+        .collect();
+    fs::write(folder.join("breaches"), listed.join("\n"))?;
+    let first = breaches.first();
+    for diary in diaries {
+        if first.is_some_and(|breach| breach.people.contains(&diary.name)) {
+            let name = format!("diary of {}", diary.name);
+            fs::write(folder.join(name), told(diary))?;
+        }
+    }
+    for (number, log) in (1..).zip(logs) {
+        fs::write(folder.join(format!("log of node {number}")), log)?;
+    }
+    Ok(())
+}
+
+/// A diary as text.
+fn told(diary: &Diary) -> String {
+    let mut text = format!("{}, {}\n\n", diary.name, diary.age_bracket);
+    for entry in &diary.entries {
+        let _ = writeln!(
+            text,
+            "{:>10.3} s  {:?}",
+            entry.at.as_secs_f64(),
+            entry.event
+        );
+    }
+    for sight in &diary.sights {
+        let (at, chat, you) = (sight.at.as_secs_f64(), sight.chat, sight.you);
+        let _ = writeln!(
+            text,
+            "\nOf chat {chat}, as member {you}, written down at {at:.3} s\n  wire:"
+        );
+        for recorded in &sight.wire {
+            let _ = writeln!(text, "    {recorded:?}");
+        }
+        let _ = writeln!(text, "  held by the client:");
+        for line in &sight.held {
+            let _ = writeln!(text, "    {line:?}");
+        }
+        let Some(reading) = &sight.reading else {
+            continue;
+        };
+        let _ = writeln!(
+            text,
+            "  read back, asked at {:.3} s:",
+            reading.asked.as_secs_f64()
+        );
+        for line in &reading.lines {
+            let _ = writeln!(text, "    {line:?}");
+        }
+    }
+    text
+}

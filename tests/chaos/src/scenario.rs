@@ -1,0 +1,3 @@
+//! What is done to the servers while people use them.
+
+pub mod chaos;

@@ -1,0 +1,253 @@
+//! People chat, come and go while things break, or while nodes are restarted one after the other;
+//! then all is mended, everybody reads back what they have, and the checker judges.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use tokio::{task::JoinSet, time::interval};
+
+use crate::{
+    aftermath,
+    checker::{Breach, check},
+    cluster::{Cluster, RedisKind, Shape},
+    crew::Crew,
+    diary::Diary,
+    door::Door,
+    faults::{self, FaultCounts},
+    guest::GaveUp,
+    pair::{self, Member},
+    report,
+    schedule::Schedule,
+    wanderer::{self, Wanderer},
+};
+
+/// A run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The servers.
+    pub shape: Shape,
+    /// What the faults and the people grow from.
+    pub seed: u64,
+    /// What happens to the servers.
+    pub trouble: Trouble,
+    /// How many pairs.
+    pub pairs: usize,
+    /// How many come and go.
+    pub wanderers: usize,
+    /// Where data and reports go.
+    pub out: PathBuf,
+}
+
+/// What happens to the servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Faults by the schedule, for this long.
+    Faults(Duration),
+    /// Each node is stopped and started again, one after the other.
+    Rolling,
+}
+
+/// Pairs that meet at one time.
+const MEETING_MAX: usize = 8;
+
+/// How often a line says how things stand.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Messages of one member at most: a chat takes 10,000.
+const MESSAGES_MAX: u32 = 4_000;
+
+/// The longest pause between two messages of one member, in a short run.
+const PAUSE_MAX: Duration = Duration::from_millis(1_500);
+
+/// The same while nodes are restarted: pauses have to show.
+const ROLLING_PAUSE_MAX: Duration = Duration::from_millis(200);
+
+/// What a run says while it goes on.
+pub type Say = fn(String);
+
+/// Runs the plan.
+///
+/// # Errors
+/// When a promise was broken, or the run could not be done.
+pub async fn run(plan: &Plan, say: Say) -> anyhow::Result<()> {
+    say(format!("seed {}", plan.seed));
+    std::fs::create_dir_all(&plan.out)?;
+    let cluster = Cluster::start(&plan.shape, &plan.out).await?;
+    let nodes = cluster.addresses();
+    let door = Door::open(&nodes).await?;
+    let crew = Arc::new(Crew::new(&door.url(), plan.seed, pause_max(plan.trouble))?);
+    let members = gather(&crew, plan.pairs).await?;
+    let wanderers = arrive(&crew, plan).await?;
+    say(format!(
+        "{} pairs chat, {} people come and go",
+        plan.pairs, plan.wanderers
+    ));
+
+    let counts = Arc::new(FaultCounts::default());
+    let progress = JoinSet::from_iter([show_progress(crew.clone(), counts.clone(), say)]);
+    let talking = all(members, Member::talk);
+    let wandering = all(wanderers, Wanderer::wander);
+    let cluster = trouble(plan, cluster, counts.clone()).await?;
+    crew.quiet.cancel();
+    say("all is mended, everybody finishes".to_owned());
+
+    let (members, mut diaries) = sort(joined(talking).await?);
+    let (members, gave_up) = sort(joined(all(members, Member::last_word)).await?);
+    diaries.extend(gave_up);
+    diaries.extend(joined(wandering).await?);
+    let read = joined(all(members, Member::read_back)).await?;
+    let mut slowest: Vec<Duration> = read.iter().map(|(_, slowest)| *slowest).collect();
+    diaries.extend(read.into_iter().map(|(diary, _)| diary));
+    let aftermath = aftermath::inspect(&crew, &nodes).await?;
+    drop(progress);
+
+    say(summary(&crew, &counts, &mut slowest));
+    let breaches = check(&diaries, &aftermath);
+    say(report::verdict(&breaches));
+    judge(plan, &breaches, &diaries, &cluster)
+}
+
+fn pause_max(trouble: Trouble) -> Duration {
+    match trouble {
+        // A pause is half of the longest on average.
+        Trouble::Faults(time) => PAUSE_MAX.max(time * 2 / MESSAGES_MAX),
+        Trouble::Rolling => ROLLING_PAUSE_MAX,
+    }
+}
+
+async fn gather(crew: &Arc<Crew>, pairs: usize) -> anyhow::Result<Vec<Member>> {
+    let mut meeting = JoinSet::new();
+    let mut members = Vec::with_capacity(2 * pairs);
+    for pair in 0..pairs {
+        if meeting.len() >= MEETING_MAX
+            && let Some(met) = meeting.join_next().await
+        {
+            members.extend(pair_of(met)?);
+        }
+        let crew = crew.clone();
+        meeting.spawn(async move { pair::meet(&crew, pair).await });
+    }
+    while let Some(met) = meeting.join_next().await {
+        members.extend(pair_of(met)?);
+    }
+    Ok(members)
+}
+
+type Met = Result<anyhow::Result<[Member; 2]>, tokio::task::JoinError>;
+
+fn pair_of(met: Met) -> anyhow::Result<[Member; 2]> {
+    met?.context("a pair did not meet")
+}
+
+async fn arrive(crew: &Arc<Crew>, plan: &Plan) -> anyhow::Result<Vec<Wanderer>> {
+    let mut wanderers = Vec::with_capacity(plan.wanderers);
+    for number in 0..plan.wanderers {
+        wanderers.push(wanderer::arrive(crew, 2 * plan.pairs + number).await?);
+    }
+    Ok(wanderers)
+}
+
+/// Has each of them do something, all at once.
+fn all<T: Send + 'static, F>(people: Vec<T>, task: impl Fn(T) -> F) -> JoinSet<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    people.into_iter().map(task).collect()
+}
+
+async fn joined<T: 'static>(mut tasks: JoinSet<T>) -> anyhow::Result<Vec<T>> {
+    let mut outcomes = Vec::with_capacity(tasks.len());
+    while let Some(outcome) = tasks.join_next().await {
+        outcomes.push(outcome.context("somebody's task failed")?);
+    }
+    Ok(outcomes)
+}
+
+/// Those who go on, and the diaries of those who gave up.
+fn sort(outcomes: Vec<Result<Member, GaveUp>>) -> (Vec<Member>, Vec<Diary>) {
+    let (mut members, mut diaries) = (Vec::new(), Vec::new());
+    for outcome in outcomes {
+        match outcome {
+            Ok(member) => members.push(member),
+            Err(diary) => diaries.push(*diary),
+        }
+    }
+    (members, diaries)
+}
+
+async fn trouble(
+    plan: &Plan,
+    cluster: Cluster,
+    counts: Arc<FaultCounts>,
+) -> anyhow::Result<Cluster> {
+    match plan.trouble {
+        Trouble::Faults(time) => {
+            let schedule = Schedule::new(plan.seed, plan.shape.redis != RedisKind::None);
+            faults::run(cluster, schedule, Instant::now() + time, counts).await
+        }
+        Trouble::Rolling => faults::roll(cluster).await,
+    }
+}
+
+async fn show_progress(crew: Arc<Crew>, counts: Arc<FaultCounts>, say: Say) {
+    let mut ticks = interval(PROGRESS_INTERVAL);
+    loop {
+        ticks.tick().await;
+        let (seconds, faults) = (crew.now().as_secs(), counts.total());
+        say(format!(
+            "{seconds:>4} s · {faults} faults · {}",
+            crew.summary()
+        ));
+    }
+}
+
+fn summary(crew: &Crew, counts: &FaultCounts, slowest: &mut [Duration]) -> String {
+    let faults: Vec<_> = counts
+        .all()
+        .iter()
+        .map(|(name, count)| format!("{count} × {name}"))
+        .collect();
+    let faults = match faults.is_empty() {
+        true => "none".to_owned(),
+        false => faults.join(" · "),
+    };
+    slowest.sort();
+    let at = |share: f64| {
+        let index = (slowest.len() as f64 * share).ceil() as usize;
+        slowest
+            .get(index.saturating_sub(1))
+            .copied()
+            .unwrap_or_default()
+    };
+    format!(
+        "faults: {faults}\n   people: {}\n   longest wait for an ack of each member of a pair: p50 {:.0?} · p99 {:.0?} · max {:.0?}",
+        crew.summary(),
+        at(0.5),
+        at(0.99),
+        at(1.0),
+    )
+}
+
+/// Fails with the first broken promise, and writes down what shows it.
+fn judge(
+    plan: &Plan,
+    breaches: &[Breach],
+    diaries: &[Diary],
+    cluster: &Cluster,
+) -> anyhow::Result<()> {
+    let Some(first) = breaches.first() else {
+        return Ok(());
+    };
+    let folder: &Path = &plan.out.join(format!("seed-{}", plan.seed));
+    report::write(folder, breaches, diaries, &cluster.logs())?;
+    bail!(
+        "{first}\n{} breaches in all, see {}; the seed was {}",
+        breaches.len(),
+        folder.display(),
+        plan.seed
+    )
+}

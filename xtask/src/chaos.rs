@@ -1,0 +1,102 @@
+//! `cargo xtask chaos`: builds the server and `tests/chaos`, finds MongoDB and Redis, and starts it.
+//!
+//! Like the bench it runs in a network namespace of its own where it may.
+
+use std::path::Path;
+
+use clap::Args;
+use services::shared::Setting;
+
+use crate::{bench, run::Run, services::programs, test::server, tree};
+
+/// What to break.
+#[derive(Default, Args)]
+pub struct ChaosArgs {
+    /// What happens: faults, or rolling (nodes are restarted one after the other).
+    #[arg(default_value = "faults")]
+    scenario: String,
+    /// For how many minutes things break [default: 3].
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// What faults and people grow from; by chance unless given.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many nodes [default: 3].
+    #[arg(long)]
+    nodes: Option<u32>,
+    /// How many pairs chat [default: 200, or 50 while nodes are restarted].
+    #[arg(long)]
+    pairs: Option<u32>,
+    /// How many people come and go [default: 60, or 10 while nodes are restarted].
+    #[arg(long)]
+    wanderers: Option<u32>,
+    /// How Redis runs: none (with one node), single or cluster [default: single].
+    #[arg(long)]
+    redis: Option<String>,
+    /// Build with optimisation.
+    #[arg(long)]
+    release: bool,
+}
+
+/// Builds, and breaks.
+///
+/// # Errors
+/// When a build fails, a program is missing, or a promise was broken.
+pub fn chaos(root: &Path, args: &ChaosArgs) -> anyhow::Result<()> {
+    let target = tree::target_dir(root);
+    let profile = if args.release {
+        let build = ["build", "--locked", "--workspace", "--bins", "--release"];
+        Run::new(root, "cargo").args(build).run()?;
+        target.join("release")
+    } else {
+        server::build(root)?;
+        target.join("debug")
+    };
+    let (mongod, redis_server) = programs(root)?;
+    bench::start(root)
+        .env("NOWRONG_BIN", profile.join("nowrong"))
+        .env(Setting::MongodProgram.name(), mongod)
+        .env(Setting::RedisProgram.name(), redis_server)
+        .arg(profile.join("nowrong-chaos"))
+        .args(passed_on(args))
+        .arg("--out")
+        .arg(target.join("chaos"))
+        .run()
+}
+
+/// The arguments that `nowrong-chaos` takes as they are.
+fn passed_on(args: &ChaosArgs) -> Vec<String> {
+    let mut words = vec![args.scenario.clone()];
+    let named = [
+        ("--minutes", args.minutes.map(|minutes| minutes.to_string())),
+        ("--seed", args.seed.map(|seed| seed.to_string())),
+        ("--nodes", args.nodes.map(|nodes| nodes.to_string())),
+        ("--pairs", args.pairs.map(|pairs| pairs.to_string())),
+        (
+            "--wanderers",
+            args.wanderers.map(|people| people.to_string()),
+        ),
+        ("--redis", args.redis.clone()),
+    ];
+    for (name, value) in named {
+        words.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_said_is_passed_on() {
+        let args = ChaosArgs {
+            scenario: "faults".to_owned(),
+            minutes: Some(0.5),
+            redis: Some("cluster".to_owned()),
+            ..ChaosArgs::default()
+        };
+        let expected = ["faults", "--minutes", "0.5", "--redis", "cluster"];
+        assert_eq!(passed_on(&args), expected);
+    }
+}
