@@ -19,7 +19,8 @@ use nowrong_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-pub mod conformance;
+#[cfg(test)]
+pub(crate) mod conformance;
 pub mod embedded;
 pub mod mongodb;
 

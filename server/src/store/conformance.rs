@@ -3,7 +3,6 @@
 //! An adapter runs the whole suite with one line, `store_conformance!(factory)`, where `factory` is
 //! an async function that answers an empty store and whatever must live as long as it. Each promise
 //! is a function here that takes the store alone; times are made up, so nothing waits.
-#![cfg(test)]
 
 mod accounts;
 mod chats;
