@@ -16,7 +16,7 @@ use nowrong_core::{
     text::Interests,
 };
 use nowrong_protocol::{
-    ChatId, ErrorCode, Position, TicketId,
+    ChatId, ErrorCode, Position, TicketId, UserId,
     frame::{Stage, TicketEnded, TicketState, Widened},
     limits::TICKET_HOLD,
 };
@@ -214,7 +214,12 @@ impl Matching {
         let Some(ticket) = ticket.filter(|ticket| ticket.id == id) else {
             return Err(ErrorCode::TICKET_UNKNOWN.into());
         };
-        if self.parts.broker.cancel(id).await? {
+        // The store first: whatever queue or offer still holds the ticket, it opens no chat then.
+        let (store, now) = (&self.parts.store, self.parts.clock.now());
+        if store.cancel_ticket(ticket.user, id, now).await? {
+            if let Err(error) = self.parts.broker.cancel(id).await {
+                tracing::warn!(%error, ticket = %id, "a cancelled ticket stays in the queue");
+            }
             self.drop_ticket(&ticket, None);
             return Ok(());
         }
@@ -333,15 +338,19 @@ impl Matching {
                 return self.requeue(offer.partner).await;
             }
         };
-        match self.parts.store.open_chat(&record).await {
+        let tickets = [offer.ticket.id, offer.partner.id];
+        match self.parts.store.open_chat(&record, &tickets).await {
             Ok(Opening::Opened) => self.open(offer, record).await,
             Ok(Opening::Seated(user)) => {
+                self.part(offer, user, ErrorCode::ALREADY_IN_CHAT).await;
+            }
+            Ok(Opening::Spent(user)) => {
+                self.part(offer, user, ErrorCode::TICKET_UNKNOWN).await;
+            }
+            Ok(Opening::Blocked) => {
                 for ticket in [offer.ticket, offer.partner] {
-                    if ticket.user == user {
-                        self.drop_ticket(&ticket, Some(ErrorCode::ALREADY_IN_CHAT));
-                    } else {
-                        self.requeue(ticket).await;
-                    }
+                    let ticket = self.refreshed(ticket).await;
+                    self.requeue(ticket).await;
                 }
             }
             Err(error) => {
@@ -350,6 +359,27 @@ impl Matching {
                 self.requeue(offer.partner).await;
             }
         }
+    }
+
+    /// Drops the ticket of `user`, whom the store refused, and puts the other one back.
+    async fn part(&self, offer: Offer, user: UserId, code: ErrorCode) {
+        for ticket in [offer.ticket, offer.partner] {
+            if ticket.user == user {
+                self.drop_ticket(&ticket, Some(code));
+            } else {
+                self.requeue(ticket).await;
+            }
+        }
+    }
+
+    /// The ticket with the blocks of now. With the old ones the worst is another offer in vain.
+    async fn refreshed(&self, mut ticket: Ticket) -> Ticket {
+        let now = self.parts.clock.now();
+        match self.parts.store.avoid(ticket.user, now).await {
+            Ok(avoid) => (ticket.blocked, ticket.recent) = (avoid.blocked, avoid.recent),
+            Err(error) => tracing::warn!(%error, ticket = %ticket.id, "blocks could not be read"),
+        }
+        ticket
     }
 
     async fn open(&self, offer: Offer, record: ChatRecord) {

@@ -7,6 +7,9 @@
 //! reads never return what expired before `now`, whether or not the sweeper was there; dropping a
 //! future may leave its write done or not done, never half done.
 //!
+//! Several nodes share one store. What they do to it together is modelled in
+//! `server/core/tests/models`; the rules and actions that are named here are of those models.
+//!
 //! Message bodies arrive here sealed under the key of their chat ([`ChatKey`]); the store keeps the
 //! key apart from the messages and destroys it with the chat, so that no old page or copy of the
 //! messages can be read afterwards.
@@ -14,7 +17,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use nowrong_protocol::{
-    ChatId, ClientMessageId, Position, UserId,
+    ChatId, ClientMessageId, Position, TicketId, UserId,
     frame::{EndReason, Why},
 };
 use serde::{Deserialize, Serialize};
@@ -26,6 +29,11 @@ pub mod mongodb;
 
 /// Milliseconds since the Unix epoch.
 pub type UnixMs = u64;
+
+/// How long a ticket stays refused that was cancelled or has opened a chat, in milliseconds: a day.
+/// What still holds such a ticket then (a queue that was left behind, an offer under way) lapses
+/// within minutes.
+pub const SPENT_LIFETIME_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +96,8 @@ pub trait UserStore: Send + Sync + 'static {
     /// Whom a user must not or had better not meet.
     async fn avoid(&self, user: UserId, now: UnixMs) -> Result<Avoid, StoreError>;
 
-    /// Records that `blocker` never wants to meet `blocked` again. Both directions keep them apart.
+    /// Records that `blocker` never wants to meet `blocked` again. Both directions keep them apart:
+    /// whatever is opened after this has returned is not a chat of the two.
     async fn block(&self, blocker: UserId, blocked: UserId, now: UnixMs) -> Result<(), StoreError>;
 }
 
@@ -105,13 +114,27 @@ pub trait CategoryStore: Send + Sync + 'static {
 /// Chats and seats.
 #[async_trait]
 pub trait ChatStore: Send + Sync + 'static {
-    /// Claims a seat for every member, lower user id first, and creates the chat with its key, in
-    /// one step; the members remember each other as recent partners for 7 days, at most 50. A seat
-    /// in a chat that expired before `chat.started_at` is free. Opening the same chat again is
-    /// [`Opening::Opened`] and changes nothing.
-    async fn open_chat(&self, chat: &Chat) -> Result<Opening, StoreError>;
+    /// Claims a seat for every member, creates the chat with its key and spends the tickets, in one
+    /// step; `tickets[i]` is that of `chat.members[i]`. The members remember each other as recent
+    /// partners for 7 days, at most 50. Looks, lower user id first, for a seat in another chat (one
+    /// that expired before `chat.started_at` is free), then for a spent ticket, then for a block.
+    /// A ticket that is spent refuses itself and all before it: ids of version 7 are ordered. Opening
+    /// the same chat again is [`Opening::Opened`] and changes nothing. Rules `OpenAtomically`,
+    /// `OneSeat`, `SpendTicket`, `CheckBlocksAtOpen`.
+    async fn open_chat(&self, chat: &Chat, tickets: &[TicketId]) -> Result<Opening, StoreError>;
 
-    /// The chat, ended or not, until it expires.
+    /// Gives a ticket up (rule `CancelInStore`): no chat opens with it or with one before it, whatever
+    /// queue or offer still holds it, for [`SPENT_LIFETIME_MS`]. `false`: it has opened a chat, or a
+    /// later one of the user has. Idempotent. Of a cancel and an opening at once, one wins.
+    async fn cancel_ticket(
+        &self,
+        user: UserId,
+        ticket: TicketId,
+        now: UnixMs,
+    ) -> Result<bool, StoreError>;
+
+    /// The chat, ended or not, until it expires. If whoever began its last epoch has not set its base,
+    /// this does (action `SetBase`).
     async fn chat(&self, id: ChatId, now: UnixMs) -> Result<Option<Chat>, StoreError>;
 
     /// The chat in which the user has a seat.
@@ -125,9 +148,17 @@ pub trait ChatStore: Send + Sync + 'static {
         now: UnixMs,
     ) -> Result<Vec<Chat>, StoreError>;
 
-    /// Begins the next epoch of a chat's log: its number is one more than the last, its base is the
-    /// seq of the last stored message. Answers it. `None` when there is no such chat.
-    async fn begin_epoch(&self, id: ChatId, now: UnixMs) -> Result<Option<Epoch>, StoreError>;
+    /// Begins the epoch after `last`, if that is the newest one: counts it up, then sets its base, the
+    /// seq of the last message that survives (actions `BumpEpoch`, `SetBase`; rules `BumpThenBase`,
+    /// `BaseOfSurvivors`). Only who gets the epoch from here has begun it. `None`: there is no such
+    /// chat, or it has another epoch by now; load it again. When this fails it may have been begun, and
+    /// the next one who reads the chat sets the base.
+    async fn begin_epoch(
+        &self,
+        id: ChatId,
+        last: u32,
+        now: UnixMs,
+    ) -> Result<Option<Epoch>, StoreError>;
 
     /// Moves the cursors of a member forward; never back. May be lost in a crash.
     async fn save_cursors(
@@ -145,14 +176,19 @@ pub trait ChatStore: Send + Sync + 'static {
 }
 
 /// Messages, sealed.
+///
+/// Readers leave out what is void: what stands where a later epoch goes on in its place (rule
+/// `IgnoreVoid`). Messages are read first, then the epochs (rule `MessagesThenEpochs`).
 #[async_trait]
 pub trait MessageStore: Send + Sync + 'static {
     /// Stores messages, all or none, idempotent on (chat, position): the first one stays, deleted
-    /// or not. A message of a chat that is gone counts as expired: `Ok`, and nothing is kept. Calls
-    /// from many tasks are committed together.
-    async fn append(&self, messages: &[StoredMessage]) -> Result<(), StoreError>;
+    /// or not. Those of a chat come in ascending order. Then looks at the epochs again (actions
+    /// `Insert`, `Recheck`): only what is in no chat of [`Stored::void`] may be acked. A message of
+    /// a chat that is gone counts as expired: `Ok`, and nothing is kept. Calls from many tasks are
+    /// committed together.
+    async fn append(&self, messages: &[StoredMessage]) -> Result<Stored, StoreError>;
 
-    /// Messages with a position after `after`, ascending, at most `limit`.
+    /// Messages with a position after `after`, ascending, at most `limit`; fewer when there are no more.
     async fn messages_after(
         &self,
         chat: ChatId,
@@ -162,7 +198,7 @@ pub trait MessageStore: Send + Sync + 'static {
     ) -> Result<Vec<StoredMessage>, StoreError>;
 
     /// Messages with a position before `before` (or the newest), ascending, at most `limit`: the
-    /// ones nearest to it.
+    /// ones nearest to it; fewer when there are no more.
     async fn messages_before(
         &self,
         chat: ChatId,
@@ -343,13 +379,25 @@ pub struct ChatEnd {
     pub expires_at: UnixMs,
 }
 
-/// What became of opening a chat.
-#[derive(Clone, Debug, PartialEq)]
+/// What became of opening a chat. Unless it is open, nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
     /// It is open.
     Opened,
-    /// This user has a seat in another chat; nothing was changed.
+    /// This user has a seat in another chat.
     Seated(UserId),
+    /// This user's ticket was cancelled or has opened a chat before, or a later one has.
+    Spent(UserId),
+    /// One of them has blocked another.
+    Blocked,
+}
+
+/// What became of messages that were to be stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Chats that have another epoch by now, or another message at one of the positions: what was just
+    /// written of them may be void, and must not be acked. Each once, in no order.
+    pub void: Vec<ChatId>,
 }
 
 /// A message as it is stored.
@@ -382,6 +430,21 @@ pub struct ChatKey(pub [u8; 32]);
 impl std::fmt::Debug for ChatKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ChatKey(<redacted>)")
+    }
+}
+
+/// Tells the messages that survive from those that are void, by the epochs of their chat.
+#[derive(Debug)]
+struct Survivors(Vec<nowrong_core::chat_log::Epoch>);
+
+impl Survivors {
+    fn new(epochs: &[Epoch]) -> Self {
+        Self(epochs.iter().map(From::from).collect())
+    }
+
+    /// Whether the message at `position` has not been overtaken by a later epoch.
+    fn include(&self, position: Position) -> bool {
+        nowrong_core::chat_log::locate(&self.0, position.seq) == position
     }
 }
 

@@ -19,7 +19,8 @@ use crate::{
 impl Chats {
     /// Opens the log of a chat that has just come from the store.
     pub(super) async fn open_stored(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
-        let Some(epoch) = self.store.begin_epoch(chat.id, self.clock.now()).await? else {
+        let (last, now) = (lock(&chat.state).epoch(), self.clock.now());
+        let Some(epoch) = self.store.begin_epoch(chat.id, last, now).await? else {
             return Ok(());
         };
         let restore = |message: &StoredMessage| lock(&chat.state).restore(message);
@@ -37,7 +38,8 @@ impl Chats {
             return Ok(());
         }
         self.store_held(chat).await?;
-        let Some(epoch) = self.store.begin_epoch(chat.id, self.clock.now()).await? else {
+        let now = self.clock.now();
+        let Some(epoch) = self.store.begin_epoch(chat.id, believed, now).await? else {
             return Err(ErrorCode::CHAT_ENDED.into());
         };
         let known = self.known(chat, |_| ()).await?;
@@ -53,7 +55,9 @@ impl Chats {
             let Some(last) = batch.last() else {
                 return Ok(());
             };
-            self.store.append(&batch).await?;
+            if self.store.append(&batch).await?.void.contains(&chat.id) {
+                return Err(ErrorCode::INTERNAL.into());
+            }
             chat.persisted(last.position.seq);
         }
     }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Chat;
 use crate::{
     hub::lock,
-    store::{Store, StoredMessage},
+    store::{Store, Stored, StoredMessage},
 };
 
 /// Most messages in one append over all chats: bounds the time of a commit.
@@ -80,12 +80,12 @@ impl Persister {
         for (chat, batch) in batches {
             let Some(last) = batch.last() else { continue };
             match outcome {
-                Ok(()) => {
+                Ok(Stored { ref void }) if !void.contains(&chat.id) => {
                     if chat.persisted(last.position.seq) {
                         self.enqueue(&chat);
                     }
                 }
-                Err(_) => chat.persist_failed(),
+                _ => chat.persist_failed(),
             }
         }
     }

@@ -8,12 +8,16 @@ mod accounts;
 mod chats;
 mod messages;
 mod retention;
+mod tickets;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use nowrong_protocol::{
-    ChatId, ClientMessageId, Position, UserId,
+    ChatId, ClientMessageId, Position, TicketId, UserId,
     frame::{EndReason, Why},
 };
 
@@ -21,6 +25,7 @@ pub(crate) use accounts::*;
 pub(crate) use chats::*;
 pub(crate) use messages::*;
 pub(crate) use retention::*;
+pub(crate) use tickets::*;
 
 use crate::store::{
     AgeBracket, Category, Chat, ChatEnd, ChatKey, ChatMember, Epoch, RefreshToken, Store,
@@ -46,14 +51,25 @@ macro_rules! store_conformance {
             an_opened_chat_can_be_read_and_seats_its_members,
             a_seated_user_is_not_seated_again_and_nobody_else_is,
             one_of_many_chats_gets_a_shared_user,
+            a_ticket_opens_one_chat,
+            a_cancelled_ticket_opens_no_chat_nor_does_one_before_it,
+            a_cancel_loses_against_a_match,
+            of_a_cancel_and_an_opening_one_wins,
+            no_chat_of_two_opens_after_a_block_between_them,
+            of_blocks_and_openings_at_once_none_opens_after_the_block,
             ending_a_chat_frees_its_seats_and_stays,
             an_end_never_prolongs_a_chat,
             an_unknown_chat_cannot_end_or_begin_an_epoch,
             active_chats_are_paged_by_id,
             cursors_never_go_back,
             an_epoch_begins_after_the_last_message,
+            of_many_who_begin_an_epoch_one_does,
             messages_come_back_as_they_were,
             appending_again_changes_nothing,
+            another_message_at_a_position_is_void_and_the_first_one_stays,
+            messages_of_an_older_epoch_are_void,
+            what_comes_after_the_base_of_a_later_epoch_is_never_read,
+            a_page_has_what_survives_however_much_is_void,
             a_batch_is_stored_whole,
             pages_meet_at_their_borders,
             chats_do_not_see_each_others_messages,
@@ -62,6 +78,7 @@ macro_rules! store_conformance {
             expired_records_are_not_read_though_not_swept,
             sweeping_removes_what_expired_and_nothing_else,
             sweeping_is_bounded_and_ends,
+            spent_tickets_outlive_their_chat_for_a_day,
             ending_a_chat_expires_its_messages,
             an_expired_name_and_an_expired_seat_are_free,
             recent_partners_are_forgotten_after_a_week,
@@ -92,6 +109,17 @@ pub(crate) fn user_id(number: u64) -> UserId {
 
 pub(crate) fn chat_id(number: u64) -> ChatId {
     ChatId::from_bytes(numbered(number))
+}
+
+/// Tickets for the members of a chat: later than all before, whosever they are.
+pub(crate) fn tickets() -> [TicketId; 2] {
+    static NEWEST: AtomicU64 = AtomicU64::new(1 << 32);
+    let first = NEWEST.fetch_add(2, Ordering::Relaxed);
+    [ticket(first), ticket(first + 1)]
+}
+
+pub(crate) fn ticket(number: u64) -> TicketId {
+    TicketId::from_bytes(numbered(number))
 }
 
 fn numbered(number: u64) -> [u8; 16] {

@@ -19,6 +19,7 @@ mod fault;
 mod messages;
 mod open;
 mod record;
+mod seats;
 mod snapshot;
 mod table;
 #[cfg(test)]

@@ -9,8 +9,8 @@
 //! **Durability.** Every write waits for a majority of the journals (`w: majority, j: true`).
 //! Reads ask the primary for what a majority has. That a deposed primary
 //! may for some seconds answer reads from before its fall is harmless: every promise hangs on a
-//! write, and such a primary can complete none. A node rebuilds a log only after `begin_epoch`,
-//! which is such a write.
+//! write, and such a primary can complete none. Where a read must come after a write or another read
+//! (`epochs`, pages of messages), both are of one causally consistent session.
 //!
 //! **Atomicity.** What touches several documents is one transaction (`transaction`), so a node or a
 //! server that dies at any step leaves all of it or nothing, and no half-done state needs a
@@ -29,11 +29,13 @@
 mod calls;
 mod categories;
 mod chats;
+mod epochs;
 mod fault;
 mod messages;
 pub mod migration;
 mod open;
 mod record;
+mod seats;
 mod sweep;
 #[cfg(test)]
 mod tests;

@@ -188,7 +188,10 @@ pub(crate) async fn recent_partners_are_newest_first_and_bounded(store: Subject)
                 chat_id(5_000 + store.avoid(user_id(1), NOW).await.unwrap().recent.len() as u64);
             met.started_at = NOW + 100;
         }
-        assert_eq!(store.open_chat(&met).await.unwrap(), Opening::Opened);
+        assert_eq!(
+            store.open_chat(&met, &tickets()).await.unwrap(),
+            Opening::Opened
+        );
         store.end_chat(met.id, &end(NOW + 60_000)).await.unwrap();
     }
     let recent = store.avoid(user_id(1), NOW + 200).await.unwrap().recent;
@@ -209,7 +212,10 @@ pub(crate) async fn deleting_a_user_leaves_nothing(store: Subject) {
     store.create_refresh(&token(3, 3, 2)).await.unwrap();
     store.block(user_id(1), user_id(3), NOW).await.unwrap();
     store.block(user_id(2), user_id(3), NOW).await.unwrap();
-    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
     store
         .end_chat(chat_id(1), &end(NOW + 60_000))
         .await

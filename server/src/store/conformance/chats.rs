@@ -5,8 +5,14 @@ use crate::store::Opening;
 
 pub(crate) async fn an_opened_chat_can_be_read_and_seats_its_members(store: Subject) {
     let opened = chat(1, &[2, 1]);
-    assert_eq!(store.open_chat(&opened).await.unwrap(), Opening::Opened);
-    assert_eq!(store.open_chat(&opened).await.unwrap(), Opening::Opened);
+    assert_eq!(
+        store.open_chat(&opened, &tickets()).await.unwrap(),
+        Opening::Opened
+    );
+    assert_eq!(
+        store.open_chat(&opened, &tickets()).await.unwrap(),
+        Opening::Opened
+    );
     assert_eq!(
         store.chat(opened.id, NOW).await.unwrap(),
         Some(opened.clone())
@@ -22,10 +28,16 @@ pub(crate) async fn an_opened_chat_can_be_read_and_seats_its_members(store: Subj
 }
 
 pub(crate) async fn a_seated_user_is_not_seated_again_and_nobody_else_is(store: Subject) {
-    store.open_chat(&chat(1, &[5, 7])).await.unwrap();
+    store
+        .open_chat(&chat(1, &[5, 7]), &tickets())
+        .await
+        .unwrap();
     let refused = chat(2, &[9, 7, 5]);
     assert_eq!(
-        store.open_chat(&refused).await.unwrap(),
+        store
+            .open_chat(&refused, &[7, 8, 9].map(ticket))
+            .await
+            .unwrap(),
         Opening::Seated(user_id(5))
     );
     assert_eq!(store.seat(user_id(9), NOW).await.unwrap(), None);
@@ -42,7 +54,7 @@ pub(crate) async fn one_of_many_chats_gets_a_shared_user(store: Subject) {
             (
                 number,
                 store
-                    .open_chat(&chat(number, &[7, 100 + number]))
+                    .open_chat(&chat(number, &[7, 100 + number]), &tickets())
                     .await
                     .unwrap(),
             )
@@ -67,7 +79,10 @@ pub(crate) async fn one_of_many_chats_gets_a_shared_user(store: Subject) {
 }
 
 pub(crate) async fn ending_a_chat_frees_its_seats_and_stays(store: Subject) {
-    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
     let first = end(NOW + 60_000);
     assert_eq!(
         store.end_chat(chat_id(1), &first).await.unwrap(),
@@ -76,7 +91,10 @@ pub(crate) async fn ending_a_chat_frees_its_seats_and_stays(store: Subject) {
     assert_eq!(store.seat(user_id(1), NOW).await.unwrap(), None);
     assert_eq!(store.active_chats(None, 10, NOW).await.unwrap(), []);
     assert_eq!(
-        store.open_chat(&chat(2, &[2, 3])).await.unwrap(),
+        store
+            .open_chat(&chat(2, &[2, 3]), &tickets())
+            .await
+            .unwrap(),
         Opening::Opened
     );
     let second = ChatEnd {
@@ -94,7 +112,10 @@ pub(crate) async fn ending_a_chat_frees_its_seats_and_stays(store: Subject) {
 }
 
 pub(crate) async fn an_end_never_prolongs_a_chat(store: Subject) {
-    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
     let held = store
         .end_chat(chat_id(1), &end(NOW + 3 * DAY))
         .await
@@ -113,7 +134,7 @@ pub(crate) async fn an_end_never_prolongs_a_chat(store: Subject) {
 
 pub(crate) async fn an_unknown_chat_cannot_end_or_begin_an_epoch(store: Subject) {
     assert_eq!(store.end_chat(chat_id(1), &end(NOW)).await.unwrap(), None);
-    assert_eq!(store.begin_epoch(chat_id(1), NOW).await.unwrap(), None);
+    assert_eq!(store.begin_epoch(chat_id(1), 1, NOW).await.unwrap(), None);
     let nothing = store
         .save_cursors(chat_id(1), 0, Position::START, Position::START)
         .await;
@@ -123,7 +144,7 @@ pub(crate) async fn an_unknown_chat_cannot_end_or_begin_an_epoch(store: Subject)
 pub(crate) async fn active_chats_are_paged_by_id(store: Subject) {
     for number in [5, 3, 1, 4, 2] {
         store
-            .open_chat(&chat(number, &[10 * number, 10 * number + 1]))
+            .open_chat(&chat(number, &[10 * number, 10 * number + 1]), &tickets())
             .await
             .unwrap();
     }
@@ -146,7 +167,10 @@ pub(crate) async fn active_chats_are_paged_by_id(store: Subject) {
 }
 
 pub(crate) async fn cursors_never_go_back(store: Subject) {
-    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
     let save = |delivered, read| {
         let store = Arc::clone(&store);
         let at = |seq| Position::new(1, seq);
@@ -175,27 +199,50 @@ pub(crate) async fn cursors_never_go_back(store: Subject) {
 }
 
 pub(crate) async fn an_epoch_begins_after_the_last_message(store: Subject) {
-    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
-    store.open_chat(&chat(2, &[3, 4])).await.unwrap();
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
+    store
+        .open_chat(&chat(2, &[3, 4]), &tickets())
+        .await
+        .unwrap();
     let mut expected = vec![Epoch { number: 1, base: 0 }];
     for (number, written, base) in [(2, 0..0, 0), (3, 1..4, 3), (4, 0..0, 3), (5, 4..300, 299)] {
         for seq in written {
             store.append(&[message(1, number - 1, seq)]).await.unwrap();
         }
-        store.append(&[message(2, number, 1_000)]).await.unwrap();
+        store.append(&[message(2, 1, 1_000)]).await.unwrap();
         let epoch = Epoch { number, base };
-        assert_eq!(
-            store.begin_epoch(chat_id(1), NOW).await.unwrap(),
-            Some(epoch)
-        );
+        let begun = store.begin_epoch(chat_id(1), number - 1, NOW).await;
+        assert_eq!(begun.unwrap(), Some(epoch));
         expected.push(epoch);
+        for other in [0, number - 1, number + 1] {
+            let begun = store.begin_epoch(chat_id(1), other, NOW).await;
+            assert_eq!(begun.unwrap(), None);
+        }
     }
     assert_eq!(
         store.chat(chat_id(1), NOW).await.unwrap().unwrap().epochs,
         expected
     );
-    assert_eq!(
-        store.begin_epoch(chat_id(1), NOW + DAY).await.unwrap(),
-        None
-    );
+    let late = store.begin_epoch(chat_id(1), 5, NOW + DAY).await;
+    assert_eq!(late.unwrap(), None);
+}
+
+pub(crate) async fn of_many_who_begin_an_epoch_one_does(store: Subject) {
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
+    store.append(&[message(1, 1, 1)]).await.unwrap();
+    let begun = at_once(0..20, |_| {
+        let store = Arc::clone(&store);
+        async move { store.begin_epoch(chat_id(1), 1, NOW).await.unwrap() }
+    })
+    .await;
+    let begun: Vec<_> = begun.into_iter().flatten().collect();
+    assert_eq!(begun, [Epoch { number: 2, base: 1 }]);
+    let epochs = store.chat(chat_id(1), NOW).await.unwrap().unwrap().epochs;
+    assert_eq!(epochs[1..], begun);
 }

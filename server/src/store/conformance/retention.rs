@@ -10,7 +10,10 @@ const LATER: UnixMs = NOW + 40 * DAY;
 async fn fill(store: &Subject) {
     store.create_user(&user(1, "Ada")).await.unwrap();
     store.create_refresh(&token(1, 1, 1)).await.unwrap();
-    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
     let messages: Vec<_> = (1..=25).map(|seq| message(1, 1, seq)).collect();
     store.append(&messages).await.unwrap();
 }
@@ -81,7 +84,7 @@ pub(crate) async fn sweeping_removes_what_expired_and_nothing_else(store: Subjec
     fill(&store).await;
     let mut young = chat(2, &[3, 4]);
     young.expires_at = NOW + 2 * DAY;
-    store.open_chat(&young).await.unwrap();
+    store.open_chat(&young, &tickets()).await.unwrap();
     store.append(&[message(2, 1, 1)]).await.unwrap();
     assert_eq!(store.sweep(NOW + 1_000, 1_000).await.unwrap(), 0);
     assert!(sweep_all(&store, NOW + DAY).await >= 26);
@@ -95,7 +98,7 @@ pub(crate) async fn sweeping_removes_what_expired_and_nothing_else(store: Subjec
         []
     );
     assert_eq!(store.seat(user_id(1), NOW).await.unwrap(), None);
-    assert_eq!(store.begin_epoch(chat_id(1), NOW).await.unwrap(), None);
+    assert_eq!(store.begin_epoch(chat_id(1), 1, NOW).await.unwrap(), None);
     assert!(
         !store
             .delete_message(chat_id(1), Position::new(1, 1))
@@ -166,7 +169,45 @@ pub(crate) async fn ending_a_chat_expires_its_messages(store: Subject) {
             .unwrap(),
         []
     );
-    assert_eq!(sweep_all(&store, NOW + DAY).await, 0);
+    // Which tickets its members have spent is kept for the rest of the day.
+    assert_eq!(sweep_all(&store, NOW + DAY - 1).await, 0);
+    assert_eq!(sweep_all(&store, NOW + DAY).await, 2);
+}
+
+pub(crate) async fn spent_tickets_outlive_their_chat_for_a_day(store: Subject) {
+    let mut first = chat(1, &[1, 2]);
+    first.expires_at = NOW + 1_000;
+    let cancelled = store.cancel_ticket(user_id(2), ticket(9), NOW).await;
+    assert!(cancelled.unwrap());
+    let used = [ticket(5), ticket(10)];
+    store.open_chat(&first, &used).await.unwrap();
+    let over = NOW + DAY - 1;
+    for now in [NOW + 1_000, over] {
+        sweep_all(&store, now).await;
+        assert_eq!(store.seat(user_id(1), NOW).await.unwrap(), None);
+        let mut again = chat(2, &[1, 2]);
+        (again.started_at, again.expires_at) = (now, now + DAY);
+        let opening = store.open_chat(&again, &used).await.unwrap();
+        assert_eq!(opening, Opening::Spent(user_id(1)));
+    }
+    assert!(
+        !store
+            .cancel_ticket(user_id(1), used[0], over)
+            .await
+            .unwrap()
+    );
+    // Then nobody knows of them any more, whether or not they were swept.
+    for now in [NOW + DAY, NOW + DAY - 1] {
+        let late = store.cancel_ticket(user_id(1), used[0], now).await;
+        assert!(late.unwrap());
+        sweep_all(&store, NOW + 3 * DAY).await;
+    }
+    // With an account they end at once.
+    let cancelled = store.cancel_ticket(user_id(3), ticket(5), NOW).await;
+    assert!(cancelled.unwrap());
+    store.delete_user(user_id(3)).await.unwrap();
+    let opening = store.open_chat(&chat(3, &[3, 4]), &used).await.unwrap();
+    assert_eq!(opening, Opening::Opened);
 }
 
 pub(crate) async fn an_expired_name_and_an_expired_seat_are_free(store: Subject) {
@@ -176,7 +217,10 @@ pub(crate) async fn an_expired_name_and_an_expired_seat_are_free(store: Subject)
     assert_eq!(store.create_user(&late).await.unwrap(), NameClaim::Claimed);
     let mut next = chat(2, &[1, 2]);
     (next.started_at, next.expires_at) = (NOW + DAY, NOW + 2 * DAY);
-    assert_eq!(store.open_chat(&next).await.unwrap(), Opening::Opened);
+    assert_eq!(
+        store.open_chat(&next, &tickets()).await.unwrap(),
+        Opening::Opened
+    );
     sweep_all(&store, NOW + DAY).await;
     assert_eq!(
         store.seat(user_id(1), NOW + DAY).await.unwrap(),
@@ -192,7 +236,7 @@ pub(crate) async fn recent_partners_are_forgotten_after_a_week(store: Subject) {
     for (number, partner, started_at) in [(1, 2, NOW), (2, 3, NOW + DAY)] {
         let mut met = chat(number, &[1, partner]);
         (met.started_at, met.expires_at) = (started_at, started_at + DAY);
-        store.open_chat(&met).await.unwrap();
+        store.open_chat(&met, &tickets()).await.unwrap();
         store
             .end_chat(met.id, &end(started_at + 60_000))
             .await

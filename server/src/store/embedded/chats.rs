@@ -1,9 +1,9 @@
-//! Chats and seats.
+//! Chats. Their seats are in `seats`.
 
 use std::ops::Bound;
 
 use async_trait::async_trait;
-use nowrong_protocol::{ChatId, Position, UserId};
+use nowrong_protocol::{ChatId, Position, TicketId, UserId};
 use redb::ReadableTable;
 
 use super::{
@@ -12,15 +12,26 @@ use super::{
     fault::Fault,
     record::{self, ChatRecord},
     snapshot::Snapshot,
-    table::{self, Expiring, bounds, load},
+    table::{self, Expiring, bounds, load, message_key},
 };
 use crate::store::{Chat, ChatEnd, ChatStore, Epoch, Opening, StoreError, UnixMs};
 
 #[async_trait]
 impl ChatStore for EmbeddedStore {
-    async fn open_chat(&self, chat: &Chat) -> Result<Opening, StoreError> {
-        let chat = chat.clone();
-        self.write(move |draft| draft.open_chat(&chat)).await
+    async fn open_chat(&self, chat: &Chat, tickets: &[TicketId]) -> Result<Opening, StoreError> {
+        let (chat, tickets) = (chat.clone(), tickets.to_vec());
+        self.write(move |draft| draft.open_chat(&chat, &tickets))
+            .await
+    }
+
+    async fn cancel_ticket(
+        &self,
+        user: UserId,
+        ticket: TicketId,
+        now: UnixMs,
+    ) -> Result<bool, StoreError> {
+        self.write(move |draft| draft.cancel_ticket(user, ticket, now))
+            .await
     }
 
     async fn chat(&self, id: ChatId, now: UnixMs) -> Result<Option<Chat>, StoreError> {
@@ -43,8 +54,14 @@ impl ChatStore for EmbeddedStore {
         .await
     }
 
-    async fn begin_epoch(&self, id: ChatId, now: UnixMs) -> Result<Option<Epoch>, StoreError> {
-        self.write(move |draft| draft.begin_epoch(id, now)).await
+    async fn begin_epoch(
+        &self,
+        id: ChatId,
+        last: u32,
+        now: UnixMs,
+    ) -> Result<Option<Epoch>, StoreError> {
+        self.write(move |draft| draft.begin_epoch(id, last, now))
+            .await
     }
 
     async fn save_cursors(
@@ -65,58 +82,26 @@ impl ChatStore for EmbeddedStore {
 }
 
 impl Draft<'_> {
-    fn open_chat(&mut self, chat: &Chat) -> Result<Opening, Fault> {
-        let mut users: Vec<_> = chat.members.iter().map(|member| member.user).collect();
-        users.sort_unstable();
-        for user in &users {
-            if self.is_seated_elsewhere(*user, chat)? {
-                return Ok(Opening::Seated(*user));
-            }
-        }
-        if self.chats.get(chat.id.as_bytes())?.is_some() && self.has_key(chat.id) {
-            return Ok(Opening::Opened);
-        }
-        for user in &users {
-            self.seats.insert(user.as_bytes(), chat.id.as_bytes())?;
-            for partner in users.iter().filter(|partner| *partner != user) {
-                self.remember(*user, *partner, chat.started_at)?;
-            }
-        }
-        self.active.insert(chat.id.as_bytes(), ())?;
-        self.put_chat(chat.id, &ChatRecord::from(chat))?;
-        self.create_key(chat.id, chat.key.clone());
-        self.move_expiry(Expiring::Chat(chat.id), None, Some(chat.expires_at))?;
-        Ok(Opening::Opened)
-    }
-
-    /// Whether the user has a seat in another chat that lives when `chat` starts.
-    fn is_seated_elsewhere(&self, user: UserId, chat: &Chat) -> Result<bool, Fault> {
-        let seat = self.seats.get(user.as_bytes())?;
-        let Some(other) = seat.map(|seat| ChatId::from_bytes(*seat.value())) else {
-            return Ok(false);
-        };
-        let record: Option<ChatRecord> = load(&self.chats, other.as_bytes())?;
-        let is_live = record.is_some_and(|record| record.is_active(chat.started_at));
-        Ok(other != chat.id && is_live && self.has_key(other))
-    }
-
-    fn begin_epoch(&mut self, id: ChatId, now: UnixMs) -> Result<Option<Epoch>, Fault> {
+    fn begin_epoch(&mut self, id: ChatId, last: u32, now: UnixMs) -> Result<Option<Epoch>, Fault> {
         let found = load::<_, ChatRecord>(&self.chats, id.as_bytes())?;
         let Some(mut record) = found.filter(|chat| chat.expires_at > now && self.has_key(id))
         else {
             return Ok(None);
         };
-        let (low, high) = bounds::<28>(id.as_bytes());
-        let last = self
+        let Some(before) = record.epochs.last().filter(|epoch| epoch.number == last) else {
+            return Ok(None);
+        };
+        let low = message_key(id, Position::new(last, 0));
+        let high = message_key(id, Position::new(last, u64::MAX));
+        let newest = self
             .messages
             .range::<&[u8; 28]>(&low..=&high)?
             .next_back()
             .transpose()?;
-        let stored = last.map_or(0, |(key, _)| table::position(key.value()).seq);
-        let before = record.epochs.last();
+        let stored = newest.map_or(0, |(key, _)| table::position(key.value()).seq);
         let epoch = Epoch {
-            number: before.map_or(1, |epoch| epoch.number + 1),
-            base: stored.max(before.map_or(0, |epoch| epoch.base)),
+            number: last + 1,
+            base: stored.max(before.base),
         };
         record.epochs.push(epoch);
         self.put_chat(id, &record)?;
@@ -167,19 +152,7 @@ impl Draft<'_> {
         Ok(Some(end))
     }
 
-    fn free_seats(&mut self, id: ChatId, record: &ChatRecord) -> Result<(), Fault> {
-        self.active.remove(id.as_bytes())?;
-        for member in &record.members {
-            let user = member.user.as_bytes();
-            let seat = self.seats.get(user)?.map(|seat| *seat.value());
-            if seat.as_ref() == Some(id.as_bytes()) {
-                self.seats.remove(user)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn put_chat(&mut self, id: ChatId, record: &ChatRecord) -> Result<(), Fault> {
+    pub(super) fn put_chat(&mut self, id: ChatId, record: &ChatRecord) -> Result<(), Fault> {
         self.chats
             .insert(id.as_bytes(), &record::encode(record)[..])?;
         Ok(())
@@ -258,7 +231,7 @@ impl Snapshot {
 }
 
 impl ChatRecord {
-    fn is_active(&self, now: UnixMs) -> bool {
+    pub(super) fn is_active(&self, now: UnixMs) -> bool {
         self.end.is_none() && self.expires_at > now
     }
 

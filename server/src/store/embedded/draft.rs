@@ -1,7 +1,7 @@
 //! The write side: the tables of one write transaction, and the changes to keys that go with it.
 //!
 //! Each job of a batch runs on the same draft and sees what the jobs before it did. What a job may
-//! do is written beside its subject: `users`, `categories`, `chats`, `messages`, `expiry`.
+//! do is written beside its subject: `users`, `categories`, `chats`, `seats`, `messages`, `expiry`.
 
 use nowrong_protocol::ChatId;
 use redb::{ReadableTable, Table, WriteTransaction};
@@ -29,6 +29,7 @@ pub(super) struct Draft<'t> {
     pub(super) chats: Table<'t, Id, Record>,
     pub(super) active: Table<'t, Id, ()>,
     pub(super) seats: Table<'t, Id, Id>,
+    pub(super) spent: Table<'t, Id, Record>,
     pub(super) messages: Table<'t, MessageKey, Record>,
     pub(super) expiry: Table<'t, &'static [u8], ()>,
     meta: Table<'t, &'static str, u64>,
@@ -51,6 +52,7 @@ impl<'t> Draft<'t> {
             chats: transaction.open_table(table::CHATS)?,
             active: transaction.open_table(table::ACTIVE)?,
             seats: transaction.open_table(table::SEATS)?,
+            spent: transaction.open_table(table::SPENT)?,
             messages: transaction.open_table(table::MESSAGES)?,
             expiry: transaction.open_table(table::EXPIRY)?,
             meta: transaction.open_table(table::META)?,

@@ -58,6 +58,10 @@ impl Draft<'_> {
                 self.expire_recents(user, now)?;
                 1
             }
+            Expiring::Spent(user) => {
+                self.remove_spent(user)?;
+                1
+            }
             Expiring::Message(key) => usize::from(self.messages.remove(&key)?.is_some()),
         };
         self.expiry.remove(entry)?;

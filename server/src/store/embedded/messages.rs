@@ -1,11 +1,10 @@
 //! Messages. Their expiry is the earlier of their own and that of their chat.
 
-use std::ops::Bound;
+use std::{collections::BTreeSet, ops::Bound};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use nowrong_protocol::{ChatId, Position};
-use redb::ReadableTable;
 
 use super::{
     EmbeddedStore,
@@ -15,11 +14,11 @@ use super::{
     snapshot::Snapshot,
     table::{self, Expiring, bounds, load, message_key},
 };
-use crate::store::{MessageStore, StoreError, StoredMessage, UnixMs};
+use crate::store::{MessageStore, StoreError, Stored, StoredMessage, Survivors, UnixMs};
 
 #[async_trait]
 impl MessageStore for EmbeddedStore {
-    async fn append(&self, messages: &[StoredMessage]) -> Result<(), StoreError> {
+    async fn append(&self, messages: &[StoredMessage]) -> Result<Stored, StoreError> {
         let messages = messages.to_vec();
         self.write(move |draft| draft.append(&messages)).await
     }
@@ -70,24 +69,42 @@ impl MessageStore for EmbeddedStore {
 
 impl Draft<'_> {
     /// Stores what is not there yet. A message of a chat that no longer exists is as one that has
-    /// expired already: there is nothing to keep.
-    fn append(&mut self, messages: &[StoredMessage]) -> Result<(), Fault> {
+    /// expired already: there is nothing to keep. The epochs are those of this very transaction: what
+    /// is not void now is durable before the next epoch begins, and so below its base.
+    fn append(&mut self, messages: &[StoredMessage]) -> Result<Stored, Fault> {
+        let mut void = BTreeSet::new();
         for message in messages {
-            let chat = message.chat.as_bytes();
-            let Some(chat) = load::<_, ChatRecord>(&self.chats, chat)? else {
+            let id = message.chat.as_bytes();
+            let chat = load::<_, ChatRecord>(&self.chats, id)?;
+            let Some(chat) = chat.filter(|_| !void.contains(&message.chat)) else {
                 continue;
             };
-            let key = message_key(message.chat, message.position);
-            if self.messages.get(&key)?.is_some() {
-                continue;
-            }
-            let record = MessageRecord::from(message);
-            self.messages.insert(&key, &record::encode(&record)[..])?;
-            if message.expires_at < chat.expires_at {
-                self.move_expiry(Expiring::Message(key), None, Some(message.expires_at))?;
+            let newest = chat.epochs.last().map_or(0, |epoch| epoch.number);
+            if newest != message.position.epoch || !self.insert(message, chat.expires_at)? {
+                void.insert(message.chat);
             }
         }
-        Ok(())
+        let void = void.into_iter().collect();
+        Ok(Stored { void })
+    }
+
+    /// Stores a message, unless it is there. `false`: its position has another one.
+    fn insert(&mut self, message: &StoredMessage, chat_expires_at: UnixMs) -> Result<bool, Fault> {
+        let key = message_key(message.chat, message.position);
+        if let Some(first) = load::<_, MessageRecord>(&self.messages, &key)? {
+            let is_same = first.member == message.member
+                && first.client_message_id == message.client_message_id;
+            if !is_same {
+                tracing::error!(chat = %message.chat, position = %message.position, "two messages for one position");
+            }
+            return Ok(is_same);
+        }
+        let record = MessageRecord::from(message);
+        self.messages.insert(&key, &record::encode(&record)[..])?;
+        if message.expires_at < chat_expires_at {
+            self.move_expiry(Expiring::Message(key), None, Some(message.expires_at))?;
+        }
+        Ok(true)
     }
 
     fn delete_message(&mut self, chat: ChatId, position: Position) -> Result<bool, Fault> {
@@ -110,7 +127,7 @@ impl Snapshot {
         limit: usize,
         now: UnixMs,
     ) -> Result<Vec<StoredMessage>, Fault> {
-        let Some(expires_at) = self.expiry(chat, now)? else {
+        let Some(readable) = self.readable(chat, now)? else {
             return Ok(Vec::new());
         };
         let after = message_key(chat, after);
@@ -120,9 +137,9 @@ impl Snapshot {
         found
             .map(|entry| {
                 let (key, value) = entry?;
-                read(chat, key.value(), value.value(), expires_at)
+                read(chat, key.value(), value.value(), readable.expires_at)
             })
-            .filter(|read| is_wanted(read, now))
+            .filter(|read| readable.includes(read, now))
             .take(limit)
             .collect()
     }
@@ -134,7 +151,7 @@ impl Snapshot {
         limit: usize,
         now: UnixMs,
     ) -> Result<Vec<StoredMessage>, Fault> {
-        let Some(expires_at) = self.expiry(chat, now)? else {
+        let Some(readable) = self.readable(chat, now)? else {
             return Ok(Vec::new());
         };
         let (low, high) = bounds::<28>(chat.as_bytes());
@@ -148,9 +165,9 @@ impl Snapshot {
             .rev()
             .map(|entry| {
                 let (key, value) = entry?;
-                read(chat, key.value(), value.value(), expires_at)
+                read(chat, key.value(), value.value(), readable.expires_at)
             })
-            .filter(|read| is_wanted(read, now))
+            .filter(|read| readable.includes(read, now))
             .take(limit)
             .collect();
         let mut messages = newest_first?;
@@ -158,9 +175,27 @@ impl Snapshot {
         Ok(messages)
     }
 
-    /// When the messages of a chat expire; `None` when they have, or their key is gone.
-    fn expiry(&self, chat: ChatId, now: UnixMs) -> Result<Option<UnixMs>, Fault> {
-        Ok(self.chat(chat, now)?.map(|chat| chat.expires_at))
+    /// What of a chat can be read; `None` when it has expired, or its key is gone.
+    fn readable(&self, chat: ChatId, now: UnixMs) -> Result<Option<Readable>, Fault> {
+        Ok(self.chat(chat, now)?.map(|chat| Readable {
+            expires_at: chat.expires_at,
+            survivors: Survivors::new(&chat.epochs),
+        }))
+    }
+}
+
+/// What of a chat can be read.
+struct Readable {
+    expires_at: UnixMs,
+    survivors: Survivors,
+}
+
+impl Readable {
+    /// Errors are wanted too: they end the read.
+    fn includes(&self, read: &Result<StoredMessage, Fault>, now: UnixMs) -> bool {
+        read.as_ref().map_or(true, |message| {
+            message.expires_at > now && self.survivors.include(message.position)
+        })
     }
 }
 
@@ -182,12 +217,6 @@ fn read(
         is_deleted: record.is_deleted,
         expires_at: record.expires_at.min(expires_at),
     })
-}
-
-/// Errors are wanted too: they end the read.
-fn is_wanted(read: &Result<StoredMessage, Fault>, now: UnixMs) -> bool {
-    read.as_ref()
-        .map_or(true, |message| message.expires_at > now)
 }
 
 impl From<&StoredMessage> for MessageRecord {

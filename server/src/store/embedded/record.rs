@@ -4,7 +4,7 @@
 //! byte that this version does not know is an error, never a guess.
 
 use bytes::Bytes;
-use nowrong_protocol::{ClientMessageId, Position, UserId, codec, frame::Why};
+use nowrong_protocol::{ClientMessageId, Position, TicketId, UserId, codec, frame::Why};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::fault::Fault;
@@ -63,6 +63,14 @@ pub(super) struct RefreshRecord {
     pub(super) token: RefreshToken,
     pub(super) replaced_at: Option<UnixMs>,
     pub(super) is_grace_used: bool,
+}
+
+/// The newest tickets of one user that can open no chat any more; all before them cannot either.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct SpentRecord {
+    pub(super) matched: Option<TicketId>,
+    pub(super) cancelled: Option<TicketId>,
+    pub(super) expires_at: UnixMs,
 }
 
 /// The recent partners of one user, newest first.

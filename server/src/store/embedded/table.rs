@@ -43,6 +43,8 @@ pub(super) const CHATS: TableDefinition<'_, Id, Record> = TableDefinition::new("
 pub(super) const ACTIVE: TableDefinition<'_, Id, ()> = TableDefinition::new("active");
 /// User id → chat id.
 pub(super) const SEATS: TableDefinition<'_, Id, Id> = TableDefinition::new("seats");
+/// User id → `SpentRecord`.
+pub(super) const SPENT: TableDefinition<'_, Id, Record> = TableDefinition::new("spent");
 /// Chat, epoch, seq → `MessageRecord`.
 pub(super) const MESSAGES: TableDefinition<'_, MessageKey, Record> =
     TableDefinition::new("messages");
@@ -124,6 +126,8 @@ pub(super) enum Expiring {
     Chat(ChatId),
     /// A message that expires before its chat does. The others have no entry of their own.
     Message([u8; 28]),
+    /// The spent tickets of a user.
+    Spent(UserId),
 }
 
 impl Expiring {
@@ -135,6 +139,7 @@ impl Expiring {
             Self::Recents(id) => (3, id.as_bytes()),
             Self::Chat(id) => (4, id.as_bytes()),
             Self::Message(key) => (5, key),
+            Self::Spent(id) => (6, id.as_bytes()),
         };
         [&at.to_be_bytes()[..], &[kind], id].concat()
     }
@@ -152,6 +157,7 @@ impl Expiring {
             3 => exact(id).map(|id| Self::Recents(UserId::from_bytes(id))),
             4 => exact(id).map(|id| Self::Chat(ChatId::from_bytes(id))),
             5 => exact(id).map(Self::Message),
+            6 => exact(id).map(|id| Self::Spent(UserId::from_bytes(id))),
             _ => None,
         };
         expiring.ok_or_else(unreadable)
@@ -206,6 +212,7 @@ mod tests {
             Expiring::Recents(UserId::from_bytes([3; 16])),
             Expiring::Chat(ChatId::from_bytes([4; 16])),
             Expiring::Message([5; 28]),
+            Expiring::Spent(UserId::from_bytes([6; 16])),
         ];
         let keys: Vec<_> = (all.iter().zip(250..)).map(|(it, at)| it.key(at)).collect();
         assert!(keys.is_sorted());

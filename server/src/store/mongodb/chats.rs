@@ -1,29 +1,42 @@
-//! Chats and seats.
+//! Chats. Seats are in `seats`, the epochs of their logs in `epochs`.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use mongodb::bson::{Bson, doc};
-use nowrong_protocol::{ChatId, Position, UserId};
+use nowrong_protocol::{ChatId, Position, TicketId, UserId};
 
 use super::{
-    MongoStore,
+    MongoStore, Shared,
     fault::Fault,
     record::{
-        ChatRecord, EndRecord, EpochRecord, KeyRecord, PositionRecord, SeatRecord, alive, by_key,
-        chat_key, date, keys_of, unix_ms, user_key,
+        ChatRecord, EndRecord, KeyRecord, PositionRecord, alive, by_key, chat_key, date, epochs,
+        unix_ms, user_key,
     },
+    seats,
     transaction::Transaction,
 };
 use crate::store::{Chat, ChatEnd, ChatStore, Epoch, Opening, StoreError, UnixMs};
 
 #[async_trait]
 impl ChatStore for MongoStore {
-    async fn open_chat(&self, chat: &Chat) -> Result<Opening, StoreError> {
-        let chat = chat.clone();
+    async fn open_chat(&self, chat: &Chat, tickets: &[TicketId]) -> Result<Opening, StoreError> {
+        let asked = Arc::new((chat.clone(), tickets.to_vec()));
         self.transact(move |transaction| {
-            let chat = chat.clone();
-            Box::pin(async move { transaction.open_chat(&chat).await })
+            let asked = asked.clone();
+            Box::pin(async move { transaction.open_chat(&asked.0, &asked.1).await })
         })
         .await
+    }
+
+    async fn cancel_ticket(
+        &self,
+        user: UserId,
+        ticket: TicketId,
+        now: UnixMs,
+    ) -> Result<bool, StoreError> {
+        self.call(move |shared| async move { shared.cancel_ticket(user, ticket, now).await })
+            .await
     }
 
     async fn chat(&self, id: ChatId, now: UnixMs) -> Result<Option<Chat>, StoreError> {
@@ -33,7 +46,7 @@ impl ChatStore for MongoStore {
             let key = shared.keys.find_one(filter).hint(by_key());
             let (chat, key) = tokio::try_join!(chat.into_future(), key.into_future())?;
             match (chat, key) {
-                (Some(chat), Some(key)) => chat.into_chat(&key).map(Some),
+                (Some(chat), Some(key)) => shared.with_epochs(chat, &key).await,
                 _ => Ok(None),
             }
         })
@@ -44,7 +57,7 @@ impl ChatStore for MongoStore {
         self.call(|shared| async move {
             let filter = doc! { "_id": user_key(user), "expiresAt": alive(now) };
             let seat = shared.seats.find_one(filter).hint(by_key()).await?;
-            Ok(seat.map(|seat| seat.chat()))
+            Ok(seat.and_then(|seat| seat.chat(now)))
         })
         .await
     }
@@ -79,17 +92,24 @@ impl ChatStore for MongoStore {
                 let key: KeyRecord = found.deserialize_current()?;
                 keys.insert(key.chat(), key);
             }
-            let readable = chats.into_iter().filter_map(|chat| {
-                let key = keys.get(&chat.id())?;
-                Some(chat.into_chat(key))
-            });
-            readable.collect()
+            let mut readable = Vec::with_capacity(chats.len());
+            for chat in chats {
+                if let Some(key) = keys.get(&chat.id()) {
+                    readable.extend(shared.with_epochs(chat, key).await?);
+                }
+            }
+            Ok(readable)
         })
         .await
     }
 
-    async fn begin_epoch(&self, id: ChatId, now: UnixMs) -> Result<Option<Epoch>, StoreError> {
-        self.transact(move |transaction| Box::pin(transaction.begin_epoch(id, now)))
+    async fn begin_epoch(
+        &self,
+        id: ChatId,
+        last: u32,
+        now: UnixMs,
+    ) -> Result<Option<Epoch>, StoreError> {
+        self.call(move |shared| async move { shared.begin_epoch(id, last, now).await })
             .await
     }
 
@@ -121,59 +141,21 @@ impl ChatStore for MongoStore {
     }
 }
 
+impl Shared {
+    /// The chat, with a base for each of its epochs.
+    async fn with_epochs(&self, chat: ChatRecord, key: &KeyRecord) -> Result<Option<Chat>, Fault> {
+        if let Some(epochs) = epochs(&chat.epochs) {
+            return chat.into_chat(key, epochs).map(Some);
+        }
+        let mut session = self.client.start_session().await?;
+        match self.set_epochs(&mut session, chat.id()).await? {
+            Some(epochs) => chat.into_chat(key, epochs).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
 impl Transaction {
-    async fn open_chat(&mut self, chat: &Chat) -> Result<Opening, Fault> {
-        let mut users: Vec<_> = chat.members.iter().map(|member| member.user).collect();
-        users.sort_unstable();
-        let seats = self.shared.seats.clone();
-        let wanted: Vec<Bson> = users.iter().map(|user| user_key(*user)).collect();
-        let taken = self.all(&seats, doc! { "_id": { "$in": wanted } }).await?;
-        let is_hindered = |user: &&UserId| taken.iter().any(|seat| seat.hinders(**user, chat));
-        if let Some(user) = users.iter().find(is_hindered) {
-            return Ok(Opening::Seated(*user));
-        }
-        let (chats, keys) = (self.shared.chats.clone(), self.shared.keys.clone());
-        let id = doc! { "_id": chat_key(chat.id) };
-        if self.one(&keys, id.clone()).await?.is_some() {
-            return Ok(Opening::Opened);
-        }
-        for user in &users {
-            let seat = SeatRecord::new(*user, chat);
-            self.put(&seats, doc! { "_id": user_key(*user) }, &seat)
-                .await?;
-        }
-        self.remember(&users, chat.started_at).await?;
-        self.put(&keys, id.clone(), &KeyRecord::from(chat)).await?;
-        self.put(&chats, id, &ChatRecord::from(chat)).await?;
-        Ok(Opening::Opened)
-    }
-
-    async fn begin_epoch(&mut self, id: ChatId, now: UnixMs) -> Result<Option<Epoch>, Fault> {
-        let (chats, keys) = (self.shared.chats.clone(), self.shared.keys.clone());
-        let filter = doc! { "_id": chat_key(id), "expiresAt": alive(now) };
-        let chat = self.one(&chats, filter.clone()).await?;
-        let (Some(chat), Some(_)) = (chat, self.one(&keys, filter).await?) else {
-            return Ok(None);
-        };
-        let messages = self.shared.messages.clone();
-        let all = doc! { "_id": keys_of("chat", &chat_key(id)) };
-        let newest = messages.find_one(all).sort(doc! { "_id": -1 });
-        let newest = newest.session(&mut self.session).await?;
-        let newest = newest.map(|message| message.into_message(chat.expires_at));
-        let stored = newest.map_or(0, |message| message.position.seq);
-        let before = chat.epochs.last().map(|epoch| Epoch::from(*epoch));
-        let epoch = Epoch {
-            number: before.map_or(1, |epoch| epoch.number.saturating_add(1)),
-            base: stored.max(before.map_or(0, |epoch| epoch.base)),
-        };
-        let record = mongodb::bson::serialize_to_bson(&EpochRecord::from(&epoch));
-        let record = record.map_err(mongodb::error::Error::from)?;
-        let push = doc! { "$push": { "epochs": record } };
-        let update = chats.update_one(doc! { "_id": chat_key(id) }, push);
-        update.session(&mut self.session).await?;
-        Ok(Some(epoch))
-    }
-
     async fn end_chat(&mut self, id: ChatId, end: ChatEnd) -> Result<Option<ChatEnd>, Fault> {
         let chats = self.shared.chats.clone();
         let key = doc! { "_id": chat_key(id) };
@@ -195,9 +177,9 @@ impl Transaction {
         let sooner = doc! { "$set": { "expiresAt": date(expires_at) } };
         let update = self.shared.keys.update_one(key, sooner);
         update.session(&mut self.session).await?;
-        let seats = doc! { "_id": { "$in": chat.seats() }, "chat": chat_key(id) };
-        let delete = self.shared.seats.delete_many(seats);
-        delete.session(&mut self.session).await?;
+        let (seats, nobodys) = seats::free(chat.seats(), &[chat_key(id)]);
+        let update = self.shared.seats.update_many(seats, nobodys);
+        update.hint(by_key()).session(&mut self.session).await?;
         Ok(Some(end))
     }
 }

@@ -1,26 +1,44 @@
 //! Messages.
 
-use std::collections::HashSet;
+use std::{
+    collections::{BTreeSet, HashMap, HashSet, hash_map::Entry},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
-use mongodb::bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
+use futures_util::TryFutureExt as _;
+use mongodb::{
+    ClientSession,
+    bson::{Binary, Bson, Document, doc, spec::BinarySubtype},
+};
 use nowrong_protocol::{ChatId, Position};
 
 use super::{
     MongoStore, Shared,
     fault::Fault,
-    record::{MessageRecord, alive, by_key, chat_key, keys_of, message_key},
-    transaction::Transaction,
+    record::{Identity, MessageRecord, alive, by_key, chat_key, keys_of, message_key},
+    transaction::{self, Transaction},
 };
-use crate::store::{MessageStore, StoreError, StoredMessage, UnixMs};
+use crate::store::{MessageStore, StoreError, Stored, StoredMessage, Survivors, UnixMs};
 
 #[async_trait]
 impl MessageStore for MongoStore {
-    async fn append(&self, messages: &[StoredMessage]) -> Result<(), StoreError> {
-        let messages: std::sync::Arc<[_]> = messages.into();
-        self.transact(move |transaction| {
-            let messages = messages.clone();
-            Box::pin(async move { transaction.append(&messages).await })
+    async fn append(&self, messages: &[StoredMessage]) -> Result<Stored, StoreError> {
+        let messages: Arc<[_]> = messages.into();
+        self.call(|shared| async move {
+            let inserted = messages.clone();
+            let insert = transaction::run_in_session(shared.clone(), move |transaction| {
+                let messages = inserted.clone();
+                Box::pin(async move { transaction.insert(&messages).await })
+            });
+            let (mut void, mut session) = insert.await?;
+            for chat in &void {
+                tracing::error!(%chat, "two messages for one position");
+            }
+            let recheck = shared.recheck(&mut session, &messages, &mut void);
+            recheck.await?;
+            let void = void.into_iter().collect();
+            Ok(Stored { void })
         })
         .await
     }
@@ -32,11 +50,8 @@ impl MessageStore for MongoStore {
         limit: usize,
         now: UnixMs,
     ) -> Result<Vec<StoredMessage>, StoreError> {
-        let mut range = keys_of("chat", &chat_key(chat));
-        range.remove("$gte");
-        range.insert("$gt", message_key(chat, after));
-        let order = doc! { "_id": 1 };
-        self.call(move |shared| async move { shared.page(chat, range, order, limit, now).await })
+        let walk = Walk::After(after);
+        self.call(move |shared| async move { shared.page(chat, walk, limit, now).await })
             .await
     }
 
@@ -47,14 +62,9 @@ impl MessageStore for MongoStore {
         limit: usize,
         now: UnixMs,
     ) -> Result<Vec<StoredMessage>, StoreError> {
-        let mut range = keys_of("chat", &chat_key(chat));
-        if let Some(before) = before {
-            range.remove("$lte");
-            range.insert("$lt", message_key(chat, before));
-        }
-        let order = doc! { "_id": -1 };
+        let walk = Walk::Before(before);
         self.call(move |shared| async move {
-            let mut page = shared.page(chat, range, order, limit, now).await?;
+            let mut page = shared.page(chat, walk, limit, now).await?;
             page.reverse();
             Ok(page)
         })
@@ -89,78 +99,164 @@ impl MessageStore for MongoStore {
     }
 }
 
+/// Where a page begins, and which way it goes.
+#[derive(Clone, Copy, Debug)]
+enum Walk {
+    After(Position),
+    Before(Option<Position>),
+}
+
+impl Walk {
+    /// The keys to come.
+    fn range(self, chat: ChatId) -> Document {
+        let mut range = keys_of("chat", &chat_key(chat));
+        match self {
+            Self::After(after) => {
+                range.remove("$gte");
+                range.insert("$gt", message_key(chat, after));
+            }
+            Self::Before(Some(before)) => {
+                range.remove("$lte");
+                range.insert("$lt", message_key(chat, before));
+            }
+            Self::Before(None) => {}
+        }
+        range
+    }
+
+    fn order(self) -> Document {
+        match self {
+            Self::After(_) => doc! { "_id": 1 },
+            Self::Before(_) => doc! { "_id": -1 },
+        }
+    }
+
+    /// The walk that goes on behind `position`.
+    fn behind(self, position: Position) -> Self {
+        match self {
+            Self::After(_) => Self::After(position),
+            Self::Before(_) => Self::Before(Some(position)),
+        }
+    }
+}
+
 impl Shared {
-    /// The first messages of a chat in `order` whose key is in `range`, if the chat can be read. One
-    /// batch, so that the page is of one moment.
+    /// The first messages of a chat on a walk, if the chat can be read, without those that are void
+    /// (rule `IgnoreVoid`). The epochs are read after the messages (rule `MessagesThenEpochs`): what
+    /// survives then has survived before.
     async fn page(
         &self,
         chat: ChatId,
-        range: Document,
-        order: Document,
+        mut walk: Walk,
         limit: usize,
         now: UnixMs,
     ) -> Result<Vec<StoredMessage>, Fault> {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut session = self.client.start_session().await?;
         let readable = doc! { "_id": chat_key(chat), "expiresAt": alive(now) };
-        let wanted = doc! { "_id": range, "expiresAt": alive(now) };
-        let find = self.messages.find(wanted).sort(order).limit(limit);
-        let find = find.hint(by_key());
-        let find = find.batch_size(u32::try_from(limit).unwrap_or(u32::MAX));
-        let key = self.keys.find_one(readable).hint(by_key());
-        let (key, mut found) = tokio::try_join!(key.into_future(), find.into_future())?;
+        let key = self.keys.find_one(readable).hint(by_key()).into_future();
+        let rows = self.rows(&mut session, chat, walk, limit, now);
+        let (key, mut rows) = tokio::try_join!(key.map_err(Fault::from), rows)?;
         let Some(key) = key else {
             return Ok(Vec::new());
         };
         let mut page = Vec::new();
-        while found.advance().await? {
-            let message: MessageRecord = found.deserialize_current()?;
-            page.push(message.into_message(key.expires_at));
+        // What is void was under way when its epoch ended: seldom anything, never many pages.
+        loop {
+            let Some(epochs) = self.set_epochs(&mut session, chat).await? else {
+                return Ok(Vec::new());
+            };
+            let (survivors, count) = (Survivors::new(&epochs), rows.len());
+            let last = rows.last().map(|row| row.key().1);
+            let surviving = rows
+                .into_iter()
+                .filter(|row| survivors.include(row.key().1));
+            page.extend(surviving.map(|row| row.into_message(key.expires_at)));
+            page.truncate(limit);
+            let Some(last) = last.filter(|_| count == limit && page.len() < limit) else {
+                return Ok(page);
+            };
+            walk = walk.behind(last);
+            rows = self.rows(&mut session, chat, walk, limit, now).await?;
         }
-        Ok(page)
+    }
+
+    /// The first messages on a walk, void or not. One batch, so that they are of one moment.
+    async fn rows(
+        &self,
+        session: &mut ClientSession,
+        chat: ChatId,
+        walk: Walk,
+        limit: usize,
+        now: UnixMs,
+    ) -> Result<Vec<MessageRecord>, Fault> {
+        let wanted = doc! { "_id": walk.range(chat), "expiresAt": alive(now) };
+        let find = self.messages.find(wanted).sort(walk.order());
+        let find = find.limit(i64::try_from(limit).unwrap_or(i64::MAX));
+        let find = find.batch_size(u32::try_from(limit).unwrap_or(u32::MAX));
+        let mut found = find.hint(by_key()).session(&mut *session).await?;
+        let mut rows = Vec::new();
+        while let Some(row) = found.next(session).await {
+            rows.push(row?);
+        }
+        Ok(rows)
     }
 }
 
 impl Transaction {
-    /// Stores what is not there yet, of chats that are still there. The first attempt trusts that
-    /// all of it is new; a duplicate key is a conflict, and the next attempt looks.
-    async fn append(&mut self, messages: &[StoredMessage]) -> Result<(), Fault> {
+    /// Action `Insert`: stores what is not there yet, of chats that are still there, in the order
+    /// given; all at once, so that no later message is durable without an earlier one. Answers the
+    /// chats that have another message at one of the positions: of these nothing is stored.
+    ///
+    /// The first attempt trusts that all of it is new; a duplicate key is a conflict, and the next
+    /// attempt looks.
+    async fn insert(&mut self, messages: &[StoredMessage]) -> Result<BTreeSet<ChatId>, Fault> {
         let (keys, stored) = (self.shared.keys.clone(), self.shared.messages.clone());
         let chats: HashSet<ChatId> = messages.iter().map(|message| message.chat).collect();
         let chats: Vec<Bson> = chats.into_iter().map(chat_key).collect();
         let alive = self.all(&keys, doc! { "_id": { "$in": chats } }).await?;
         let alive: HashSet<ChatId> = alive.iter().map(|key| key.chat()).collect();
-        // What comes twice in one call counts once, the first time.
         let mut known = match self.attempt {
-            0 => HashSet::new(),
+            0 => HashMap::new(),
             _ => self.known(messages).await?,
         };
-        let new = messages.iter().filter(|message| {
-            alive.contains(&message.chat) && known.insert((message.chat, message.position))
-        });
-        let new: Vec<_> = new.map(MessageRecord::from).collect();
-        if new.is_empty() {
-            return Ok(());
+        let (mut new, mut void) = (Vec::new(), BTreeSet::new());
+        for message in messages.iter().filter(|it| alive.contains(&it.chat)) {
+            let identity = (message.member, message.client_message_id);
+            match known.entry((message.chat, message.position)) {
+                Entry::Vacant(place) => {
+                    place.insert(identity);
+                    new.push(message);
+                }
+                Entry::Occupied(first) if *first.get() == identity => {}
+                Entry::Occupied(_) => drop(void.insert(message.chat)),
+            }
         }
-        let insert = stored.insert_many(&new);
-        insert.session(&mut self.session).await?;
-        Ok(())
+        let new = new.into_iter().filter(|it| !void.contains(&it.chat));
+        let new: Vec<_> = new.map(MessageRecord::from).collect();
+        if !new.is_empty() {
+            let insert = stored.insert_many(&new);
+            insert.session(&mut self.session).await?;
+        }
+        Ok(void)
     }
 
-    /// The keys of those of `messages` that are stored.
+    /// Those of the positions of `messages` that have a message, and which.
     async fn known(
         &mut self,
         messages: &[StoredMessage],
-    ) -> Result<HashSet<(ChatId, Position)>, Fault> {
+    ) -> Result<HashMap<(ChatId, Position), Identity>, Fault> {
         let stored = self.shared.messages.clone();
         let keys = messages
             .iter()
             .map(|message| message_key(message.chat, message.position));
         let keys: Vec<_> = keys.map(Bson::Document).collect();
         let found = self.all(&stored, doc! { "_id": { "$in": keys } }).await?;
-        let found = found.into_iter().map(|record| record.key());
+        let found = found
+            .into_iter()
+            .map(|record| (record.key(), record.identity()));
         Ok(found.collect())
     }
 }

@@ -8,13 +8,14 @@ use mongodb::{
     bson::{Binary, Bson, DateTime, Document, doc, spec::BinarySubtype},
     options::Hint,
 };
-use nowrong_protocol::{ChatId, UserId};
+use nowrong_protocol::{ChatId, TicketId, UserId};
 
-pub(super) use self::{account::*, chat::*};
+pub(super) use self::{account::*, chat::*, seat::*};
 use crate::store::UnixMs;
 
 mod account;
 mod chat;
+mod seat;
 
 pub(super) const USERS: &str = "Users";
 pub(super) const USERNAMES: &str = "Usernames";
@@ -52,6 +53,10 @@ pub(super) fn user_key(id: UserId) -> Bson {
 }
 
 pub(super) fn chat_key(id: ChatId) -> Bson {
+    uuid(id.as_bytes())
+}
+
+pub(super) fn ticket_key(id: TicketId) -> Bson {
     uuid(id.as_bytes())
 }
 

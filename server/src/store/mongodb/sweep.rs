@@ -14,7 +14,8 @@ use nowrong_protocol::UserId;
 use super::{
     MongoStore, Shared,
     fault::Fault,
-    record::{PARTNER_LIFETIME_MS, chat_key, date, due, keys_of},
+    record::{PARTNER_LIFETIME_MS, by_key, chat_key, date, due, keys_of},
+    seats,
 };
 use crate::store::{StoreError, UnixMs};
 
@@ -84,8 +85,9 @@ impl Shared {
         }
         let chats = doc! { "_id": { "$in": &ids } };
         self.keys.delete_many(chats.clone()).await?;
-        let seats = doc! { "_id": { "$in": seats }, "chat": { "$in": &ids } };
-        self.seats.delete_many(seats).await?;
+        let (seats, nobodys) = seats::free(seats, &ids);
+        let update = self.seats.update_many(seats, nobodys);
+        update.hint(by_key()).await?;
         let messages = self.messages.clone_with_type::<Document>();
         let of_them = keys(&messages, doc! { "$or": ranges }, budget).await?;
         let removed = remove(&messages, doc! { "_id": { "$in": &of_them } }).await?;

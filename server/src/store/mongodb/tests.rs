@@ -1,6 +1,7 @@
 //! The store on MongoDB against the suite of every store, on a real server, and against what only
 //! it can suffer.
 
+mod epochs;
 mod expiry;
 mod explain;
 mod fault;

@@ -39,6 +39,18 @@ pub(super) async fn run<T, F>(shared: Arc<Shared>, work: F) -> Result<T, Fault>
 where
     F: for<'a> Fn(&'a mut Transaction) -> BoxFuture<'a, Result<T, Fault>>,
 {
+    let (value, _session) = run_in_session(shared, work).await?;
+    Ok(value)
+}
+
+/// As [`run`]; answers the session too, in which what is read now is not older than the commit.
+pub(super) async fn run_in_session<T, F>(
+    shared: Arc<Shared>,
+    work: F,
+) -> Result<(T, ClientSession), Fault>
+where
+    F: for<'a> Fn(&'a mut Transaction) -> BoxFuture<'a, Result<T, Fault>>,
+{
     let session = shared.client.start_session().await?;
     let mut transaction = Transaction {
         shared,
@@ -48,7 +60,7 @@ where
     loop {
         match transaction.attempt(&work).await {
             Err(fault) if fault.is_conflict() => transaction.pause().await,
-            outcome => return outcome,
+            outcome => return Ok((outcome?, transaction.session)),
         }
     }
 }

@@ -232,7 +232,7 @@ impl Transaction {
             let update = self.shared.blocks.update_one(doc! { "_id": key }, first);
             update.upsert(true).session(&mut self.session).await?;
         }
-        Ok(())
+        self.mark_block(blocker, now).await
     }
 
     /// Has the members of a chat remember each other.

@@ -15,7 +15,7 @@ use nowrong_protocol::Position;
 
 use crate::store::{
     ChatStore, MessageStore,
-    conformance::{NOW, at_once, chat, chat_id, message},
+    conformance::{NOW, at_once, chat, chat_id, message, tickets},
     embedded::EmbeddedStore,
 };
 
@@ -132,11 +132,13 @@ async fn child() {
 
 async fn append_for_ever(store: Arc<EmbeddedStore>, number: u64) {
     store
-        .open_chat(&chat(number, &[2 * number, 2 * number + 1]))
+        .open_chat(&chat(number, &[2 * number, 2 * number + 1]), &tickets())
         .await
         .unwrap();
+    let last = store.chat(chat_id(number), NOW).await.unwrap().unwrap();
+    let last = last.epochs.last().unwrap().number;
     let epoch = store
-        .begin_epoch(chat_id(number), NOW)
+        .begin_epoch(chat_id(number), last, NOW)
         .await
         .unwrap()
         .unwrap();

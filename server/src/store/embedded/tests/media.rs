@@ -13,7 +13,7 @@ use nowrong_protocol::Position;
 use super::disk::Disk;
 use crate::store::{
     ChatStore, MessageStore, StoreError, StoredMessage, UserStore,
-    conformance::{NOW, at_once, chat, chat_id, message, seqs, user, user_id},
+    conformance::{NOW, at_once, chat, chat_id, message, seqs, tickets, user, user_id},
     embedded::EmbeddedStore,
 };
 
@@ -51,7 +51,7 @@ async fn fill(store: &EmbeddedStore, from: u64) -> BTreeSet<u64> {
     let mut acked = BTreeSet::new();
     for seq in from..from + 10_000 {
         match store.append(&[large(seq)]).await {
-            Ok(()) => assert!(acked.insert(seq)),
+            Ok(_) => assert!(acked.insert(seq)),
             Err(StoreError::Unavailable(_)) => return acked,
             Err(error) => panic!("{error}"),
         }
@@ -63,7 +63,10 @@ async fn fill(store: &EmbeddedStore, from: u64) -> BTreeSet<u64> {
 async fn a_full_disk_refuses_writes_keeps_what_was_acked_and_recovers() {
     let disk = Disk::default();
     let store = disk.open();
-    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
     let mut acked = BTreeSet::from([1]);
     store.append(&[large(1)]).await.unwrap();
     for round in 1..=3 {
@@ -93,7 +96,7 @@ async fn a_vault_that_cannot_grow_opens_no_chat_and_takes_no_seat() {
     disk.keys.is_full.store(true, Ordering::SeqCst);
     let mut refused = None;
     for chat in chats() {
-        if store.open_chat(&chat).await.is_err() {
+        if store.open_chat(&chat, &tickets()).await.is_err() {
             refused = Some(chat);
             break;
         }
@@ -107,7 +110,7 @@ async fn a_vault_that_cannot_grow_opens_no_chat_and_takes_no_seat() {
     disk.set_full(false);
     recovered(&store).await;
     for chat in chats() {
-        store.open_chat(&chat).await.unwrap();
+        store.open_chat(&chat, &tickets()).await.unwrap();
         assert_eq!(store.chat(chat.id, NOW).await.unwrap(), Some(chat));
     }
 }
@@ -144,7 +147,7 @@ async fn what_was_acked_survives_a_loss_of_power() {
     for round in 1..=25_u64 {
         let store = Arc::new(disk.open());
         store
-            .open_chat(&chat(round, &[2 * round, 2 * round + 1]))
+            .open_chat(&chat(round, &[2 * round, 2 * round + 1]), &tickets())
             .await
             .unwrap();
         for (chat, seq) in &acked {
@@ -169,13 +172,13 @@ async fn what_was_acked_survives_a_loss_of_power() {
                 store
                     .append(&[message(round, 1, seq)])
                     .await
-                    .map(|()| (round, seq))
+                    .map(|_| (round, seq))
             }
         });
         // Some more are under way, and not acked, when the power goes.
         let late = tokio::spawn({
             let store = Arc::clone(&store);
-            async move { store.append(&[message(round, 2, 1_000)]).await }
+            async move { store.append(&[message(round, 1, 1_000)]).await }
         });
         acked.extend(until_cut.await.into_iter().map(Result::unwrap));
         disk = disk.after_power_loss(|| random.below(2) == 0);

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use crate::store::{
     Avoid, CategoryStore, Chat, ChatEnd, ChatStore, Epoch, MessageStore, NameClaim, Opening,
     RefreshToken, Rotation, StoredMessage, UnixMs, User, UserStore,
-    conformance::{DAY, NOW, chat, chat_id, end, message, token, user, user_id},
+    conformance::{DAY, NOW, chat, chat_id, end, message, ticket, token, user, user_id},
     embedded::EmbeddedStore,
 };
 
@@ -27,7 +27,8 @@ enum Operation {
     CreateRefresh(u64),
     RotateRefresh(u8),
     Block(u64, u64),
-    OpenChat(u64, u64),
+    OpenChat(u64, u64, u64),
+    CancelTicket(u64, u64),
     EndChat(usize, u64),
     BeginEpoch(usize),
     SaveCursors(usize, u8, u64, u64),
@@ -50,8 +51,9 @@ fn operation() -> impl Strategy<Value = Operation> {
         (0..8_u8).prop_map(RotateRefresh),
         (0..8_u8).prop_map(RotateRefresh),
         (user(), user()).prop_map(|(blocker, blocked)| Block(blocker, blocked)),
-        (user(), user()).prop_map(|(one, other)| OpenChat(one, other)),
-        (user(), user()).prop_map(|(one, other)| OpenChat(one, other)),
+        (user(), user(), 0..9_u64).prop_map(|(one, other, back)| OpenChat(one, other, back / 7)),
+        (user(), user(), 0..9_u64).prop_map(|(one, other, back)| OpenChat(one, other, back / 7)),
+        (user(), 0..3_u64).prop_map(|(user, back)| CancelTicket(user, back)),
         (chat(), 0..2 * DAY).prop_map(|(chat, after)| EndChat(chat, after)),
         chat().prop_map(BeginEpoch),
         (chat(), 0..3_u8, 0..9_u64, 0..9_u64)
@@ -74,6 +76,9 @@ struct Model {
     /// User → partners and when, newest first.
     recents: BTreeMap<UserId, Vec<(UserId, UnixMs)>>,
     chats: Vec<Chat>,
+    /// The newest tickets that have opened a chat and that were cancelled, and until when.
+    spent: BTreeMap<UserId, (u64, u64, UnixMs)>,
+    tickets_made: u64,
     messages: BTreeMap<(usize, Position), StoredMessage>,
 }
 
@@ -101,12 +106,47 @@ impl Model {
             return Vec::new();
         };
         let of_chat = self.messages.iter().filter(|((chat, _), _)| *chat == index);
+        let survives = |position: &Position| {
+            let number = position.epoch as usize;
+            let later = &chat.epochs[number..];
+            position.seq > chat.epochs[number - 1].base
+                && later.iter().all(|epoch| position.seq <= epoch.base)
+        };
         of_chat
+            .filter(|((_, position), _)| survives(position))
             .map(|(_, message)| StoredMessage {
                 expires_at: chat.expires_at,
                 ..message.clone()
             })
             .collect()
+    }
+
+    /// A new ticket, or one that is `back` tickets older.
+    fn next_ticket(&mut self, back: u64) -> u64 {
+        self.tickets_made += u64::from(back == 0);
+        (self.tickets_made + 1).saturating_sub(back).max(1)
+    }
+
+    fn spent(&self, user: UserId) -> (u64, u64) {
+        let spent = self.spent.get(&user).filter(|it| it.2 > self.now);
+        let (matched, cancelled, _) = spent.copied().unwrap_or_default();
+        (matched, cancelled)
+    }
+
+    fn spend(&mut self, user: UserId, ticket: u64, is_matched: bool) {
+        let (mut matched, mut cancelled) = self.spent(user);
+        let newest = if is_matched {
+            &mut matched
+        } else {
+            &mut cancelled
+        };
+        *newest = ticket.max(*newest);
+        let until = self.now + DAY;
+        self.spent.insert(user, (matched, cancelled, until));
+    }
+
+    fn are_blocked(&self, one: UserId, other: UserId) -> bool {
+        self.blocks.contains(&(one, other)) || self.blocks.contains(&(other, one))
     }
 
     fn last_seq(&self, index: usize) -> u64 {
@@ -164,8 +204,11 @@ impl Pair {
                     .unwrap();
                 self.model.blocks.insert((blocker, blocked));
             }
-            Operation::OpenChat(one, other) if one != other => self.open_chat(one, other).await,
+            Operation::OpenChat(one, other, back) if one != other => {
+                self.open_chat(one, other, back).await;
+            }
             Operation::OpenChat(..) => {}
+            Operation::CancelTicket(user, back) => self.cancel_ticket(user, back).await,
             Operation::EndChat(index, after) => self.end_chat(index, after).await,
             Operation::BeginEpoch(index) => self.begin_epoch(index).await,
             Operation::SaveCursors(index, member, delivered, read) => {
@@ -208,6 +251,7 @@ impl Pair {
         }
         self.store.delete_user(id).await.unwrap();
         self.model.users.remove(&number);
+        self.model.spent.remove(&id);
         self.model.tokens.retain(|_, (token, ..)| token.user != id);
         self.model
             .blocks
@@ -277,20 +321,46 @@ impl Pair {
         assert_eq!(answer.unwrap(), expected);
     }
 
-    async fn open_chat(&mut self, one: u64, other: u64) {
+    async fn open_chat(&mut self, one: u64, other: u64, back: u64) {
         let mut opened = chat(self.model.chats.len() as u64, &[one, other]);
         opened.started_at = self.model.now;
         opened.expires_at = self.model.now + DAY;
-        let (low, high) = (user_id(one.min(other)), user_id(one.max(other)));
-        let seated = [low, high]
-            .into_iter()
-            .find(|user| self.model.seat(*user).is_some());
-        let answer = self.store.open_chat(&opened).await.unwrap();
-        assert_eq!(answer, seated.map_or(Opening::Opened, Opening::Seated));
-        if seated.is_none() {
+        let used = self.model.next_ticket(back);
+        let users = [user_id(one.min(other)), user_id(one.max(other))];
+        let is_seated = |user: &UserId| self.model.seat(*user).is_some();
+        let is_spent = |user: &UserId| {
+            let (matched, cancelled) = self.model.spent(*user);
+            used <= matched.max(cancelled)
+        };
+        let expected = if let Some(user) = users.into_iter().find(is_seated) {
+            Opening::Seated(user)
+        } else if let Some(user) = users.into_iter().find(is_spent) {
+            Opening::Spent(user)
+        } else if self.model.are_blocked(users[0], users[1]) {
+            Opening::Blocked
+        } else {
+            Opening::Opened
+        };
+        let tickets = [ticket(used), ticket(used)];
+        let answer = self.store.open_chat(&opened, &tickets).await.unwrap();
+        assert_eq!(answer, expected);
+        if expected == Opening::Opened {
             self.model.chats.push(opened);
-            self.model.remember(low, high);
-            self.model.remember(high, low);
+            for (user, partner) in [(users[0], users[1]), (users[1], users[0])] {
+                self.model.remember(user, partner);
+                self.model.spend(user, used, true);
+            }
+        }
+    }
+
+    async fn cancel_ticket(&mut self, user: u64, back: u64) {
+        let (id, number) = (user_id(user), self.model.next_ticket(back));
+        let now = self.model.now;
+        let answer = self.store.cancel_ticket(id, ticket(number), now).await;
+        let has_won = number > self.model.spent(id).0;
+        assert_eq!(answer.unwrap(), has_won);
+        if has_won {
+            self.model.spend(id, number, false);
         }
     }
 
@@ -314,16 +384,19 @@ impl Pair {
 
     async fn begin_epoch(&mut self, index: usize) {
         let base = self.model.last_seq(index);
-        let expected = self.model.alive(index).map(|chat| Epoch {
-            number: chat.epochs.len() as u32 + 1,
+        let last = self.model.chats.get(index).map_or(1, |it| it.epochs.len()) as u32;
+        let expected = self.model.alive(index).map(|_| Epoch {
+            number: last + 1,
             base,
         });
-        let id = chat_id(index as u64);
-        let answer = self.store.begin_epoch(id, self.model.now).await.unwrap();
+        let (id, now) = (chat_id(index as u64), self.model.now);
+        let answer = self.store.begin_epoch(id, last, now).await.unwrap();
         assert_eq!(answer, expected);
         if let Some(epoch) = expected {
             self.model.chats[index].epochs.push(epoch);
         }
+        let late = self.store.begin_epoch(id, last, now).await.unwrap();
+        assert_eq!(late, None);
     }
 
     async fn save_cursors(&mut self, index: usize, member: u8, delivered: u64, read: u64) {
@@ -499,6 +572,7 @@ impl EmbeddedStore {
                 + snapshot.table(CHATS)?.len()?
                 + snapshot.table(ACTIVE)?.len()?
                 + snapshot.table(SEATS)?.len()?
+                + snapshot.table(SPENT)?.len()?
                 + snapshot.table(MESSAGES)?.len()?
                 + snapshot.table(EXPIRY)?.len()?
                 + snapshot.keys.chats().len() as u64)

@@ -6,7 +6,7 @@ use nowrong_protocol::Position;
 
 use crate::store::{
     Category, CategoryStore, ChatStore, MessageStore, UserStore,
-    conformance::{NOW, category, chat, chat_id, message, token, user, user_id},
+    conformance::{NOW, category, chat, chat_id, message, tickets, token, user, user_id},
     embedded::{EmbeddedStore, OpenError},
 };
 
@@ -22,7 +22,10 @@ async fn everything_survives_closing_and_opening() {
         .seed_categories(&[category("music", 1)])
         .await
         .unwrap();
-    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
     store.append(&[message(1, 1, 1)]).await.unwrap();
     let read = Position::new(1, 1);
     store.save_cursors(chat_id(1), 0, read, read).await.unwrap();
@@ -108,7 +111,10 @@ fn a_file_that_is_no_database_is_refused_and_left_alone() {
 async fn a_damaged_page_is_found_at_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(dir.path()).unwrap();
-    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
     for seq in 1..=200 {
         store.append(&[message(1, 1, seq)]).await.unwrap();
     }

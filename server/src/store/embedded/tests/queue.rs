@@ -11,7 +11,7 @@ use nowrong_protocol::Position;
 use super::disk::Disk;
 use crate::store::{
     ChatStore, MessageStore, StoreError,
-    conformance::{NOW, chat, chat_id, message, seqs},
+    conformance::{NOW, chat, chat_id, message, seqs, tickets},
     embedded::{EmbeddedStore, writer::QUEUE_JOBS_MAX},
 };
 
@@ -46,7 +46,10 @@ async fn stored(store: &EmbeddedStore, chat: u64) -> Vec<u64> {
 async fn all_that_wait_share_one_sync() {
     let disk = Disk::default();
     let store = Arc::new(disk.open());
-    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
     let release = occupy(&store).await;
     // Fewer than a task may queue before tokio makes it yield.
     let messages: Vec<_> = (1..=100).map(|seq| [message(1, 1, seq)]).collect();
@@ -69,22 +72,33 @@ async fn all_that_wait_share_one_sync() {
 async fn cursors_alone_cost_no_sync() {
     let disk = Disk::default();
     let store = disk.open();
-    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
     let before = disk.database.syncs.load(Ordering::SeqCst);
-    for seq in 1..=10 {
+    for seq in 1..=100 {
         let at = Position::new(1, seq);
         store.save_cursors(chat_id(1), 0, at, at).await.unwrap();
     }
     let saved = store.chat(chat_id(1), NOW).await.unwrap().unwrap();
-    assert_eq!(saved.members[0].read, Position::new(1, 10));
-    assert_eq!(disk.database.syncs.load(Ordering::SeqCst), before);
+    assert_eq!(saved.members[0].read, Position::new(1, 100));
+    // One, when the file had to grow.
+    let syncs = disk.database.syncs.load(Ordering::SeqCst) - before;
+    assert!(syncs <= 1, "{syncs}");
 }
 
 #[tokio::test]
 async fn a_corrupt_record_fails_its_own_job_only() {
     let store = Arc::new(EmbeddedStore::in_memory().unwrap());
-    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
-    store.open_chat(&chat(2, &[3, 4])).await.unwrap();
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
+    store
+        .open_chat(&chat(2, &[3, 4]), &tickets())
+        .await
+        .unwrap();
     let damage = |draft: &mut super::super::Draft<'_>| {
         draft.chats.insert(chat_id(1).as_bytes(), &b"\x01?"[..])?;
         Ok(())
@@ -113,7 +127,10 @@ async fn a_corrupt_record_fails_its_own_job_only() {
 async fn a_job_that_panics_fails_and_the_store_goes_on() {
     let disk = Disk::default();
     let store = disk.open();
-    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
     let answer: Result<(), _> = store.write(|_| panic!("on purpose")).await;
     assert!(
         matches!(answer, Err(StoreError::Unavailable(_))),
@@ -128,7 +145,10 @@ async fn a_job_that_panics_fails_and_the_store_goes_on() {
 #[tokio::test]
 async fn a_dropped_caller_leaves_its_write_whole() {
     let store = Arc::new(EmbeddedStore::in_memory().unwrap());
-    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
     let release = occupy(&store).await;
     let batch: Vec<_> = (1..=5).map(|seq| message(1, 1, seq)).collect();
     assert!(store.append(&batch).now_or_never().is_none());
@@ -141,7 +161,10 @@ async fn a_dropped_caller_leaves_its_write_whole() {
 async fn closing_does_what_is_queued() {
     let disk = Disk::default();
     let store = Arc::new(disk.open());
-    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
     let release = occupy(&store).await;
     let messages: Vec<_> = (1..=20).map(|seq| [message(1, 1, seq)]).collect();
     let mut appends = join_all(messages.iter().map(|message| store.append(message)));

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::store::{
     ChatStore, MessageStore, StoredMessage,
-    conformance::{at_once, chat, message},
+    conformance::{at_once, chat, message, tickets},
     embedded::EmbeddedStore,
 };
 
@@ -26,7 +26,7 @@ async fn appended_messages_a_second() {
             let store = Arc::clone(&store);
             async move {
                 store
-                    .open_chat(&chat(caller, &[2 * caller, 2 * caller + 1]))
+                    .open_chat(&chat(caller, &[2 * caller, 2 * caller + 1]), &tickets())
                     .await
                     .unwrap();
                 let mut seq = 0;
@@ -49,7 +49,10 @@ async fn appended_messages_a_second() {
 async fn time_to_open() {
     let dir = tempfile::tempdir_in(".").unwrap();
     let store = EmbeddedStore::open(dir.path()).unwrap();
-    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
     for batch in 0..200 {
         let messages: Vec<_> = (1..=1_000)
             .map(|seq| StoredMessage {

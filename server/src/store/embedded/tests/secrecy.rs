@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::store::{
     ChatKey, ChatStore, MessageStore, StoredMessage,
-    conformance::{DAY, NOW, chat, chat_id, end, message},
+    conformance::{DAY, NOW, chat, chat_id, end, message, tickets},
     embedded::EmbeddedStore,
 };
 
@@ -49,7 +49,7 @@ async fn after_the_sweep_no_key_and_no_word_is_on_the_disk() {
     for number in 1..=3 {
         let mut opened = chat(number, &[2 * number, 2 * number + 1]);
         opened.key = key(number);
-        store.open_chat(&opened).await.unwrap();
+        store.open_chat(&opened, &tickets()).await.unwrap();
         let messages: Vec<_> = (1..=50)
             .map(|seq| StoredMessage {
                 sealed: seal(&key(number), seq),
@@ -87,7 +87,7 @@ async fn a_stray_key_is_destroyed_at_the_start() {
     let store = EmbeddedStore::open(dir.path()).unwrap();
     let mut opened = chat(1, &[1, 2]);
     opened.key = key(1);
-    store.open_chat(&opened).await.unwrap();
+    store.open_chat(&opened, &tickets()).await.unwrap();
     drop(store);
     fs::remove_file(dir.path().join("nowrong.redb")).unwrap();
     assert!(holds(&vault, &key(1).0));
@@ -100,7 +100,10 @@ async fn a_stray_key_is_destroyed_at_the_start() {
 async fn a_chat_without_its_key_is_expired() {
     let dir = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(dir.path()).unwrap();
-    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
     store.append(&[message(1, 1, 1)]).await.unwrap();
     drop(store);
     fs::remove_file(dir.path().join("keys.bin")).unwrap();
@@ -113,7 +116,7 @@ async fn a_chat_without_its_key_is_expired() {
             .unwrap(),
         []
     );
-    assert_eq!(store.begin_epoch(chat_id(1), NOW).await.unwrap(), None);
+    assert_eq!(store.begin_epoch(chat_id(1), 1, NOW).await.unwrap(), None);
     assert_eq!(
         store
             .seat(chat(1, &[1]).members[0].user, NOW)
@@ -124,7 +127,7 @@ async fn a_chat_without_its_key_is_expired() {
     assert_eq!(store.active_chats(None, 10, NOW).await.unwrap(), []);
     let next = chat(2, &[1, 2]);
     assert_eq!(
-        store.open_chat(&next).await.unwrap(),
+        store.open_chat(&next, &tickets()).await.unwrap(),
         crate::store::Opening::Opened
     );
     assert!(store.chat(next.id, NOW).await.unwrap().is_some());

@@ -31,6 +31,12 @@ pub(super) const STEPS: &[Step] = &[
         // Before version 8 a collection cannot be gathered again.
         is_final: true,
     },
+    Step {
+        number: 4,
+        name: "spent tickets",
+        is_for_routers_only: false,
+        is_final: false,
+    },
 ];
 
 /// Every collection, and what its documents must have: fields and their BSON types.
@@ -193,6 +199,8 @@ impl Step {
             (2, Direction::Up) => indexes().map(own).collect(),
             (2, Direction::Down) => without_indexes().map(own).collect(),
             (3, Direction::Up) => sharding(database).map(admin).collect(),
+            (4, Direction::Up) => [seats_may_be_free()].map(own).into(),
+            (4, Direction::Down) => seats_are_taken().map(own).collect(),
             _ => Vec::new(),
         }
     }
@@ -257,6 +265,36 @@ fn sharding(database: &str) -> impl Iterator<Item = Document> {
         .chain(collections)
 }
 
+/// The document of a seat stays when the seat is free, and has the spent tickets.
+fn seats_may_be_free() -> Document {
+    let mut schema = schema(&[("_id", "binData"), ("expiresAt", "date")]);
+    if let Ok(properties) = schema.get_document_mut("properties") {
+        for (name, kind) in [
+            ("chat", "binData"),
+            ("freeAt", "date"),
+            ("matched", "binData"),
+            ("cancelled", "binData"),
+        ] {
+            properties.insert(name, doc! { "bsonType": [kind, "null"] });
+        }
+    }
+    let validator = doc! { "$jsonSchema": schema };
+    doc! { "collMod": SEATS, "validator": validator, "validationLevel": "strict" }
+}
+
+/// Every seat has a chat again, as [`COLLECTIONS`] says.
+fn seats_are_taken() -> impl Iterator<Item = Document> {
+    let free = doc! { "q": { "chat": Bson::Null }, "limit": 0 };
+    let seats = COLLECTIONS.iter().filter(|(name, _)| *name == SEATS);
+    let validators = seats.map(|(name, fields)| {
+        let validator = doc! { "$jsonSchema": schema(fields) };
+        doc! { "collMod": *name, "validator": validator, "validationLevel": "strict" }
+    });
+    [doc! { "delete": SEATS, "deletes": [free] }]
+        .into_iter()
+        .chain(validators)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,7 +302,7 @@ mod tests {
     #[test]
     fn numbers_ascend_from_one() {
         let numbers: Vec<_> = STEPS.iter().map(|step| step.number).collect();
-        assert_eq!(numbers, [1, 2, 3]);
+        assert_eq!(numbers, [1, 2, 3, 4]);
     }
 
     #[test]

@@ -73,7 +73,7 @@ async fn killed_after_any_command_and_run_again_it_ends_right() {
     assert_eq!(shape(&database).await, expected);
     assert_eq!(
         states(&database).await,
-        [State::Done, State::Done, State::NotNeeded]
+        [State::Done, State::Done, State::NotNeeded, State::Done]
     );
     require(&database).await.unwrap();
 }
@@ -91,7 +91,7 @@ async fn of_many_that_start_at_once_one_migrates() {
     for one in ups {
         names.extend(one.await.unwrap());
     }
-    assert_eq!(names, ["collections", "expiry"]);
+    assert_eq!(names, ["collections", "expiry", "spent tickets"]);
     assert_eq!(up(&database).await.unwrap(), [""; 0]);
 }
 
@@ -105,10 +105,16 @@ async fn steps_are_taken_back_from_the_newest_and_run_again() {
     assert_eq!(down(&database).await.unwrap(), None);
     up(&database).await.unwrap();
     let expected = shape(&database).await;
+    assert_eq!(down(&database).await.unwrap(), Some("spent tickets"));
     assert_eq!(down(&database).await.unwrap(), Some("expiry"));
     assert_eq!(
         states(&database).await,
-        [State::Done, State::Pending, State::NotNeeded]
+        [
+            State::Done,
+            State::Pending,
+            State::NotNeeded,
+            State::Pending
+        ]
     );
     assert!(
         !shape(&database)
@@ -118,7 +124,10 @@ async fn steps_are_taken_back_from_the_newest_and_run_again() {
     );
     assert_eq!(down(&database).await.unwrap(), Some("collections"));
     assert!(!shape(&database).await.concat().contains("jsonSchema"));
-    assert_eq!(up(&database).await.unwrap(), ["collections", "expiry"]);
+    assert_eq!(
+        up(&database).await.unwrap(),
+        ["collections", "expiry", "spent tickets"]
+    );
     assert_eq!(shape(&database).await, expected);
 }
 

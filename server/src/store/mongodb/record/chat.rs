@@ -51,15 +51,23 @@ struct MemberRecord {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(in crate::store::mongodb) struct EpochRecord {
     pub(in crate::store::mongodb) number: i64,
-    pub(in crate::store::mongodb) base: i64,
+    /// Only the last epoch may not have it yet.
+    pub(in crate::store::mongodb) base: Option<i64>,
 }
 
-impl From<EpochRecord> for Epoch {
-    fn from(record: EpochRecord) -> Self {
+impl EpochRecord {
+    pub(in crate::store::mongodb) fn without_base(number: u32) -> Self {
         Self {
-            number: u32::try_from(record.number).unwrap_or(u32::MAX),
-            base: u64::try_from(record.base).unwrap_or(0),
+            number: number.into(),
+            base: None,
         }
+    }
+
+    fn set(self) -> Option<Epoch> {
+        Some(Epoch {
+            number: u32::try_from(self.number).unwrap_or(u32::MAX),
+            base: u64::try_from(self.base?).unwrap_or(0),
+        })
     }
 }
 
@@ -67,8 +75,33 @@ impl From<&Epoch> for EpochRecord {
     fn from(epoch: &Epoch) -> Self {
         Self {
             number: epoch.number.into(),
-            base: i64::try_from(epoch.base).unwrap_or(i64::MAX),
+            base: Some(i64::try_from(epoch.base).unwrap_or(i64::MAX)),
         }
+    }
+}
+
+impl From<EpochRecord> for Bson {
+    fn from(record: EpochRecord) -> Self {
+        Self::Document(doc! { "number": record.number, "base": record.base })
+    }
+}
+
+/// The epochs, if all have their base.
+pub(in crate::store::mongodb) fn epochs(records: &[EpochRecord]) -> Option<Vec<Epoch>> {
+    records.iter().map(|record| record.set()).collect()
+}
+
+/// What is asked of a chat when only its epochs matter.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::store::mongodb) struct EpochsRecord {
+    #[serde(rename = "_id")]
+    id: Uuid,
+    pub(in crate::store::mongodb) epochs: Vec<EpochRecord>,
+}
+
+impl EpochsRecord {
+    pub(in crate::store::mongodb) fn id(&self) -> ChatId {
+        ChatId::from_bytes(self.id.bytes())
     }
 }
 
@@ -153,7 +186,12 @@ impl ChatRecord {
         members.map(|member| uuid(&member.user.bytes())).collect()
     }
 
-    pub(in crate::store::mongodb) fn into_chat(self, key: &KeyRecord) -> Result<Chat, Fault> {
+    /// The chat, whose epochs are read apart where the last one has no base yet.
+    pub(in crate::store::mongodb) fn into_chat(
+        self,
+        key: &KeyRecord,
+        epochs: Vec<Epoch>,
+    ) -> Result<Chat, Fault> {
         let member = |member: MemberRecord| ChatMember {
             user: UserId::from_bytes(member.user.bytes()),
             name: member.name,
@@ -170,7 +208,7 @@ impl ChatRecord {
                 is_same_language: self.is_same_language,
             },
             key: key.key()?,
-            epochs: self.epochs.into_iter().map(Epoch::from).collect(),
+            epochs,
             started_at: unix_ms(self.started_at),
             expires_at: unix_ms(self.expires_at),
             end: self.end.map(ChatEnd::from),
@@ -217,36 +255,6 @@ impl KeyRecord {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::store::mongodb) struct SeatRecord {
-    #[serde(rename = "_id")]
-    user: Uuid,
-    chat: Uuid,
-    expires_at: DateTime,
-}
-
-impl SeatRecord {
-    pub(in crate::store::mongodb) fn new(user: UserId, chat: &Chat) -> Self {
-        Self {
-            user: Uuid::from_bytes(*user.as_bytes()),
-            chat: Uuid::from_bytes(*chat.id.as_bytes()),
-            expires_at: date(chat.expires_at),
-        }
-    }
-
-    pub(in crate::store::mongodb) fn chat(&self) -> ChatId {
-        ChatId::from_bytes(self.chat.bytes())
-    }
-
-    /// Whether it keeps `user` out of `chat`.
-    pub(in crate::store::mongodb) fn hinders(&self, user: UserId, chat: &Chat) -> bool {
-        self.user.bytes() == *user.as_bytes()
-            && self.chat() != chat.id
-            && unix_ms(self.expires_at) > chat.started_at
-    }
-}
-
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct MessageKey {
     chat: Uuid,
@@ -254,10 +262,21 @@ struct MessageKey {
     seq: i64,
 }
 
+/// Sender and the sender's id of a message.
+pub(in crate::store::mongodb) type Identity = (u8, ClientMessageId);
+
 /// The key of a message.
 pub(in crate::store::mongodb) fn message_key(chat: ChatId, position: Position) -> Document {
     let position = PositionRecord::from(position);
     doc! { "chat": chat_key(chat), "epoch": position.epoch, "seq": position.seq }
+}
+
+/// The keys of the messages of one epoch.
+pub(in crate::store::mongodb) fn keys_of_epoch(chat: ChatId, epoch: i64) -> Document {
+    let first = doc! { "chat": chat_key(chat), "epoch": epoch };
+    let mut last = first.clone();
+    last.insert("~", Bson::MaxKey);
+    doc! { "$gte": first, "$lte": last }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -304,6 +323,16 @@ impl MessageRecord {
         (ChatId::from_bytes(self.key.chat.bytes()), position.into())
     }
 
+    pub(in crate::store::mongodb) fn seq(&self) -> i64 {
+        self.key.seq
+    }
+
+    /// What makes it this message and no other.
+    pub(in crate::store::mongodb) fn identity(&self) -> Identity {
+        let id = ClientMessageId::from_bytes(self.client_message_id.bytes());
+        (u8::try_from(self.member).unwrap_or(u8::MAX), id)
+    }
+
     /// The message; it expires with its chat at the latest.
     pub(in crate::store::mongodb) fn into_message(
         self,
@@ -321,24 +350,5 @@ impl MessageRecord {
             is_deleted: self.is_deleted,
             expires_at: unix_ms(self.expires_at.min(chat_expires_at)),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::mongodb::record::user_key;
-
-    #[test]
-    fn ids_are_sixteen_bytes_of_the_uuid_kind() {
-        let user = UserId::from_bytes([7; 16]);
-        let seat = SeatRecord {
-            user: Uuid::from_bytes(*user.as_bytes()),
-            chat: Uuid::from_bytes([8; 16]),
-            expires_at: date(9),
-        };
-        let document = mongodb::bson::serialize_to_document(&seat).unwrap();
-        assert_eq!(document.get("_id"), Some(&user_key(user)));
-        assert_eq!(document.get("expiresAt"), Some(&Bson::DateTime(date(9))));
     }
 }

@@ -12,7 +12,7 @@ use services::{
 use super::{MongoStore, migration, options};
 use crate::store::{
     ChatStore as _, MessageStore as _,
-    conformance::{DAY, chat, message},
+    conformance::{DAY, chat, message, tickets},
 };
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn g8_keys_and_messages_expire_without_a_sweeper() {
     for (number, begun) in [(1, now - 2 * DAY), (2, now)] {
         let mut one = chat(number, &[10 * number, 10 * number + 1]);
         (one.started_at, one.expires_at) = (begun, begun + DAY);
-        store.open_chat(&one).await.unwrap();
+        store.open_chat(&one, &tickets()).await.unwrap();
         let mut said = message(number, 1, 1);
         said.expires_at = begun + DAY;
         store.append(&[said]).await.unwrap();

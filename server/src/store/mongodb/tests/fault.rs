@@ -13,7 +13,7 @@ use crate::{
     privacy::Redacted,
     store::{
         ChatStore as _, MessageStore as _, StoreError, UserStore as _,
-        conformance::{NOW, chat, chat_id, message, seqs, user},
+        conformance::{NOW, chat, chat_id, message, seqs, tickets, user},
     },
 };
 
@@ -30,7 +30,10 @@ async fn g1_acked_messages_survive_the_loss_of_the_primary() {
     let mut set = replica_set(folder.path(), 3);
     let store = MongoStore::open(&options(&set.url())).await.unwrap();
     migration::up(store.database()).await.unwrap();
-    store.open_chat(&chat(1, &[1, 2])).await.unwrap();
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
     let mut acked = Vec::new();
     for seq in 1..=60 {
         if seq == 20 {
