@@ -12,7 +12,8 @@ use crate::{bench, run::Run, services::programs, test::server, tree};
 /// What to break.
 #[derive(Default, Args)]
 pub struct ChaosArgs {
-    /// What happens: faults, or rolling (nodes are restarted one after the other).
+    /// What happens: faults; rolling (nodes are restarted one after the other); match (thousands join one
+    /// category); cross (partners on different nodes). The last two measure, and break nothing.
     #[arg(default_value = "faults")]
     scenario: String,
     /// For how many minutes things break [default: 3].
@@ -30,6 +31,12 @@ pub struct ChaosArgs {
     /// How many people come and go [default: 60, or 10 while nodes are restarted].
     #[arg(long)]
     wanderers: Option<u32>,
+    /// How many people join, or write to each other [default: 12000, or 200].
+    #[arg(long)]
+    users: Option<u32>,
+    /// How many join, or messages, per second [default: 400, or 1000].
+    #[arg(long)]
+    rate: Option<f64>,
     /// How Redis runs: none (with one node), single or cluster [default: single].
     #[arg(long)]
     redis: Option<String>,
@@ -76,6 +83,8 @@ fn passed_on(args: &ChaosArgs) -> Vec<String> {
             "--wanderers",
             args.wanderers.map(|people| people.to_string()),
         ),
+        ("--users", args.users.map(|users| users.to_string())),
+        ("--rate", args.rate.map(|rate| rate.to_string())),
         ("--redis", args.redis.clone()),
     ];
     for (name, value) in named {

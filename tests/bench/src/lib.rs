@@ -7,7 +7,7 @@
 //! and every message is accounted for.
 //!
 //! Pure, and tested here: [`arrivals`], [`ledger`], [`latencies`], [`saturation`], [`search`],
-//! [`spread`], [`dialect`] and [`report`]. IO around them: [`wire`], [`drive`], [`process`],
+//! [`spread`], [`dialect`] and [`report`]. IO around them: [`wire`], [`drive`], [`joining`], [`process`],
 //! [`counters`], [`target`], [`scenario`]. Start reading at [`scenario::Case`].
 //!
 //! It talks to processes that it started, over loopback, for a bounded time.
@@ -18,6 +18,7 @@ pub mod arrivals;
 pub mod counters;
 pub mod dialect;
 pub mod drive;
+pub mod joining;
 pub mod latencies;
 pub mod ledger;
 pub mod machine;

@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use e2e::{ServerOptions, TestServer};
-use services::mongodb::{Mongod, ReplicaSet};
+use services::{
+    free_port,
+    mongodb::{Mongod, ReplicaSet},
+};
 use tempfile::TempDir;
 
 mod redis;
@@ -29,8 +32,8 @@ pub struct Shape {
     pub mongod: PathBuf,
     /// The program `redis-server`.
     pub redis_server: PathBuf,
-    /// More flags for every node.
-    pub flags: Vec<String>,
+    /// Whether nodes tell their metrics.
+    pub has_metrics: bool,
 }
 
 /// Members of the replica set: one may be lost.
@@ -45,6 +48,7 @@ pub struct Cluster {
     nodes: Vec<TestServer>,
     mongodb: ReplicaSet,
     redis: RedisServers,
+    metrics_ports: Vec<u16>,
     _folder: TempDir,
 }
 
@@ -61,20 +65,27 @@ impl Cluster {
         let mongodb = folder.path().join("mongodb");
         let mongodb = ReplicaSet::start(&shape.mongod, &mongodb, MONGODB_MEMBERS, &[])?;
         let redis = RedisServers::start(shape.redis, &shape.redis_server, folder.path())?;
-        let mut flags = flags(&mongodb.url(), &redis.url());
-        flags.extend(shape.flags.iter().cloned());
+        let flags = flags(&mongodb.url(), &redis.url());
         let mut nodes = Vec::with_capacity(shape.nodes);
+        let mut metrics_ports = Vec::new();
         for _ in 0..shape.nodes {
-            let options = ServerOptions {
+            let mut options = ServerOptions {
                 flags: flags.clone(),
                 is_quiet: true,
             };
+            if shape.has_metrics {
+                let port = free_port()?;
+                let flag = format!("listen_metrics=127.0.0.1:{port}");
+                options.flags.extend(["--set".to_owned(), flag]);
+                metrics_ports.push(port);
+            }
             nodes.push(TestServer::start_with(options).await?);
         }
         Ok(Self {
             nodes,
             mongodb,
             redis,
+            metrics_ports,
             _folder: folder,
         })
     }
@@ -82,6 +93,11 @@ impl Cluster {
     /// Where the nodes listen for REST and WebSocket; the same after each start.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.nodes.iter().map(TestServer::http).collect()
+    }
+
+    /// Where each node tells its metrics, when it was asked to.
+    pub fn metrics_ports(&self) -> &[u16] {
+        &self.metrics_ports
     }
 
     /// The nodes.

@@ -5,6 +5,8 @@
 //! is pure and knows nothing of servers, holds the diaries against the promises. What breaks when is a
 //! [`schedule`] that grows from a seed. IO around them: [`cluster`], [`faults`], [`door`], the people
 //! ([`guest`], [`pair`], [`wanderer`]), [`aftermath`]. Start reading at [`scenario::chaos`].
+//! Two scenarios measure instead, with the generator of the bench: [`scenario::matching`] and
+//! [`scenario::cross`], whose people are a [`crowd`].
 //!
 //! It talks to processes that it started, over loopback, for a bounded time.
 
@@ -14,10 +16,12 @@ pub mod aftermath;
 pub mod checker;
 pub mod cluster;
 pub mod crew;
+pub mod crowd;
 pub mod diary;
 pub mod door;
 pub mod faults;
 pub mod guest;
+pub mod metrics;
 pub mod pair;
 pub mod report;
 pub mod scenario;

@@ -11,14 +11,21 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+use nowrong_bench::workload::Workload;
 use nowrong_chaos::{
     cluster::{RedisKind, Shape},
-    scenario::chaos::{self, Plan, Trouble},
+    scenario::{
+        chaos::{self, Plan, Trouble},
+        cross, matching,
+    },
 };
 use services::shared::{self, Setting};
-use tokio::signal::{
-    ctrl_c,
-    unix::{SignalKind, signal},
+use tokio::{
+    signal::{
+        ctrl_c,
+        unix::{SignalKind, signal},
+    },
+    task::LocalSet,
 };
 
 /// Breaks things while people chat, and checks every promise by what the people were told.
@@ -71,6 +78,27 @@ enum Scenario {
         #[arg(long, default_value_t = 10)]
         wanderers: usize,
     },
+    /// Nothing breaks: people join one category from all nodes.
+    Match {
+        /// How many.
+        #[arg(long, default_value_t = 12_000)]
+        users: u32,
+        /// How many join per second.
+        #[arg(long, default_value_t = 400.0)]
+        rate: f64,
+    },
+    /// Nothing breaks: partners on different nodes write to each other.
+    Cross {
+        /// Messages per second.
+        #[arg(long, default_value_t = 1_000.0)]
+        rate: f64,
+        /// How many people, in pairs.
+        #[arg(long, default_value_t = 200)]
+        users: u32,
+        /// For how many seconds, after a warm-up of 3.
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -78,8 +106,10 @@ fn main() -> ExitCode {
         .enable_all()
         .build();
     let outcome = runtime.map_err(Into::into).and_then(|runtime| {
-        let outcome = runtime.block_on(execute(Cli::parse()));
+        let local = LocalSet::new();
+        let outcome = local.block_on(&runtime, execute(Cli::parse()));
         // Tasks that are left hold sockets; nobody waits for them.
+        drop(local);
         runtime.shutdown_background();
         outcome
     });
@@ -93,47 +123,66 @@ fn main() -> ExitCode {
 }
 
 async fn execute(cli: Cli) -> anyhow::Result<()> {
-    let plan = plan(&cli)?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
-        outcome = chaos::run(&plan, |line| println!("   {line}")) => outcome,
+        outcome = run(&cli) => outcome,
         // What is dropped here ends its processes and removes its data.
         _ = ctrl_c() => anyhow::bail!("interrupted"),
         _ = terminate.recv() => anyhow::bail!("terminated"),
     }
 }
 
-fn plan(cli: &Cli) -> anyhow::Result<Plan> {
-    let Servers {
-        nodes,
-        redis,
+async fn run(cli: &Cli) -> anyhow::Result<()> {
+    let say = |line| println!("   {line}");
+    let (shape, out) = (shape(cli)?, &cli.servers.out);
+    let seed = cli.servers.seed.unwrap_or_else(rand::random);
+    let plan = |trouble, pairs, wanderers| Plan {
+        shape: shape.clone(),
         seed,
-        out,
-    } = &cli.servers;
-    let shape = Shape {
-        nodes: (*nodes).max(1),
-        redis: *redis,
-        mongod: shared::find(Setting::MongodProgram)?.into(),
-        redis_server: shared::find(Setting::RedisProgram)?.into(),
-        flags: Vec::new(),
+        trouble,
+        pairs,
+        wanderers,
+        out: out.clone(),
     };
-    let (trouble, pairs, wanderers) = match cli.scenario {
+    match cli.scenario {
         Scenario::Faults {
             minutes,
             pairs,
             wanderers,
         } => {
             let time = Duration::try_from_secs_f64(minutes * 60.0)?;
-            (Trouble::Faults(time), pairs, wanderers)
+            chaos::run(&plan(Trouble::Faults(time), pairs, wanderers), say).await
         }
-        Scenario::Rolling { pairs, wanderers } => (Trouble::Rolling, pairs, wanderers),
-    };
-    Ok(Plan {
-        shape,
-        seed: seed.unwrap_or_else(rand::random),
-        trouble,
-        pairs,
-        wanderers,
-        out: out.clone(),
+        Scenario::Rolling { pairs, wanderers } => {
+            chaos::run(&plan(Trouble::Rolling, pairs, wanderers), say).await
+        }
+        Scenario::Match { users, rate } => {
+            matching::run(&shape, out, users, (rate, seed), say).await
+        }
+        Scenario::Cross {
+            rate,
+            users,
+            seconds,
+        } => {
+            let workload = Workload {
+                users: users.next_multiple_of(2),
+                rate,
+                body_bytes: 40,
+                warm_up: Duration::from_secs(3),
+                measured: Duration::from_secs(seconds),
+                seed,
+            };
+            cross::run(&shape, out, &workload, say).await
+        }
+    }
+}
+
+fn shape(cli: &Cli) -> anyhow::Result<Shape> {
+    Ok(Shape {
+        nodes: cli.servers.nodes.max(1),
+        redis: cli.servers.redis,
+        mongod: shared::find(Setting::MongodProgram)?.into(),
+        redis_server: shared::find(Setting::RedisProgram)?.into(),
+        has_metrics: matches!(cli.scenario, Scenario::Cross { .. }),
     })
 }

@@ -40,8 +40,14 @@ pub struct TestServer {
     child: Child,
     folder: TempDir,
     options: ServerOptions,
+    places: Places,
+}
+
+/// Where a server listens.
+struct Places {
     http: SocketAddr,
     quic: SocketAddr,
+    websocket: String,
 }
 
 impl TestServer {
@@ -62,13 +68,12 @@ impl TestServer {
             .disable_cleanup(std::env::var_os("KEEP").is_some())
             .tempdir()?;
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (child, http, quic) = spawn(folder.path(), &options, any, any).await?;
+        let (child, places) = spawn(folder.path(), &options, any, any).await?;
         Ok(Self {
             child,
             folder,
             options,
-            http,
-            quic,
+            places,
         })
     }
 
@@ -79,17 +84,22 @@ impl TestServer {
 
     /// `http://address` of this server.
     pub fn url(&self) -> String {
-        format!("http://{}", self.http)
+        format!("http://{}", self.places.http)
     }
 
     /// Where WebTransport listens.
     pub fn quic(&self) -> SocketAddr {
-        self.quic
+        self.places.quic
     }
 
     /// Where REST and WebSocket listen.
     pub fn http(&self) -> SocketAddr {
-        self.http
+        self.places.http
+    }
+
+    /// The URL that clients open a WebSocket to.
+    pub fn websocket(&self) -> &str {
+        &self.places.websocket
     }
 
     /// The data folder.
@@ -130,7 +140,8 @@ impl TestServer {
         options
             .flags
             .extend(flags.iter().map(|flag| (*flag).to_owned()));
-        let (child, ..) = spawn(self.folder.path(), &options, self.http, self.quic).await?;
+        let Places { http, quic, .. } = self.places;
+        let (child, _) = spawn(self.folder.path(), &options, http, quic).await?;
         self.child = child;
         Ok(())
     }
@@ -189,7 +200,7 @@ async fn spawn(
     options: &ServerOptions,
     http: SocketAddr,
     quic: SocketAddr,
-) -> anyhow::Result<(Child, SocketAddr, SocketAddr)> {
+) -> anyhow::Result<(Child, Places)> {
     let log = std::fs::File::options()
         .create(true)
         .append(true)
@@ -229,17 +240,28 @@ async fn spawn(
         let said = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
         bail!("the server did not get ready; it said:\n{said}");
     };
+    Ok((child, places(&ready)?))
+}
+
+/// Reads the line `ready http=… webtransport=… websocket=…`.
+fn places(ready: &str) -> anyhow::Result<Places> {
+    let field = |key: &str| {
+        let mut words = ready.split_whitespace();
+        let value = words.find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+        value.with_context(|| format!("no {key} in: {ready}"))
+    };
     let address = |key: &str| -> anyhow::Result<SocketAddr> {
-        let value = ready
-            .split_whitespace()
-            .find_map(|word| word.strip_prefix(key));
-        let authority = value.and_then(|url| url.split("//").nth(1));
+        let authority = field(key)?.split("//").nth(1);
         let authority = authority.and_then(|rest| rest.split('/').next());
         Ok(authority
-            .with_context(|| format!("no {key} in: {ready}"))?
+            .with_context(|| format!("no address in {key} of: {ready}"))?
             .parse()?)
     };
-    Ok((child, address("http=")?, address("webtransport=")?))
+    Ok(Places {
+        http: address("http")?,
+        quic: address("webtransport")?,
+        websocket: field("websocket")?.to_owned(),
+    })
 }
 
 /// The binary under test: `NOWRONG_BIN`, else the one that Cargo built beside this test.

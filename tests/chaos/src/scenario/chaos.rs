@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use tokio::{task::JoinSet, time::interval};
 
+use super::Say;
 use crate::{
     aftermath,
     checker::{Breach, check},
@@ -65,9 +66,6 @@ const PAUSE_MAX: Duration = Duration::from_millis(1_500);
 
 /// The same while nodes are restarted: pauses have to show.
 const ROLLING_PAUSE_MAX: Duration = Duration::from_millis(200);
-
-/// What a run says while it goes on.
-pub type Say = fn(String);
 
 /// Runs the plan.
 ///
