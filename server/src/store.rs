@@ -65,6 +65,10 @@ pub trait UserStore: Send + Sync + 'static {
     /// [`NameClaim::Taken`] leaves everything as it was. An unknown id is [`NameClaim::Unknown`].
     async fn update_user(&self, user: &User) -> Result<NameClaim, StoreError>;
 
+    /// Moves the expiry of the account forward to `expires_at`, never back, and changes nothing else
+    /// of it, in one step. `false` when there is no such account. Idempotent.
+    async fn touch(&self, id: UserId, expires_at: UnixMs) -> Result<bool, StoreError>;
+
     /// Removes the account and all that is its own: name, refresh tokens, blocks, recent partners
     /// (and itself from theirs), its seat. Ids are never used again, so blocks made against it are
     /// moot and go too. Its chat must have been ended before. Idempotent.

@@ -13,7 +13,7 @@ use crate::{
     broker::{Grant, LimitRule},
     config::Allowance,
     privacy::ClientIp,
-    store::{NameClaim, User},
+    store::User,
 };
 
 /// The account that asks, by its access token.
@@ -69,16 +69,15 @@ impl ApiState {
 
     /// Notes that an account is used. It is written at most 16 times in its idle life, because each
     /// write is a commit.
-    pub(super) async fn touch(&self, mut user: User) -> Result<(), Problem> {
+    pub(super) async fn touch(&self, user: User) -> Result<(), Problem> {
         let expires_at = self.expiry();
         if expires_at.saturating_sub(user.expires_at) < millis(self.account_idle) / 16 {
             return Ok(());
         }
-        user.expires_at = expires_at;
-        match self.store.update_user(&user).await? {
-            NameClaim::Claimed => Ok(()),
-            NameClaim::Taken | NameClaim::Unknown => Err(Problem::new(ErrorCode::UNAUTHENTICATED)),
-        }
+        let is_there = self.store.touch(user.id, expires_at).await?;
+        is_there
+            .then_some(())
+            .ok_or_else(|| Problem::new(ErrorCode::UNAUTHENTICATED))
     }
 }
 

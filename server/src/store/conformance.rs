@@ -40,6 +40,7 @@ macro_rules! store_conformance {
             one_of_a_hundred_gets_a_name,
             updating_a_user_moves_the_name,
             creating_a_user_twice_is_harmless,
+            touching_a_user_moves_the_expiry_forward_and_nothing_else,
             a_refresh_token_rotates,
             a_lost_answer_may_be_asked_for_once_more,
             reuse_revokes_the_family_and_no_other,

@@ -68,6 +68,32 @@ pub(crate) async fn creating_a_user_twice_is_harmless(store: Subject) {
     assert_eq!(store.user(ada.id, NOW).await.unwrap(), Some(ada));
 }
 
+pub(crate) async fn touching_a_user_moves_the_expiry_forward_and_nothing_else(store: Subject) {
+    let mut ada = user(1, "Ada");
+    assert!(!store.touch(ada.id, ada.expires_at).await.unwrap());
+    assert_eq!(store.user(ada.id, NOW).await.unwrap(), None);
+    store.create_user(&ada).await.unwrap();
+    for expires_at in [ada.expires_at, ada.expires_at - DAY, 0] {
+        assert!(store.touch(ada.id, expires_at).await.unwrap());
+        assert_eq!(store.user(ada.id, NOW).await.unwrap(), Some(ada.clone()));
+    }
+    // A change by somebody who read the account before is not undone.
+    (ada.name, ada.skeleton) = ("Eve".to_owned(), "eve".to_owned());
+    store.update_user(&ada).await.unwrap();
+    ada.expires_at += DAY;
+    assert!(store.touch(ada.id, ada.expires_at).await.unwrap());
+    let late = ada.expires_at - 1;
+    assert_eq!(store.user(ada.id, late).await.unwrap(), Some(ada.clone()));
+    store.sweep(late, 1_000).await.unwrap();
+    assert_eq!(store.user(ada.id, late).await.unwrap(), Some(ada.clone()));
+    // The name lasts as long.
+    let mut other = user(2, "Eve");
+    (other.created_at, other.expires_at) = (late, late + DAY);
+    assert_eq!(store.create_user(&other).await.unwrap(), NameClaim::Taken);
+    store.sweep(ada.expires_at, 1_000).await.unwrap();
+    assert!(!store.touch(ada.id, ada.expires_at + DAY).await.unwrap());
+}
+
 pub(crate) async fn a_refresh_token_rotates(store: Subject) {
     let (first, second) = (token(1, 1, 1), token(2, 1, 1));
     assert_eq!(rotate(&store, 1, &second, NOW).await, Rotation::Unknown);

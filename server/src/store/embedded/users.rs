@@ -38,6 +38,11 @@ impl UserStore for EmbeddedStore {
         self.write(move |draft| draft.update_user(&user)).await
     }
 
+    async fn touch(&self, id: UserId, expires_at: UnixMs) -> Result<bool, StoreError> {
+        self.write(move |draft| draft.touch_user(id, expires_at))
+            .await
+    }
+
     async fn delete_user(&self, id: UserId) -> Result<(), StoreError> {
         self.write(move |draft| draft.remove_user(id)).await
     }
@@ -106,6 +111,20 @@ impl Draft<'_> {
         }
         self.put_user(Some(&old), user)?;
         Ok(NameClaim::Claimed)
+    }
+
+    fn touch_user(&mut self, id: UserId, expires_at: UnixMs) -> Result<bool, Fault> {
+        let Some(old): Option<User> = load(&self.users, id.as_bytes())? else {
+            return Ok(false);
+        };
+        if expires_at > old.expires_at {
+            let user = User {
+                expires_at,
+                ..old.clone()
+            };
+            self.put_user(Some(&old), &user)?;
+        }
+        Ok(true)
     }
 
     fn name_owner(&self, skeleton: &str) -> Result<Option<UserId>, Fault> {

@@ -46,6 +46,11 @@ impl UserStore for MongoStore {
         .await
     }
 
+    async fn touch(&self, id: UserId, expires_at: UnixMs) -> Result<bool, StoreError> {
+        self.transact(move |transaction| Box::pin(transaction.touch(id, expires_at)))
+            .await
+    }
+
     async fn delete_user(&self, id: UserId) -> Result<(), StoreError> {
         self.transact(move |transaction| Box::pin(transaction.delete_user(id)))
             .await
@@ -155,6 +160,22 @@ impl Transaction {
         }
         self.put_user(user).await?;
         Ok(NameClaim::Claimed)
+    }
+
+    /// The account and its name, which expires with it.
+    async fn touch(&mut self, id: UserId, expires_at: UnixMs) -> Result<bool, Fault> {
+        let later = doc! { "$max": { "expiresAt": date(expires_at) } };
+        let users = self.shared.users.clone();
+        let touch = users.find_one_and_update(doc! { "_id": user_key(id) }, later.clone());
+        let touched = touch.hint(by_key()).session(&mut self.session).await?;
+        let Some(user) = touched else {
+            return Ok(false);
+        };
+        let name = doc! { "_id": &user.skeleton, "user": user_key(id) };
+        let update = self.shared.usernames.update_one(name, later);
+        let update = update.hint(by_key()).session(&mut self.session);
+        update.await?;
+        Ok(true)
     }
 
     async fn holder(&mut self, skeleton: &str) -> Result<Option<UsernameRecord>, Fault> {

@@ -102,6 +102,7 @@ async fn use_all_of(store: &MongoStore) {
     }
     store.user(user_id(1), NOW).await.unwrap();
     store.update_user(&user(1, "Zoe")).await.unwrap();
+    assert!(store.touch(user_id(1), NOW + 60 * DAY).await.unwrap());
     store.create_refresh(&token(1, 1, 1)).await.unwrap();
     store.refresh(&[1; 32], NOW).await.unwrap();
     for next in 2..4 {
