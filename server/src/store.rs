@@ -164,14 +164,9 @@ pub trait ChatStore: Send + Sync + 'static {
         now: UnixMs,
     ) -> Result<Option<Epoch>, StoreError>;
 
-    /// Moves the cursors of a member forward; never back. May be lost in a crash.
-    async fn save_cursors(
-        &self,
-        id: ChatId,
-        member: u8,
-        delivered: Position,
-        read: Position,
-    ) -> Result<(), StoreError>;
+    /// Moves cursors forward, never back, all in one write; those of a chat or member that is not
+    /// there are left out. May be lost in a crash.
+    async fn save_cursors(&self, cursors: &[Cursors]) -> Result<(), StoreError>;
 
     /// Ends the chat: frees its seats, sets the expiry of the chat and all its messages to
     /// `end.expires_at`, never later than it was. Idempotent: the first end stays. Answers the end
@@ -358,6 +353,19 @@ pub struct ChatMember {
     /// Cursor: has reached the member.
     pub delivered: Position,
     /// Cursor: was read by the member.
+    pub read: Position,
+}
+
+/// How far a member has got in a chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursors {
+    /// The chat.
+    pub chat: ChatId,
+    /// Index of the member.
+    pub member: u8,
+    /// Has reached the member.
+    pub delivered: Position,
+    /// Was read by the member.
     pub read: Position,
 }
 

@@ -18,11 +18,14 @@ use crate::{
     clock::Clock,
     hub::{Hub, lock},
     refusal::Refusal,
-    store::{Chat as ChatRecord, ChatEnd, Epoch, Store, StoreError, UnixMs},
+    store::{Chat as ChatRecord, ChatEnd, Cursors, Epoch, Store, StoreError, UnixMs},
 };
 
 /// Most chats that one look at the store brings at a start.
 const START_PAGE: usize = 1_000;
+
+/// Most cursors in one write: a few hundred kilobytes.
+const CURSORS_AT_ONCE: usize = 1_000;
 
 /// What the chats of a node stand on.
 #[derive(Clone)]
@@ -256,38 +259,36 @@ impl Chats {
     pub async fn tick(&self) {
         let now = self.clock.now();
         let chats: Vec<Arc<Chat>> = lock(&self.chats).values().cloned().collect();
+        self.save_cursors(&chats).await;
         for chat in chats {
             self.tick_chat(&chat, now).await;
         }
     }
 
+    /// Stores the cursors that have moved since the last time. If it fails they are stored when they
+    /// move again.
+    async fn save_cursors(&self, chats: &[Arc<Chat>]) {
+        let dirty = |chat: &Arc<Chat>| lock(&chat.state).take_dirty_cursors();
+        let cursors: Vec<Cursors> = chats.iter().flat_map(dirty).collect();
+        for some in cursors.chunks(CURSORS_AT_ONCE) {
+            if let Err(error) = self.store.save_cursors(some).await {
+                tracing::warn!(%error, cursors = some.len(), "cursors could not be stored");
+            }
+        }
+    }
+
     async fn tick_chat(&self, chat: &Arc<Chat>, now: UnixMs) {
-        let (due, is_erased, is_behind, is_torn, cursors) = {
+        let (due, is_erased, is_behind, is_torn) = {
             let mut state = lock(&chat.state);
             let is_erased = state.end.is_some_and(|end| now >= end.expires_at);
             let due = state.due_end(&self.rules, chat.expires_at, now);
-            (
-                due,
-                is_erased,
-                state.has_unpersisted(),
-                state.is_torn(),
-                state.take_dirty_cursors(),
-            )
+            (due, is_erased, state.has_unpersisted(), state.is_torn())
         };
         if is_behind {
             self.persister.enqueue(chat);
         }
         if is_torn && let Err(refusal) = self.catch_up(chat).await {
             tracing::warn!(code = %refusal.code, chat = %chat.id, "a gap could not be filled");
-        }
-        for (member, delivered, read) in cursors {
-            if let Err(error) = self
-                .store
-                .save_cursors(chat.id, member, delivered, read)
-                .await
-            {
-                tracing::warn!(%error, chat = %chat.id, "cursors could not be stored");
-            }
         }
         match due {
             Due::Nothing => {}

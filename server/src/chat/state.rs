@@ -18,7 +18,7 @@ use nowrong_protocol::{
 };
 
 use super::Polled;
-use crate::store::{Chat as ChatRecord, ChatEnd, Epoch, StoredMessage, UnixMs};
+use crate::store::{Chat as ChatRecord, ChatEnd, Cursors, Epoch, StoredMessage, UnixMs};
 
 /// Most messages handed to the store at once for one chat.
 const PERSIST_BATCH_MAX: usize = 256;
@@ -336,14 +336,17 @@ impl State {
         is_new
     }
 
-    /// The cursors that changed since the last call: member, delivered, read.
-    pub(super) fn take_dirty_cursors(&mut self) -> Vec<(u8, Position, Position)> {
+    /// The cursors that changed since the last call.
+    pub(super) fn take_dirty_cursors(&mut self) -> Vec<Cursors> {
+        let chat = self.chat;
         let dirty = |(index, member): (usize, &mut MemberState)| {
-            std::mem::take(&mut member.are_cursors_dirty).then_some((
-                index as u8,
-                member.cursors.value.0,
-                member.cursors.value.1,
-            ))
+            let (delivered, read) = member.cursors.value;
+            std::mem::take(&mut member.are_cursors_dirty).then_some(Cursors {
+                chat,
+                member: index as u8,
+                delivered,
+                read,
+            })
         };
         self.members
             .iter_mut()

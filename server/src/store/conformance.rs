@@ -28,7 +28,7 @@ pub(crate) use retention::*;
 pub(crate) use tickets::*;
 
 use crate::store::{
-    AgeBracket, Category, Chat, ChatEnd, ChatKey, ChatMember, Epoch, RefreshToken, Store,
+    AgeBracket, Category, Chat, ChatEnd, ChatKey, ChatMember, Cursors, Epoch, RefreshToken, Store,
     StoredMessage, UnixMs, User,
 };
 
@@ -196,6 +196,15 @@ pub(crate) fn end(expires_at: UnixMs) -> ChatEnd {
         member: Some(1),
         at: NOW + 10,
         expires_at,
+    }
+}
+
+pub(crate) fn cursors(chat: u64, member: u8, delivered: Position, read: Position) -> Cursors {
+    Cursors {
+        chat: chat_id(chat),
+        member,
+        delivered,
+        read,
     }
 }
 

@@ -158,7 +158,13 @@ fn cursors_move_forward_and_not_past_the_head() {
         "never back"
     );
     let dirty = state.take_dirty_cursors();
-    assert_eq!(dirty, [(1, Position::new(1, 2), Position::new(1, 1))]);
+    let moved = Cursors {
+        chat: state.chat,
+        member: 1,
+        delivered: Position::new(1, 2),
+        read: Position::new(1, 1),
+    };
+    assert_eq!(dirty, [moved]);
     assert_eq!(state.take_dirty_cursors(), []);
     assert_eq!(state.unread(1), 1);
     assert_eq!(state.unread(0), 0);

@@ -135,10 +135,9 @@ pub(crate) async fn an_end_never_prolongs_a_chat(store: Subject) {
 pub(crate) async fn an_unknown_chat_cannot_end_or_begin_an_epoch(store: Subject) {
     assert_eq!(store.end_chat(chat_id(1), &end(NOW)).await.unwrap(), None);
     assert_eq!(store.begin_epoch(chat_id(1), 1, NOW).await.unwrap(), None);
-    let nothing = store
-        .save_cursors(chat_id(1), 0, Position::START, Position::START)
-        .await;
-    assert!(nothing.is_ok());
+    let at = Position::new(1, 1);
+    store.save_cursors(&[cursors(1, 0, at, at)]).await.unwrap();
+    store.save_cursors(&[]).await.unwrap();
 }
 
 pub(crate) async fn active_chats_are_paged_by_id(store: Subject) {
@@ -176,7 +175,7 @@ pub(crate) async fn cursors_never_go_back(store: Subject) {
         let at = |seq| Position::new(1, seq);
         async move {
             store
-                .save_cursors(chat_id(1), 1, at(delivered), at(read))
+                .save_cursors(&[cursors(1, 1, at(delivered), at(read))])
                 .await
                 .unwrap();
             let member = store.chat(chat_id(1), NOW).await.unwrap().unwrap().members[1].clone();
@@ -192,10 +191,23 @@ pub(crate) async fn cursors_never_go_back(store: Subject) {
         (other.delivered, other.read),
         (Position::START, Position::START)
     );
-    store
-        .save_cursors(chat_id(1), 9, Position::new(1, 9), Position::START)
-        .await
-        .unwrap();
+    // Of many, those that are not there hinder nobody.
+    let open = chat(2, &[3, 4]);
+    store.open_chat(&open, &tickets()).await.unwrap();
+    let (far, further) = (Position::new(1, 9), Position::new(2, 1));
+    let many = [
+        cursors(1, 9, far, Position::START),
+        cursors(7, 0, far, far),
+        cursors(1, 0, further, far),
+        cursors(2, 1, far, Position::START),
+        cursors(2, 1, far, far),
+    ];
+    store.save_cursors(&many).await.unwrap();
+    for (number, member, expected) in [(1, 0, (further, far)), (2, 1, (far, far))] {
+        let stored = store.chat(chat_id(number), NOW).await.unwrap().unwrap();
+        let member = &stored.members[member];
+        assert_eq!((member.delivered, member.read), expected);
+    }
 }
 
 pub(crate) async fn an_epoch_begins_after_the_last_message(store: Subject) {

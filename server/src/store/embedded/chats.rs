@@ -14,7 +14,7 @@ use super::{
     snapshot::Snapshot,
     table::{self, Expiring, bounds, load, message_key},
 };
-use crate::store::{Chat, ChatEnd, ChatStore, Epoch, Opening, StoreError, UnixMs};
+use crate::store::{Chat, ChatEnd, ChatStore, Cursors, Epoch, Opening, StoreError, UnixMs};
 
 #[async_trait]
 impl ChatStore for EmbeddedStore {
@@ -64,14 +64,9 @@ impl ChatStore for EmbeddedStore {
             .await
     }
 
-    async fn save_cursors(
-        &self,
-        id: ChatId,
-        member: u8,
-        delivered: Position,
-        read: Position,
-    ) -> Result<(), StoreError> {
-        self.write_lazily(move |draft| draft.save_cursors(id, member, delivered, read))
+    async fn save_cursors(&self, cursors: &[Cursors]) -> Result<(), StoreError> {
+        let cursors = cursors.to_vec();
+        self.write_lazily(move |draft| draft.save_cursors(&cursors))
             .await
     }
 
@@ -108,25 +103,23 @@ impl Draft<'_> {
         Ok(Some(epoch))
     }
 
-    fn save_cursors(
-        &mut self,
-        id: ChatId,
-        member: u8,
-        delivered: Position,
-        read: Position,
-    ) -> Result<(), Fault> {
-        let Some(mut record) = load::<_, ChatRecord>(&self.chats, id.as_bytes())? else {
-            return Ok(());
-        };
-        let Some(member) = record.members.get_mut(usize::from(member)) else {
-            return Ok(());
-        };
-        if delivered <= member.delivered && read <= member.read {
-            return Ok(());
+    fn save_cursors(&mut self, cursors: &[Cursors]) -> Result<(), Fault> {
+        for cursors in cursors {
+            let id = cursors.chat;
+            let Some(mut record) = load::<_, ChatRecord>(&self.chats, id.as_bytes())? else {
+                continue;
+            };
+            let Some(member) = record.members.get_mut(usize::from(cursors.member)) else {
+                continue;
+            };
+            if cursors.delivered <= member.delivered && cursors.read <= member.read {
+                continue;
+            }
+            member.delivered = member.delivered.max(cursors.delivered);
+            member.read = member.read.max(cursors.read);
+            self.put_chat(id, &record)?;
         }
-        member.delivered = member.delivered.max(delivered);
-        member.read = member.read.max(read);
-        self.put_chat(id, &record)
+        Ok(())
     }
 
     /// Ends a chat. Its messages expire with it, since reading them asks the chat first; an end

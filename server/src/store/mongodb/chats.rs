@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mongodb::bson::{Bson, doc};
-use nowrong_protocol::{ChatId, Position, TicketId, UserId};
+use nowrong_protocol::{ChatId, TicketId, UserId};
 
 use super::{
     MongoStore, Shared,
     fault::Fault,
     record::{
-        ChatRecord, EndRecord, KeyRecord, PositionRecord, alive, by_key, chat_key, date, epochs,
-        unix_ms, user_key,
+        CHATS, ChatRecord, EndRecord, KeyRecord, PositionRecord, alive, by_key, chat_key, date,
+        epochs, unix_ms, user_key,
     },
     seats,
     transaction::Transaction,
 };
-use crate::store::{Chat, ChatEnd, ChatStore, Epoch, Opening, StoreError, UnixMs};
+use crate::store::{Chat, ChatEnd, ChatStore, Cursors, Epoch, Opening, StoreError, UnixMs};
 
 #[async_trait]
 impl ChatStore for MongoStore {
@@ -113,23 +113,25 @@ impl ChatStore for MongoStore {
             .await
     }
 
-    async fn save_cursors(
-        &self,
-        id: ChatId,
-        member: u8,
-        delivered: Position,
-        read: Position,
-    ) -> Result<(), StoreError> {
-        let member = format!("members.{member}");
-        let mut is_there = doc! { "_id": chat_key(id) };
-        is_there.insert(member.clone(), doc! { "$exists": true });
-        let forward = doc! { "$max": {
-            format!("{member}.delivered"): PositionRecord::from(delivered),
-            format!("{member}.read"): PositionRecord::from(read),
-        } };
+    async fn save_cursors(&self, cursors: &[Cursors]) -> Result<(), StoreError> {
+        if cursors.is_empty() {
+            return Ok(());
+        }
+        let updates: Vec<Bson> = cursors.iter().map(forward).collect();
+        // The driver's own bulk write needs MongoDB 8. That some of them may be written and others not
+        // is no matter: each comes again when it moves again.
+        let update = doc! {
+            "update": CHATS,
+            "updates": updates,
+            "ordered": false,
+            "writeConcern": { "w": "majority" },
+        };
         self.call(|shared| async move {
-            shared.chats.update_one(is_there, forward).await?;
-            Ok(())
+            let answer = shared.database.run_command(update).await?;
+            match answer.get_array("writeErrors") {
+                Ok(_) => Err(Fault::Refused("cursors")),
+                Err(_) => Ok(()),
+            }
         })
         .await
     }
@@ -139,6 +141,17 @@ impl ChatStore for MongoStore {
         self.transact(move |transaction| Box::pin(transaction.end_chat(id, end)))
             .await
     }
+}
+
+/// The update that moves the cursors of a member forward.
+fn forward(cursors: &Cursors) -> Bson {
+    let member = format!("members.{}", cursors.member);
+    let is_there = doc! { "_id": chat_key(cursors.chat), &member: { "$exists": true } };
+    let forward = doc! { "$max": {
+        format!("{member}.delivered"): PositionRecord::from(cursors.delivered),
+        format!("{member}.read"): PositionRecord::from(cursors.read),
+    } };
+    Bson::Document(doc! { "q": is_there, "u": forward })
 }
 
 impl Shared {

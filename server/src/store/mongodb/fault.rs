@@ -17,6 +17,8 @@ pub(super) enum Fault {
     Server(Error),
     /// A document is not what was written.
     Corrupt(&'static str),
+    /// The server refused some writes of many.
+    Refused(&'static str),
 }
 
 impl Fault {
@@ -26,7 +28,7 @@ impl Fault {
             Self::Server(error) => {
                 error.contains_label(TRANSIENT_TRANSACTION_ERROR) || is_duplicate(error)
             }
-            Self::Corrupt(_) => false,
+            Self::Corrupt(_) | Self::Refused(_) => false,
         }
     }
 }
@@ -41,6 +43,7 @@ impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Corrupt(what) => Self::Corrupt(what.to_owned()),
+            Fault::Refused(what) => Self::Unavailable(format!("the server refused {what}")),
             Fault::Server(error) => match &*error.kind {
                 ErrorKind::Bson(_) | ErrorKind::InvalidResponse { .. } => {
                     Self::Corrupt("a document cannot be read".to_owned())

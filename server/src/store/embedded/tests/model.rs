@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use crate::store::{
     Avoid, CategoryStore, Chat, ChatEnd, ChatStore, Epoch, MessageStore, NameClaim, Opening,
     RefreshToken, Rotation, StoredMessage, UnixMs, User, UserStore,
-    conformance::{DAY, NOW, chat, chat_id, end, message, ticket, token, user, user_id},
+    conformance::{DAY, NOW, chat, chat_id, cursors, end, message, ticket, token, user, user_id},
     embedded::EmbeddedStore,
 };
 
@@ -401,11 +401,8 @@ impl Pair {
 
     async fn save_cursors(&mut self, index: usize, member: u8, delivered: u64, read: u64) {
         let (delivered, read) = (Position::new(1, delivered), Position::new(1, read));
-        let id = chat_id(index as u64);
-        self.store
-            .save_cursors(id, member, delivered, read)
-            .await
-            .unwrap();
+        let moved = cursors(index as u64, member, delivered, read);
+        self.store.save_cursors(&[moved]).await.unwrap();
         let chat = self.model.chats.get_mut(index);
         if let Some(member) = chat.and_then(|chat| chat.members.get_mut(usize::from(member))) {
             member.delivered = member.delivered.max(delivered);

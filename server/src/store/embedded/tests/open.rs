@@ -6,7 +6,7 @@ use nowrong_protocol::Position;
 
 use crate::store::{
     Category, CategoryStore, ChatStore, MessageStore, UserStore,
-    conformance::{NOW, category, chat, chat_id, message, tickets, token, user, user_id},
+    conformance::{NOW, category, chat, chat_id, cursors, message, tickets, token, user, user_id},
     embedded::{EmbeddedStore, OpenError},
 };
 
@@ -28,7 +28,10 @@ async fn everything_survives_closing_and_opening() {
         .unwrap();
     store.append(&[message(1, 1, 1)]).await.unwrap();
     let read = Position::new(1, 1);
-    store.save_cursors(chat_id(1), 0, read, read).await.unwrap();
+    store
+        .save_cursors(&[cursors(1, 0, read, read)])
+        .await
+        .unwrap();
     store.close().await;
     let store = EmbeddedStore::open(&path).unwrap();
     assert_eq!(

@@ -11,7 +11,7 @@ use nowrong_protocol::Position;
 use super::disk::Disk;
 use crate::store::{
     ChatStore, MessageStore, StoreError,
-    conformance::{NOW, chat, chat_id, message, seqs, tickets},
+    conformance::{NOW, chat, chat_id, cursors, message, seqs, tickets},
     embedded::{EmbeddedStore, writer::QUEUE_JOBS_MAX},
 };
 
@@ -79,7 +79,7 @@ async fn cursors_alone_cost_no_sync() {
     let before = disk.database.syncs.load(Ordering::SeqCst);
     for seq in 1..=100 {
         let at = Position::new(1, seq);
-        store.save_cursors(chat_id(1), 0, at, at).await.unwrap();
+        store.save_cursors(&[cursors(1, 0, at, at)]).await.unwrap();
     }
     let saved = store.chat(chat_id(1), NOW).await.unwrap().unwrap();
     assert_eq!(saved.members[0].read, Position::new(1, 100));

@@ -16,7 +16,8 @@ use super::{MongoStore, migration, shared};
 use crate::store::{
     CategoryStore as _, ChatStore as _, MessageStore as _, UserStore as _,
     conformance::{
-        DAY, NOW, category, chat, chat_id, end, message, ticket, tickets, token, user, user_id,
+        DAY, NOW, category, chat, chat_id, cursors, end, message, ticket, tickets, token, user,
+        user_id,
     },
 };
 
@@ -127,7 +128,7 @@ async fn use_all_of(store: &MongoStore) {
     let at = Position::new(1, 1);
     let begun = store.begin_epoch(chat_id(1), 1, NOW).await.unwrap();
     assert!(begun.is_some());
-    store.save_cursors(chat_id(1), 0, at, at).await.unwrap();
+    store.save_cursors(&[cursors(1, 0, at, at)]).await.unwrap();
     store.messages_after(chat_id(1), at, 10, NOW).await.unwrap();
     store
         .messages_before(chat_id(1), None, 10, NOW)
