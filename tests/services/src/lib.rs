@@ -11,6 +11,7 @@ pub mod bson;
 pub mod mongodb;
 pub mod process;
 pub mod redis;
+mod server;
 pub mod shared;
 
 use std::{net::TcpListener, time::Duration};

@@ -1,18 +1,13 @@
 //! MongoDB: replica sets of one or more members.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context as _, ensure};
 
 use crate::{
     bson::{Value, command},
     free_port,
-    process::Process,
+    server::{Launch, Server, arguments},
 };
 
 /// Name of every replica set here.
@@ -32,13 +27,7 @@ const SMALL: [&str; 8] = [
 
 /// A `mongod`. Dropping it ends it.
 #[derive(Debug)]
-pub struct Mongod {
-    process: Process,
-    program: PathBuf,
-    folder: PathBuf,
-    port: u16,
-    flags: Vec<String>,
-}
+pub struct Mongod(Server);
 
 impl Mongod {
     /// Starts the program on a free port with its data in `folder`, which is created; answers when
@@ -47,45 +36,40 @@ impl Mongod {
     /// # Errors
     /// When it does not get ready.
     pub fn start(program: &Path, folder: &Path, flags: &[&str]) -> anyhow::Result<Self> {
-        let flags: Vec<_> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        Self::start_at(program, folder, free_port()?, flags)
-    }
-
-    fn start_at(
-        program: &Path,
-        folder: &Path,
-        port: u16,
-        flags: Vec<String>,
-    ) -> anyhow::Result<Self> {
-        fs::create_dir_all(folder)?;
-        let mut mongod = Command::new(program);
-        mongod.arg("--dbpath").arg(folder);
-        mongod.args(["--bind_ip", "127.0.0.1", "--port", &port.to_string()]);
-        mongod.args(SMALL).args(&flags);
-        let mut process = Process::start(&mut mongod, &folder.join("log"))?;
-        process.wait_until("mongod takes commands", || hello(port).is_ok())?;
-        Ok(Self {
-            process,
+        let (port, path) = (free_port()?, folder.to_string_lossy());
+        let number = port.to_string();
+        let own = [
+            "--dbpath",
+            &path,
+            "--bind_ip",
+            "127.0.0.1",
+            "--port",
+            &number,
+        ];
+        let all = own.iter().chain(&SMALL).chain(flags);
+        Server::start(Launch {
             program: program.to_owned(),
             folder: folder.to_owned(),
             port,
-            flags,
+            arguments: arguments(all.copied()),
+            is_ready: |port| hello(port).is_ok(),
         })
+        .map(Self)
     }
 
     /// The port.
     pub fn port(&self) -> u16 {
-        self.port
+        self.0.port()
     }
 
     /// The process id.
     pub fn id(&self) -> u32 {
-        self.process.id()
+        self.0.id()
     }
 
     /// Whether it is the primary of its replica set.
     pub fn is_primary(&self) -> bool {
-        hello(self.port)
+        hello(self.port())
             .is_ok_and(|reply| reply.get("isWritablePrimary") == Some(&Value::Bool(true)))
     }
 
@@ -94,7 +78,7 @@ impl Mongod {
     /// # Errors
     /// When the system refuses.
     pub fn kill(&mut self) -> anyhow::Result<()> {
-        self.process.kill()
+        self.0.kill()
     }
 
     /// Starts it again on the same data and port, after [`Self::kill`].
@@ -102,9 +86,7 @@ impl Mongod {
     /// # Errors
     /// When it does not get ready.
     pub fn restart(&mut self) -> anyhow::Result<()> {
-        let flags = self.flags.clone();
-        *self = Self::start_at(&self.program, &self.folder, self.port, flags)?;
-        Ok(())
+        self.0.restart()
     }
 }
 
@@ -139,9 +121,9 @@ impl ReplicaSet {
         let mut set = Self { members: members? };
         initiate(&set.members)?;
         for member in &mut set.members {
-            let port = member.port;
+            let port = member.port();
             // Before that a member has not the data, and could not take over.
-            member.process.wait_until("a member is in step", || {
+            member.0.process().wait_until("a member is in step", || {
                 hello(port)
                     .is_ok_and(|reply| is(&reply, "isWritablePrimary") || is(&reply, "secondary"))
             })?;
@@ -162,7 +144,8 @@ impl ReplicaSet {
         };
         let first = self.members.first_mut().context("no members")?;
         first
-            .process
+            .0
+            .process()
             .wait_until("the replica set has a primary", is_any_primary)
     }
 
@@ -170,7 +153,7 @@ impl ReplicaSet {
     pub fn url(&self) -> String {
         let members = self.members.iter();
         let hosts: Vec<_> = members
-            .map(|member| format!("127.0.0.1:{}", member.port))
+            .map(|member| format!("127.0.0.1:{}", member.port()))
             .collect();
         format!("mongodb://{}/?replicaSet={SET_NAME}", hosts.join(","))
     }
@@ -178,7 +161,7 @@ impl ReplicaSet {
     /// Lets the members run on; answers their process ids.
     pub fn leave(self) -> Vec<u32> {
         let members = self.members.into_iter();
-        members.map(|member| member.process.leave()).collect()
+        members.map(|member| member.0.leave()).collect()
     }
 }
 
@@ -194,7 +177,7 @@ fn initiate(members: &[Mongod]) -> anyhow::Result<()> {
     let member = |(index, member): (usize, &Mongod)| {
         Value::Document(vec![
             ("_id", Value::Int(index as i32)),
-            ("host", Value::Text(format!("127.0.0.1:{}", member.port))),
+            ("host", Value::Text(format!("127.0.0.1:{}", member.port()))),
         ])
     };
     let settings = Value::Document(vec![
@@ -211,6 +194,6 @@ fn initiate(members: &[Mongod]) -> anyhow::Result<()> {
         ("settings", settings),
     ]);
     let first = members.first().context("no members")?;
-    command(first.port, vec![("replSetInitiate", config)])?;
+    command(first.port(), vec![("replSetInitiate", config)])?;
     Ok(())
 }

@@ -1,17 +1,20 @@
-//! Redis: single servers, and a cluster of three masters with a replica each.
+//! Redis: single servers, a cluster of three masters with a replica each, and a master with a replica
+//! that sentinels watch.
 
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpStream},
-    path::{Path, PathBuf},
-    process::Command,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::Path,
     time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 
-use crate::{free_port, process::Process};
+use crate::{
+    free_port,
+    server::{Launch, Server, arguments},
+};
 
 /// How long a server may take to answer one command.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,21 +23,24 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Its arguments stay readable, so that it is known by its folder.
 const FORGETFUL: [&str; 6] = ["--save", "", "--appendonly", "no", "--set-proc-title", "no"];
 
+/// How far above its port a node of a cluster speaks to the others.
+const BUS_OFFSET: u16 = 10_000;
+
 /// Masters of a cluster.
 const MASTERS: usize = 3;
+
+/// Name of the master that sentinels watch.
+const SERVICE: &str = "nowrong";
+
+/// Sentinels of a master: two of them must agree that it is lost.
+const SENTINELS: usize = 3;
 
 /// Hash slots of every cluster.
 const SLOTS: usize = 16_384;
 
 /// A `redis-server`. Dropping it ends it.
 #[derive(Debug)]
-pub struct Redis {
-    process: Process,
-    program: PathBuf,
-    folder: PathBuf,
-    port: u16,
-    flags: Vec<String>,
-}
+pub struct Redis(Server);
 
 impl Redis {
     /// Starts the program on a free port in `folder`, which is created; answers when it takes
@@ -43,47 +49,53 @@ impl Redis {
     /// # Errors
     /// When it does not get ready.
     pub fn start(program: &Path, folder: &Path, flags: &[&str]) -> anyhow::Result<Self> {
-        let flags: Vec<_> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        Self::start_at(program, folder, free_port()?, flags)
-    }
-
-    fn start_at(
-        program: &Path,
-        folder: &Path,
-        port: u16,
-        flags: Vec<String>,
-    ) -> anyhow::Result<Self> {
-        fs::create_dir_all(folder)?;
-        let mut redis = Command::new(program);
-        redis.arg("--dir").arg(folder);
-        redis.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
-        redis.args(FORGETFUL).args(&flags);
-        let mut process = Process::start(&mut redis, &folder.join("log"))?;
-        process.wait_until("redis-server takes commands", || {
-            command(port, &["PING"]).is_ok_and(|reply| reply == "PONG")
-        })?;
-        Ok(Self {
-            process,
+        let (port, path) = (free_port_below_bus()?, folder.to_string_lossy());
+        let number = port.to_string();
+        let own = ["--dir", &path, "--bind", "127.0.0.1", "--port", &number];
+        let all = own.iter().chain(&FORGETFUL).chain(flags);
+        Server::start(Launch {
             program: program.to_owned(),
             folder: folder.to_owned(),
             port,
-            flags,
+            arguments: arguments(all.copied()),
+            is_ready,
         })
+        .map(Self)
     }
 
     /// The port.
     pub fn port(&self) -> u16 {
-        self.port
+        self.0.port()
     }
 
     /// The process id.
     pub fn id(&self) -> u32 {
-        self.process.id()
+        self.0.id()
     }
 
     /// Where clients find it.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://127.0.0.1:{}", self.port())
+    }
+
+    /// Asks it something; answers the reply as text.
+    ///
+    /// # Errors
+    /// As [`command`].
+    pub fn ask(&self, words: &[&str]) -> anyhow::Result<String> {
+        command(self.port(), words)
+    }
+
+    /// How often the command `name` (in lower case) was called since the server started.
+    ///
+    /// # Errors
+    /// As [`command`].
+    pub fn calls(&self, name: &str) -> anyhow::Result<u64> {
+        let stats = self.ask(&["INFO", "commandstats"])?;
+        let prefix = format!("cmdstat_{name}:calls=");
+        let line = stats.lines().find_map(|line| line.strip_prefix(&prefix));
+        let count = line.and_then(|rest| rest.split(',').next());
+        Ok(count.map_or(Ok(0), str::parse)?)
     }
 
     /// Ends it as a crash would: SIGKILL.
@@ -91,7 +103,7 @@ impl Redis {
     /// # Errors
     /// When the system refuses.
     pub fn kill(&mut self) -> anyhow::Result<()> {
-        self.process.kill()
+        self.0.kill()
     }
 
     /// Starts it again on the same port, empty, after [`Self::kill`].
@@ -99,14 +111,40 @@ impl Redis {
     /// # Errors
     /// When it does not get ready.
     pub fn restart(&mut self) -> anyhow::Result<()> {
-        let flags = self.flags.clone();
-        *self = Self::start_at(&self.program, &self.folder, self.port, flags)?;
-        Ok(())
+        self.0.restart()
     }
 
     /// Lets it run on; answers its process id.
     pub fn leave(self) -> u32 {
-        self.process.leave()
+        self.0.leave()
+    }
+
+    /// Waits until this replica has all that its master has.
+    fn wait_until_in_step(&mut self) -> anyhow::Result<()> {
+        let port = self.port();
+        self.0.process().wait_until("a replica is in step", || {
+            command(port, &["INFO", "replication"])
+                .is_ok_and(|info| info.contains("master_link_status:up"))
+        })
+    }
+}
+
+/// Whether the server at the port takes commands, be it only from who knows its password.
+fn is_ready(port: u16) -> bool {
+    match command(port, &["PING"]) {
+        Ok(reply) => reply == "PONG",
+        Err(error) => error.to_string().contains("NOAUTH"),
+    }
+}
+
+/// A free port that leaves room for the bus of a cluster, which listens [`BUS_OFFSET`] above it.
+fn free_port_below_bus() -> anyhow::Result<u16> {
+    loop {
+        let bus = free_port()?.checked_add(BUS_OFFSET);
+        let bus = bus.and_then(|bus| TcpListener::bind((Ipv4Addr::LOCALHOST, bus)).ok());
+        if let Some(bus) = bus {
+            return Ok(bus.local_addr()?.port() - BUS_OFFSET);
+        }
     }
 }
 
@@ -145,8 +183,12 @@ impl Cluster {
     }
 
     /// Where clients find it.
-    pub fn urls(&self) -> Vec<String> {
-        self.nodes.iter().map(Redis::url).collect()
+    pub fn url(&self) -> String {
+        let hosts = self
+            .nodes
+            .iter()
+            .map(|node| format!("127.0.0.1:{}", node.port()));
+        format!("redis+cluster://{}", hosts.collect::<Vec<_>>().join(","))
     }
 
     /// Lets the nodes run on; answers their process ids.
@@ -159,25 +201,28 @@ impl Cluster {
             let (first, after) = (index * SLOTS / MASTERS, (index + 1) * SLOTS / MASTERS);
             let (first, last) = (first.to_string(), (after - 1).to_string());
             let epoch = (index + 1).to_string();
-            command(master.port, &["CLUSTER", "SET-CONFIG-EPOCH", &epoch])?;
-            command(master.port, &["CLUSTER", "ADDSLOTSRANGE", &first, &last])?;
+            command(master.port(), &["CLUSTER", "SET-CONFIG-EPOCH", &epoch])?;
+            command(master.port(), &["CLUSTER", "ADDSLOTSRANGE", &first, &last])?;
         }
         Ok(())
     }
 
     fn meet(&mut self) -> anyhow::Result<()> {
         let (first, others) = self.nodes.split_first_mut().context("no nodes")?;
-        let port = first.port.to_string();
+        let port = first.port().to_string();
         for node in &*others {
-            command(node.port, &["CLUSTER", "MEET", "127.0.0.1", &port])?;
+            command(node.port(), &["CLUSTER", "MEET", "127.0.0.1", &port])?;
         }
         let wanted = format!("cluster_known_nodes:{}", 2 * MASTERS);
         for node in self.nodes.iter_mut() {
-            let port = node.port;
-            node.process.wait_until("the nodes know each other", || {
-                command(port, &["CLUSTER", "INFO"])
-                    .is_ok_and(|info| info.contains(&wanted) && info.contains("cluster_state:ok"))
-            })?;
+            let port = node.port();
+            node.0
+                .process()
+                .wait_until("the nodes know each other", || {
+                    command(port, &["CLUSTER", "INFO"]).is_ok_and(|info| {
+                        info.contains(&wanted) && info.contains("cluster_state:ok")
+                    })
+                })?;
         }
         Ok(())
     }
@@ -185,16 +230,90 @@ impl Cluster {
     fn replicate(&mut self) -> anyhow::Result<()> {
         let (masters, replicas) = self.nodes.split_at_mut(MASTERS);
         for (master, replica) in masters.iter().zip(replicas) {
-            let id = command(master.port, &["CLUSTER", "MYID"])?;
-            let port = replica.port;
+            let id = command(master.port(), &["CLUSTER", "MYID"])?;
+            let port = replica.port();
             command(port, &["CLUSTER", "REPLICATE", &id])?;
-            replica.process.wait_until("a replica is in step", || {
-                command(port, &["INFO", "replication"])
-                    .is_ok_and(|info| info.contains("master_link_status:up"))
-            })?;
+            replica.wait_until_in_step()?;
         }
         Ok(())
     }
+}
+
+/// A Redis with a replica, and three sentinels that promote it when the master is lost. Dropping it
+/// ends it.
+#[derive(Debug)]
+pub struct Watched {
+    /// The master of the beginning, then its replica.
+    pub servers: [Redis; 2],
+    sentinels: Vec<Server>,
+}
+
+impl Watched {
+    /// Starts all below `folder` and waits until the sentinels agree that all is well.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub fn start(program: &Path, folder: &Path) -> anyhow::Result<Self> {
+        let flags = ["--repl-diskless-sync-delay", "0"];
+        let master = Redis::start(program, &folder.join("master"), &flags)?;
+        let port = master.port().to_string();
+        let of_master = ["--replicaof", "127.0.0.1", &port];
+        let mut replica = Redis::start(program, &folder.join("replica"), &of_master)?;
+        replica.wait_until_in_step()?;
+        let sentinels: anyhow::Result<Vec<_>> = (0..SENTINELS)
+            .map(|index| sentinel(program, &folder.join(index.to_string()), &port))
+            .collect();
+        let mut watched = Self {
+            servers: [master, replica],
+            sentinels: sentinels?,
+        };
+        for sentinel in &mut watched.sentinels {
+            let port = sentinel.port();
+            sentinel.process().wait_until("the sentinels agree", || {
+                command(port, &["INFO", "sentinel"]).is_ok_and(|info| {
+                    info.contains(&format!(
+                        "status=ok,address=127.0.0.1:{}",
+                        watched.servers[0].port()
+                    )) && info.contains(&format!("slaves=1,sentinels={SENTINELS}"))
+                })
+            })?;
+        }
+        Ok(watched)
+    }
+
+    /// Where clients find it.
+    pub fn url(&self) -> String {
+        let hosts = self
+            .sentinels
+            .iter()
+            .map(|one| format!("127.0.0.1:{}", one.port()));
+        let hosts = hosts.collect::<Vec<_>>().join(",");
+        format!("redis+sentinel://{hosts}/{SERVICE}")
+    }
+}
+
+/// Starts a sentinel that watches the master at `port`.
+fn sentinel(program: &Path, folder: &Path, port: &str) -> anyhow::Result<Server> {
+    let own = free_port()?;
+    fs::create_dir_all(folder)?;
+    // A sentinel keeps what it learns in its file. A lost master is replaced after a second or two, so
+    // that tests of it are short.
+    let config = folder.join("sentinel.conf");
+    let text = format!(
+        "port {own}\nbind 127.0.0.1\ndir {}\nset-proc-title no\n\
+         sentinel monitor {SERVICE} 127.0.0.1 {port} 2\n\
+         sentinel down-after-milliseconds {SERVICE} 1000\n\
+         sentinel failover-timeout {SERVICE} 3000\n",
+        folder.display()
+    );
+    fs::write(&config, text)?;
+    Server::start(Launch {
+        program: program.to_owned(),
+        folder: folder.to_owned(),
+        port: own,
+        arguments: arguments([&*config.to_string_lossy(), "--sentinel"]),
+        is_ready,
+    })
 }
 
 /// Sends one command (RESP2) to the server at `port` and answers its reply as text.
