@@ -1,5 +1,5 @@
-//! Coordination between nodes: connect tokens, limits, queues, presence counts, and the chat log
-//! with its sequencing.
+//! Coordination between nodes: connect tokens, limits, queues, presence counts, the chat log with its
+//! sequencing, and what nodes tell each other.
 //!
 //! These traits belong to their consumers ([`crate::api`], [`crate::chat`], [`crate::matching`]);
 //! adapters live below in `broker/` and pass the suite in `conformance`. The broker is speed, the store is
@@ -9,10 +9,12 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use nowrong_protocol::{ChatId, ClientMessageId, Position, TicketId, UserId};
+use serde::{Deserialize, Serialize};
 
 pub use nowrong_core::{
     limiter::Grant,
     matching::{Joined, Offer, Retried, Ticket},
+    node::NodeId,
 };
 
 use crate::store::{Epoch, StoredMessage, TokenHash, UnixMs};
@@ -21,9 +23,11 @@ use crate::store::{Epoch, StoredMessage, TokenHash, UnixMs};
 pub(crate) mod conformance;
 mod counts;
 pub mod local;
+mod nodes;
 pub mod redis;
 
 pub use counts::CATEGORIES_MAX;
+pub use nodes::{Inbox, NodeEndpoint, NodeView, Nodes, Notice, Signal};
 
 /// Why the broker could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +42,14 @@ pub enum BrokerError {
 }
 
 /// All of it.
-pub trait Broker: Admission + Limits + Queue + Presence + Log {}
-impl<T: Admission + Limits + Queue + Presence + Log> Broker for T {}
+pub trait Broker: Admission + Limits + Queue + Presence + Log + Nodes {}
+impl<T: Admission + Limits + Queue + Presence + Log + Nodes> Broker for T {}
+
+/// Which memory of the broker answered: another one may have forgotten what was there. One process of
+/// a local broker; one replication id of a Redis master, which is another after every restart and
+/// failover.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incarnation(pub String);
 
 /// Connect tokens: issued by one node's REST side, used once at any node.
 #[async_trait]
@@ -146,8 +156,12 @@ pub trait Presence: Send + Sync + 'static {
 pub struct LogSeed {
     /// The epoch that begins now.
     pub epoch: Epoch,
-    /// The client message ids of all stored messages, with their positions, for dedupe.
+    /// The client message ids of all messages that survive, with their positions, for dedupe: each
+    /// stands where `locate` finds its seq in the epochs of the chat.
     pub known: Vec<KnownMessage>,
+    /// The memory in which there was no such log before the epoch began; `None` for the first epoch
+    /// of a new chat.
+    pub incarnation: Option<Incarnation>,
 }
 
 /// A stored message that the log must recognise when it is sent again.
@@ -165,7 +179,7 @@ pub struct KnownMessage {
 
 /// A message on its way into a log: all of it but its position. Its body is sealed, so that no copy
 /// that a broker makes outlives the key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     /// Index of the sender.
     pub member: u8,
@@ -207,7 +221,7 @@ impl Draft {
 }
 
 /// The outcome of [`Log::append`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Appended {
     /// It has this position.
     New(Position),
@@ -215,37 +229,66 @@ pub enum Appended {
     Again(Position, UnixMs),
     /// The chat has as many messages as it may have.
     Full,
-    /// There is no log of this chat in this epoch: open it from the store.
-    NoLog,
+    /// There is no log of this chat in this epoch in this memory.
+    NoLog(Incarnation),
+}
+
+/// What an append did, and who must hear of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// What became of the message.
+    pub outcome: Appended,
+    /// The other live nodes that follow the chat.
+    pub elsewhere: Vec<NodeId>,
 }
 
 /// Most messages that one look at a log brings.
 pub const READ_MAX: usize = 256;
 
+/// The outcome of [`Log::read_log`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogRead {
+    /// What stands after the seq that was asked for.
+    Messages {
+        /// Ascending without a gap, at most [`READ_MAX`].
+        messages: Vec<StoredMessage>,
+        /// The newest seq that the log has given out, or its base.
+        head: u64,
+        /// The first of them is no longer held here, and `messages` is empty: the store has it.
+        is_trimmed: bool,
+    },
+    /// There is no log of this chat in this epoch in this memory.
+    NoLog(Incarnation),
+}
+
+/// What a log holds, and who else follows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// What was read.
+    pub outcome: LogRead,
+    /// The other live nodes that follow the chat.
+    pub elsewhere: Vec<NodeId>,
+}
+
 /// The log of each chat: gives out positions and recognises what is sent again. The messages
-/// themselves are their node's and the store's.
+/// themselves are their node's and the store's. A log belongs to the memory ([`Incarnation`]) in which
+/// it was opened: in any other there is none, whatever is left of it.
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
-    /// Opens the log of a chat, unless one of the same or a newer epoch is open.
-    async fn open_log(&self, chat: ChatId, seed: LogSeed) -> Result<(), BrokerError>;
+    /// Opens the log of a chat: action `Seed`. Only who began the epoch calls it. `false`: refused,
+    /// since this memory is not the one that the seed names, or has a log of this or a newer epoch.
+    async fn open_log(&self, chat: ChatId, seed: LogSeed) -> Result<bool, BrokerError>;
 
-    /// Appends one message at the next seq of `epoch`, unless it is known.
-    async fn append(
-        &self,
-        chat: ChatId,
-        epoch: u32,
-        draft: &Draft,
-    ) -> Result<Appended, BrokerError>;
+    /// Appends one message at the next seq of `epoch`, unless it is known: action `Append`. This node
+    /// follows the chat from now on.
+    async fn append(&self, chat: ChatId, epoch: u32, draft: &Draft) -> Result<Placed, BrokerError>;
 
-    /// The messages after a seq that the log still holds, ascending without a gap, at most
-    /// [`READ_MAX`]; for who missed one. `None` when there is no log of this chat in this epoch. A
-    /// broker of a single node may hold none: its node misses none.
-    async fn read_log(
-        &self,
-        chat: ChatId,
-        epoch: u32,
-        after: u64,
-    ) -> Result<Option<Vec<StoredMessage>>, BrokerError>;
+    /// Reads on after a seq: action `CheckLog`, for who missed a message. This node follows the chat
+    /// from now on.
+    async fn read_log(&self, chat: ChatId, epoch: u32, after: u64) -> Result<Reading, BrokerError>;
+
+    /// This node no longer follows the chat.
+    async fn unfollow(&self, chat: ChatId) -> Result<(), BrokerError>;
 
     /// Forgets the log.
     async fn close_log(&self, chat: ChatId) -> Result<(), BrokerError>;

@@ -276,20 +276,20 @@ impl Chats {
                 })
             }
             Appended::Full => Err(ErrorCode::CHAT_FULL.into()),
-            Appended::NoLog => Err(Refusal::retry_after(ErrorCode::INTERNAL, 1_000)),
+            Appended::NoLog(_) => Err(Refusal::retry_after(ErrorCode::INTERNAL, 1_000)),
         }
     }
 
     /// Has the log give the draft a position; opens the log again if the broker has forgotten it.
     async fn append(&self, chat: &Arc<Chat>, draft: &Draft) -> Result<Appended, Refusal> {
         let epoch = lock(&chat.state).epoch();
-        match self.broker.append(chat.id, epoch, draft).await? {
-            Appended::NoLog => {}
+        match self.broker.append(chat.id, epoch, draft).await?.outcome {
+            Appended::NoLog(_) => {}
             appended => return Ok(appended),
         }
         self.reopen(chat, epoch).await?;
         let epoch = lock(&chat.state).epoch();
-        Ok(self.broker.append(chat.id, epoch, draft).await?)
+        Ok(self.broker.append(chat.id, epoch, draft).await?.outcome)
     }
 
     fn taken(&self, message: &Outgoing<'_>, draft: Draft, position: Position) -> Sent {

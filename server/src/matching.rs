@@ -156,6 +156,7 @@ impl Matching {
             blocked: avoid.blocked,
             recent: avoid.recent,
             since_ms: now,
+            node: self.parts.broker.id(),
         })
     }
 

@@ -8,6 +8,7 @@
 //! | [`matching`] | who is proposed to whom, and when whom to accept | G6, G7 |
 //! | [`chat_log`] | where a message stands, what is a repetition, where a client goes on | G2, G3, G4 |
 //! | [`limiter`] | how much is allowed to whom | G10 |
+//! | [`node`] | what a node is called | |
 //! | [`http3`] | what HTTP/3 and WebTransport say on the wire | G10, G11 |
 //! | [`text`] | what people may write, and which names look alike | G10, G11 |
 //!
@@ -20,4 +21,5 @@ pub mod chat_log;
 pub mod http3;
 pub mod limiter;
 pub mod matching;
+pub mod node;
 pub mod text;

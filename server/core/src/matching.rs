@@ -18,6 +18,9 @@ use nowrong_protocol::{
     TicketId, UserId,
     frame::{Stage, Why},
 };
+use serde::{Deserialize, Serialize};
+
+use crate::node::NodeId;
 
 mod find;
 mod index;
@@ -46,7 +49,7 @@ pub const TICKETS_MAX: usize = 100_000;
 pub const BYPASSES_MAX: u8 = 4;
 
 /// A user's place in a category's queue, with all that matching looks at.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ticket {
     /// Its id.
     pub id: TicketId,
@@ -66,10 +69,16 @@ pub struct Ticket {
     pub recent: Vec<UserId>,
     /// Since when the user waits, in milliseconds since the Unix epoch.
     pub since_ms: u64,
+    /// The node of its user: only that one enters it into the queue.
+    pub node: NodeId,
 }
 
 /// What became of a ticket that joined.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an answer that is taken apart at once, never kept"
+)]
 pub enum Joined {
     /// It waits.
     Waiting,

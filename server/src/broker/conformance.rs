@@ -8,8 +8,15 @@ use super::Broker;
 pub(crate) mod admission;
 pub(crate) mod limits;
 pub(crate) mod log;
+pub(crate) mod nodes;
 pub(crate) mod presence;
 pub(crate) mod queue;
+
+/// A broker with what it may do or leave.
+pub(crate) trait Conforming: Broker {
+    /// Whether its logs hold messages: that of a single node need not.
+    const HOLDS_MESSAGES: bool;
+}
 
 /// Declares every test of the suite for one adapter. The first expression makes what the broker needs
 /// (a server; it is dropped after the test), the second is called with it and makes a broker that
@@ -32,13 +39,16 @@ macro_rules! broker_conformance {
                 the_offer_says_why a_retry_widens g7_age_brackets_and_blocks_hold_at_every_stage
                 g6_a_user_has_one_ticket g6_a_paused_ticket_is_not_offered
                 g6_a_requeued_ticket_keeps_its_place g6_what_is_gone_is_gone
-                g6_cancel_and_match_never_both_win g6_many_who_join_at_once_meet_once;
+                g6_cancel_and_match_never_both_win g6_many_who_join_at_once_meet_once
+                a_ticket_keeps_its_node;
             presence: people_are_counted counts_never_go_below_zero;
             log: positions_count_from_one_without_a_gap a_message_sent_again_is_the_same
                 a_seeded_log_goes_on_where_the_store_stands
                 a_log_gives_way_only_to_a_newer_epoch an_append_of_another_epoch_has_no_log
                 g3_two_members_at_once_make_one_order a_closed_log_is_forgotten
-                a_chat_becomes_full a_reader_gets_what_is_held_and_nothing_of_another_epoch;
+                a_chat_becomes_full a_log_opens_only_in_the_memory_that_its_seed_names
+                a_reader_gets_what_is_held_and_nothing_of_another_epoch;
+            nodes: a_node_sees_itself a_user_has_a_place_until_leaving nobody_tells_itself;
         }
     };
     (@tests ($server:expr, $make:expr); $($module:ident: $($test:ident)+;)+) => {

@@ -4,9 +4,12 @@
 //! nothing after a restart, as its traits allow. Everything it holds is bounded: connect tokens by
 //! [`TOKENS_MAX`], limits by [`KEYS_MAX`](nowrong_core::limiter::KEYS_MAX), tickets by
 //! [`TICKETS_MAX`](nowrong_core::matching::TICKETS_MAX), logs by [`LOGS_MAX`], counted categories by
-//! [`CATEGORIES_MAX`](super::CATEGORIES_MAX); what is full is refused with [`BrokerError::Full`].
+//! [`CATEGORIES_MAX`](super::CATEGORIES_MAX), places by [`PLACES_MAX`]; what is full is refused with [`BrokerError::Full`].
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use async_trait::async_trait;
 use nowrong_core::{
@@ -16,10 +19,14 @@ use nowrong_core::{
 use nowrong_protocol::{ChatId, TicketId, UserId};
 
 use super::{
-    Admission, Appended, BrokerError, Counts, Draft, Grant, Joined, LimitRule, Limits, Log,
-    LogSeed, Presence, Queue, Retried, Ticket, counts::Chatting,
+    Admission, Appended, BrokerError, Counts, Draft, Grant, Inbox, Incarnation, Joined, LimitRule,
+    Limits, Log, LogRead, LogSeed, NodeEndpoint, NodeId, NodeView, Nodes, Notice, Placed, Presence,
+    Queue, Reading, Retried, Ticket, counts::Chatting,
 };
-use crate::store::{StoredMessage, TokenHash, UnixMs};
+use crate::{
+    random,
+    store::{TokenHash, UnixMs},
+};
 
 mod logs;
 mod tokens;
@@ -27,14 +34,20 @@ mod tokens;
 pub use logs::LOGS_MAX;
 pub use tokens::TOKENS_MAX;
 
+/// Most users that are connected at one time: over twice what one node is meant for.
+pub const PLACES_MAX: usize = 131_072;
+
 /// The broker of a single node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LocalBroker {
+    id: NodeId,
+    view: Mutex<(NodeEndpoint, bool)>,
     tokens: Mutex<tokens::Tokens>,
     limiter: Mutex<Limiter<LimitKey>>,
     pool: Mutex<Pool>,
     counts: Mutex<Chatting>,
     logs: logs::Logs,
+    places: Mutex<HashSet<UserId>>,
 }
 
 /// Whose unit of which rule.
@@ -43,7 +56,21 @@ type LimitKey = (&'static str, [u8; 16]);
 impl LocalBroker {
     /// An empty broker.
     pub fn new() -> Arc<Self> {
-        Arc::default()
+        Arc::new(Self {
+            id: NodeId(random::bytes()),
+            view: Mutex::default(),
+            tokens: Mutex::default(),
+            limiter: Mutex::default(),
+            pool: Mutex::default(),
+            counts: Mutex::default(),
+            logs: logs::Logs::default(),
+            places: Mutex::default(),
+        })
+    }
+
+    /// This process: what it knows dies with it.
+    fn incarnation(&self) -> Incarnation {
+        Incarnation(self.id.to_string())
     }
 }
 
@@ -153,31 +180,47 @@ impl Presence for LocalBroker {
 
 #[async_trait]
 impl Log for LocalBroker {
-    async fn open_log(&self, chat: ChatId, seed: LogSeed) -> Result<(), BrokerError> {
+    async fn open_log(&self, chat: ChatId, seed: LogSeed) -> Result<bool, BrokerError> {
+        let own = self.incarnation();
+        if seed.incarnation.as_ref().is_some_and(|named| *named != own) {
+            return Ok(false);
+        }
         self.logs.open(chat, seed)
     }
 
-    async fn append(
-        &self,
-        chat: ChatId,
-        epoch: u32,
-        draft: &Draft,
-    ) -> Result<Appended, BrokerError> {
+    async fn append(&self, chat: ChatId, epoch: u32, draft: &Draft) -> Result<Placed, BrokerError> {
         let (member, id, at) = (draft.member, draft.client_message_id, draft.at);
         let appended = self.logs.with(chat, |log| {
             (log.epoch() == epoch).then(|| log.append(member, id, at))
         });
-        Ok(appended.flatten().map_or(Appended::NoLog, Appended::from))
+        let no_log = || Appended::NoLog(self.incarnation());
+        Ok(Placed {
+            outcome: appended.flatten().map_or_else(no_log, Appended::from),
+            elsewhere: Vec::new(),
+        })
     }
 
-    async fn read_log(
-        &self,
-        chat: ChatId,
-        epoch: u32,
-        _after: u64,
-    ) -> Result<Option<Vec<StoredMessage>>, BrokerError> {
-        let is_open = self.logs.with(chat, |log| log.epoch() == epoch);
-        Ok(is_open.unwrap_or(false).then(Vec::new))
+    /// Holds no messages: the only node misses none.
+    async fn read_log(&self, chat: ChatId, epoch: u32, after: u64) -> Result<Reading, BrokerError> {
+        let head = self
+            .logs
+            .with(chat, |log| (log.epoch() == epoch).then(|| log.head().seq));
+        let outcome = match head.flatten() {
+            None => LogRead::NoLog(self.incarnation()),
+            Some(head) => LogRead::Messages {
+                messages: Vec::new(),
+                head,
+                is_trimmed: head > after,
+            },
+        };
+        Ok(Reading {
+            outcome,
+            elsewhere: Vec::new(),
+        })
+    }
+
+    async fn unfollow(&self, _chat: ChatId) -> Result<(), BrokerError> {
+        Ok(())
     }
 
     async fn close_log(&self, chat: ChatId) -> Result<(), BrokerError> {
@@ -186,9 +229,59 @@ impl Log for LocalBroker {
     }
 }
 
+/// There are no other nodes: nobody is told anything, and nothing comes.
+#[async_trait]
+impl Nodes for LocalBroker {
+    fn id(&self) -> NodeId {
+        self.id
+    }
+
+    fn set_view(&self, endpoint: NodeEndpoint, is_draining: bool) {
+        *lock(&self.view) = (endpoint, is_draining);
+    }
+
+    fn nodes(&self) -> Vec<NodeView> {
+        let (endpoint, is_draining) = lock(&self.view).clone();
+        vec![NodeView {
+            id: self.id,
+            connected: lock(&self.counts).connected(),
+            is_draining,
+            endpoint,
+        }]
+    }
+
+    fn tell(&self, _nodes: &[NodeId], _notice: Notice) {}
+
+    async fn receive(&self) -> Inbox {
+        std::future::pending().await
+    }
+
+    async fn take_place(&self, user: UserId) -> Result<Option<NodeId>, BrokerError> {
+        let mut places = lock(&self.places);
+        if places.len() >= PLACES_MAX && !places.contains(&user) {
+            return Err(BrokerError::Full("places"));
+        }
+        places.insert(user);
+        Ok(None)
+    }
+
+    async fn place(&self, user: UserId) -> Result<Option<NodeId>, BrokerError> {
+        Ok(lock(&self.places).contains(&user).then_some(self.id))
+    }
+
+    async fn leave_place(&self, user: UserId) -> Result<(), BrokerError> {
+        lock(&self.places).remove(&user);
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl crate::broker::conformance::Conforming for LocalBroker {
+        const HOLDS_MESSAGES: bool = false;
+    }
 
     async fn empty(_: &()) -> Arc<LocalBroker> {
         LocalBroker::new()

@@ -1,45 +1,63 @@
-//! The broker of many nodes: Redis 7, alone or as a Redis Cluster.
+//! The broker of many nodes: Redis 7, alone, behind sentinels, or as a Redis Cluster.
 //!
-//! Each method is one script, and a script is one atomic step. All keys of a script are declared and
-//! share one hash tag, so that the same scripts run on a Redis Cluster: `{queue}` for the tickets and
-//! the nodes, `{chat id}` for the log of a chat. Redis may forget: what it holds is speed, the store
-//! is truth. Nothing in it is readable for long: bodies arrive sealed, and every key expires.
+//! Each method is one command, mostly a script, and a script is one atomic step. All keys of a script are
+//! declared and share one hash tag, so that the same scripts run on a Redis Cluster: `{queue}` for the
+//! tickets and the nodes, `{chat id}` for the log of a chat. Redis may forget: what it holds is speed,
+//! the store is truth. What was filled under another replication id of the master counts as forgotten
+//! (`memory.lua`). Nothing in it is readable for long: bodies arrive sealed, and every key expires.
+//!
+//! | what | commands |
+//! |---|---|
+//! | a message | 1 `EVALSHA`, and 1 `XADD` for each other node that follows the chat |
+//! | a match | 2 `EVALSHA` (two joins), 1 more to open the log |
+//! | a user who comes or goes | 1 each |
+//! | a node, each second | 2 `EVALSHA` (lease, inbox), 1 `XREAD` |
 //!
 //! Counts of people are this node's own, told to the others with its lease ([`lease`]) once a second.
 //! A node that dies lets its lease lapse; the others then remove its tickets and no longer count its
-//! people. Bounds: [`IN_FLIGHT_MAX`] commands at once,
-//! [`TICKETS_MAX`](nowrong_core::matching::TICKETS_MAX) tickets; a Redis that does not answer within
-//! [`ANSWER_DEADLINE`] is [`BrokerError::Unavailable`].
+//! people. Bounds: [`IN_FLIGHT_MAX`] commands at once, [`LANE_MAX`] notices on the way to a node,
+//! [`INBOX_MAX`] in its inbox, [`TICKETS_MAX`](nowrong_core::matching::TICKETS_MAX) tickets; a Redis
+//! that does not answer within [`ANSWER_DEADLINE`] is [`BrokerError::Unavailable`].
 //!
 //! Start reading at [`RedisBroker::connect`]; the scripts lie beside the files that call them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use nowrong_protocol::{ChatId, TicketId, UserId};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Admission, Appended, BrokerError, Counts, Draft, Grant, Joined, LimitRule, Limits, Log,
-    LogSeed, Presence, Queue, Retried, Ticket, counts::Chatting,
+    Admission, BrokerError, Counts, Draft, Grant, Inbox, Joined, LimitRule, Limits, Log, LogSeed,
+    NodeEndpoint, NodeId, NodeView, Nodes, Notice, Placed, Presence, Queue, Reading, Retried,
+    Ticket, counts::Chatting,
 };
 use crate::{
     random,
-    store::{StoredMessage, TokenHash, UnixMs},
+    store::{TokenHash, UnixMs},
 };
 
 mod connection;
+mod inbox;
 mod lease;
 mod limits;
 mod log;
+mod outbox;
+mod places;
 mod queue;
 mod script;
 mod tokens;
+mod url;
+mod wire;
 
 use connection::Connection;
-pub use connection::{ANSWER_DEADLINE, ConnectError, IN_FLIGHT_MAX, RedisUrl};
+pub use connection::{ANSWER_DEADLINE, ConnectError, IN_FLIGHT_MAX};
+pub use inbox::INBOX_MAX;
 pub use lease::LEASE;
-use lease::Others;
+use lease::{Others, Own};
+pub use outbox::LANE_MAX;
+pub use url::RedisUrl;
 
 /// The broker of many nodes.
 pub struct RedisBroker {
@@ -51,10 +69,13 @@ pub struct RedisBroker {
 struct Parts {
     connection: Connection,
     keys: Keys,
-    /// This run of this node: a restart is another node.
-    node: String,
+    id: NodeId,
+    own: Mutex<Own>,
+    had_lease: AtomicBool,
     counts: Mutex<Chatting>,
     others: Mutex<Others>,
+    inbox: inbox::Reader,
+    outbox: outbox::Outbox,
 }
 
 /// The names of the keys. Two brokers with different namespaces share nothing.
@@ -78,6 +99,10 @@ impl Keys {
     fn single(&self, kind: &str, name: &str) -> String {
         format!("{}:{kind}:{name}", self.namespace)
     }
+
+    fn inbox(&self, node: NodeId) -> String {
+        self.single("inbox", &node.to_string())
+    }
 }
 
 impl RedisBroker {
@@ -86,12 +111,19 @@ impl RedisBroker {
     /// # Errors
     /// [`ConnectError`]: one sentence that says what is wrong with the setting or the server.
     pub async fn connect(url: &RedisUrl, namespace: &str) -> Result<Arc<Self>, ConnectError> {
+        let keys = Keys {
+            namespace: namespace.to_owned(),
+        };
+        let id = NodeId(random::bytes());
+        let connection = Connection::open(url, ANSWER_DEADLINE).await?;
         let parts = Arc::new(Parts {
-            connection: Connection::open(url).await?,
-            keys: Keys {
-                namespace: namespace.to_owned(),
-            },
-            node: hex(&random::bytes::<8>()),
+            inbox: inbox::Reader::open(url, keys.inbox(id)).await?,
+            outbox: outbox::Outbox::new(connection.clone()),
+            connection,
+            keys,
+            id,
+            own: Mutex::default(),
+            had_lease: AtomicBool::new(false),
             counts: Mutex::default(),
             others: Mutex::default(),
         });
@@ -131,7 +163,7 @@ impl Admission for RedisBroker {
     }
 
     async fn check(&self) -> Result<(), BrokerError> {
-        self.parts.renew().await
+        Ok(self.parts.connection.query_all(&redis::cmd("PING")).await?)
     }
 
     async fn take_connect_token(
@@ -215,30 +247,68 @@ impl Presence for RedisBroker {
 
 #[async_trait]
 impl Log for RedisBroker {
-    async fn open_log(&self, chat: ChatId, seed: LogSeed) -> Result<(), BrokerError> {
+    async fn open_log(&self, chat: ChatId, seed: LogSeed) -> Result<bool, BrokerError> {
         log::open(&self.parts, chat, &seed).await
     }
 
-    async fn append(
-        &self,
-        chat: ChatId,
-        epoch: u32,
-        draft: &Draft,
-    ) -> Result<Appended, BrokerError> {
+    async fn append(&self, chat: ChatId, epoch: u32, draft: &Draft) -> Result<Placed, BrokerError> {
         log::append(&self.parts, chat, epoch, draft).await
     }
 
-    async fn read_log(
-        &self,
-        chat: ChatId,
-        epoch: u32,
-        after: u64,
-    ) -> Result<Option<Vec<StoredMessage>>, BrokerError> {
+    async fn read_log(&self, chat: ChatId, epoch: u32, after: u64) -> Result<Reading, BrokerError> {
         log::read(&self.parts, chat, epoch, after).await
+    }
+
+    async fn unfollow(&self, chat: ChatId) -> Result<(), BrokerError> {
+        log::unfollow(&self.parts, chat).await
     }
 
     async fn close_log(&self, chat: ChatId) -> Result<(), BrokerError> {
         log::close(&self.parts, chat).await
+    }
+}
+
+#[async_trait]
+impl Nodes for RedisBroker {
+    fn id(&self) -> NodeId {
+        self.parts.id
+    }
+
+    fn set_view(&self, endpoint: NodeEndpoint, is_draining: bool) {
+        *lock(&self.parts.own) = Own {
+            endpoint,
+            is_draining,
+        };
+    }
+
+    fn nodes(&self) -> Vec<NodeView> {
+        let mut nodes = vec![self.parts.own_view()];
+        nodes.extend(lock(&self.parts.others).views().cloned());
+        nodes
+    }
+
+    fn tell(&self, nodes: &[NodeId], notice: Notice) {
+        let packed = Bytes::from(inbox::pack(self.parts.id, &notice));
+        for node in nodes.iter().filter(|node| **node != self.parts.id) {
+            let key = || self.parts.keys.inbox(*node);
+            self.parts.outbox.tell(*node, key, packed.clone());
+        }
+    }
+
+    async fn receive(&self) -> Inbox {
+        self.parts.inbox.receive().await
+    }
+
+    async fn take_place(&self, user: UserId) -> Result<Option<NodeId>, BrokerError> {
+        places::take(&self.parts, user).await
+    }
+
+    async fn place(&self, user: UserId) -> Result<Option<NodeId>, BrokerError> {
+        places::find(&self.parts, user).await
+    }
+
+    async fn leave_place(&self, user: UserId) -> Result<(), BrokerError> {
+        places::leave(&self.parts, user).await
     }
 }
 

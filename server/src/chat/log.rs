@@ -11,6 +11,7 @@ use nowrong_protocol::{ErrorCode, Position, envelope};
 
 use super::{Chat, Chats, KnownMessage, LogSeed, PULL_MAX};
 use crate::{
+    broker::LogRead,
     hub::lock,
     refusal::Refusal,
     store::{Epoch, StoredMessage},
@@ -96,7 +97,11 @@ impl Chats {
         epoch: Epoch,
         known: Vec<KnownMessage>,
     ) -> Result<(), Refusal> {
-        let seed = LogSeed { epoch, known };
+        let seed = LogSeed {
+            epoch,
+            known,
+            incarnation: None,
+        };
         self.broker.open_log(chat.id, seed).await?;
         lock(&chat.state).begin(epoch);
         tracing::info!(chat = %chat.id, epoch = epoch.number, base = epoch.base, "log opened");
@@ -110,8 +115,8 @@ impl Chats {
             (state.epoch(), state.head.seq)
         };
         let read = self.broker.read_log(chat.id, epoch, head).await?;
-        let missed = match read {
-            Some(missed) if !missed.is_empty() => missed,
+        let missed = match read.outcome {
+            LogRead::Messages { messages, .. } if !messages.is_empty() => messages,
             // Neither here nor there: what waits behind the gap cannot be told any more.
             _ => return self.reopen(chat, epoch).await,
         };

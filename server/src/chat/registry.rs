@@ -126,8 +126,9 @@ impl Chats {
             let seed = LogSeed {
                 epoch,
                 known: Vec::new(),
+                incarnation: None,
             };
-            self.broker.open_log(chat.id, seed).await
+            self.broker.open_log(chat.id, seed).await.map(drop)
         };
         chat.log.get_or_try_init(open).await?;
         Ok(chat)

@@ -9,6 +9,7 @@ use std::{hint::black_box, time::Instant};
 use nowrong_core::{
     chat_log::{Appended, ChatLog, Epoch},
     matching::{Pool, Ticket},
+    node::NodeId,
 };
 use nowrong_protocol::{
     ChatId, ClientFrame, ClientMessageId, Position, ServerFrame, TicketId, UserId,
@@ -186,6 +187,7 @@ fn ticket(number: u32, interest: u32) -> Ticket {
         blocked: Vec::new(),
         recent: Vec::new(),
         since_ms: 0,
+        node: NodeId([0; 8]),
     }
 }
 

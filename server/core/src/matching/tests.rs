@@ -28,6 +28,7 @@ pub(super) fn ticket(n: u32, since_ms: u64) -> Ticket {
         blocked: Vec::new(),
         recent: Vec::new(),
         since_ms,
+        node: NodeId([1; 8]),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Categories: what is there, who is there, and copies that are still good.
 
 use nowrong_core::matching::Ticket;
+use nowrong_core::node::NodeId;
 use nowrong_protocol::{TicketId, UserId};
 use serde_json::Value;
 
@@ -27,6 +28,7 @@ fn ticket(category: &str) -> Ticket {
         blocked: Vec::new(),
         recent: Vec::new(),
         since_ms: 1,
+        node: NodeId([1; 8]),
     }
 }
 

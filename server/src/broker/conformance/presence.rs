@@ -10,7 +10,7 @@ pub(crate) async fn people_are_counted<B: Broker>(broker: Arc<B>) {
     broker.count_chatting("films", 4).await.expect("count");
     broker.count_connected(7).await.expect("count");
     broker.count_connected(-1).await.expect("count");
-    broker.join(ticket(1, 0), 0).await.expect("join");
+    broker.join(ticket(&*broker, 1, 0), 0).await.expect("join");
     let counts = |online, waiting| Counts { online, waiting };
     assert_eq!(broker.counts("music").await.expect("counts"), counts(3, 1));
     assert_eq!(broker.counts("films").await.expect("counts"), counts(4, 0));

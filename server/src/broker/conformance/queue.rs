@@ -10,9 +10,10 @@ use nowrong_protocol::{
 use super::at_once;
 use crate::broker::{Broker, Joined, Retried, Ticket};
 
-/// Adult `user` who speaks English and waits for music since `since_ms`.
-pub(crate) fn ticket(user: u8, since_ms: u64) -> Ticket {
+/// Adult `user` of the broker's node who speaks English and waits for music since `since_ms`.
+pub(crate) fn ticket<B: Broker>(broker: &B, user: u8, since_ms: u64) -> Ticket {
     Ticket {
+        node: broker.id(),
         id: TicketId::v7(since_ms, &[user; 10]),
         user: UserId::from_bytes([user; 16]),
         category: "music".to_owned(),
@@ -50,7 +51,7 @@ fn partner(joined: Joined) -> Option<Ticket> {
 }
 
 pub(crate) async fn two_who_fit_are_offered_to_each_other<B: Broker>(broker: Arc<B>) {
-    let (anna, bob) = (ticket(1, 0), ticket(2, 10));
+    let (anna, bob) = (ticket(&*broker, 1, 0), ticket(&*broker, 2, 10));
     assert_eq!(join(&*broker, &anna).await, Joined::Waiting);
     assert_eq!(broker.waiting("music").await.expect("waiting"), 1);
     assert_eq!(partner(join(&*broker, &bob).await), Some(anna.clone()));
@@ -63,10 +64,13 @@ pub(crate) async fn two_who_fit_are_offered_to_each_other<B: Broker>(broker: Arc
 pub(crate) async fn a_stranger_of_another_category_waits<B: Broker>(broker: Arc<B>) {
     let films = Ticket {
         category: "films".to_owned(),
-        ..ticket(1, 0)
+        ..ticket(&*broker, 1, 0)
     };
     join(&*broker, &films).await;
-    assert_eq!(join(&*broker, &ticket(2, 0)).await, Joined::Waiting);
+    assert_eq!(
+        join(&*broker, &ticket(&*broker, 2, 0)).await,
+        Joined::Waiting
+    );
     assert_eq!(broker.waiting("films").await.expect("waiting"), 1);
     assert_eq!(broker.waiting("music").await.expect("waiting"), 1);
     assert_eq!(broker.waiting("unknown").await.expect("waiting"), 0);
@@ -76,12 +80,12 @@ pub(crate) async fn the_offer_says_why<B: Broker>(broker: Arc<B>) {
     let anna = Ticket {
         interests: interests(&["films", "chess", "jazz"]),
         language: "en-GB".to_owned(),
-        ..ticket(1, 0)
+        ..ticket(&*broker, 1, 0)
     };
     let bob = Ticket {
         interests: interests(&["jazz", "golf", "films"]),
         language: "en-US".to_owned(),
-        ..ticket(2, 0)
+        ..ticket(&*broker, 2, 0)
     };
     join(&*broker, &anna).await;
     let Joined::Offer { why, .. } = join(&*broker, &bob).await else {
@@ -98,11 +102,11 @@ pub(crate) async fn a_retry_widens<B: Broker>(broker: Arc<B>) {
     let anna = Ticket {
         interests: interests(&["jazz"]),
         recent: vec![user(2)],
-        ..ticket(1, 0)
+        ..ticket(&*broker, 1, 0)
     };
     let bob = Ticket {
         language: "de".to_owned(),
-        ..ticket(2, 0)
+        ..ticket(&*broker, 2, 0)
     };
     join(&*broker, &anna).await;
     join(&*broker, &bob).await;
@@ -127,12 +131,12 @@ pub(crate) async fn a_retry_widens<B: Broker>(broker: Arc<B>) {
 pub(crate) async fn g7_age_brackets_and_blocks_hold_at_every_stage<B: Broker>(broker: Arc<B>) {
     let anna = Ticket {
         blocked: vec![user(2)],
-        ..ticket(1, 0)
+        ..ticket(&*broker, 1, 0)
     };
-    let bob = ticket(2, 0);
+    let bob = ticket(&*broker, 2, 0);
     let teen = Ticket {
         age_bracket: 0,
-        ..ticket(3, 0)
+        ..ticket(&*broker, 3, 0)
     };
     for ticket in [&anna, &bob, &teen] {
         assert_eq!(join(&*broker, ticket).await, Joined::Waiting);
@@ -146,7 +150,7 @@ pub(crate) async fn g7_age_brackets_and_blocks_hold_at_every_stage<B: Broker>(br
 }
 
 pub(crate) async fn g6_a_user_has_one_ticket<B: Broker>(broker: Arc<B>) {
-    let (older, newer) = (ticket(1, 0), ticket(1, 50));
+    let (older, newer) = (ticket(&*broker, 1, 0), ticket(&*broker, 1, 50));
     join(&*broker, &older).await;
     assert_eq!(
         join(&*broker, &newer).await,
@@ -157,10 +161,10 @@ pub(crate) async fn g6_a_user_has_one_ticket<B: Broker>(broker: Arc<B>) {
     assert!(!broker.cancel(older.id).await.expect("cancel"));
     assert_eq!(broker.waiting("music").await.expect("waiting"), 1);
     assert_eq!(
-        partner(join(&*broker, &ticket(2, 60)).await),
+        partner(join(&*broker, &ticket(&*broker, 2, 60)).await),
         Some(newer.clone())
     );
-    let newest = ticket(1, 70);
+    let newest = ticket(&*broker, 1, 70);
     join(&*broker, &newest).await;
     broker.requeue(newer.clone()).await.expect("requeue");
     assert_eq!(
@@ -172,7 +176,7 @@ pub(crate) async fn g6_a_user_has_one_ticket<B: Broker>(broker: Arc<B>) {
 }
 
 pub(crate) async fn g6_a_paused_ticket_is_not_offered<B: Broker>(broker: Arc<B>) {
-    let (anna, bob) = (ticket(1, 0), ticket(2, 10));
+    let (anna, bob) = (ticket(&*broker, 1, 0), ticket(&*broker, 2, 10));
     join(&*broker, &anna).await;
     let paused = broker.set_paused(anna.id, true).await.expect("pause");
     assert_eq!(paused, Some(anna.clone()));
@@ -189,7 +193,11 @@ pub(crate) async fn g6_a_paused_ticket_is_not_offered<B: Broker>(broker: Arc<B>)
 }
 
 pub(crate) async fn g6_a_requeued_ticket_keeps_its_place<B: Broker>(broker: Arc<B>) {
-    let (first, second, third) = (ticket(1, 0), ticket(2, 10), ticket(3, 20));
+    let (first, second, third) = (
+        ticket(&*broker, 1, 0),
+        ticket(&*broker, 2, 10),
+        ticket(&*broker, 3, 20),
+    );
     join(&*broker, &first).await;
     assert_eq!(partner(join(&*broker, &second).await), Some(first.clone()));
     let blocks = Ticket {
@@ -203,11 +211,14 @@ pub(crate) async fn g6_a_requeued_ticket_keeps_its_place<B: Broker>(broker: Arc<
         .await
         .expect("requeueing again is harmless");
     assert_eq!(broker.waiting("music").await.expect("waiting"), 2);
-    assert_eq!(partner(join(&*broker, &ticket(4, 30)).await), Some(first));
+    assert_eq!(
+        partner(join(&*broker, &ticket(&*broker, 4, 30)).await),
+        Some(first)
+    );
 }
 
 pub(crate) async fn g6_what_is_gone_is_gone<B: Broker>(broker: Arc<B>) {
-    let anna = ticket(1, 0);
+    let anna = ticket(&*broker, 1, 0);
     assert!(
         !broker.cancel(anna.id).await.expect("cancel"),
         "it never came"
@@ -215,12 +226,18 @@ pub(crate) async fn g6_what_is_gone_is_gone<B: Broker>(broker: Arc<B>) {
     join(&*broker, &anna).await;
     assert!(broker.cancel(anna.id).await.expect("cancel"));
     assert!(!broker.cancel(anna.id).await.expect("cancel"));
-    assert_eq!(join(&*broker, &ticket(2, 10)).await, Joined::Waiting);
+    assert_eq!(
+        join(&*broker, &ticket(&*broker, 2, 10)).await,
+        Joined::Waiting
+    );
 }
 
 pub(crate) async fn g6_cancel_and_match_never_both_win<B: Broker>(broker: Arc<B>) {
     for round in 0..1_000_u64 {
-        let (anna, bob) = (ticket(1, 2 * round), ticket(2, 2 * round + 1));
+        let (anna, bob) = (
+            ticket(&*broker, 1, 2 * round),
+            ticket(&*broker, 2, 2 * round + 1),
+        );
         join(&*broker, &anna).await;
         let (anna_id, bob_id) = (anna.id, bob.id);
         let race = at_once(&broker, 2, move |broker, n| {
@@ -242,7 +259,7 @@ pub(crate) async fn g6_cancel_and_match_never_both_win<B: Broker>(broker: Arc<B>
 
 pub(crate) async fn g6_many_who_join_at_once_meet_once<B: Broker>(broker: Arc<B>) {
     let joins = at_once(&broker, 200, |broker, n| async move {
-        let ticket = ticket(n as u8, 1_000);
+        let ticket = ticket(&*broker, n as u8, 1_000);
         (ticket.user, partner(join(&*broker, &ticket).await))
     });
     let joins = joins.await;
@@ -254,4 +271,14 @@ pub(crate) async fn g6_many_who_join_at_once_meet_once<B: Broker>(broker: Arc<B>
     assert_eq!(met.len(), 200, "everyone met someone");
     assert_eq!(distinct.len(), 200, "and nobody twice");
     assert_eq!(broker.waiting("music").await.expect("waiting"), 0);
+}
+
+pub(crate) async fn a_ticket_keeps_its_node<B: Broker>(broker: Arc<B>) {
+    let anna = ticket(&*broker, 1, 0);
+    join(&*broker, &anna).await;
+    let met = partner(join(&*broker, &ticket(&*broker, 2, 10)).await).expect("they fit");
+    assert_eq!(met.node, broker.id());
+    broker.requeue(met.clone()).await.expect("requeue");
+    let paused = broker.set_paused(anna.id, true).await.expect("pause");
+    assert_eq!(paused, Some(met));
 }

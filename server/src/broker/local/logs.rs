@@ -37,13 +37,15 @@ impl Default for Logs {
 }
 
 impl Logs {
-    pub(super) fn open(&self, chat: ChatId, seed: LogSeed) -> Result<(), BrokerError> {
+    /// `false` when a log of this or a newer epoch is open.
+    pub(super) fn open(&self, chat: ChatId, seed: LogSeed) -> Result<bool, BrokerError> {
         let mut shard = lock(self.shard(chat));
         if let Some(open) = shard.get_mut(&chat) {
-            if open.epoch() < seed.epoch.number {
+            let is_newer = open.epoch() < seed.epoch.number;
+            if is_newer {
                 *open = log(seed);
             }
-            return Ok(());
+            return Ok(is_newer);
         }
         // Counted before it is there, so that openers in other shards never exceed the bound.
         if self.open.fetch_add(1, Ordering::Relaxed) >= LOGS_MAX {
@@ -51,7 +53,7 @@ impl Logs {
             return Err(BrokerError::Full("chat logs"));
         }
         shard.insert(chat, log(seed));
-        Ok(())
+        Ok(true)
     }
 
     pub(super) fn close(&self, chat: ChatId) {
@@ -111,6 +113,7 @@ mod tests {
         let seed = || LogSeed {
             epoch: store::Epoch { number: 1, base: 0 },
             known: Vec::new(),
+            incarnation: None,
         };
         let chat = |n: u64| ChatId::v7(n, &[n as u8; 10]);
         for n in 0..LOGS_MAX as u64 {

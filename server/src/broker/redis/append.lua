@@ -1,18 +1,24 @@
--- Gives a message the next position of its chat, unless it has one.
--- KEYS: meta, ids, log. ARGV: epoch, sender's id with member in front, time, message, most messages,
--- most entries of the log.
--- Answers {verdict, seq, epoch, time}.
-if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return { 'none' } end
+-- Action Append: gives a message the next position of its chat, unless it has one.
+-- KEYS: meta, ids, log, nodes. ARGV: epoch, sender's id with member in front, time, message, most
+-- messages, most entries of the log, this node.
+-- Answers {verdict, nodes that follow, what the verdict tells}.
+local here = memory()
+local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'memory')
+if meta[1] ~= ARGV[1] or meta[3] ~= here then return { 'none', {}, { here } } end
+if redis.call('SADD', KEYS[4], ARGV[7]) == 1 then
+  redis.call('PEXPIRE', KEYS[4], redis.call('PTTL', KEYS[1]))
+end
+local nodes = redis.call('SMEMBERS', KEYS[4])
 local known = redis.call('HGET', KEYS[2], ARGV[2])
 if known then
   local epoch, seq, at = string.match(known, '^(%d+) (%d+) (%d+)$')
-  return { 'again', seq, epoch, at }
+  return { 'again', nodes, { seq, epoch, at } }
 end
-if tonumber(redis.call('HGET', KEYS[1], 'seq')) >= tonumber(ARGV[5]) then return { 'full' } end
+if tonumber(meta[2]) >= tonumber(ARGV[5]) then return { 'full', nodes, {} } end
 local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[1] .. ' ' .. seq .. ' ' .. ARGV[3])
 redis.call('XADD', KEYS[3], 'MAXLEN', ARGV[6], ARGV[1] .. '-' .. seq, 'm', ARGV[4])
 if redis.call('XLEN', KEYS[3]) == 1 then
   redis.call('PEXPIRE', KEYS[3], redis.call('PTTL', KEYS[1]))
 end
-return { 'new', seq, ARGV[1], ARGV[3] }
+return { 'new', nodes, { tostring(seq), ARGV[1], ARGV[3] } }

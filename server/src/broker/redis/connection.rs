@@ -1,42 +1,42 @@
-//! The connection to Redis, whatever its shape: one server, or a Redis Cluster.
+//! The connection to Redis, whatever its shape: one server, a Redis Cluster, or the master that
+//! sentinels watch.
 //!
-//! One multiplexed connection to each server carries all commands of the node. It reconnects by
-//! itself; while it cannot, each command fails within [`ANSWER_DEADLINE`]. Nothing is queued beyond
-//! [`IN_FLIGHT_MAX`] commands: what comes on top waits for its turn and then for its answer, within
-//! the same bound.
+//! One multiplexed connection to each server carries all commands of the node. A task makes a new one
+//! when it is lost, of which a command tells that met an error or no answer: that finds the new master
+//! after a failover. Meanwhile commands wait, each no longer than [`ANSWER_DEADLINE`] in all. At most
+//! [`IN_FLIGHT_MAX`] wait at one time; what comes on top is refused at once.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use redis::{
-    Client, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, ServerErrorKind,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-    cluster::ClusterClientBuilder,
-    cluster_async::ClusterConnection,
+    Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
+};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::{Instant, MissedTickBehavior, interval, timeout_at},
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    url::RedisUrl,
+    wire::{Source, Wire, is_loss, too_late},
 };
 
 /// How long a command may take in all; a Redis near by answers in less than a millisecond.
 pub const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
 
-/// How long opening a connection may take.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
-
-/// Most commands that wait for their answer at one time: a second of a busy node's work.
+/// Most commands that wait for their answer at one time: a second of a busy node's work. Each holds
+/// its arguments, a few kilobytes at most but for the seed of a long chat.
 pub const IN_FLIGHT_MAX: usize = 10_000;
 
-/// Longest pause between two tries to reconnect.
-const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
+/// Shortest time between two tries to connect.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Oldest Redis that has all that the scripts use.
 const VERSION_MIN: (u32, u32) = (7, 0);
 
-/// Where Redis is: `redis://[user:password@]host[:port][/database]`, `rediss://…` with TLS, or
-/// `redis+cluster://host:port,host:port…` (`rediss+cluster://…` with TLS) for a Redis Cluster.
-/// Prints without user and password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RedisUrl {
-    is_cluster: bool,
-    servers: Vec<String>,
-}
+/// What a Redis must do when its memory is full: refuse, not forget.
+const POLICY: &str = "noeviction";
 
 /// Why the broker could not be reached at the start. Each is a sentence that names the setting.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +56,14 @@ pub enum ConnectError {
         /// Where, without user and password.
         url: String,
     },
+    /// The sentinels do not know the master, or none is up.
+    #[error(
+        "`broker`: the sentinels of {url} name no master that is up: is the name after the / right?"
+    )]
+    NoMaster {
+        /// Where, without user and password.
+        url: String,
+    },
     /// The server is too old.
     #[error("`broker`: Redis at {url} is version {version}; 7.0 or later is needed")]
     TooOld {
@@ -63,6 +71,16 @@ pub enum ConnectError {
         url: String,
         /// As it says.
         version: String,
+    },
+    /// The server would drop logs and tickets to make room.
+    #[error(
+        "`broker`: Redis at {url} forgets keys when its memory is full: set its maxmemory-policy to noeviction (it is {policy})"
+    )]
+    Forgetful {
+        /// Where, without user and password.
+        url: String,
+        /// What it does instead.
+        policy: String,
     },
     /// The server refuses what is asked of it.
     #[error("`broker`: Redis cannot be used: {0}")]
@@ -75,139 +93,116 @@ impl ConnectError {
     }
 }
 
-impl FromStr for RedisUrl {
-    type Err = String;
-
-    /// Parses without looking anything up.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wanted = "must be redis://host:port, rediss://host:port (TLS) or redis+cluster://host:port,host:port";
-        let (scheme, rest) = text.split_once("://").ok_or(wanted)?;
-        let (scheme, is_cluster) = match scheme {
-            "redis" | "rediss" => (scheme, false),
-            "redis+cluster" => ("redis", true),
-            "rediss+cluster" => ("rediss", true),
-            _ => return Err(wanted.to_owned()),
-        };
-        let (user, hosts) = match rest.rsplit_once('@') {
-            Some((user, hosts)) => (format!("{user}@"), hosts),
-            None => (String::new(), rest),
-        };
-        let hosts: Vec<&str> = if is_cluster {
-            hosts.split(',').collect()
-        } else {
-            vec![hosts]
-        };
-        let servers: Vec<String> = hosts
-            .iter()
-            .map(|host| format!("{scheme}://{user}{host}"))
-            .collect();
-        let is_good = |url: &String| Client::open(url.as_str()).is_ok();
-        if hosts.iter().any(|host| host.is_empty()) || !servers.iter().all(is_good) {
-            return Err(wanted.to_owned());
-        }
-        Ok(Self {
-            is_cluster,
-            servers,
-        })
-    }
-}
-
-impl fmt::Display for RedisUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = self.servers[0]
-            .split_once("://")
-            .map_or("redis", |(scheme, _)| scheme);
-        let cluster = if self.is_cluster { "+cluster" } else { "" };
-        write!(f, "{scheme}{cluster}://")?;
-        for (index, server) in self.servers.iter().enumerate() {
-            let rest = server.split_once("://").map_or("", |(_, rest)| rest);
-            let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-            write!(f, "{}{host}", if index == 0 { "" } else { "," })?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for RedisUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RedisUrl({self})")
-    }
-}
-
 /// A way to Redis, shared by all tasks of the node.
 #[derive(Clone)]
-pub(super) enum Connection {
-    /// One server.
-    Single(ConnectionManager),
-    /// A Redis Cluster: each command goes to the server of its slot.
-    Cluster(ClusterConnection),
+pub(super) struct Connection {
+    live: watch::Receiver<Option<Live>>,
+    /// The newest connection that somebody found lost.
+    lost: watch::Sender<u64>,
+    turns: Arc<Semaphore>,
+    answer_deadline: Duration,
+    _keeper: Arc<AbortOnDropHandle<()>>,
+}
+
+/// The connection that is good as far as anybody knows.
+#[derive(Clone)]
+struct Live {
+    number: u64,
+    wire: Wire,
 }
 
 impl Connection {
-    /// Connects, and sees that the server can be used.
-    pub(super) async fn open(url: &RedisUrl) -> Result<Self, ConnectError> {
-        let explain = |error| explain(url, &error);
-        let connection = if url.is_cluster {
-            Self::cluster(url).await.map_err(explain)?
-        } else {
-            Self::single(url).await.map_err(explain)?
-        };
-        let info: String = match &connection {
-            Self::Single(_) => connection.query(redis::cmd("INFO").arg("server")).await,
-            Self::Cluster(_) => connection.query_any(redis::cmd("INFO").arg("server")).await,
-        }
-        .map_err(explain)?;
-        check_version(url, &info)?;
-        Ok(connection)
-    }
-
-    async fn single(url: &RedisUrl) -> RedisResult<Self> {
-        let config = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(ANSWER_DEADLINE))
-            .set_connection_timeout(Some(CONNECT_DEADLINE))
-            .set_number_of_retries(0)
-            .set_max_delay(RECONNECT_PAUSE_MAX)
-            .set_concurrency_limit(IN_FLIGHT_MAX);
-        let client = Client::open(url.servers[0].as_str())?;
-        Ok(Self::Single(
-            ConnectionManager::new_with_config(client, config).await?,
-        ))
-    }
-
-    async fn cluster(url: &RedisUrl) -> RedisResult<Self> {
-        let servers = url.servers.iter().map(String::as_str);
-        let client = ClusterClientBuilder::new(servers)
-            .connection_timeout(CONNECT_DEADLINE)
-            .response_timeout(ANSWER_DEADLINE)
-            .overall_response_timeout(Some(ANSWER_DEADLINE))
-            .connection_concurrency_limit(IN_FLIGHT_MAX)
-            .build()?;
-        Ok(Self::Cluster(client.get_async_connection().await?))
+    /// Connects, and sees that the server can be used. Each command may take `answer_deadline`.
+    pub(super) async fn open(
+        url: &RedisUrl,
+        answer_deadline: Duration,
+    ) -> Result<Self, ConnectError> {
+        let mut source = Source::new(url.clone(), answer_deadline);
+        let wire = source
+            .connect()
+            .await
+            .map_err(|error| explain(url, &error))?;
+        check_version(url, &wire).await?;
+        check_policy(url, &wire).await?;
+        let (now_live, live) = watch::channel(Some(Live { number: 1, wire }));
+        let (lost, now_lost) = watch::channel(0);
+        let keeper = tokio::spawn(keep(source, now_live, now_lost));
+        Ok(Self {
+            live,
+            lost,
+            turns: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
+            answer_deadline,
+            _keeper: Arc::new(AbortOnDropHandle::new(keeper)),
+        })
     }
 
     /// Sends one command and waits for its answer.
     pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
-        let answer = async {
-            match self.clone() {
-                Self::Single(mut single) => command.query_async(&mut single).await,
-                Self::Cluster(mut cluster) => command.query_async(&mut cluster).await,
-            }
-        };
-        match tokio::time::timeout(ANSWER_DEADLINE, answer).await {
-            Ok(answered) => answered,
-            Err(_) => Err(RedisError::from((ErrorKind::Io, "no answer in time"))),
-        }
+        let answer = self.within_deadline(|wire| async move { wire.ask(command).await });
+        T::from_redis_value(answer.await?).map_err(RedisError::from)
     }
 
-    /// Sends a command without a key to any one server.
-    async fn query_any<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
-        use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
-        let Self::Cluster(mut cluster) = self.clone() else {
-            return self.query(command).await;
+    /// Sends one command to every master.
+    pub(super) async fn query_all(&self, command: &Cmd) -> RedisResult<()> {
+        let answer = self.within_deadline(|wire| async move { wire.ask_all(command).await });
+        answer.await.map(drop)
+    }
+
+    /// Sends several commands that share a key.
+    pub(super) async fn query_many(&self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
+        self.within_deadline(|wire| async move { wire.ask_many(commands).await })
+            .await
+    }
+
+    async fn within_deadline<T, F>(&self, ask: impl FnOnce(Wire) -> F) -> RedisResult<T>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
+        let full = || RedisError::from((ErrorKind::Client, "too many commands wait"));
+        let _turn = self.turns.try_acquire().map_err(|_| full())?;
+        let deadline = Instant::now() + self.answer_deadline;
+        let Live { number, wire } = self.live(deadline).await.ok_or_else(too_late)?;
+        let answer = timeout_at(deadline, ask(wire)).await;
+        let answer = answer.unwrap_or_else(|_| Err(too_late()));
+        if answer.as_ref().is_err_and(is_loss) {
+            self.lost.send_if_modified(|lost| {
+                let is_news = *lost < number;
+                *lost = number.max(*lost);
+                is_news
+            });
+        }
+        answer
+    }
+
+    /// The connection, when there is one in time.
+    async fn live(&self, deadline: Instant) -> Option<Live> {
+        let mut live = self.live.clone();
+        let found = timeout_at(deadline, live.wait_for(Option::is_some)).await;
+        found.ok()?.ok()?.clone()
+    }
+}
+
+/// Connects again whenever the connection is lost, until the last [`Connection`] is dropped.
+async fn keep(
+    mut source: Source,
+    live: watch::Sender<Option<Live>>,
+    mut lost: watch::Receiver<u64>,
+) {
+    let mut tries = interval(RECONNECT_PAUSE);
+    tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut number = 1;
+    while lost.wait_for(|lost| *lost >= number).await.is_ok() {
+        live.send_if_modified(|live| live.take_if(|live| live.wire.is_one_server()).is_some());
+        number += 1;
+        let wire = loop {
+            tries.tick().await;
+            match source.connect().await {
+                Ok(wire) => break wire,
+                Err(error) => tracing::debug!(%error, "redis cannot be reached"),
+            }
         };
-        let anywhere = RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
-        let answer = cluster.route_command(command.clone(), anywhere).await?;
-        T::from_redis_value(answer).map_err(RedisError::from)
+        tracing::info!("connected to redis again");
+        live.send_replace(Some(Live { number, wire }));
     }
 }
 
@@ -220,6 +215,7 @@ fn explain(url: &RedisUrl, error: &RedisError) -> ConnectError {
         _ if error.code() == Some("NOAUTH") || error.code() == Some("WRONGPASS") => {
             ConnectError::Unauthorised { url }
         }
+        ErrorKind::MasterNameNotFoundBySentinel => ConnectError::NoMaster { url },
         _ => ConnectError::Unreachable {
             url,
             detail: error.to_string(),
@@ -227,21 +223,68 @@ fn explain(url: &RedisUrl, error: &RedisError) -> ConnectError {
     }
 }
 
-fn check_version(url: &RedisUrl, info: &str) -> Result<(), ConnectError> {
-    let version = info
-        .lines()
-        .find_map(|line| line.strip_prefix("redis_version:"))
-        .unwrap_or("unknown")
-        .trim();
-    let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
-    let is_new = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= VERSION_MIN;
-    if is_new {
-        return Ok(());
+async fn check_version(url: &RedisUrl, wire: &Wire) -> Result<(), ConnectError> {
+    let info = wire.ask_all(redis::cmd("INFO").arg("server")).await;
+    let info = info.map_err(|error| explain(url, &error))?;
+    let texts = texts(info);
+    let lines = texts.iter().flat_map(|text| text.lines());
+    let mut versions = lines.filter_map(|line| line.strip_prefix("redis_version:"));
+    match versions.find(|version| !is_new_enough(version)) {
+        None => Ok(()),
+        Some(version) => Err(ConnectError::TooOld {
+            url: url.to_string(),
+            version: version.trim().to_owned(),
+        }),
     }
-    Err(ConnectError::TooOld {
-        url: url.to_string(),
-        version: version.to_owned(),
-    })
+}
+
+fn is_new_enough(version: &str) -> bool {
+    let mut numbers = version
+        .trim()
+        .split('.')
+        .map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= VERSION_MIN
+}
+
+/// A Redis that evicts would drop the ids of a log while its positions go on: a message sent again
+/// would stand twice. Where the setting cannot be read, as with some providers, this is only said.
+async fn check_policy(url: &RedisUrl, wire: &Wire) -> Result<(), ConnectError> {
+    let ask = redis::cmd("CONFIG")
+        .arg("GET")
+        .arg("maxmemory-policy")
+        .clone();
+    let answer = match wire.ask_all(&ask).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            tracing::warn!(%error, "`broker`: cannot see whether maxmemory-policy is noeviction, as it must be");
+            return Ok(());
+        }
+    };
+    let texts = texts(answer);
+    let mut policies = texts
+        .windows(2)
+        .filter(|pair| pair[0] == "maxmemory-policy");
+    match policies.find(|pair| pair[1] != POLICY) {
+        None => Ok(()),
+        Some(pair) => Err(ConnectError::Forgetful {
+            url: url.to_string(),
+            policy: pair[1].clone(),
+        }),
+    }
+}
+
+/// The texts of an answer, however deep, in their order.
+fn texts(value: Value) -> Vec<String> {
+    match value {
+        Value::BulkString(bytes) => vec![String::from_utf8_lossy(&bytes).into_owned()],
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => vec![text],
+        Value::Array(values) => values.into_iter().flat_map(texts).collect(),
+        Value::Map(pairs) => pairs
+            .into_iter()
+            .flat_map(|(key, value)| [texts(key), texts(value)].concat())
+            .collect(),
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]
@@ -249,45 +292,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_prints_without_its_secrets() {
-        for (text, shown) in [
-            ("redis://127.0.0.1:6379", "redis://127.0.0.1:6379"),
-            (
-                "rediss://ann:s3cret@redis.example/2",
-                "rediss://redis.example/2",
-            ),
-            ("redis+cluster://:pw@a:1,b:2", "redis+cluster://a:1,b:2"),
+    fn an_old_server_is_too_old() {
+        for (version, is_good) in [
+            ("7.0.15", true),
+            ("10.2", true),
+            ("6.2.1", false),
+            ("7", true),
+            ("unknown", false),
         ] {
-            let url: RedisUrl = text.parse().unwrap();
-            assert_eq!(url.to_string(), shown);
-            assert_eq!(format!("{url:?}"), format!("RedisUrl({shown})"));
+            assert_eq!(is_new_enough(version), is_good, "{version}");
         }
-    }
-
-    #[test]
-    fn what_is_no_url_is_refused_with_what_is_wanted() {
-        for text in [
-            "",
-            "redis",
-            "http://a",
-            "redis://",
-            "redis+cluster://a:1,,b:2",
-            "redis://a:b",
-        ] {
-            let error = text.parse::<RedisUrl>().expect_err(text);
-            assert!(error.starts_with("must be redis://"), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn an_old_server_is_named() {
-        let url = "redis://a".parse().unwrap();
-        assert!(check_version(&url, "x:1\r\nredis_version:7.0.15\r\n").is_ok());
-        assert!(check_version(&url, "redis_version:10.2\r\n").is_ok());
-        let error = check_version(&url, "redis_version:6.2.1\r\n").expect_err("too old");
-        assert_eq!(
-            error.to_string(),
-            "`broker`: Redis at redis://a is version 6.2.1; 7.0 or later is needed"
-        );
     }
 }

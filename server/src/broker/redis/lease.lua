@@ -1,23 +1,25 @@
 -- Renews the lease of a node, removes the tickets of nodes whose lease has lapsed, and answers what
--- the live ones count.
--- KEYS: those of queue.lua, then counts, hash of node to what it counts. ARGV: node, life of a lease in milliseconds,
--- this node's counts, most tickets to remove.
--- Answers the counts of the other live nodes.
+-- the live ones tell.
+-- KEYS: those of queue.lua, then told, hash of node to what it tells. ARGV: node, life of a lease in
+-- milliseconds, what this node tells, most tickets to remove, life of the keys in milliseconds.
+-- Answers {1 if this node's own lease had lapsed, node, what it tells, node…} with the others.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local had_until = tonumber(redis.call('HGET', NODES, ARGV[1]) or '0')
 redis.call('HSET', NODES, ARGV[1], now + ARGV[2])
-redis.call('HSET', KEYS[6], ARGV[1], ARGV[3])
-local budget, others = tonumber(ARGV[4]), {}
+redis.call('HSET', KEYS[7], ARGV[1], ARGV[3])
+local budget, answer = tonumber(ARGV[4]), { had_until > now and '0' or '1' }
 local leases = redis.call('HGETALL', NODES)
 for i = 1, #leases, 2 do
   local node, ends = leases[i], tonumber(leases[i + 1])
   if ends > now then
-    if node ~= ARGV[1] then
-      local counts = redis.call('HGET', KEYS[6], node)
-      if counts then others[#others + 1] = counts end
+    local told = node ~= ARGV[1] and redis.call('HGET', KEYS[7], node)
+    if told then
+      answer[#answer + 1] = node
+      answer[#answer + 1] = told
     end
   else
-    redis.call('HDEL', KEYS[6], node)
+    redis.call('HDEL', KEYS[7], node)
     local from = line('n', node)
     local left = redis.call('ZRANGEBYLEX', LINES, '[' .. from, '[' .. from .. '\255', 'LIMIT', 0, budget)
     for _, member in ipairs(left) do
@@ -28,4 +30,5 @@ for i = 1, #leases, 2 do
     if budget > 0 then redis.call('HDEL', NODES, node) end
   end
 end
-return others
+for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[5]) end
+return answer

@@ -1,49 +1,114 @@
-//! The lease of this node: what tells the others that it lives, with what it counts. Who does not
-//! renew for [`LEASE`] is dead to the others: its tickets are removed, its people no longer counted.
+//! The lease of this node: what tells the others that it lives, with what it counts and where clients
+//! reach it. Who does not renew for [`LEASE`] is dead to the others: its tickets are removed, its people
+//! no longer counted, its inbox is gone.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::atomic::Ordering,
+    time::Duration,
+};
 
+use nowrong_protocol::limits::RETENTION_MAX;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
-use super::{Parts, lock, queue, script::Script, unexpected};
-use crate::broker::BrokerError;
+use super::{
+    Parts, lock, queue,
+    script::{Script, script},
+    unexpected,
+};
+use crate::broker::{BrokerError, NodeEndpoint, NodeId, NodeView};
 
-static RENEW: Script = queue::script!("lease.lua");
+static RENEW: Script = script!("memory.lua", "queue.lua", "lease.lua");
 
 /// How long a node lives in the eyes of the others after it last renewed: three missed renewals.
 pub const LEASE: Duration = Duration::from_secs(3);
 
-/// How often a lease is renewed. Counts of other nodes are that old at most.
+/// How often a lease is renewed. What is known of other nodes is that old at most.
 const RENEWAL: Duration = Duration::from_secs(1);
 
 /// Most tickets of dead nodes that one renewal removes, so that its script stays short.
 const REMOVED_MAX: usize = 500;
 
-/// What a node counts, as it tells the others.
+/// How long the keys of the queue outlive the last node: nobody is promised more than 24 hours.
+const KEYS_LIFE_MS: u64 = RETENTION_MAX.as_millis() as u64;
+
+/// Most nodes that are remembered as strangers. When there are more, they count as dead until they
+/// stand among the live ones.
+const STRANGERS_MAX: usize = 1_024;
+
+/// What a node tells the others.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Told {
     connected: u32,
+    is_draining: bool,
+    endpoint: NodeEndpoint,
     chatting: HashMap<String, u32>,
 }
 
-/// What all other live nodes count together.
+/// What this node tells of itself beside its counts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Own {
+    pub(super) endpoint: NodeEndpoint,
+    pub(super) is_draining: bool,
+}
+
+/// The other nodes, as far as this one knows.
 #[derive(Debug, Default)]
-pub(super) struct Others(Told);
+pub(super) struct Others {
+    live: BTreeMap<NodeId, NodeView>,
+    chatting: HashMap<String, u32>,
+    /// Nodes that are not among the live ones, and since when that is known: dead, or so new that this
+    /// node has not heard of them yet.
+    strangers: HashMap<NodeId, Instant>,
+}
 
 impl Others {
     pub(super) fn chatting(&self, category: &str) -> u32 {
-        self.0.chatting.get(category).copied().unwrap_or(0)
+        self.chatting.get(category).copied().unwrap_or(0)
     }
 
     pub(super) fn connected(&self) -> u32 {
-        self.0.connected
+        let counts = self.live.values().map(|node| node.connected);
+        counts.fold(0, u32::saturating_add)
     }
 
-    fn add(&mut self, told: Told) {
-        self.0.connected = self.0.connected.saturating_add(told.connected);
-        for (category, people) in told.chatting {
-            let count = self.0.chatting.entry(category).or_default();
-            *count = count.saturating_add(people);
+    pub(super) fn views(&self) -> impl Iterator<Item = &NodeView> {
+        self.live.values()
+    }
+
+    /// Whether the node is to be told things: it is live, or may just have started. A stranger that
+    /// is still one after the life of a lease is dead.
+    pub(super) fn is_live(&mut self, node: NodeId, now: Instant) -> bool {
+        if self.live.contains_key(&node) {
+            return true;
+        }
+        if let Some(since) = self.strangers.get(&node) {
+            return now - *since < LEASE;
+        }
+        let has_room = self.strangers.len() < STRANGERS_MAX;
+        if has_room {
+            self.strangers.insert(node, now);
+        }
+        has_room
+    }
+
+    /// Takes over what a renewal answered.
+    fn replace(&mut self, told: impl IntoIterator<Item = (NodeId, Told)>) {
+        (self.live, self.chatting) = Default::default();
+        for (id, told) in told {
+            self.strangers.remove(&id);
+            for (category, people) in told.chatting {
+                let count = self.chatting.entry(category).or_default();
+                *count = count.saturating_add(people);
+            }
+            let view = NodeView {
+                id,
+                connected: told.connected,
+                is_draining: told.is_draining,
+                endpoint: told.endpoint,
+            };
+            self.live.insert(id, view);
         }
     }
 }
@@ -63,34 +128,95 @@ impl Parts {
                 _ => {}
             }
             was_away = renewed.is_err();
+            self.outbox
+                .tidy(|node| lock(&self.others).live.contains_key(&node));
         }
     }
 
-    /// Tells the others that this node lives and what it counts; learns what they count.
+    /// Tells the others that this node lives; learns of them. The inbox comes first, so that it never
+    /// outlives the lease: who is live has one.
     pub(super) async fn renew(&self) -> Result<(), BrokerError> {
-        let told = self.told();
-        let told = serde_json::to_string(&told).map_err(|_| unexpected("count"))?;
+        self.inbox.renew(&self.connection).await?;
+        let told = serde_json::to_string(&self.told()).map_err(|_| unexpected("count"))?;
         let call = queue::keyed(&RENEW, self)
-            .key(self.keys.queue("counts"))
-            .arg(&self.node)
+            .key(self.keys.queue("told"))
+            .arg(self.id.to_string())
             .arg(LEASE.as_millis() as u64)
             .arg(told)
-            .arg(REMOVED_MAX);
-        let told: Vec<String> = call.run(&self.connection).await?;
-        let mut others = Others::default();
-        for told in told {
-            others.add(serde_json::from_str(&told).map_err(|_| unexpected("count"))?);
+            .arg(REMOVED_MAX)
+            .arg(KEYS_LIFE_MS);
+        let answer: Vec<String> = call.run(&self.connection).await?;
+        let (lapsed, others) = answer.split_first().ok_or_else(|| unexpected("lease"))?;
+        let told: Result<Vec<_>, _> = others.chunks_exact(2).map(read).collect();
+        lock(&self.others).replace(told?);
+        let is_first = !self.had_lease.swap(true, Ordering::Relaxed);
+        if lapsed == "1" && !is_first {
+            // The others told it nothing while they took it for dead.
+            self.inbox.begin_anew();
+            self.inbox.renew(&self.connection).await?;
         }
-        *lock(&self.others) = others;
         Ok(())
     }
 
     fn told(&self) -> Told {
+        let own = lock(&self.own).clone();
         let counts = lock(&self.counts);
         let owned = |(category, people): (&str, u32)| (category.to_owned(), people);
         Told {
             connected: counts.connected(),
+            is_draining: own.is_draining,
+            endpoint: own.endpoint,
             chatting: counts.categories().map(owned).collect(),
         }
+    }
+
+    /// This node as the others are told of it.
+    pub(super) fn own_view(&self) -> NodeView {
+        let told = self.told();
+        NodeView {
+            id: self.id,
+            connected: told.connected,
+            is_draining: told.is_draining,
+            endpoint: told.endpoint,
+        }
+    }
+
+    /// Whether the node is another one that is to be told things.
+    pub(super) fn is_other_live(&self, node: NodeId) -> bool {
+        node != self.id && lock(&self.others).is_live(node, Instant::now())
+    }
+}
+
+fn read(pair: &[String]) -> Result<(NodeId, Told), BrokerError> {
+    let id = pair[0].parse().map_err(|_| unexpected("node"))?;
+    let told = serde_json::from_str(&pair[1]).map_err(|_| unexpected("count"))?;
+    Ok((id, told))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_counts_as_live_until_a_lease_is_over() {
+        let (mut others, now) = (Others::default(), Instant::now());
+        let node = NodeId([1; 8]);
+        assert!(others.is_live(node, now), "it may have just started");
+        assert!(others.is_live(node, now + LEASE / 2));
+        assert!(!others.is_live(node, now + LEASE), "nobody heard of it");
+        others.replace([(node, Told::default())]);
+        assert!(others.is_live(node, now + 2 * LEASE));
+        others.replace([]);
+        assert!(others.is_live(node, now + 2 * LEASE), "just gone");
+        assert!(!others.is_live(node, now + 3 * LEASE));
+    }
+
+    #[test]
+    fn g10_strangers_are_bounded() {
+        let (mut others, now) = (Others::default(), Instant::now());
+        let node = |n: usize| NodeId((n as u64).to_be_bytes());
+        assert!((0..STRANGERS_MAX).all(|n| others.is_live(node(n), now)));
+        assert!(!others.is_live(node(STRANGERS_MAX), now));
+        assert_eq!(others.strangers.len(), STRANGERS_MAX);
     }
 }

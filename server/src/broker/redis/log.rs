@@ -1,42 +1,49 @@
-//! The log of a chat: `meta` (epoch, newest seq), `ids` (what was sent, where it stands), and `log`, a
-//! stream of the newest sealed messages for nodes that missed one. All three die with the chat.
+//! The log of a chat: `meta` (epoch, newest seq, memory), `ids` (what was sent, where it stands), `log`,
+//! a stream of the newest sealed messages for nodes that missed one, and `nodes`, who follows the chat.
+//! All die with the chat. Each call is one command.
 
 use nowrong_core::chat_log::TAIL_FRAMES_MAX;
 use nowrong_protocol::{
-    ChatId, ClientMessageId, Position,
+    ChatId, ClientMessageId, Position, codec,
     limits::{CHAT_MESSAGES_MAX, RETENTION_MAX},
 };
 
-use super::{Parts, script::Script, unexpected};
+use super::{
+    Parts,
+    script::{Call, Script, script},
+    unexpected,
+};
 use crate::{
-    broker::{Appended, BrokerError, Draft, LogSeed, READ_MAX},
+    broker::{
+        Appended, BrokerError, Draft, Incarnation, LogRead, LogSeed, NodeId, Placed, READ_MAX,
+        Reading,
+    },
     store::StoredMessage,
 };
 
-static OPEN: Script = Script::new(include_str!("open.lua"));
-static READ: Script = Script::new(include_str!("read.lua"));
-static APPEND: Script = Script::new(include_str!("append.lua"));
+static OPEN: Script = script!("memory.lua", "open.lua");
+static READ: Script = script!("memory.lua", "read.lua");
+static APPEND: Script = script!("memory.lua", "append.lua");
 
 /// How long an open log is kept at most: a chat does not live longer.
 const LIFE_MS: u64 = RETENTION_MAX.as_millis() as u64;
 
-pub(super) async fn open(parts: &Parts, chat: ChatId, seed: &LogSeed) -> Result<(), BrokerError> {
+pub(super) async fn open(parts: &Parts, chat: ChatId, seed: &LogSeed) -> Result<bool, BrokerError> {
     let mut known = Vec::with_capacity(2 * seed.known.len());
     for message in &seed.known {
-        if message.position.seq > seed.epoch.base {
-            continue;
-        }
         let Position { epoch, seq } = message.position;
         known.push(field(message.member, message.client_message_id));
         known.push(format!("{epoch} {seq} {}", message.at).into_bytes());
     }
-    let call = keyed(OPEN.call(), parts, chat)
+    let memory = seed.incarnation.as_ref().map_or("", |memory| &memory.0);
+    keyed(&OPEN, &NAMES, parts, chat)
         .arg(seed.epoch.number)
         .arg(seed.epoch.base)
         .arg(LIFE_MS)
-        .arg(known);
-    let _: u8 = call.run(&parts.connection).await?;
-    Ok(())
+        .arg(memory)
+        .arg(known)
+        .run(&parts.connection)
+        .await
 }
 
 pub(super) async fn append(
@@ -44,17 +51,21 @@ pub(super) async fn append(
     chat: ChatId,
     epoch: u32,
     draft: &Draft,
-) -> Result<Appended, BrokerError> {
-    let message = serde_json::to_vec(&draft.clone().placed(chat, Position::START))
-        .map_err(|_| unexpected("message"))?;
-    let call = keyed(APPEND.call(), parts, chat)
+) -> Result<Placed, BrokerError> {
+    let call = keyed(&APPEND, &NAMES, parts, chat)
         .arg(epoch)
         .arg(field(draft.member, draft.client_message_id))
         .arg(draft.at)
-        .arg(message)
+        .arg(codec::encode(draft))
         .arg(CHAT_MESSAGES_MAX)
-        .arg(TAIL_FRAMES_MAX);
-    verdict(call.run(&parts.connection).await?)
+        .arg(TAIL_FRAMES_MAX)
+        .arg(&parts.id.0);
+    let (verdict, nodes, told): (String, Vec<Vec<u8>>, Vec<String>) =
+        call.run(&parts.connection).await?;
+    Ok(Placed {
+        outcome: outcome(&verdict, &told)?,
+        elsewhere: elsewhere(parts, &nodes),
+    })
 }
 
 pub(super) async fn read(
@@ -62,31 +73,35 @@ pub(super) async fn read(
     chat: ChatId,
     epoch: u32,
     after: u64,
-) -> Result<Option<Vec<StoredMessage>>, BrokerError> {
-    let call = READ
-        .call()
-        .key(parts.keys.chat(chat, "meta"))
-        .key(parts.keys.chat(chat, "log"))
+) -> Result<Reading, BrokerError> {
+    let call = keyed(&READ, &["meta", "log", "nodes"], parts, chat)
         .arg(epoch)
         .arg(after)
-        .arg(READ_MAX);
-    let answer: Option<Vec<String>> = call.run(&parts.connection).await?;
-    let Some(answer) = answer else {
-        return Ok(None);
-    };
-    let mut messages = Vec::with_capacity(answer.len() / 2);
-    for (expected, entry) in (after + 1..).zip(answer.chunks_exact(2)) {
-        if entry[0].parse() != Ok(expected) {
-            break;
+        .arg(READ_MAX)
+        .arg(&parts.id.0);
+    let (verdict, told, nodes, entries): (String, String, Vec<Vec<u8>>, Vec<Vec<u8>>) =
+        call.run(&parts.connection).await?;
+    let outcome = match verdict.as_str() {
+        "none" => LogRead::NoLog(Incarnation(told)),
+        "log" => {
+            let head = told.parse().map_err(|_| unexpected("position"))?;
+            let messages = run(chat, epoch, after, &entries)?;
+            LogRead::Messages {
+                is_trimmed: messages.is_empty() && head > after,
+                messages,
+                head,
+            }
         }
-        let message: StoredMessage =
-            serde_json::from_str(&entry[1]).map_err(|_| unexpected("message"))?;
-        messages.push(StoredMessage {
-            position: Position::new(epoch, expected),
-            ..message
-        });
-    }
-    Ok(Some(messages))
+        _ => return Err(unexpected("verdict")),
+    };
+    let elsewhere = elsewhere(parts, &nodes);
+    Ok(Reading { outcome, elsewhere })
+}
+
+pub(super) async fn unfollow(parts: &Parts, chat: ChatId) -> Result<(), BrokerError> {
+    let mut command = redis::cmd("SREM");
+    command.arg(parts.keys.chat(chat, "nodes")).arg(&parts.id.0);
+    Ok(parts.connection.query(&command).await?)
 }
 
 pub(super) async fn close(parts: &Parts, chat: ChatId) -> Result<(), BrokerError> {
@@ -97,16 +112,11 @@ pub(super) async fn close(parts: &Parts, chat: ChatId) -> Result<(), BrokerError
     Ok(parts.connection.query(&command).await?)
 }
 
-const NAMES: [&str; 3] = ["meta", "ids", "log"];
+const NAMES: [&str; 4] = ["meta", "ids", "log", "nodes"];
 
-fn keyed<'a>(
-    call: super::script::Call<'a>,
-    parts: &Parts,
-    chat: ChatId,
-) -> super::script::Call<'a> {
-    NAMES
-        .iter()
-        .fold(call, |call, name| call.key(parts.keys.chat(chat, name)))
+fn keyed<'a>(script: &'a Script, names: &[&str], parts: &Parts, chat: ChatId) -> Call<'a> {
+    let keys = names.iter().map(|name| parts.keys.chat(chat, name));
+    keys.fold(script.call(), Call::key)
 }
 
 fn field(member: u8, id: ClientMessageId) -> Vec<u8> {
@@ -115,19 +125,48 @@ fn field(member: u8, id: ClientMessageId) -> Vec<u8> {
     field
 }
 
-/// Reads `{verdict, seq, epoch, time}`.
-fn verdict(answer: Vec<String>) -> Result<Appended, BrokerError> {
-    let number = |index: usize| -> Option<u64> { answer.get(index)?.parse().ok() };
-    let position = || Some(Position::new(u32::try_from(number(2)?).ok()?, number(1)?));
-    let placed = || position().ok_or_else(|| unexpected("position"));
-    Ok(match answer.first().map(String::as_str) {
-        Some("new") => Appended::New(placed()?),
-        Some("again") => {
-            let at = number(3).ok_or_else(|| unexpected("position"))?;
-            Appended::Again(placed()?, at)
+/// The other live nodes among those that follow the chat.
+fn elsewhere(parts: &Parts, nodes: &[Vec<u8>]) -> Vec<NodeId> {
+    let nodes = nodes
+        .iter()
+        .filter_map(|bytes| bytes.as_slice().try_into().ok());
+    nodes
+        .map(NodeId)
+        .filter(|node| parts.is_other_live(*node))
+        .collect()
+}
+
+fn outcome(verdict: &str, told: &[String]) -> Result<Appended, BrokerError> {
+    let number = |index: usize| -> Option<u64> { told.get(index)?.parse().ok() };
+    let position = || Some(Position::new(u32::try_from(number(1)?).ok()?, number(0)?));
+    let outcome = match verdict {
+        "new" => position().map(Appended::New),
+        "again" => position()
+            .zip(number(2))
+            .map(|(position, at)| Appended::Again(position, at)),
+        "full" => Some(Appended::Full),
+        "none" => told
+            .first()
+            .map(|memory| Appended::NoLog(Incarnation(memory.clone()))),
+        _ => None,
+    };
+    outcome.ok_or_else(|| unexpected("verdict"))
+}
+
+/// The messages after `after` without a gap. `entries` are seqs and messages in turn.
+fn run(
+    chat: ChatId,
+    epoch: u32,
+    after: u64,
+    entries: &[Vec<u8>],
+) -> Result<Vec<StoredMessage>, BrokerError> {
+    let mut messages = Vec::with_capacity(entries.len() / 2);
+    for (expected, entry) in (after + 1..).zip(entries.chunks_exact(2)) {
+        if entry[0] != expected.to_string().into_bytes() {
+            break;
         }
-        Some("full") => Appended::Full,
-        Some("none") => Appended::NoLog,
-        _ => return Err(unexpected("verdict")),
-    })
+        let draft: Draft = codec::decode(&entry[1]).map_err(|_| unexpected("message"))?;
+        messages.push(draft.placed(chat, Position::new(epoch, expected)));
+    }
+    Ok(messages)
 }

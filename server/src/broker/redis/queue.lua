@@ -7,7 +7,15 @@
 --       users    hash, user to id of the ticket: one each
 --       nodes    hash, node to the end of its lease
 --       waiting  hash, category to count
+--       memory   the memory in which the queue was filled (rule BindQueueToMaster): in another one it
+--                is empty, whatever is left of it
 local LINES, TICKETS, USERS, NODES, WAITING = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+
+local here = memory()
+if redis.call('GET', KEYS[6]) ~= here then
+  redis.call('UNLINK', LINES, TICKETS, USERS, WAITING)
+  redis.call('SET', KEYS[6], here)
+end
 
 -- The fields of a record.
 local SINCE, ID, USER, CATEGORY, BRACKET, LANGUAGE, INTERESTS = 1, 2, 3, 4, 5, 6, 7

@@ -6,38 +6,34 @@ use nowrong_core::{
     matching::{Joined, Offer, Retried, TICKETS_MAX, Ticket, stage_at, why},
     text::primary_language,
 };
-use nowrong_protocol::{TicketId, UserId, limits::INTERESTS_MAX};
-use serde::{Deserialize, Serialize};
+use nowrong_protocol::{
+    TicketId, UserId, codec,
+    limits::{FRAME_BYTES_MAX, INTERESTS_MAX},
+};
 
 use super::{
     Parts, hex,
-    script::{Call, Script},
+    script::{Call, Script, script},
     unexpected,
 };
 use crate::{broker::BrokerError, store::UnixMs};
 
-/// A script of the queue: what all share, then its own.
-macro_rules! script {
-    ($file:literal) => {
-        $crate::broker::redis::script::Script::new(concat!(
-            include_str!("queue.lua"),
-            include_str!($file)
-        ))
-    };
-}
-pub(super) use script;
+static JOIN: Script = script!("memory.lua", "queue.lua", "join.lua");
+static RETRY: Script = script!("memory.lua", "queue.lua", "retry.lua");
+static REQUEUE: Script = script!("memory.lua", "queue.lua", "requeue.lua");
+static CANCEL: Script = script!("memory.lua", "queue.lua", "cancel.lua");
+static PAUSE: Script = script!("memory.lua", "queue.lua", "pause.lua");
 
-static JOIN: Script = script!("join.lua");
-static RETRY: Script = script!("retry.lua");
-static REQUEUE: Script = script!("requeue.lua");
-static CANCEL: Script = script!("cancel.lua");
-static PAUSE: Script = script!("pause.lua");
+/// Longest ticket that a node can read again: about 4,000 blocked users. Who blocks more cannot wait.
+const TICKET_BYTES_MAX: usize = FRAME_BYTES_MAX - 1_024;
+
+/// The keys that every script of the queue has.
+const NAMES: [&str; 6] = ["lines", "tickets", "users", "nodes", "waiting", "memory"];
 
 /// Declares the keys that every script of the queue has.
 pub(super) fn keyed<'a>(script: &'a Script, parts: &Parts) -> Call<'a> {
-    ["lines", "tickets", "users", "nodes", "waiting"]
-        .iter()
-        .fold(script.call(), |call, name| call.key(parts.keys.queue(name)))
+    let keys = NAMES.iter().map(|name| parts.keys.queue(name));
+    keys.fold(script.call(), Call::key)
 }
 
 pub(super) async fn join(
@@ -46,13 +42,11 @@ pub(super) async fn join(
     now: UnixMs,
 ) -> Result<Joined, BrokerError> {
     let call = keyed(&JOIN, parts).arg(now).arg(TICKETS_MAX);
-    let answer: Vec<String> = with_ticket(call, parts, ticket)?
-        .run(&parts.connection)
-        .await?;
-    match answer.first().map(String::as_str) {
-        Some("waiting") => Ok(Joined::Waiting),
-        Some("full") => Err(BrokerError::Full("tickets")),
-        Some("offer") => {
+    let answer: Vec<Vec<u8>> = with_ticket(call, ticket)?.run(&parts.connection).await?;
+    match answer.first().map(Vec::as_slice) {
+        Some(b"waiting") => Ok(Joined::Waiting),
+        Some(b"full") => Err(BrokerError::Full("tickets")),
+        Some(b"offer") => {
             let partner = unpack(answer.get(1))?;
             let why = why(ticket, &partner);
             Ok(Joined::Offer { partner, why })
@@ -67,7 +61,7 @@ pub(super) async fn retry(
     now: UnixMs,
 ) -> Result<Option<Retried>, BrokerError> {
     let call = keyed(&RETRY, parts).arg(now).arg(name(id));
-    let answer: Vec<String> = call.run(&parts.connection).await?;
+    let answer: Vec<Vec<u8>> = call.run(&parts.connection).await?;
     if answer.is_empty() {
         return Ok(None);
     }
@@ -90,9 +84,7 @@ pub(super) async fn retry(
 
 pub(super) async fn requeue(parts: &Parts, ticket: &Ticket) -> Result<(), BrokerError> {
     let call = keyed(&REQUEUE, parts).arg(TICKETS_MAX);
-    let is_there: bool = with_ticket(call, parts, ticket)?
-        .run(&parts.connection)
-        .await?;
+    let is_there: bool = with_ticket(call, ticket)?.run(&parts.connection).await?;
     is_there.then_some(()).ok_or(BrokerError::Full("tickets"))
 }
 
@@ -109,8 +101,8 @@ pub(super) async fn set_paused(
     is_paused: bool,
 ) -> Result<Option<Ticket>, BrokerError> {
     let call = keyed(&PAUSE, parts).arg(name(id)).arg(u8::from(is_paused));
-    let text: Option<String> = call.run(&parts.connection).await?;
-    text.map(|text| unpack(Some(&text))).transpose()
+    let ticket: Option<Vec<u8>> = call.run(&parts.connection).await?;
+    ticket.map(|ticket| unpack(Some(&ticket))).transpose()
 }
 
 pub(super) async fn waiting(parts: &Parts, category: &str) -> Result<u32, BrokerError> {
@@ -129,12 +121,12 @@ fn ids(users: &[UserId]) -> Vec<u8> {
 }
 
 /// Adds what `ticket_from` of `queue.lua` reads.
-fn with_ticket<'a>(
-    call: Call<'a>,
-    parts: &Parts,
-    ticket: &Ticket,
-) -> Result<Call<'a>, BrokerError> {
+fn with_ticket<'a>(call: Call<'a>, ticket: &Ticket) -> Result<Call<'a>, BrokerError> {
     let interests = &ticket.interests[..ticket.interests.len().min(INTERESTS_MAX)];
+    let packed = codec::encode(ticket);
+    if packed.len() > TICKET_BYTES_MAX {
+        return Err(BrokerError::Full("users that one user blocks"));
+    }
     Ok(call
         .arg(ticket.since_ms)
         .arg(name(ticket.id))
@@ -144,73 +136,12 @@ fn with_ticket<'a>(
         .arg(primary_language(&ticket.language).to_ascii_lowercase())
         .arg(ids(&ticket.blocked))
         .arg(ids(&ticket.recent))
-        .arg(&parts.node)
-        .arg(pack(ticket)?)
+        .arg(ticket.node.to_string())
+        .arg(packed)
         .arg(interests))
 }
 
-/// A ticket as it travels through Redis, for the node that meets it.
-#[derive(Serialize, Deserialize)]
-struct Packed {
-    id: TicketId,
-    user: UserId,
-    category: String,
-    interests: Vec<String>,
-    language: String,
-    age_bracket: u8,
-    blocked: Vec<UserId>,
-    recent: Vec<UserId>,
-    since_ms: u64,
-}
-
-fn pack(ticket: &Ticket) -> Result<String, BrokerError> {
-    let Ticket {
-        id,
-        user,
-        category,
-        interests,
-        language,
-        age_bracket,
-        blocked,
-        recent,
-        since_ms,
-    } = ticket.clone();
-    let packed = Packed {
-        id,
-        user,
-        category,
-        interests,
-        language,
-        age_bracket,
-        blocked,
-        recent,
-        since_ms,
-    };
-    serde_json::to_string(&packed).map_err(|_| unexpected("ticket"))
-}
-
-fn unpack(text: Option<&String>) -> Result<Ticket, BrokerError> {
-    let packed = text.and_then(|text| serde_json::from_str::<Packed>(text).ok());
-    let Packed {
-        id,
-        user,
-        category,
-        interests,
-        language,
-        age_bracket,
-        blocked,
-        recent,
-        since_ms,
-    } = packed.ok_or_else(|| unexpected("ticket"))?;
-    Ok(Ticket {
-        id,
-        user,
-        category,
-        interests,
-        language,
-        age_bracket,
-        blocked,
-        recent,
-        since_ms,
-    })
+fn unpack(bytes: Option<&Vec<u8>>) -> Result<Ticket, BrokerError> {
+    let ticket = bytes.and_then(|bytes| codec::decode(bytes).ok());
+    ticket.ok_or_else(|| unexpected("ticket"))
 }

@@ -3,10 +3,19 @@
 
 use std::sync::OnceLock;
 
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use redis::{Cmd, ErrorKind, FromRedisValue, ServerErrorKind, ToRedisArgs};
 
-use super::connection::Connection;
+use super::{connection::Connection, hex};
 use crate::broker::BrokerError;
+
+/// A script made of files that lie beside the caller, in this order.
+macro_rules! script {
+    ($($file:literal),+) => {
+        $crate::broker::redis::script::Script::new(concat!($(include_str!($file)),+))
+    };
+}
+pub(super) use script;
 
 /// One script: its text, and its SHA-1, which is its name.
 pub(super) struct Script {
@@ -31,8 +40,8 @@ impl Script {
     }
 
     fn hash(&self) -> &str {
-        self.hash
-            .get_or_init(|| redis::Script::new(self.text).get_hash().to_owned())
+        let hash = || digest(&SHA1_FOR_LEGACY_USE_ONLY, self.text.as_bytes());
+        self.hash.get_or_init(|| hex(hash().as_ref()))
     }
 }
 
