@@ -78,12 +78,12 @@ impl Reader {
         self.must_begin_anew.store(true, Ordering::Relaxed);
     }
 
-    /// Keeps the stream for the life of a lease.
+    /// Keeps the stream for the life of a lease. After an error, [`Self::begin_anew`] is due.
     pub(super) async fn renew(&self, connection: &Connection) -> Result<(), BrokerError> {
         let known = lock(&self.memory).clone();
         let is_first = known.is_empty();
         let taken = self.taken.load(Ordering::Relaxed);
-        let anew = self.must_begin_anew.swap(false, Ordering::Relaxed) && !is_first;
+        let anew = self.must_begin_anew.swap(false, Ordering::Relaxed);
         let call = RENEW
             .call()
             .key(self.key.clone())
@@ -91,14 +91,7 @@ impl Reader {
             .arg(if is_first { taken } else { taken + JUMP })
             .arg(known)
             .arg(u8::from(anew));
-        let renewed: Result<String, _> = call.run(connection).await;
-        match renewed {
-            Ok(memory) => *lock(&self.memory) = memory,
-            Err(error) => {
-                self.must_begin_anew.fetch_or(anew, Ordering::Relaxed);
-                return Err(error);
-            }
-        }
+        *lock(&self.memory) = call.run(connection).await?;
         Ok(())
     }
 

@@ -133,10 +133,32 @@ impl Parts {
         }
     }
 
-    /// Tells the others that this node lives; learns of them. The inbox comes first, so that it never
-    /// outlives the lease: who is live has one.
+    /// Renews lease and inbox. They may lie on different servers of a cluster: that the inbox is away
+    /// does not make this node dead.
     pub(super) async fn renew(&self) -> Result<(), BrokerError> {
-        self.inbox.renew(&self.connection).await?;
+        let (inbox, lapsed) = tokio::join!(self.renew_inbox(), self.renew_lease());
+        if lapsed? {
+            // The others told it nothing while they took it for dead.
+            self.inbox.begin_anew();
+            return self.renew_inbox().await;
+        }
+        inbox
+    }
+
+    async fn renew_inbox(&self) -> Result<(), BrokerError> {
+        let renewal = tokio::time::timeout(RENEWAL, self.inbox.renew(&self.connection)).await;
+        let late = || BrokerError::Unavailable("the inbox was not renewed in time".to_owned());
+        let renewed = renewal.unwrap_or_else(|_| Err(late()));
+        if renewed.is_err() {
+            // What was told meanwhile may be nowhere.
+            self.inbox.begin_anew();
+        }
+        renewed
+    }
+
+    /// Tells the others that this node lives; learns of them. Answers whether the lease it had has
+    /// lapsed.
+    async fn renew_lease(&self) -> Result<bool, BrokerError> {
         let told = serde_json::to_string(&self.told()).map_err(|_| unexpected("count"))?;
         let call = queue::keyed(&RENEW, self)
             .key(self.keys.queue("told"))
@@ -149,13 +171,8 @@ impl Parts {
         let (lapsed, others) = answer.split_first().ok_or_else(|| unexpected("lease"))?;
         let told: Result<Vec<_>, _> = others.chunks_exact(2).map(read).collect();
         lock(&self.others).replace(told?);
-        let is_first = !self.had_lease.swap(true, Ordering::Relaxed);
-        if lapsed == "1" && !is_first {
-            // The others told it nothing while they took it for dead.
-            self.inbox.begin_anew();
-            self.inbox.renew(&self.connection).await?;
-        }
-        Ok(())
+        let had_one = self.had_lease.swap(true, Ordering::Relaxed);
+        Ok(had_one && lapsed == "1")
     }
 
     fn told(&self) -> Told {

@@ -130,6 +130,9 @@ mod cluster {
                 }
             }
             assert!((1..CHATS).contains(&lost), "{lost} of {CHATS}");
+            // A node whose inbox is away for a while is not dead.
+            let ids: Vec<_> = one.nodes().iter().map(|node| node.id).collect();
+            assert!(ids.contains(&two.id()), "{master}");
             let anna = ticket(&*one, 1, 0);
             until_it_answers(async || one.join(anna.clone(), 0).await).await;
             cluster.nodes[master].restart().expect("restart");
