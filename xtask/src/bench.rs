@@ -8,11 +8,9 @@ use std::path::Path;
 use clap::Args;
 
 use crate::{
-    install,
+    binary, install,
     run::{Run, is_available},
-    stale,
-    test::server,
-    tree,
+    stale, tree,
 };
 
 /// What to measure.
@@ -55,14 +53,7 @@ const START: &str =
 /// When a build or an installation fails, or something could not be measured.
 pub fn bench(root: &Path, args: &BenchArgs) -> anyhow::Result<()> {
     let target = tree::target_dir(root);
-    let profile = if args.quick {
-        server::build(root)?;
-        target.join("debug")
-    } else {
-        let build = ["build", "--locked", "--workspace", "--bins", "--release"];
-        Run::new(root, "cargo").args(build).run()?;
-        target.join("release")
-    };
+    let [bench, server] = binary::build(root, ["nowrong-bench", binary::SERVER], !args.quick)?;
     let socketio = root.join("tests/bench/peers/socketio");
     stale::install_npm(&socketio)?;
     let has_micro = args.scenarios.is_empty() || args.scenarios.iter().any(|name| name == "micro");
@@ -70,8 +61,8 @@ pub fn bench(root: &Path, args: &BenchArgs) -> anyhow::Result<()> {
         install::require(&["valgrind"], "valgrind")?;
     }
     let mut run = start(root);
-    run = run.arg(profile.join("nowrong-bench")).arg("run");
-    run = run.arg("--server").arg(profile.join("nowrong"));
+    run = run.arg(bench).arg("run");
+    run = run.arg("--server").arg(server);
     run = run.arg("--socketio").arg(socketio);
     run = run.arg("--out").arg(target.join("bench"));
     run = run.arg("--document").arg(root.join("docs/benchmarks.md"));

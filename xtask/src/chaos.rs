@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::Args;
 use services::shared::Setting;
 
-use crate::{bench, run::Run, services::programs, test::server, tree};
+use crate::{bench, binary, services::programs, tree};
 
 /// What to break.
 #[derive(Default, Args)]
@@ -50,24 +50,17 @@ pub struct ChaosArgs {
 /// # Errors
 /// When a build fails, a program is missing, or a promise was broken.
 pub fn chaos(root: &Path, args: &ChaosArgs) -> anyhow::Result<()> {
-    let target = tree::target_dir(root);
-    let profile = if args.release {
-        let build = ["build", "--locked", "--workspace", "--bins", "--release"];
-        Run::new(root, "cargo").args(build).run()?;
-        target.join("release")
-    } else {
-        server::build(root)?;
-        target.join("debug")
-    };
+    let names = [binary::SERVER, "nowrong-chaos"];
+    let [server, chaos] = binary::build(root, names, args.release)?;
     let (mongod, redis_server) = programs(root)?;
     bench::start(root)
-        .env("NOWRONG_BIN", profile.join("nowrong"))
+        .env("NOWRONG_BIN", server)
         .env(Setting::MongodProgram.name(), mongod)
         .env(Setting::RedisProgram.name(), redis_server)
-        .arg(profile.join("nowrong-chaos"))
+        .arg(chaos)
         .args(passed_on(args))
         .arg("--out")
-        .arg(target.join("chaos"))
+        .arg(tree::target_dir(root).join("chaos"))
         .run()
 }
 

@@ -16,7 +16,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-use crate::{run::Run, stale, tree};
+use crate::{binary, stale};
 
 /// How the demo runs.
 #[derive(Args)]
@@ -47,28 +47,36 @@ struct Ready {
 /// # Errors
 /// When a build fails, or the server does not start or ends with anything but 0.
 pub fn demo(root: &Path, args: &DemoArgs) -> anyhow::Result<()> {
-    build(root, args)?;
+    let programs = build(root, args)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(run(root, args))
+    runtime.block_on(run(root, args, &programs))
 }
 
-fn build(root: &Path, args: &DemoArgs) -> anyhow::Result<()> {
+/// The programs of the demo.
+struct Programs {
+    server: PathBuf,
+    bot: Option<PathBuf>,
+}
+
+fn build(root: &Path, args: &DemoArgs) -> anyhow::Result<Programs> {
     stale::build_page(root)?;
-    // The whole workspace names the features, so that the tests build nothing again.
-    // Together, whether the bot is wanted or not: so the server's dependencies are built with the
-    // features that the tests use too, and only once.
-    let mut packages = vec!["build", "--locked", "-p", "nowrong-server", "-p", "bot"];
-    if args.release {
-        packages.push("--release");
-    }
-    Run::new(root, "cargo").args(packages).run()
+    Ok(if args.bot {
+        let [server, bot] = binary::build(root, [binary::SERVER, "bot"], args.release)?;
+        Programs {
+            server,
+            bot: Some(bot),
+        }
+    } else {
+        let [server] = binary::build(root, [binary::SERVER], args.release)?;
+        Programs { server, bot: None }
+    })
 }
 
-async fn run(root: &Path, args: &DemoArgs) -> anyhow::Result<()> {
+async fn run(root: &Path, args: &DemoArgs, programs: &Programs) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
-    let mut server = serve_command(root, args)
+    let mut server = serve_command(root, args, &programs.server)
         .spawn()
         .context("cannot start the server")?;
     let stdout = server
@@ -85,11 +93,8 @@ async fn run(root: &Path, args: &DemoArgs) -> anyhow::Result<()> {
         bail!("the server did not start: {status}");
     };
     announce(&ready);
-    let bot = if args.bot {
-        Some(start_bot(root, args, &ready)?)
-    } else {
-        None
-    };
+    let bot = programs.bot.as_ref();
+    let bot = bot.map(|bot| start_bot(bot, &ready)).transpose()?;
     let status = tokio::select! {
         status = server.wait() => Some(status?),
         () = pass_on(&mut lines) => None,
@@ -104,8 +109,8 @@ async fn run(root: &Path, args: &DemoArgs) -> anyhow::Result<()> {
     }
 }
 
-fn serve_command(root: &Path, args: &DemoArgs) -> Command {
-    let mut command = Command::new(binary(root, args, "nowrong"));
+fn serve_command(root: &Path, args: &DemoArgs, server: &Path) -> Command {
+    let mut command = Command::new(server);
     command
         .args(["serve", "--listen-http"])
         .arg(format!("127.0.0.1:{}", args.port))
@@ -116,11 +121,6 @@ fn serve_command(root: &Path, args: &DemoArgs) -> Command {
     detach(&mut command);
     command.stdout(Stdio::piped());
     command
-}
-
-fn binary(root: &Path, args: &DemoArgs, name: &str) -> PathBuf {
-    let profile = if args.release { "release" } else { "debug" };
-    tree::target_dir(root).join(profile).join(name)
 }
 
 /// Gives the process a group of its own and no input; it never outlives a failure of ours.
@@ -173,13 +173,13 @@ fn announce(ready: &Ready) {
     println!("   page and REST   {}", ready.http);
     println!("   API docs        {}/docs", ready.http);
     println!("   WebTransport    {}", ready.webtransport);
-    println!("   Open the page in two windows, or `cargo run -p bot` to have company.");
+    println!("   Open the page in two windows, or `cargo run --bin bot` to have company.");
     println!("   Ctrl-C stops it.");
     println!("ready");
 }
 
-fn start_bot(root: &Path, args: &DemoArgs, ready: &Ready) -> anyhow::Result<Child> {
-    let mut command = Command::new(binary(root, args, "bot"));
+fn start_bot(bot: &Path, ready: &Ready) -> anyhow::Result<Child> {
+    let mut command = Command::new(bot);
     command.arg("--url").arg(&ready.http);
     detach(&mut command);
     command.spawn().context("cannot start the bot")

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod binary;
 mod chaos;
 mod check;
 mod demo;

@@ -10,7 +10,6 @@ mod fuzz;
 mod python;
 mod rust;
 mod sdk;
-pub mod server;
 
 /// The parts, in the order they run.
 pub const PARTS: &[Part] = &[

@@ -1,5 +1,5 @@
 //! A bot that answers kindly, so that one person alone can try a server:
-//! `cargo run -p bot -- --url http://127.0.0.1:8080`.
+//! `cargo run --bin bot -- --url http://127.0.0.1:8080`.
 //!
 //! One account waits in each category. It says that it is a bot. What it says is in [`manners`];
 //! start reading at [`attend`], which is one bot's life.

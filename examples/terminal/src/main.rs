@@ -1,4 +1,4 @@
-//! A chat in the terminal: `cargo run -p terminal -- --url http://127.0.0.1:8080 --name Ana`.
+//! A chat in the terminal: `cargo run --bin terminal -- --url http://127.0.0.1:8080 --name Ana`.
 //!
 //! A line is a message; `/next`, `/leave` and `/quit` are commands. Start reading at [`converse`];
 //! what things look like is in [`screen`].

@@ -30,6 +30,7 @@ pub fn supply(root: &Path) -> anyhow::Result<()> {
     let count = check_licences(root)?;
     check_sources(root)?;
     check_versions(root)?;
+    check_features(root)?;
     println!("   {count} packages: licences, sources and versions are fine, none is banned");
     if is_available("cargo", &["deny", "--version"]) {
         Run::new(root, "cargo")
@@ -109,6 +110,38 @@ fn check_sources(root: &Path) -> anyhow::Result<()> {
         bail!("Cargo.lock has packages from elsewhere than crates.io: {foreign:?}");
     }
     Ok(())
+}
+
+/// Tests enable no feature of a dependency that binaries lack: else cargo compiles it, and what stands
+/// on it, once for each.
+fn check_features(root: &Path) -> anyhow::Result<()> {
+    // Of the target and of the host apart: one crate may be both, with features of its own.
+    for (binaries, tests) in [
+        ("normal,no-proc-macro", "normal,dev,no-proc-macro"),
+        ("normal,build", "normal,build,dev"),
+    ] {
+        let (binaries, tests) = (features(root, binaries)?, features(root, tests)?);
+        let differing: Vec<_> = binaries.difference(&tests).map(String::as_str).collect();
+        if !differing.is_empty() {
+            bail!(
+                "tests enable more features of these, so they are compiled twice; name what enables \
+                 them as a dependency of tests/e2e:\n{}",
+                differing.join("\n")
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Every package behind these edges, with its features.
+fn features(root: &Path, edges: &str) -> anyhow::Result<BTreeSet<String>> {
+    let tree = ["tree", "--locked", "--workspace", "--prefix", "none"];
+    let listed = Run::new(root, "cargo")
+        .args(tree)
+        .args(["--format", "{p} {f} ", "--edges", edges])
+        .read()?;
+    let packages = listed.lines().filter_map(|line| line.rsplit_once(' '));
+    Ok(packages.map(|(package, _)| package.to_owned()).collect())
 }
 
 /// Versions are stated once, in the workspace's table, and never as `*`.

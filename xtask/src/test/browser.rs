@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use super::server;
-use crate::{install, run::Run, stale};
+use crate::{binary, install, run::Run, stale};
 
 /// Runs them in Chromium and Firefox.
 ///
@@ -16,7 +15,7 @@ pub fn browser(root: &Path) -> anyhow::Result<()> {
     )?;
     let firefox = install::require(&["firefox-esr", "firefox"], "firefox-esr")?;
     stale::build_page(root)?;
-    let server = server::build(root)?;
+    let [server] = binary::build(root, [binary::SERVER], false)?;
     let tests = root.join("tests/browser");
     stale::install_npm(&tests)?;
     Run::new(&tests, "npm")

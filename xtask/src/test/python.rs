@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use super::server;
-use crate::{python, run::Run};
+use crate::{binary, python, run::Run};
 
 /// Runs its tests against the real server.
 ///
@@ -11,7 +10,7 @@ use crate::{python, run::Run};
 /// When Python is missing or a test fails.
 pub fn python(root: &Path) -> anyhow::Result<()> {
     let interpreter = python::interpreter(root)?;
-    let server = server::build(root)?;
+    let [server] = binary::build(root, [binary::SERVER], false)?;
     Run::new(&python::folder(root), interpreter)
         .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
         .env("NOWRONG_BIN", server)

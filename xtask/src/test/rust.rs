@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::server;
 use crate::{
+    binary,
     run::{Run, is_available},
     services,
 };
@@ -15,7 +15,7 @@ use crate::{
 /// When a server does not start or a test fails.
 pub fn rust(root: &Path) -> anyhow::Result<()> {
     // The end-to-end tests start the binary that lies beside them.
-    server::build(root)?;
+    binary::build(root, [binary::SERVER], false)?;
     // Installs what is missing; ends them at the end of this function, also when a test fails.
     let servers = services::for_tests(root)?;
     let cargo = || servers.tell(Run::new(root, "cargo"));

@@ -42,7 +42,7 @@ fn dead_links(root: &Path, path: &Path, line: &str) -> impl Iterator<Item = Stri
     dead.map(|target| format!("the link to `{target}` leads nowhere"))
 }
 
-/// `cargo xtask …` and `cargo run -p …` that do not exist, wherever they are shown as code.
+/// `cargo xtask …` and `cargo run --bin …` that do not exist, wherever they are shown as code.
 fn unknown_commands(root: &Path, line: &str) -> impl Iterator<Item = String> {
     let after = |start: &'static str| {
         let found = line
@@ -54,14 +54,15 @@ fn unknown_commands(root: &Path, line: &str) -> impl Iterator<Item = String> {
     let known = Cli::command();
     let tasks = after("cargo xtask ")
         .filter(move |name| !name.is_empty() && known.find_subcommand(name).is_none());
-    let packages = after("cargo run -p ").filter(|name| !is_package(root, name));
+    let binaries = after("cargo run --bin ").filter(|name| !is_package(root, name));
     let tasks = tasks.map(|name| format!("there is no `cargo xtask {name}`"));
     tasks
-        .chain(packages.map(|name| format!("there is no package `{name}`")))
+        .chain(binaries.map(|name| format!("there is no binary `{name}`")))
         .collect::<Vec<_>>()
         .into_iter()
 }
 
+/// Whether a package has that name; all binaries but the server have the name of theirs.
 fn is_package(root: &Path, name: &str) -> bool {
     let lock = std::fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
     lock.contains(&format!("name = \"{name}\"\n"))
@@ -78,7 +79,7 @@ mod tests {
 
     #[test]
     fn commands_that_exist_pass() {
-        assert!(unknown("`cargo xtask demo` and `cargo run -p terminal -- --url x`").is_empty());
+        assert!(unknown("`cargo xtask demo` and `cargo run --bin terminal -- --url x`").is_empty());
         assert!(unknown("cargo xtask check && cargo xtask test").is_empty());
     }
 
@@ -89,8 +90,8 @@ mod tests {
             ["there is no `cargo xtask dance`"]
         );
         assert_eq!(
-            unknown("cargo run -p nothing"),
-            ["there is no package `nothing`"]
+            unknown("cargo run --bin nothing"),
+            ["there is no binary `nothing`"]
         );
     }
 
