@@ -111,7 +111,10 @@ impl fmt::Display for Breach {
         if let Some(chat) = self.chat {
             write!(f, ", in chat {chat}")?;
         }
-        write!(f, " (by the diaries of {})", self.people.join(", "))
+        if self.people.is_empty() {
+            return Ok(());
+        }
+        write!(f, " (see the diaries of {})", self.people.join(", "))
     }
 }
 

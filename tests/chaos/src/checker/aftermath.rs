@@ -16,7 +16,7 @@ pub(super) fn check(diaries: &[Diary], aftermath: &Aftermath, breaches: &mut Vec
     }
     for (node, category, count) in &aftermath.waiting {
         let detail = format!("{node} counts {count} waiting in {category}, where nobody is");
-        breaches.push(breach(Promise::Ghost, Vec::new(), detail));
+        breaches.push(breach(Promise::Ghost, unsettled(diaries), detail));
     }
     for probe in &aftermath.probes {
         let category = &probe.category;
@@ -28,6 +28,22 @@ pub(super) fn check(diaries: &[Diary], aftermath: &Aftermath, breaches: &mut Vec
             breaches.push(breach(Promise::Stuck, Vec::new(), detail));
         }
     }
+}
+
+/// Who left while nobody had said what became of the last ticket: the ghost may be theirs.
+fn unsettled(diaries: &[Diary]) -> Vec<String> {
+    let is_unsettled = |diary: &&Diary| {
+        let mut newest = diary.entries.iter().rev().map(|entry| &entry.event);
+        let last = newest.find(|event| {
+            matches!(
+                event,
+                Event::Joining | Event::Queued(_) | Event::Cancelled(_) | Event::Matched(_)
+            )
+        });
+        matches!(last, Some(Event::Joining | Event::Queued(_)))
+    };
+    let unsettled = diaries.iter().filter(is_unsettled);
+    unsettled.map(|diary| diary.name.clone()).collect()
 }
 
 fn breach(promise: Promise, people: Vec<String>, detail: String) -> Breach {
