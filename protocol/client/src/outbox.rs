@@ -1,8 +1,7 @@
 //! Messages on their way to the server: sent in order, resent after a lost connection. Pure.
 //!
-//! A message leaves the outbox exactly once: acked, found among the messages of the chat, refused,
-//! or given up. Until then it goes out once on each connection, with the same id, so that the server
-//! takes it once.
+//! A message leaves the outbox exactly once: acked, refused, or given up. Until then it goes out once on
+//! each connection, with the same id, so that the server takes it once.
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -90,11 +89,6 @@ impl<T> Outbox<T> {
         self.entries
             .remove(index)
             .map(|entry| (entry.draft, entry.token))
-    }
-
-    /// Takes out every entry of a message that turned out to be in the chat.
-    pub fn settle_by_id(&mut self, id: ClientMessageId) -> Vec<(Draft, T)> {
-        self.take_out(|entry| entry.draft.client_message_id == id)
     }
 
     /// Takes out what was sent so long ago that no reply is to be expected any more.

@@ -59,17 +59,6 @@ fn a_full_outbox_gives_the_token_back() {
 }
 
 #[test]
-fn a_message_found_in_the_chat_leaves() {
-    let mut outbox = Outbox::default();
-    outbox.push(draft(1), 1).unwrap();
-    outbox.push(draft(2), 2).unwrap();
-    next_id(&mut outbox, 10);
-    assert_eq!(outbox.settle_by_id(draft(1).client_message_id).len(), 1);
-    assert_eq!(outbox.len(), 1);
-    assert!(outbox.settle(10).is_none());
-}
-
-#[test]
 fn what_was_not_taken_goes_out_again_in_its_old_place() {
     let mut outbox = Outbox::default();
     outbox.push(draft(1), 1).unwrap();
@@ -99,7 +88,6 @@ enum Operation {
     Push,
     Send,
     Settle(u32),
-    Found(u8),
     Lose,
 }
 
@@ -108,7 +96,6 @@ fn operation() -> impl Strategy<Value = Operation> {
         3 => Just(Operation::Push),
         4 => Just(Operation::Send),
         3 => (0..40_u32).prop_map(Operation::Settle),
-        1 => (0..30_u8).prop_map(Operation::Found),
         1 => Just(Operation::Lose),
     ]
 }
@@ -135,7 +122,6 @@ proptest! {
                     Vec::new()
                 }
                 Operation::Settle(back) => outbox.settle(request.saturating_sub(back)).into_iter().collect(),
-                Operation::Found(id) => outbox.settle_by_id(draft(id).client_message_id),
                 Operation::Lose => {
                     outbox.unsend();
                     last_sent = None;

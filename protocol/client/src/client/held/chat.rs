@@ -288,25 +288,14 @@ impl HeldChat {
             client_message_id: message.client_message_id,
             position: message.position,
         });
-        if message.member == self.state.you {
-            self.found(&message);
-        } else {
+        // One of our own came back in a resume: it arrived, but only its `Ack` says that it is durable.
+        // It has gone out again, and gets one.
+        if message.member != self.state.you {
             self.received = self.received.max(message.position);
         }
         self.state.head = self.state.head.max(message.position);
         if self.log.insert(message.clone()) != Change::Known {
             self.tell(ChatEvent::Message(message));
-        }
-    }
-
-    /// One of our own messages came back in a resume: it arrived, though its `Ack` did not.
-    fn found(&mut self, message: &Message) {
-        for (_, answer) in self.outbox.settle_by_id(message.client_message_id) {
-            drop(answer.send(Ok(Sent {
-                client_message_id: message.client_message_id,
-                position: message.position,
-                at_ms: message.at_ms,
-            })));
         }
     }
 

@@ -361,22 +361,29 @@ fn an_unacked_message_goes_out_again_with_its_id() {
 }
 
 #[test]
-fn a_message_whose_ack_was_lost_is_found_in_the_replay() {
+fn a_message_that_comes_back_in_a_replay_is_sent_only_when_it_is_acked() {
     let (mut world, mut handle) = World::chatting();
     let mut sent = world.send(7);
     world.frames();
     world.held.lost();
     world.welcome(None, Some(chat(1)));
-    world.push(message(0, 7, Position::new(1, 1)));
-    assert_eq!(
-        sent.try_recv().unwrap().unwrap().position,
-        Position::new(1, 1)
-    );
-    assert_eq!(world.frames(), [], "it does not go out again");
+    let position = Position::new(1, 1);
+    world.push(message(0, 7, position));
     assert!(matches!(
         handle.events.try_recv(),
         Ok(ChatEvent::Message(_))
     ));
+    assert!(
+        sent.try_recv().is_err(),
+        "the server may forget it still: nobody said that it is durable"
+    );
+    let request = only_request(&world.frames());
+    world.push(Ack {
+        request,
+        position,
+        at_ms: 5,
+    });
+    assert_eq!(sent.try_recv().unwrap().unwrap().position, position);
 }
 
 #[test]
