@@ -37,7 +37,7 @@ pub struct ChaosArgs {
     /// How many join, or messages, per second [default: 400, or 1000].
     #[arg(long)]
     rate: Option<f64>,
-    /// How Redis runs: none (with one node), single or cluster [default: single].
+    /// How Redis runs: none (with one node), single, sentinel or cluster [default: single].
     #[arg(long)]
     redis: Option<String>,
     /// Build with optimisation.

@@ -1,5 +1,5 @@
-//! What a run found, for people: the counts of breaches, and the first one with everything that the
-//! diaries say about it.
+//! What a run found, for people: the counts of breaches, with everything that the diaries say
+//! about them.
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -12,6 +12,9 @@ use crate::{
 
 /// Breaches that are listed one by one.
 const LISTED_MAX: usize = 50;
+
+/// Diaries that are written out.
+const DIARIES_MAX: usize = 40;
 
 /// One line for each promise: how often it was broken.
 pub fn verdict(breaches: &[Breach]) -> String {
@@ -27,7 +30,7 @@ pub fn verdict(breaches: &[Breach]) -> String {
     text
 }
 
-/// Writes the breaches, the diaries of those whom the first one concerns, and the logs of the nodes
+/// Writes the breaches, the diaries of those whom they concern, and the logs of the nodes
 /// into `folder`.
 ///
 /// # Errors
@@ -48,12 +51,13 @@ pub fn write(
         .map(Breach::to_string)
         .collect();
     fs::write(folder.join("breaches"), listed.join("\n"))?;
-    let first = breaches.first();
-    for diary in diaries {
-        if first.is_some_and(|breach| breach.people.contains(&diary.name)) {
-            let name = format!("diary of {}", diary.name);
-            fs::write(folder.join(name), told(diary))?;
-        }
+    let concerns = |diary: &&Diary| {
+        let mut listed = breaches.iter().take(LISTED_MAX);
+        listed.any(|breach| breach.people.contains(&diary.name))
+    };
+    for diary in diaries.iter().filter(concerns).take(DIARIES_MAX) {
+        let name = format!("diary of {}", diary.name);
+        fs::write(folder.join(name), told(diary))?;
     }
     for (number, log) in (1..).zip(logs) {
         fs::write(folder.join(format!("log of node {number}")), log)?;

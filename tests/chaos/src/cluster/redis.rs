@@ -1,15 +1,15 @@
-//! Redis of any kind: none, one server, or a Redis Cluster.
+//! Redis of any kind: none, one server, one that sentinels watch, or a Redis Cluster.
 
 use std::{
     path::Path,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::ValueEnum;
 use services::{
     PATIENCE,
-    redis::{self, Redis},
+    redis::{Cluster, Redis, Watched},
 };
 
 /// How Redis runs.
@@ -20,6 +20,8 @@ pub enum RedisKind {
     /// One server: lost, it comes back empty.
     #[default]
     Single,
+    /// A master, a replica, and sentinels that promote it.
+    Sentinel,
     /// Three masters with a replica each.
     Cluster,
 }
@@ -28,46 +30,47 @@ pub enum RedisKind {
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The servers.
-pub struct RedisServers {
-    kind: RedisKind,
-    /// One; or the masters of the start, and their replicas.
-    servers: Vec<Redis>,
+pub enum RedisServers {
+    /// See [`RedisKind::None`].
+    None,
+    /// See [`RedisKind::Single`].
+    Single(Redis),
+    /// See [`RedisKind::Sentinel`].
+    Sentinel(Watched),
+    /// See [`RedisKind::Cluster`].
+    Cluster(Cluster),
 }
 
 impl RedisServers {
     pub(super) fn start(kind: RedisKind, program: &Path, folder: &Path) -> anyhow::Result<Self> {
         let folder = folder.join("redis");
-        let servers = match kind {
-            RedisKind::None => Vec::new(),
-            RedisKind::Single => vec![Redis::start(program, &folder, &[])?],
-            RedisKind::Cluster => redis::Cluster::start(program, &folder)?.nodes,
-        };
-        Ok(Self { kind, servers })
+        Ok(match kind {
+            RedisKind::None => Self::None,
+            RedisKind::Single => Self::Single(Redis::start(program, &folder, &[])?),
+            RedisKind::Sentinel => Self::Sentinel(Watched::start(program, &folder)?),
+            RedisKind::Cluster => Self::Cluster(Cluster::start(program, &folder)?),
+        })
     }
 
     /// What nodes are told.
     pub(super) fn url(&self) -> String {
-        let hosts: Vec<_> = self
-            .servers
-            .iter()
-            .map(|server| format!("127.0.0.1:{}", server.port()))
-            .collect();
-        match self.kind {
-            RedisKind::None => "local".to_owned(),
-            RedisKind::Single => format!("redis://{}", hosts.join(",")),
-            RedisKind::Cluster => format!("redis+cluster://{}", hosts.join(",")),
+        match self {
+            Self::None => "local".to_owned(),
+            Self::Single(server) => server.url(),
+            Self::Sentinel(watched) => watched.url(),
+            Self::Cluster(cluster) => cluster.url(),
         }
     }
 
-    /// The master that a number chooses.
+    /// A master, which the number chooses.
     ///
     /// # Errors
     /// When there is none.
     pub fn master(&mut self, number: u32) -> anyhow::Result<&mut Redis> {
         let mut masters: Vec<_> = self
-            .servers
+            .servers()
             .iter_mut()
-            .filter(|server| is_master(server))
+            .filter(|one| is_master(one))
             .collect();
         if masters.is_empty() {
             bail!("Redis has no master");
@@ -76,37 +79,25 @@ impl RedisServers {
         Ok(masters.swap_remove(index))
     }
 
-    /// Empties all of it: a single server is killed and started again after `away`; the masters of a
-    /// cluster, whose replicas would bring everything back, are told to forget.
+    /// Kills every server and starts them again, empty, after `away`.
     ///
     /// # Errors
-    /// When a server does not do as it is told.
+    /// When a server does not get ready.
     pub async fn empty(&mut self, away: Duration) -> anyhow::Result<()> {
-        match self.kind {
-            RedisKind::None => bail!("there is no Redis to empty"),
-            RedisKind::Single => {
-                let server = self.servers.first_mut().context("no server")?;
-                server.kill()?;
-                tokio::time::sleep(away).await;
-                server.restart()
-            }
-            RedisKind::Cluster => {
-                for server in self.servers.iter().filter(|server| is_master(server)) {
-                    redis::command(server.port(), &["FLUSHALL"])?;
-                }
-                Ok(())
-            }
+        for server in self.servers() {
+            server.kill()?;
         }
+        tokio::time::sleep(away).await;
+        for server in self.servers() {
+            server.restart()?;
+        }
+        Ok(())
     }
 
-    /// Waits until every server answers and every slot is served.
+    /// Waits until every server answers, every slot is served, and every replica is in step.
     pub(super) fn wait_until_whole(&mut self) -> anyhow::Result<()> {
         let started = Instant::now();
-        while !self
-            .servers
-            .iter()
-            .all(|server| is_whole(self.kind, server))
-        {
+        while !self.is_whole() {
             if started.elapsed() > PATIENCE {
                 bail!("Redis is not whole after {PATIENCE:?}");
             }
@@ -114,20 +105,42 @@ impl RedisServers {
         }
         Ok(())
     }
+
+    fn is_whole(&mut self) -> bool {
+        let is_cluster = matches!(self, Self::Cluster(_));
+        let servers = self.servers();
+        let masters = servers.iter().filter(|server| is_master(server)).count();
+        // Half of them, where there are replicas.
+        let has_its_masters = masters == servers.len().div_ceil(2);
+        has_its_masters && servers.iter().all(|server| is_in_step(server, is_cluster))
+    }
+
+    fn servers(&mut self) -> &mut [Redis] {
+        match self {
+            Self::None => &mut [],
+            Self::Single(server) => std::slice::from_mut(server),
+            Self::Sentinel(watched) => &mut watched.servers,
+            Self::Cluster(cluster) => &mut cluster.nodes,
+        }
+    }
 }
 
 fn is_master(server: &Redis) -> bool {
-    redis::command(server.port(), &["INFO", "replication"])
-        .is_ok_and(|info| info.contains("role:master"))
+    says(server, "replication", &["role:master"])
 }
 
-fn is_whole(kind: RedisKind, server: &Redis) -> bool {
-    match kind {
-        RedisKind::None | RedisKind::Single => redis::command(server.port(), &["PING"]).is_ok(),
-        RedisKind::Cluster => {
-            redis::command(server.port(), &["CLUSTER", "INFO"]).is_ok_and(|info| {
-                info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384")
-            })
-        }
-    }
+fn is_in_step(server: &Redis, is_cluster: bool) -> bool {
+    let serves_all = || {
+        server.ask(&["CLUSTER", "INFO"]).is_ok_and(|info| {
+            info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384")
+        })
+    };
+    let is_linked = is_master(server) || says(server, "replication", &["master_link_status:up"]);
+    is_linked && (!is_cluster || serves_all())
+}
+
+fn says(server: &Redis, section: &str, words: &[&str]) -> bool {
+    server
+        .ask(&["INFO", section])
+        .is_ok_and(|info| words.iter().all(|word| info.contains(word)))
 }
