@@ -72,6 +72,7 @@ codes! { CloseCode, CLOSE_CODES {
     4005 TOKEN_REFUSED "The connect token is unknown, used or expired; ask for a new one and reconnect.";
     4006 OVERLOADED "The server has no room right now; reconnect after the time given.";
     4007 INTERNAL "Something failed inside the server; reconnect.";
+    4008 RESUME "The chat goes on from an older message than was shown; reconnect and resume.";
     4500 CLIENT_LEFT "The client ended the connection.";
     4501 BAD_FRAME "A frame could not be decoded; the client has a defect.";
     4502 FRAME_TOO_LARGE "A frame is longer than allowed; the client has a defect.";

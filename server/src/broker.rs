@@ -114,6 +114,10 @@ pub trait Queue: Send + Sync + 'static {
     /// Takes a ticket out for good. `false` when it was not there: a match won.
     async fn cancel(&self, ticket: TicketId) -> Result<bool, BrokerError>;
 
+    /// Takes the ticket of a user out, whichever node has entered it: the user is on this node now. A
+    /// broker of a single node may know none.
+    async fn take_out(&self, user: UserId) -> Result<Option<Ticket>, BrokerError>;
+
     /// Takes a ticket out of matching while its user has no connection, or back in. `None` when it
     /// is not there.
     async fn set_paused(

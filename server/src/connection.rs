@@ -28,7 +28,10 @@ use nowrong_protocol::{
 use tokio::time::timeout;
 
 pub use self::node::{Node, NodeParts};
-use self::{following::Following, pace::Pace};
+use self::{
+    following::{Following, Pulled},
+    pace::Pace,
+};
 use crate::{
     hub::{Push, UserEntry},
     random,
@@ -245,13 +248,18 @@ impl<L: Link> Connection<L> {
             return false;
         };
         let mut frames = Vec::new();
-        let has_more = following
+        let pulled = following
             .pull(&self.node.chats, &mut self.live, &mut frames)
             .await;
         for frame in frames {
             self.write(frame.lane(), &frame);
         }
-        has_more
+        if pulled == Pulled::Void {
+            let bye = bye(CloseCode::RESUME);
+            self.conversation
+                .handle_input(Input::Close(bye), Instant::now());
+        }
+        pulled != Pulled::All
     }
 
     fn pull_pushes(&mut self) {

@@ -66,8 +66,6 @@ pub struct Waiting {
     pub ticket: Ticket,
     /// The stage it has reached.
     pub stage: Stage,
-    /// Whether the user gave it up while an offer was being settled: it must not be queued again.
-    pub is_given_up: bool,
 }
 
 impl UserState {

@@ -15,6 +15,7 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod hub;
+pub mod inbox;
 pub mod matching;
 pub mod privacy;
 pub mod random;

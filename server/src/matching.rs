@@ -4,7 +4,13 @@
 //! seats; else whoever is free goes back into the queue with the old time. Settling runs in a task of
 //! its own, so that a lost connection cannot lose the partner's ticket.
 //!
+//! On several nodes, the node of a user alone enters the user's ticket, again too: who settles an offer
+//! tells the other node what became of it, and what is not told is found out at the next retry. The steps
+//! are those of the model of the matcher in `nowrong-core`.
+//!
 //! Start reading at [`Matching::join`] and `settle`.
+
+mod settle;
 
 use std::{
     collections::HashMap,
@@ -12,11 +18,11 @@ use std::{
 };
 
 use nowrong_core::{
-    matching::{Joined, Ticket, next_retry_ms},
+    matching::{Joined, Ticket, next_retry_ms, stage_at},
     text::Interests,
 };
 use nowrong_protocol::{
-    ChatId, ErrorCode, Position, TicketId, UserId,
+    ErrorCode, TicketId,
     frame::{Stage, TicketEnded, TicketState, Widened},
     limits::TICKET_HOLD,
 };
@@ -24,14 +30,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     broker::{Broker, Offer},
-    chat::{Chats, Sealer},
+    chat::Chats,
     clock::Clock,
     hub::{Hub, Push, UserEntry, Waiting, lock},
     random,
     refusal::Refusal,
-    store::{
-        AgeBracket, Category, Chat as ChatRecord, ChatMember, Epoch, Opening, Store, UnixMs, User,
-    },
+    store::{AgeBracket, Category, Store, UnixMs, User},
 };
 
 /// Most tickets of the users of one node.
@@ -69,6 +73,8 @@ struct Entry {
     retry_at: UnixMs,
     /// Set while the user has no connection: when the ticket is given up.
     held_until: Option<UnixMs>,
+    /// Set while this node settles an offer of it: it is not in the queue, and that is right.
+    is_offered: bool,
 }
 
 impl Matching {
@@ -95,7 +101,8 @@ impl Matching {
     ) -> Result<TicketState, Refusal> {
         self.check_category(&category, user.age_bracket)?;
         let ticket = self.ticket(user, category, interests).await?;
-        self.enter(owner, &ticket)?;
+        self.parts.chats.look_for_end(owner).await?;
+        self.enter(owner, &ticket, Stage::Interests)?;
         match self
             .parts
             .broker
@@ -161,7 +168,7 @@ impl Matching {
     }
 
     /// Notes the ticket with its owner and among the tickets of the node.
-    fn enter(&self, owner: &Arc<UserEntry>, ticket: &Ticket) -> Result<(), Refusal> {
+    fn enter(&self, owner: &Arc<UserEntry>, ticket: &Ticket, stage: Stage) -> Result<(), Refusal> {
         let mut tickets = lock(&self.tickets);
         let mut state = owner.state();
         if state.is_chatting() {
@@ -173,19 +180,19 @@ impl Matching {
         if tickets.len() >= TICKETS_MAX {
             return Err(Refusal::retry_after(ErrorCode::OVERLOADED, 5_000));
         }
-        let retry_at = next_retry_ms(ticket.since_ms, ticket.since_ms);
+        let retry_at = next_retry_ms(ticket.since_ms, self.parts.clock.now());
         tickets.insert(
             ticket.id,
             Entry {
                 owner: owner.clone(),
                 retry_at,
                 held_until: None,
+                is_offered: false,
             },
         );
         state.ticket = Some(Waiting {
             ticket: ticket.clone(),
-            stage: Stage::Interests,
-            is_given_up: false,
+            stage,
         });
         Ok(())
     }
@@ -216,16 +223,13 @@ impl Matching {
             return Err(ErrorCode::TICKET_UNKNOWN.into());
         };
         // The store first: whatever queue or offer still holds the ticket, it opens no chat then.
-        let (store, now) = (&self.parts.store, self.parts.clock.now());
-        if store.cancel_ticket(ticket.user, id, now).await? {
+        let now = self.parts.clock.now();
+        if self.parts.store.cancel_ticket(owner.user, id, now).await? {
             if let Err(error) = self.parts.broker.cancel(id).await {
                 tracing::warn!(%error, ticket = %id, "a cancelled ticket stays in the queue");
             }
             self.drop_ticket(&ticket, None);
             return Ok(());
-        }
-        if let Some(waiting) = owner.state().ticket.as_mut() {
-            waiting.is_given_up = true;
         }
         Err(ErrorCode::TICKET_UNKNOWN.into())
     }
@@ -256,6 +260,30 @@ impl Matching {
             tracing::warn!(%error, ticket = %id, "a ticket could not be taken up again");
         }
         self.ticket_state(&waiting.ticket, waiting.stage).await.ok()
+    }
+
+    /// The user has come from another node: goes on with the ticket that waits there.
+    pub async fn take_over(&self, owner: &Arc<UserEntry>) -> Option<TicketState> {
+        if owner.state().ticket.is_some() {
+            return self.unpause(owner).await;
+        }
+        let taken = self.parts.broker.take_out(owner.user).await;
+        let mut ticket = taken.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a ticket could not be taken over");
+            None
+        })?;
+        ticket.node = self.parts.broker.id();
+        let stage = stage_at(ticket.since_ms, self.parts.clock.now());
+        self.enter(owner, &ticket, stage).ok()?;
+        self.enter_again(ticket.id, owner).await;
+        self.unpause(owner).await
+    }
+
+    /// The user is on another node now, which has taken over the ticket.
+    pub fn hand_over(&self, owner: &UserEntry) {
+        if let Some(waiting) = owner.state().ticket.take() {
+            lock(&self.tickets).remove(&waiting.ticket.id);
+        }
     }
 
     /// Ends the user's ticket, whatever became of it: the account is being erased.
@@ -298,10 +326,10 @@ impl Matching {
         self.parts.hub.forget_if_idle(owner.user);
     }
 
-    async fn retry(self: &Arc<Self>, id: TicketId, owner: &UserEntry, now: UnixMs) {
+    async fn retry(self: &Arc<Self>, id: TicketId, owner: &Arc<UserEntry>, now: UnixMs) {
         let retried = match self.parts.broker.retry(id, now).await {
             Ok(Some(retried)) => retried,
-            Ok(None) => return,
+            Ok(None) => return self.look(id, owner).await,
             Err(error) => return tracing::warn!(%error, ticket = %id, "a retry failed"),
         };
         let stage = retried.stage;
@@ -321,160 +349,6 @@ impl Matching {
         if is_news {
             owner.wake();
         }
-    }
-
-    /// Settles an offer in a task that no connection can cancel.
-    fn settle_soon(self: &Arc<Self>, offer: Offer) {
-        let matching = self.clone();
-        self.settling
-            .spawn(async move { matching.settle(offer).await });
-    }
-
-    async fn settle(self: &Arc<Self>, offer: Offer) {
-        let record = match self.record(&offer).await {
-            Ok(record) => record,
-            Err(refusal) => {
-                tracing::warn!(code = %refusal.code, "an offer could not be settled");
-                self.requeue(offer.ticket).await;
-                return self.requeue(offer.partner).await;
-            }
-        };
-        let tickets = [offer.ticket.id, offer.partner.id];
-        match self.parts.store.open_chat(&record, &tickets).await {
-            Ok(Opening::Opened) => self.open(offer, record).await,
-            Ok(Opening::Seated(user)) => {
-                self.part(offer, user, ErrorCode::ALREADY_IN_CHAT).await;
-            }
-            Ok(Opening::Spent(user)) => {
-                self.part(offer, user, ErrorCode::TICKET_UNKNOWN).await;
-            }
-            Ok(Opening::Blocked) => {
-                for ticket in [offer.ticket, offer.partner] {
-                    let ticket = self.refreshed(ticket).await;
-                    self.requeue(ticket).await;
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "seats could not be claimed");
-                self.requeue(offer.ticket).await;
-                self.requeue(offer.partner).await;
-            }
-        }
-    }
-
-    /// Drops the ticket of `user`, whom the store refused, and puts the other one back.
-    async fn part(&self, offer: Offer, user: UserId, code: ErrorCode) {
-        for ticket in [offer.ticket, offer.partner] {
-            if ticket.user == user {
-                self.drop_ticket(&ticket, Some(code));
-            } else {
-                self.requeue(ticket).await;
-            }
-        }
-    }
-
-    /// The ticket with the blocks of now. With the old ones the worst is another offer in vain.
-    async fn refreshed(&self, mut ticket: Ticket) -> Ticket {
-        let now = self.parts.clock.now();
-        match self.parts.store.avoid(ticket.user, now).await {
-            Ok(avoid) => (ticket.blocked, ticket.recent) = (avoid.blocked, avoid.recent),
-            Err(error) => tracing::warn!(%error, ticket = %ticket.id, "blocks could not be read"),
-        }
-        ticket
-    }
-
-    async fn open(&self, offer: Offer, record: ChatRecord) {
-        let chat = match self.parts.chats.opened(record).await {
-            Ok(chat) => chat,
-            Err(refusal) => {
-                // The chat exists in the store; who connects again takes it up from there.
-                return tracing::error!(code = %refusal.code, "an opened chat could not be taken in");
-            }
-        };
-        for ticket in [&offer.ticket, &offer.partner] {
-            if let Some(member) = chat.member(ticket.user)
-                && self
-                    .parts
-                    .hub
-                    .entry(ticket.user)
-                    .is_some_and(|e| e.state().connection.is_some())
-            {
-                chat.take_seat(member);
-            }
-        }
-        for ticket in [&offer.ticket, &offer.partner] {
-            lock(&self.tickets).remove(&ticket.id);
-            let Some(owner) = self.parts.hub.entry(ticket.user) else {
-                continue;
-            };
-            {
-                let mut state = owner.state();
-                state.ticket = None;
-                state.chat = Some(chat.clone());
-                state.push(Push::Matched(ticket.id, chat.clone()));
-            }
-            owner.wake();
-        }
-    }
-
-    /// The chat that the offer would open.
-    async fn record(&self, offer: &Offer) -> Result<ChatRecord, Refusal> {
-        let now = self.parts.clock.now();
-        let mut members = Vec::with_capacity(2);
-        for ticket in [&offer.ticket, &offer.partner] {
-            let user = self.parts.store.user(ticket.user, now).await?;
-            let user = user.ok_or(ErrorCode::INTERNAL)?;
-            members.push(ChatMember {
-                user: user.id,
-                name: user.name,
-                language: user.language,
-                delivered: Position::START,
-                read: Position::START,
-            });
-        }
-        Ok(ChatRecord {
-            id: ChatId::v7(now, &random::bytes()),
-            category: offer.ticket.category.clone(),
-            members,
-            why: offer.why.clone(),
-            key: Sealer::new_key().map_err(|_| ErrorCode::INTERNAL)?,
-            epochs: vec![Epoch { number: 1, base: 0 }],
-            started_at: now,
-            expires_at: now + self.parts.retention_ms,
-            end: None,
-        })
-    }
-
-    /// Puts a ticket back with its old time, unless its owner gave it up or is gone. What happened to
-    /// the owner while the offer was settled is caught up with: a cancel, or a lost connection.
-    async fn requeue(&self, ticket: Ticket) {
-        if !self.is_wanted(&ticket) {
-            return self.drop_ticket(&ticket, Some(ErrorCode::TICKET_UNKNOWN));
-        }
-        let id = ticket.id;
-        if let Err(error) = self.parts.broker.requeue(ticket.clone()).await {
-            tracing::warn!(%error, ticket = %id, "a ticket could not be put back");
-            return self.drop_ticket(&ticket, Some(ErrorCode::OVERLOADED));
-        }
-        let is_held = lock(&self.tickets).get_mut(&id).is_some_and(|entry| {
-            entry.retry_at = 0;
-            entry.held_until.is_some()
-        });
-        if is_held && let Err(error) = self.parts.broker.set_paused(id, true).await {
-            tracing::warn!(%error, ticket = %id, "a ticket could not be paused");
-        }
-        if !self.is_wanted(&ticket) && matches!(self.parts.broker.cancel(id).await, Ok(true)) {
-            self.drop_ticket(&ticket, Some(ErrorCode::TICKET_UNKNOWN));
-        }
-    }
-
-    /// Whether the owner still waits with this ticket.
-    fn is_wanted(&self, ticket: &Ticket) -> bool {
-        self.parts.hub.entry(ticket.user).is_some_and(|owner| {
-            let state = owner.state();
-            let held = state.ticket.as_ref();
-            held.is_some_and(|held| held.ticket.id == ticket.id && !held.is_given_up)
-        })
     }
 
     /// Forgets a ticket; tells its owner why, if it ended against the owner's will.

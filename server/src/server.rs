@@ -24,6 +24,7 @@ use crate::{
     config::{self, Addresses, Config, Data, StoreChoice, Tls},
     connection::{Node, NodeParts},
     hub::Hub,
+    inbox,
     matching::{Matching, MatchingParts},
     privacy::PseudonymKey,
     refusal::Refusal,
@@ -202,6 +203,10 @@ impl Running {
         let (chats, stop_persist) = (self.node.chats().clone(), self.stop_persist.clone());
         self.tasks
             .spawn(async move { chats.persist(stop_persist).await });
+        let (chats, stop) = (self.node.chats().clone(), self.stop.clone());
+        self.tasks.spawn(async move { chats.keep_up(stop).await });
+        self.tasks
+            .spawn(inbox::serve(self.node.clone(), self.stop.clone()));
         self.spawn_ticks();
         self.tasks.close();
     }

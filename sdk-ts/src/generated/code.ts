@@ -31,6 +31,8 @@ export const CloseCode = {
   OVERLOADED: 4006,
   /** Something failed inside the server; reconnect. */
   INTERNAL: 4007,
+  /** The chat goes on from an older message than was shown; reconnect and resume. */
+  RESUME: 4008,
   /** The client ended the connection. */
   CLIENT_LEFT: 4500,
   /** A frame could not be decoded; the client has a defect. */
@@ -115,6 +117,12 @@ export const CLOSE_CODES: readonly CloseCodeInfo[] = [
     number: 4007,
     name: "INTERNAL",
     text: "Something failed inside the server; reconnect.",
+    shouldReconnect: true,
+  },
+  {
+    number: 4008,
+    name: "RESUME",
+    text: "The chat goes on from an older message than was shown; reconnect and resume.",
     shouldReconnect: true,
   },
   {

@@ -140,6 +140,10 @@ impl Queue for LocalBroker {
         Ok(lock(&self.pool).cancel(ticket).is_some())
     }
 
+    async fn take_out(&self, _user: UserId) -> Result<Option<Ticket>, BrokerError> {
+        Ok(None)
+    }
+
     async fn set_paused(
         &self,
         ticket: TicketId,

@@ -205,6 +205,10 @@ impl Queue for RedisBroker {
         queue::cancel(&self.parts, ticket).await
     }
 
+    async fn take_out(&self, user: UserId) -> Result<Option<Ticket>, BrokerError> {
+        queue::take_out(&self.parts, user).await
+    }
+
     async fn set_paused(
         &self,
         ticket: TicketId,

@@ -1,132 +1,310 @@
-//! The log of a chat as its node keeps up with it: opened when the chat is taken in, opened again when
-//! the broker has forgotten it, read when a message is missing here.
+//! The log of a chat as this node keeps up with it: joined or opened when the chat is taken in, opened
+//! again when the broker has forgotten it, read when a message is missing here.
 //!
 //! A log is always opened from the store, under the next epoch: what the store has goes on, what it
 //! never got is void. Before that the node stores what it holds, so that nothing is void that a node
-//! which lives has seen.
+//! which lives has seen. Several nodes may find the log gone at one time; the store lets one of them
+//! begin the epoch, and the others go on with its log. The steps are those of the model of the message
+//! log in `nowrong-core`, whose names stand beside them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use nowrong_protocol::{ErrorCode, Position, envelope};
+use nowrong_protocol::{ErrorCode, envelope, frame::Resume};
 
-use super::{Chat, Chats, KnownMessage, LogSeed, PULL_MAX};
+use super::{Chat, Chats, KnownMessage, LogSeed, PULL_MAX, state::Rebuilt};
 use crate::{
-    broker::LogRead,
+    broker::{Incarnation, LogRead, Notice, READ_MAX, Reading},
     hub::lock,
+    random,
     refusal::Refusal,
-    store::{Epoch, StoredMessage},
+    store::{ChatEnd, StoredMessage},
 };
 
+/// How often a node tries to go on with a log before it gives the request back.
+const TRIES_MAX: u32 = 5;
+
+/// How long the loser of a race to begin an epoch waits for the winner's log, times the try.
+const DUEL_PAUSE_MS: u32 = 50;
+
+/// What was read of a chat from the store.
+struct Stored {
+    rebuilt: Rebuilt,
+    known: Vec<KnownMessage>,
+    end: Option<ChatEnd>,
+}
+
 impl Chats {
-    /// Opens the log of a chat that has just come from the store.
+    /// Takes up the messages of a chat that has just come from the store.
     pub(super) async fn open_stored(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
-        let (last, now) = (lock(&chat.state).epoch(), self.clock.now());
-        let Some(epoch) = self.store.begin_epoch(chat.id, last, now).await? else {
+        self.rebuild(chat).await?;
+        if chat.has_ended() {
             return Ok(());
-        };
-        let restore = |message: &StoredMessage| lock(&chat.state).restore(message);
-        let known = self.known(chat, restore).await?;
-        self.seed(chat, epoch, known).await
+        }
+        self.join(chat).await
     }
 
-    /// Opens the log again that the broker no longer has in the epoch `believed`.
+    /// Goes on with the log of the epoch that the node knows, or opens the next one.
+    async fn join(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
+        for attempt in 1..=TRIES_MAX {
+            let Some(incarnation) = self.read_on(chat).await? else {
+                self.announce(chat, Notice::Follows { chat: chat.id });
+                return Ok(());
+            };
+            let epoch = lock(&chat.state).messages.epoch();
+            if self.begin(chat, epoch, incarnation).await? {
+                return Ok(());
+            }
+            let pause = random::below(attempt * DUEL_PAUSE_MS);
+            tokio::time::sleep(Duration::from_millis(pause.into())).await;
+            self.rebuild(chat).await?;
+        }
+        Err(Refusal::retry_after(ErrorCode::INTERNAL, 1_000))
+    }
+
+    /// Opens the log again that the broker does not have in the epoch `believed`.
     ///
     /// # Errors
     /// [`Refusal`] when store or broker fail; the chat stays as it is.
-    pub(super) async fn reopen(&self, chat: &Arc<Chat>, believed: u32) -> Result<(), Refusal> {
+    pub(super) async fn reopen(
+        &self,
+        chat: &Arc<Chat>,
+        believed: u32,
+        incarnation: Incarnation,
+    ) -> Result<(), Refusal> {
         let _one_at_a_time = chat.reopening.lock().await;
-        if lock(&chat.state).epoch() != believed {
+        if lock(&chat.state).messages.epoch() != believed {
             return Ok(());
         }
         self.store_held(chat).await?;
-        let now = self.clock.now();
-        let Some(epoch) = self.store.begin_epoch(chat.id, believed, now).await? else {
-            return Err(ErrorCode::CHAT_ENDED.into());
-        };
-        let known = self.known(chat, |_| ()).await?;
-        self.seed(chat, epoch, known).await?;
+        if !self.begin(chat, believed, incarnation).await? {
+            self.rebuild(chat).await?;
+            self.join(chat).await?;
+        }
         chat.wake_all();
         Ok(())
+    }
+
+    /// Rule `FollowClient`: a client that comes from an epoch which this node does not know has been on a
+    /// node that knows more.
+    ///
+    /// # Errors
+    /// [`Refusal`] when store or broker fail.
+    pub(super) async fn follow_client(
+        &self,
+        chat: &Arc<Chat>,
+        asked: &[Resume],
+    ) -> Result<(), Refusal> {
+        let asked = asked.iter().find(|resume| resume.chat == chat.id);
+        let Some(asked) = asked.map(|resume| resume.position) else {
+            return Ok(());
+        };
+        if chat.resume_point(asked).is_some() {
+            return Ok(());
+        }
+        let _one_at_a_time = chat.reopening.lock().await;
+        let known = lock(&chat.state).messages.epoch();
+        let record = self.store.chat(chat.id, self.clock.now()).await?;
+        let newest = record.and_then(|record| record.epochs.last().copied());
+        if newest.is_some_and(|epoch| epoch.number > known) {
+            self.rebuild(chat).await?;
+            self.join(chat).await?;
+            chat.wake_all();
+        }
+        Ok(())
+    }
+
+    /// Actions `BumpEpoch`, `SetBase` and `Seed`. `false` when another node was first, or the broker's
+    /// memory was lost again.
+    async fn begin(
+        &self,
+        chat: &Arc<Chat>,
+        last: u32,
+        incarnation: Incarnation,
+    ) -> Result<bool, Refusal> {
+        let now = self.clock.now();
+        let Some(epoch) = self.store.begin_epoch(chat.id, last, now).await? else {
+            return Ok(false);
+        };
+        let stored = self.read_stored(chat).await?;
+        if stored.rebuilt.epochs.last() != Some(&epoch) {
+            return Ok(false);
+        }
+        let seed = LogSeed {
+            epoch,
+            known: stored.known.clone(),
+            incarnation: Some(incarnation),
+        };
+        let is_open = self.broker.open_log(chat.id, seed).await?;
+        chat.take_over(stored);
+        if is_open {
+            tracing::info!(chat = %chat.id, epoch = epoch.number, base = epoch.base, "log opened");
+        }
+        Ok(is_open)
     }
 
     /// Stores all that this node has up to the head of the chat.
     async fn store_held(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
         loop {
-            let batch = lock(&chat.state).next_batch();
+            let batch = lock(&chat.state).messages.next_batch();
             let Some(last) = batch.last() else {
                 return Ok(());
             };
-            if self.store.append(&batch).await?.void.contains(&chat.id) {
-                return Err(ErrorCode::INTERNAL.into());
+            if !self.store.append(&batch).await?.void.is_empty() {
+                return Ok(());
             }
-            chat.persisted(last.position.seq);
+            self.persisted(chat, last.position);
         }
     }
 
-    /// What the log must recognise: all that the store has, which `each` gets to see.
-    async fn known(
-        &self,
-        chat: &Chat,
-        each: impl Fn(&StoredMessage),
-    ) -> Result<Vec<KnownMessage>, Refusal> {
-        let (mut known, mut after, now) = (Vec::new(), Position::START, self.clock.now());
+    /// Makes the messages of the chat what the store has of them.
+    async fn rebuild(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
+        let stored = self.read_stored(chat).await?;
+        chat.take_over(stored);
+        Ok(())
+    }
+
+    async fn read_stored(&self, chat: &Chat) -> Result<Stored, Refusal> {
+        for _ in 0..TRIES_MAX {
+            if let Some(stored) = self.try_read_stored(chat).await? {
+                return Ok(stored);
+            }
+        }
+        Err(Refusal::retry_after(ErrorCode::INTERNAL, 1_000))
+    }
+
+    /// Actions `LoadMessages` and then `LoadEpochs`; `None` when an epoch began in between.
+    async fn try_read_stored(&self, chat: &Chat) -> Result<Option<Stored>, Refusal> {
+        let (mut rebuilt, mut known) = (Rebuilt::default(), Vec::new());
+        let now = self.clock.now();
         loop {
+            let after = rebuilt.head;
             let page = self
                 .store
                 .messages_after(chat.id, after, PULL_MAX, now)
                 .await?;
-            let Some(last) = page.last() else {
-                return Ok(known);
-            };
-            after = last.position;
+            if page.is_empty() {
+                break;
+            }
             for message in &page {
-                each(message);
-                known.push(KnownMessage {
-                    member: message.member,
-                    client_message_id: message.client_message_id,
-                    position: message.position,
-                    at: message.at,
-                });
+                if !rebuilt.push(message) {
+                    return Ok(None);
+                }
+                known.push(known_message(message));
             }
         }
-    }
-
-    async fn seed(
-        &self,
-        chat: &Chat,
-        epoch: Epoch,
-        known: Vec<KnownMessage>,
-    ) -> Result<(), Refusal> {
-        let seed = LogSeed {
-            epoch,
+        let Some(record) = self.store.chat(chat.id, now).await? else {
+            return Err(ErrorCode::CHAT_UNKNOWN.into());
+        };
+        rebuilt.epochs = record.epochs;
+        let end = record.end;
+        Ok(rebuilt.is_whole().then_some(Stored {
+            rebuilt,
             known,
-            incarnation: None,
-        };
-        self.broker.open_log(chat.id, seed).await?;
-        lock(&chat.state).begin(epoch);
-        tracing::info!(chat = %chat.id, epoch = epoch.number, base = epoch.base, "log opened");
-        Ok(())
+            end,
+        }))
     }
 
-    /// Reads what has a position and did not come here: its append was taken, and the answer was lost.
-    pub(super) async fn catch_up(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
-        let (epoch, head) = {
-            let state = lock(&chat.state);
-            (state.epoch(), state.head.seq)
-        };
-        let read = self.broker.read_log(chat.id, epoch, head).await?;
-        let missed = match read.outcome {
-            LogRead::Messages { messages, .. } if !messages.is_empty() => messages,
-            // Neither here nor there: what waits behind the gap cannot be told any more.
-            _ => return self.reopen(chat, epoch).await,
-        };
-        for message in missed {
-            if let Some(plain) = chat.unseal(message.clone()) {
-                lock(&chat.state).appended(message, envelope::encode(&plain));
+    /// Action `CheckLog`: takes in what the log has beyond what is here. Answers the broker's memory
+    /// when that has no log of the epoch which this node knows.
+    pub(super) async fn read_on(&self, chat: &Arc<Chat>) -> Result<Option<Incarnation>, Refusal> {
+        let mut has_looked = false;
+        loop {
+            let (epoch, after) = {
+                let state = lock(&chat.state);
+                (state.messages.epoch(), state.messages.head.seq)
+            };
+            let Reading { outcome, elsewhere } =
+                self.broker.read_log(chat.id, epoch, after).await?;
+            lock(&chat.state).elsewhere = elsewhere;
+            match outcome {
+                LogRead::NoLog(incarnation) => return Ok(Some(incarnation)),
+                LogRead::Messages {
+                    is_trimmed: true, ..
+                } => {
+                    if std::mem::replace(&mut has_looked, true) {
+                        return self.tear(chat, epoch).await;
+                    }
+                    // The store has what the log has dropped.
+                    self.store_held(chat).await?;
+                    self.rebuild(chat).await?;
+                }
+                LogRead::Messages { messages, .. } => {
+                    let has_more = messages.len() == READ_MAX;
+                    self.take_in(chat, messages);
+                    if !has_more {
+                        return Ok(None);
+                    }
+                }
             }
         }
-        self.persister.enqueue(chat);
-        chat.wake_all();
-        Ok(())
+    }
+
+    /// Messages have positions and are neither in the log nor in the store: they are void with the next
+    /// epoch. Nobody has begun that, so asking for its log names the broker's memory.
+    async fn tear(&self, chat: &Chat, epoch: u32) -> Result<Option<Incarnation>, Refusal> {
+        let next = epoch.saturating_add(1);
+        let reading = self.broker.read_log(chat.id, next, 0).await?;
+        match reading.outcome {
+            LogRead::NoLog(incarnation) => Ok(Some(incarnation)),
+            LogRead::Messages { .. } => Err(Refusal::retry_after(ErrorCode::INTERNAL, 1_000)),
+        }
+    }
+
+    /// Takes messages from the log or from another node into account.
+    pub(super) fn take_in(&self, chat: &Arc<Chat>, messages: Vec<StoredMessage>) {
+        let mut count = 0;
+        for message in messages {
+            let Some(plain) = chat.unseal(message.clone()) else {
+                continue;
+            };
+            let mut state = lock(&chat.state);
+            if message.position.epoch == state.messages.epoch() {
+                count += state.appended(message, envelope::encode(&plain));
+            }
+        }
+        if count > 0 {
+            chat.wake_all();
+        }
+    }
+
+    /// Reads what has a position and did not come here; opens the log again if it cannot be had.
+    pub(super) async fn catch_up(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
+        let (epoch, must_tear) = {
+            let state = lock(&chat.state);
+            (state.messages.epoch(), state.messages.is_void())
+        };
+        let mut missing = if must_tear {
+            self.tear(chat, epoch).await?
+        } else {
+            self.read_on(chat).await?
+        };
+        if missing.is_none() && lock(&chat.state).messages.is_torn() {
+            // What waits behind the gap cannot be told any more.
+            missing = self.tear(chat, epoch).await?;
+        }
+        let Some(incarnation) = missing else {
+            return Ok(());
+        };
+        self.reopen(chat, epoch, incarnation).await
+    }
+}
+
+impl Chat {
+    /// Goes on from what the store has.
+    fn take_over(&self, stored: Stored) {
+        let mut state = lock(&self.state);
+        state.messages.rebuild(stored.rebuilt);
+        if let Some(end) = stored.end {
+            state.set_end(end);
+        }
+    }
+}
+
+fn known_message(message: &StoredMessage) -> KnownMessage {
+    KnownMessage {
+        member: message.member,
+        client_message_id: message.client_message_id,
+        position: message.position,
+        at: message.at,
     }
 }

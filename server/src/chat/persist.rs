@@ -7,14 +7,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use nowrong_protocol::Position;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::Chat;
-use crate::{
-    hub::lock,
-    store::{Store, Stored, StoredMessage},
-};
+use super::{Chat, Chats};
+use crate::{broker::Notice, hub::lock, store::StoredMessage};
 
 /// Most messages in one append over all chats: bounds the time of a commit.
 const APPEND_MAX: usize = 2_048;
@@ -36,24 +34,6 @@ impl Persister {
         }
     }
 
-    /// Works until `stop` is cancelled and nothing is left to do.
-    pub(super) async fn run(&self, store: Arc<dyn Store>, stop: CancellationToken) {
-        loop {
-            let batches = self.gather();
-            if !batches.is_empty() {
-                self.persist(&*store, batches).await;
-                continue;
-            }
-            if stop.is_cancelled() {
-                return;
-            }
-            tokio::select! {
-                () = self.wake.notified() => {}
-                () = stop.cancelled() => {}
-            }
-        }
-    }
-
     fn gather(&self) -> Vec<(Arc<Chat>, Vec<StoredMessage>)> {
         let mut queue = lock(&self.queue);
         let (mut batches, mut messages) = (Vec::new(), 0);
@@ -67,26 +47,64 @@ impl Persister {
         }
         batches
     }
+}
 
-    async fn persist(&self, store: &dyn Store, batches: Vec<(Arc<Chat>, Vec<StoredMessage>)>) {
+impl Chats {
+    /// Works until `stop` is cancelled and nothing is left to do.
+    pub(super) async fn run_persister(&self, stop: CancellationToken) {
+        loop {
+            let batches = self.persister.gather();
+            if !batches.is_empty() {
+                self.persist_all(batches).await;
+                continue;
+            }
+            if stop.is_cancelled() {
+                return;
+            }
+            tokio::select! {
+                () = self.persister.wake.notified() => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    async fn persist_all(&self, batches: Vec<(Arc<Chat>, Vec<StoredMessage>)>) {
         let all: Vec<StoredMessage> = batches
             .iter()
             .flat_map(|(_, batch)| batch.iter().cloned())
             .collect();
-        let outcome = store.append(&all).await;
+        let outcome = self.store.append(&all).await;
         if let Err(error) = &outcome {
             tracing::warn!(%error, messages = all.len(), "messages could not be stored");
         }
         for (chat, batch) in batches {
             let Some(last) = batch.last() else { continue };
-            match outcome {
-                Ok(Stored { ref void }) if !void.contains(&chat.id) => {
-                    if chat.persisted(last.position.seq) {
-                        self.enqueue(&chat);
-                    }
+            match &outcome {
+                Ok(stored) if stored.void.contains(&chat.id) => {
+                    lock(&chat.state).messages.set_void();
+                    self.checks.enqueue(&chat);
                 }
-                _ => chat.persist_failed(),
+                Ok(_) => self.persisted(&chat, last.position),
+                Err(_) => chat.persist_failed(),
             }
+        }
+    }
+
+    /// The store has everything up to this position: the members are acked, and the other nodes need
+    /// not store it too.
+    pub(super) fn persisted(&self, chat: &Arc<Chat>, position: Position) {
+        let has_more = {
+            let mut state = lock(&chat.state);
+            state.messages.persisted(position);
+            chat.tell(&state, || Notice::Durable {
+                chat: chat.id,
+                position,
+            });
+            state.messages.has_unpersisted()
+        };
+        chat.wake_all();
+        if has_more {
+            self.persister.enqueue(chat);
         }
     }
 }

@@ -4,19 +4,27 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
+use nowrong_core::node::NodeId;
 use nowrong_protocol::{
     ChatId, UserId,
     frame::{EndReason, Resume},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Chat, ChatRules, LogSeed, Sealer, persist::Persister, state::Due, state::State};
+use super::{
+    Chat, ChatRules, LogSeed, Sealer,
+    checks::Checks,
+    others::CHECK_EVERY,
+    persist::Persister,
+    state::{Due, Home, State},
+};
 use crate::{
-    broker::Broker,
+    broker::{Broker, Notice},
     clock::Clock,
-    hub::{Hub, lock},
+    hub::{Hub, UserEntry, lock},
     refusal::Refusal,
     store::{Chat as ChatRecord, ChatEnd, Cursors, Epoch, Store, StoreError, UnixMs},
 };
@@ -50,6 +58,7 @@ pub struct Chats {
     pub(super) clock: Clock,
     pub(super) rules: ChatRules,
     pub(super) persister: Persister,
+    pub(super) checks: Checks,
     chats: Mutex<HashMap<ChatId, Arc<Chat>>>,
 }
 
@@ -63,15 +72,15 @@ impl Chats {
             clock,
             rules,
         } = parts;
-        let (persister, chats) = (Persister::default(), Mutex::default());
         Arc::new(Self {
             hub,
             store,
             broker,
             clock,
             rules,
-            persister,
-            chats,
+            persister: Persister::default(),
+            checks: Checks::default(),
+            chats: Mutex::default(),
         })
     }
 
@@ -82,7 +91,7 @@ impl Chats {
 
     /// Makes messages durable until `stop` is cancelled and nothing is left.
     pub async fn persist(&self, stop: CancellationToken) {
-        self.persister.run(self.store.clone(), stop).await;
+        self.run_persister(stop).await;
     }
 
     /// Takes over the chats that go on from before a restart: their seats are held from now on.
@@ -102,9 +111,11 @@ impl Chats {
             after = Some(last.id);
             for record in page {
                 count += 1;
-                self.count_chatting(&record.category, record.members.len() as i32)
-                    .await;
-                self.adopt(record);
+                let chat = self.adopt(record);
+                for member in lock(&chat.state).members_mut() {
+                    member.set_home(Home::Here);
+                }
+                self.count(&chat).await;
             }
         }
     }
@@ -114,21 +125,23 @@ impl Chats {
     /// # Errors
     /// [`Refusal`] when the broker has no room for its log.
     pub async fn opened(&self, record: ChatRecord) -> Result<Arc<Chat>, Refusal> {
-        self.count_chatting(&record.category, record.members.len() as i32)
-            .await;
         let epoch = record
             .epochs
             .last()
             .copied()
             .unwrap_or(Epoch { number: 1, base: 0 });
         let chat = self.adopt(record);
+        // Who is not met on another node is met here.
+        for member in lock(&chat.state).members_mut() {
+            member.set_home(Home::Here);
+        }
         let open = || async {
             let seed = LogSeed {
                 epoch,
                 known: Vec::new(),
                 incarnation: None,
             };
-            self.broker.open_log(chat.id, seed).await.map(drop)
+            self.broker.open_log(chat.id, seed).await.map(|_| ())
         };
         chat.log.get_or_try_init(open).await?;
         Ok(chat)
@@ -148,11 +161,13 @@ impl Chats {
         if let Some(id) = self.store.seat(user, now).await?
             && let Some(chat) = self.load(id).await?
         {
+            self.follow_client(&chat, asked).await?;
             return Ok(Some(chat));
         }
         for resume in asked {
             let chat = self.load(resume.chat).await?;
             if let Some(chat) = chat.filter(|chat| chat.member(user).is_some()) {
+                self.follow_client(&chat, asked).await?;
                 return Ok(Some(chat));
             }
         }
@@ -160,9 +175,11 @@ impl Chats {
     }
 
     /// The chat with its log open, from this node or from the store.
-    async fn load(&self, id: ChatId) -> Result<Option<Arc<Chat>>, Refusal> {
-        let known = lock(&self.chats).get(&id).cloned();
-        let chat = match known {
+    ///
+    /// # Errors
+    /// [`Refusal`] when store or broker fail.
+    pub(crate) async fn load(&self, id: ChatId) -> Result<Option<Arc<Chat>>, Refusal> {
+        let chat = match self.held(id) {
             Some(chat) => chat,
             None => match self.store.chat(id, self.clock.now()).await? {
                 Some(record) => self.adopt(record),
@@ -171,6 +188,16 @@ impl Chats {
         };
         chat.log.get_or_try_init(|| self.open_stored(&chat)).await?;
         Ok(Some(chat))
+    }
+
+    /// The chat, if this node has it.
+    pub(super) fn held(&self, id: ChatId) -> Option<Arc<Chat>> {
+        lock(&self.chats).get(&id).cloned()
+    }
+
+    /// Every chat of this node.
+    pub(super) fn all(&self) -> Vec<Arc<Chat>> {
+        lock(&self.chats).values().cloned().collect()
     }
 
     /// Enters the chat in the node and with its members; one that is there already stays.
@@ -192,6 +219,7 @@ impl Chats {
                 .iter()
                 .map(|member| self.hub.seated(member.user))
                 .collect(),
+            broker: self.broker.clone(),
             log: tokio::sync::OnceCell::new(),
             reopening: tokio::sync::Mutex::new(()),
             state: Mutex::new(state),
@@ -230,16 +258,32 @@ impl Chats {
             expires_at,
         };
         let end = self.store.end_chat(chat.id, &end).await?.unwrap_or(end);
-        let is_news = {
-            let mut state = lock(&chat.state);
-            let is_news = state.end.is_none();
-            state.set_end(end);
-            is_news
-        };
+        self.announce(chat, Notice::Ended { chat: chat.id, end });
+        self.ended(chat, end).await;
+        Ok(())
+    }
+
+    /// The chat has ended, here or on another node.
+    pub(super) async fn ended(&self, chat: &Chat, end: ChatEnd) {
+        let is_news = lock(&chat.state).set_end(end);
         if is_news {
-            self.count_chatting(&chat.category, -(chat.members.len() as i32))
-                .await;
+            self.count(chat).await;
             chat.wake_all();
+        }
+    }
+
+    /// Looks whether the chat that the user seems to be in has ended on another node, unheard.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the store cannot be read.
+    pub(crate) async fn look_for_end(&self, user: &UserEntry) -> Result<(), Refusal> {
+        let chat = user.state().chat.clone();
+        let Some(chat) = chat.filter(|chat| !chat.has_ended()) else {
+            return Ok(());
+        };
+        let record = self.store.chat(chat.id, self.clock.now()).await?;
+        if let Some(end) = record.and_then(|record| record.end) {
+            self.ended(&chat, end).await;
         }
         Ok(())
     }
@@ -259,10 +303,15 @@ impl Chats {
     /// Does what the passing of time asks for. Called about once a second.
     pub async fn tick(&self) {
         let now = self.clock.now();
-        let chats: Vec<Arc<Chat>> = lock(&self.chats).values().cloned().collect();
+        let live: Vec<NodeId> = self.broker.nodes().iter().map(|node| node.id).collect();
+        let chats = self.all();
         self.save_cursors(&chats).await;
         for chat in chats {
-            self.tick_chat(&chat, now).await;
+            chat.miss(&live, self.rules.held_until(now));
+            self.mend(&chat, &live, now);
+            self.end_due(&chat, &live, now).await;
+            self.count(&chat).await;
+            self.let_go(&chat, now).await;
         }
     }
 
@@ -278,19 +327,32 @@ impl Chats {
         }
     }
 
-    async fn tick_chat(&self, chat: &Arc<Chat>, now: UnixMs) {
-        let (due, is_erased, is_behind, is_torn) = {
+    /// Has done what was left undone for a chat: messages that are not durable, a gap that stays, a look
+    /// at what other nodes may have told.
+    fn mend(&self, chat: &Arc<Chat>, live: &[NodeId], now: UnixMs) {
+        let (is_behind, is_due) = {
             let mut state = lock(&chat.state);
-            let is_erased = state.end.is_some_and(|end| now >= end.expires_at);
-            let due = state.due_end(&self.rules, chat.expires_at, now);
-            (due, is_erased, state.has_unpersisted(), state.is_torn())
+            let is_torn = state.messages.is_torn() || state.messages.is_void();
+            let is_shared = live.len() > 1 && state.has_members_elsewhere();
+            let is_due = is_shared && state.is_check_due(now, CHECK_EVERY);
+            (state.messages.has_unpersisted(), is_torn || is_due)
         };
         if is_behind {
             self.persister.enqueue(chat);
         }
-        if is_torn && let Err(refusal) = self.catch_up(chat).await {
-            tracing::warn!(code = %refusal.code, chat = %chat.id, "a gap could not be filled");
+        if is_due {
+            self.checks.enqueue(chat);
         }
+    }
+
+    async fn end_due(&self, chat: &Arc<Chat>, live: &[NodeId], now: UnixMs) {
+        // Of a member on another node this one may have missed the return: that node ends the chat first.
+        let patience = if live.len() > 1 {
+            2 * CHECK_EVERY
+        } else {
+            Duration::ZERO
+        };
+        let due = lock(&chat.state).due_end(&self.rules, patience, chat.expires_at, now);
         match due {
             Due::Nothing => {}
             Due::IdleNotice => {
@@ -303,13 +365,28 @@ impl Chats {
                 }
             }
         }
-        if is_erased {
-            self.forget(chat).await;
+    }
+
+    /// Lets go of a chat that can no longer be read, or that only members on other nodes have.
+    async fn let_go(&self, chat: &Arc<Chat>, now: UnixMs) {
+        let (is_erased, is_left) = {
+            let state = lock(&chat.state);
+            let is_erased = state.end.is_some_and(|end| now >= end.expires_at);
+            let is_left = state.are_all_elsewhere() && !state.messages.has_unpersisted();
+            (is_erased, is_left)
+        };
+        let let_go = match (is_erased, is_left) {
+            (true, _) => self.broker.close_log(chat.id).await,
+            (false, true) => self.broker.unfollow(chat.id).await,
+            (false, false) => return,
+        };
+        self.forget(chat);
+        if let Err(error) = let_go {
+            tracing::warn!(%error, chat = %chat.id, "a log could not be let go");
         }
     }
 
-    /// Lets go of a chat that can no longer be read.
-    async fn forget(&self, chat: &Arc<Chat>) {
+    fn forget(&self, chat: &Arc<Chat>) {
         lock(&self.chats).remove(&chat.id);
         for entry in &chat.members {
             {
@@ -320,13 +397,15 @@ impl Chats {
             }
             self.hub.forget_if_idle(entry.user);
         }
-        if let Err(error) = self.broker.close_log(chat.id).await {
-            tracing::warn!(%error, chat = %chat.id, "a log could not be closed");
-        }
     }
 
-    async fn count_chatting(&self, category: &str, people: i32) {
-        if let Err(error) = self.broker.count_chatting(category, people).await {
+    /// Counts the members that are here among those who chat.
+    pub(crate) async fn count(&self, chat: &Chat) {
+        let people = lock(&chat.state).recount();
+        if people == 0 {
+            return;
+        }
+        if let Err(error) = self.broker.count_chatting(&chat.category, people).await {
             tracing::warn!(%error, "presence could not be counted");
         }
     }

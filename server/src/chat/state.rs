@@ -1,27 +1,29 @@
-//! What a node knows of one chat, without IO: messages not yet durable, seats, cursors, signals.
+//! What a node knows of one chat, without IO: its messages, its members, and how it ends.
 //!
 //! Nothing here is sent to anyone. A connection holds a [`View`] of what it has told its client, and
 //! [`State::changes`] gives the difference: the latest state of each thing, however often it changed
 //! in between. So there is no queue, and a signal that was overtaken is simply not sent.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
-use nowrong_core::chat_log::Tail;
+use nowrong_core::node::NodeId;
 use nowrong_protocol::{
     ChatId, Position, ServerFrame,
-    frame::{
-        Deleted, EndReason, Ended, Idle, Member, MemberPresence, MemberTyping, PresenceState,
-        ReadCursor, Seat, SeatState,
-    },
-    limits::CHAT_MESSAGES_MAX,
+    frame::{Deleted, EndReason, Ended, Idle, Member, SeatState},
 };
 
-use super::Polled;
-use crate::store::{Chat as ChatRecord, ChatEnd, Cursors, Epoch, StoredMessage, UnixMs};
+mod members;
+mod messages;
 
-/// Most messages handed to the store at once for one chat.
-const PERSIST_BATCH_MAX: usize = 256;
+pub(super) use members::{Home, MemberState};
+use members::{SeenMember, Versioned};
+pub(super) use messages::{Messages, Rebuilt};
+
+use crate::{
+    broker::Signal,
+    store::{Chat as ChatRecord, ChatEnd, Cursors, StoredMessage, UnixMs},
+};
 
 /// The times that govern a chat.
 #[derive(Clone, Copy, Debug)]
@@ -38,70 +40,28 @@ pub struct ChatRules {
     pub retention: Duration,
 }
 
+impl ChatRules {
+    /// Until when a seat is held whose connection was lost at `now`.
+    pub(super) fn held_until(&self, now: UnixMs) -> UnixMs {
+        now + self.seat_hold.as_millis() as u64
+    }
+}
+
 /// The changing part of a chat.
 pub(super) struct State {
     chat: ChatId,
-    /// The newest message.
-    pub(super) head: Position,
-    /// Every seq up to this one is in the store.
-    pub(super) durable: u64,
-    /// How often the store has refused: sends that waited meanwhile have failed.
-    pub(super) failures: u64,
-    pub(super) epochs: Vec<Epoch>,
+    /// What was said.
+    pub(super) messages: Messages,
+    /// How the chat ended.
     pub(super) end: Option<ChatEnd>,
     pub(super) is_queued_to_persist: bool,
+    pub(super) is_queued_to_check: bool,
+    checked_at: UnixMs,
+    /// The other nodes that follow the chat, as the broker said last.
+    pub(super) elsewhere: Vec<NodeId>,
     members: Vec<MemberState>,
-    senders: Vec<u8>,
-    /// The newest frames up to the head.
-    tail: Tail,
-    /// Messages whose predecessor has a position and is still on its way to here.
-    early: BTreeMap<u64, (StoredMessage, Bytes)>,
-    /// The head when something was early at the last look.
-    stuck_at: Option<u64>,
-    unpersisted: BTreeMap<u64, StoredMessage>,
-    deleted: Vec<Position>,
     last_spoke: UnixMs,
     idle: Versioned<UnixMs>,
-}
-
-struct MemberState {
-    name: String,
-    language: String,
-    seat: Versioned<(SeatState, UnixMs)>,
-    cursors: Versioned<(Position, Position)>,
-    are_cursors_dirty: bool,
-    typing: Versioned<bool>,
-    presence: Versioned<PresenceState>,
-}
-
-/// A value and how often it changed.
-#[derive(Clone, Copy, Default)]
-struct Versioned<T> {
-    value: T,
-    version: u32,
-}
-
-impl<T: PartialEq> Versioned<T> {
-    fn new(value: T) -> Self {
-        Self { value, version: 0 }
-    }
-
-    fn set(&mut self, value: T) -> bool {
-        let is_new = self.value != value;
-        if is_new {
-            self.value = value;
-            self.version = self.version.wrapping_add(1);
-        }
-        is_new
-    }
-
-    /// The value, if it changed since the version that `seen` holds.
-    fn unseen(&self, seen: &mut u32) -> Option<&T> {
-        (*seen != self.version).then(|| {
-            *seen = self.version;
-            &self.value
-        })
-    }
 }
 
 /// What one connection has told its client about a chat.
@@ -113,264 +73,126 @@ pub(crate) struct View {
     has_end: bool,
 }
 
-#[derive(Clone, Default)]
-struct SeenMember {
-    seat: u32,
-    cursors: u32,
-    typing: u32,
-    presence: u32,
-}
-
 impl State {
     /// The state of a chat as stored, with nobody connected: every seat is held from `now` on.
     pub(super) fn new(record: &ChatRecord, rules: &ChatRules, now: UnixMs) -> Self {
-        let held_until = now + rules.seat_hold.as_millis() as u64;
+        let held_until = rules.held_until(now);
+        let member = |stored| MemberState::new(stored, held_until);
         Self {
             chat: record.id,
-            head: Position::START,
-            durable: 0,
-            failures: 0,
-            epochs: record.epochs.clone(),
+            messages: Messages::new(record.epochs.clone()),
             end: record.end,
             is_queued_to_persist: false,
-            members: record
-                .members
-                .iter()
-                .map(|member| MemberState {
-                    name: member.name.clone(),
-                    language: member.language.clone(),
-                    seat: Versioned::new((SeatState::Held, held_until)),
-                    cursors: Versioned::new((member.delivered, member.read)),
-                    are_cursors_dirty: false,
-                    typing: Versioned::new(false),
-                    presence: Versioned::new(PresenceState::Active),
-                })
-                .collect(),
-            senders: Vec::new(),
-            tail: Tail::default(),
-            early: BTreeMap::new(),
-            stuck_at: None,
-            unpersisted: BTreeMap::new(),
-            deleted: Vec::new(),
+            is_queued_to_check: false,
+            checked_at: now,
+            elsewhere: Vec::new(),
+            members: record.members.iter().map(member).collect(),
             last_spoke: now,
             idle: Versioned::new(0),
         }
     }
 
-    /// Takes a stored message into account while the log is rebuilt.
-    pub(super) fn restore(&mut self, message: &StoredMessage) {
-        self.set_sender(message.position.seq, message.member);
-        self.head = self.head.max(message.position);
-        self.tail = Tail::after(self.head.seq);
-        self.durable = self.durable.max(message.position.seq);
-        if message.is_deleted {
-            self.deleted.push(message.position);
-        }
-    }
-
-    /// Takes a message that the log has given a position, with its frame. It counts once all before
-    /// it are here; answers how many messages count now that did not before.
+    /// Takes a message that the log has given a position, with its frame; answers how many messages
+    /// count now that did not before.
     pub(super) fn appended(&mut self, message: StoredMessage, frame: Bytes) -> usize {
-        let (before, seq) = (self.head.seq, message.position.seq);
-        if seq > before + 1 {
-            self.early.insert(seq, (message, frame));
-            return 0;
-        }
-        if seq == before + 1 {
-            self.take(message, frame);
-        }
-        while let Some((message, frame)) = self.early.remove(&(self.head.seq + 1)) {
-            self.take(message, frame);
-        }
-        (self.head.seq - before) as usize
-    }
-
-    /// Whether a message is missing that does not come by itself: others have waited for it since the
-    /// last look.
-    pub(super) fn is_torn(&mut self) -> bool {
-        let stuck_at = (!self.early.is_empty()).then_some(self.head.seq);
-        let is_torn = stuck_at.is_some() && self.stuck_at == stuck_at;
-        self.stuck_at = stuck_at;
-        is_torn
-    }
-
-    /// The log goes on in this epoch. What waits behind a gap of an older one is void: who sent it is
-    /// told to send again.
-    pub(super) fn begin(&mut self, epoch: Epoch) {
-        self.epochs.push(epoch);
-        if !self.early.is_empty() {
-            self.early.clear();
-            self.failures += 1;
-        }
-    }
-
-    fn take(&mut self, message: StoredMessage, frame: Bytes) {
-        self.head = message.position;
-        self.tail.push(frame);
-        self.last_spoke = self.last_spoke.max(message.at);
-        self.idle.set(0);
-        self.set_sender(message.position.seq, message.member);
-        if let Some(member) = self.members.get_mut(usize::from(message.member)) {
-            member.typing.set(false);
-        }
-        self.unpersisted.insert(message.position.seq, message);
-    }
-
-    /// The frames after a seq, ascending, at most `limit`; `None` when the store must be asked.
-    pub(super) fn frames_after(&self, after: u64, limit: usize) -> Option<Vec<(u64, Bytes)>> {
-        self.tail.frames_after(after, limit)
-    }
-
-    /// A message was deleted: its frame is another one from now on.
-    pub(super) fn replace_frame(&mut self, seq: u64, frame: Bytes) {
-        self.tail.replace(seq, frame);
-    }
-
-    /// How far the messages are.
-    pub(super) fn polled(&self) -> Polled {
-        Polled {
-            head: self.head.seq,
-            durable: self.durable,
-            failures: self.failures,
-            epoch: self.epoch(),
-        }
-    }
-
-    /// The epoch in which the log gives positions.
-    pub(super) fn epoch(&self) -> u32 {
-        self.epochs.last().map_or(0, |epoch| epoch.number)
-    }
-
-    fn set_sender(&mut self, seq: u64, member: u8) {
-        let index = seq.saturating_sub(1) as usize;
-        if index >= CHAT_MESSAGES_MAX {
-            return;
-        }
-        if self.senders.len() <= index {
-            self.senders.resize(index + 1, u8::MAX);
-        }
-        self.senders[index] = member;
-    }
-
-    /// The index of the sender of a message.
-    pub(super) fn sender(&self, seq: u64) -> Option<u8> {
-        let index = usize::try_from(seq.checked_sub(1)?).ok()?;
-        self.senders
-            .get(index)
-            .copied()
-            .filter(|member| *member != u8::MAX)
-    }
-
-    /// Whether a message waits for the store.
-    pub(super) fn has_unpersisted(&self) -> bool {
-        !self.unpersisted.is_empty()
-    }
-
-    /// The messages that the store should take next: the run without a gap after what it has. A
-    /// later message is never durable before an earlier one.
-    pub(super) fn next_batch(&self) -> Vec<StoredMessage> {
-        let mut next = self.durable + 1;
-        self.unpersisted
-            .range(next..)
-            .take(PERSIST_BATCH_MAX)
-            .take_while(|(seq, _)| {
-                let is_next = **seq == next;
-                next += 1;
-                is_next
-            })
-            .map(|(_, message)| message.clone())
-            .collect()
-    }
-
-    /// The store has everything up to `seq`.
-    pub(super) fn persisted(&mut self, seq: u64) {
-        self.durable = self.durable.max(seq);
-        self.unpersisted = self.unpersisted.split_off(&(self.durable + 1));
-    }
-
-    /// Where `seq` stands: the epoch in which it was given out and survived.
-    pub(super) fn position_of(&self, seq: u64) -> Position {
-        let epochs: Vec<_> = self
-            .epochs
-            .iter()
-            .map(nowrong_core::chat_log::Epoch::from)
-            .collect();
-        nowrong_core::chat_log::locate(&epochs, seq)
-    }
-
-    /// A member's connection came, or was lost, or the member left. Answers whether that is news.
-    pub(super) fn set_seat(&mut self, member: u8, state: SeatState, held_until: UnixMs) -> bool {
-        self.member_mut(member).is_some_and(|member| {
-            member.typing.set(false);
-            member.seat.set((state, held_until))
-        })
-    }
-
-    /// A member types or stopped.
-    pub(super) fn set_typing(&mut self, member: u8, is_typing: bool) -> bool {
-        self.member_mut(member).is_some_and(|member| {
-            // Repeats count: the other side lets a typing signal lapse.
-            if is_typing {
-                member.typing.value = false;
+        let taken = self.messages.appended(message, frame);
+        for message in &taken {
+            self.last_spoke = self.last_spoke.max(message.at);
+            self.idle.set(0);
+            if let Some(member) = self.member_mut(message.member) {
+                member.set_typing(false);
             }
-            member.typing.set(is_typing)
-        })
+        }
+        taken.len()
     }
 
-    /// A member looks or turned away.
-    pub(super) fn set_presence(&mut self, member: u8, state: PresenceState) -> bool {
-        self.member_mut(member)
-            .is_some_and(|member| member.presence.set(state))
-    }
-
-    /// Moves a member's cursors forward, never back and never past the newest message.
+    /// Moves a member's cursors forward; answers whether that is news.
     pub(super) fn advance(&mut self, member: u8, delivered: Position, read: Position) -> bool {
-        let head = self.head;
+        let head = self.messages.head;
+        let member = self.member_mut(member);
+        member.is_some_and(|member| member.advance(delivered, read, head))
+    }
+
+    /// Takes over what a member does; answers whether that is news.
+    pub(super) fn signal(&mut self, member: u8, signal: Signal) -> bool {
+        if let Signal::Cursors { delivered, read } = signal {
+            return self.advance(member, delivered, read);
+        }
+        let has_ended = self.end.is_some();
         let Some(member) = self.member_mut(member) else {
             return false;
         };
-        let read = member.cursors.value.1.max(read.min(head));
-        let delivered = member.cursors.value.0.max(delivered.min(head)).max(read);
-        let is_new = member.cursors.set((delivered, read));
-        member.are_cursors_dirty |= is_new;
-        is_new
+        match signal {
+            Signal::Seat { state, held_until } => member.set_seat(state, held_until),
+            Signal::Typing(is_typing) => !has_ended && member.set_typing(is_typing),
+            Signal::Presence(presence) => !has_ended && member.set_presence(presence),
+            Signal::Cursors { .. } => false,
+        }
     }
 
     /// The cursors that changed since the last call.
     pub(super) fn take_dirty_cursors(&mut self) -> Vec<Cursors> {
         let chat = self.chat;
         let dirty = |(index, member): (usize, &mut MemberState)| {
-            let (delivered, read) = member.cursors.value;
-            std::mem::take(&mut member.are_cursors_dirty).then_some(Cursors {
+            let (delivered, read) = member.take_dirty()?;
+            Some(Cursors {
                 chat,
                 member: index as u8,
                 delivered,
                 read,
             })
         };
-        self.members
-            .iter_mut()
-            .enumerate()
-            .filter_map(dirty)
-            .collect()
+        let members = self.members.iter_mut().enumerate();
+        members.filter_map(dirty).collect()
     }
 
-    /// A message was deleted.
-    pub(super) fn set_deleted(&mut self, position: Position) {
-        if !self.deleted.contains(&position) {
-            self.deleted.push(position);
-        }
-    }
-
-    /// The chat has ended.
-    pub(super) fn set_end(&mut self, end: ChatEnd) {
-        if self.end.is_none() {
+    /// The chat has ended; answers whether that is news.
+    pub(super) fn set_end(&mut self, end: ChatEnd) -> bool {
+        let is_news = self.end.is_none();
+        if is_news {
             self.end = Some(end);
         }
+        is_news
     }
 
-    /// What the passing of time asks for: the end of the chat, if it is due.
-    pub(super) fn due_end(&self, rules: &ChatRules, expires_at: UnixMs, now: UnixMs) -> Due {
+    /// Whether some member is, or may be, connected to another node.
+    pub(super) fn has_members_elsewhere(&self) -> bool {
+        let is_elsewhere = |member: &MemberState| member.home() != Home::Here;
+        self.members.iter().any(is_elsewhere)
+    }
+
+    /// Whether every member is connected to another node.
+    pub(super) fn are_all_elsewhere(&self) -> bool {
+        let is_there = |member: &MemberState| matches!(member.home(), Home::There(_));
+        self.members.iter().all(is_there)
+    }
+
+    /// Whether the last check is this long ago; if so, there is one now.
+    pub(super) fn is_check_due(&mut self, now: UnixMs, every: Duration) -> bool {
+        let is_due = now >= self.checked_at + every.as_millis() as u64;
+        if is_due {
+            self.checked_at = now;
+        }
+        is_due
+    }
+
+    /// Counts those members who are here in a chat that goes on; answers by how many the count changes.
+    pub(super) fn recount(&mut self) -> i32 {
+        let goes_on = self.end.is_none();
+        let recount =
+            |member: &mut MemberState| member.count(goes_on && member.home() == Home::Here);
+        self.members.iter_mut().map(recount).sum()
+    }
+
+    /// What the passing of time asks for: the end of the chat, if it is due. The seats of members on
+    /// other nodes are held longer by `patience`.
+    pub(super) fn due_end(
+        &self,
+        rules: &ChatRules,
+        patience: Duration,
+        expires_at: UnixMs,
+        now: UnixMs,
+    ) -> Due {
         if self.end.is_some() {
             return Due::Nothing;
         }
@@ -378,8 +200,12 @@ impl State {
             return Due::End(EndReason::Expired, None);
         }
         let gone = self.members.iter().position(|member| {
-            let (seat, until) = member.seat.value;
-            seat == SeatState::Held && now >= until
+            let (seat, until) = member.seat();
+            let patience = match member.home() {
+                Home::Here => 0,
+                _ => patience.as_millis() as u64,
+            };
+            seat == SeatState::Held && now >= until + patience
         });
         if let Some(index) = gone {
             return Due::End(EndReason::Gone, Some(index as u8));
@@ -403,53 +229,21 @@ impl State {
     }
 
     /// The members as `Welcome` and `Matched` show them.
-    pub(super) fn members(&self) -> impl Iterator<Item = Member> + '_ {
-        self.members.iter().map(|member| Member {
-            name: member.name.clone(),
-            language: member.language.clone(),
-            seat: member.seat.value.0,
-            held_until_ms: if member.seat.value.0 == SeatState::Held {
-                member.seat.value.1
-            } else {
-                0
-            },
-            delivered: member.cursors.value.0,
-            read: member.cursors.value.1,
-        })
+    pub(super) fn shown(&self) -> impl Iterator<Item = Member> + '_ {
+        self.members.iter().map(MemberState::shown)
     }
 
     /// How many messages of others `me` has not read.
     pub(super) fn unread(&self, me: u8) -> u32 {
-        let read = self
-            .members
-            .get(usize::from(me))
-            .map_or(0, |member| member.cursors.value.1.seq);
-        let unread = self
-            .senders
-            .iter()
-            .skip(read as usize)
-            .filter(|sender| **sender != me);
-        unread.count() as u32
+        let read = self.members.get(usize::from(me));
+        let read = read.map_or(0, |member| member.cursors().1.seq);
+        self.messages.unread(me, read)
     }
 
-    /// A view of a client that was just told [`Self::members`]; deletions and the end are to come.
+    /// A view of a client that was just told [`Self::shown`]; deletions and the end are to come.
     pub(super) fn view(&self) -> View {
-        let seen = |member: &MemberState| SeenMember {
-            seat: member.seat.version,
-            cursors: member.cursors.version,
-            typing: if member.typing.value {
-                member.typing.version.wrapping_sub(1)
-            } else {
-                member.typing.version
-            },
-            presence: if member.presence.value == PresenceState::Active {
-                member.presence.version
-            } else {
-                member.presence.version.wrapping_sub(1)
-            },
-        };
         View {
-            members: self.members.iter().map(seen).collect(),
+            members: self.members.iter().map(MemberState::seen).collect(),
             deleted: 0,
             idle: if self.idle.value == 0 {
                 self.idle.version
@@ -463,101 +257,42 @@ impl State {
     /// Appends to `out` what `me` has not been told, and brings the view up to date.
     pub(super) fn changes(&self, me: u8, view: &mut View, out: &mut Vec<ServerFrame>) {
         let chat = self.chat;
-        for position in self.deleted.iter().skip(view.deleted) {
-            out.push(
-                Deleted {
-                    chat,
-                    position: *position,
-                }
-                .into(),
-            );
-        }
-        view.deleted = self.deleted.len();
-        for (index, member) in self.members.iter().enumerate() {
-            if index != usize::from(me) {
-                self.member_changes(index, member, view, out);
+        let deleted = self.messages.deleted.iter().skip(view.deleted);
+        out.extend(deleted.map(|&position| Deleted { chat, position }.into()));
+        view.deleted = self.messages.deleted.len();
+        let seen = view.members.iter_mut();
+        for ((index, member), seen) in (0..).zip(&self.members).zip(seen) {
+            if index != me {
+                member.changes(chat, index, seen, out);
             }
         }
-        if let Some(ends_at_ms) = self.idle.unseen(&mut view.idle) {
-            out.push(
-                Idle {
-                    chat,
-                    ends_at_ms: *ends_at_ms,
-                }
-                .into(),
-            );
+        if let Some(&ends_at_ms) = self.idle.unseen(&mut view.idle) {
+            out.push(Idle { chat, ends_at_ms }.into());
         }
         if let (Some(end), false) = (self.end, view.has_end) {
             view.has_end = true;
-            out.push(
-                Ended {
-                    chat,
-                    reason: end.reason,
-                    member: end.member,
-                    expires_at_ms: end.expires_at,
-                }
-                .into(),
-            );
+            let ended = Ended {
+                chat,
+                reason: end.reason,
+                member: end.member,
+                expires_at_ms: end.expires_at,
+            };
+            out.push(ended.into());
         }
     }
 
-    fn member_changes(
-        &self,
-        index: usize,
-        now: &MemberState,
-        view: &mut View,
-        out: &mut Vec<ServerFrame>,
-    ) {
-        let (chat, member) = (self.chat, index as u8);
-        let Some(seen) = view.members.get_mut(index) else {
-            return;
-        };
-        if let Some(&(state, until)) = now.seat.unseen(&mut seen.seat) {
-            let held_until_ms = if state == SeatState::Held { until } else { 0 };
-            out.push(
-                Seat {
-                    chat,
-                    member,
-                    state,
-                    held_until_ms,
-                }
-                .into(),
-            );
-        }
-        if let Some(&(delivered, read)) = now.cursors.unseen(&mut seen.cursors) {
-            out.push(
-                ReadCursor {
-                    chat,
-                    member,
-                    delivered,
-                    read,
-                }
-                .into(),
-            );
-        }
-        if let Some(&is_typing) = now.typing.unseen(&mut seen.typing) {
-            out.push(
-                MemberTyping {
-                    chat,
-                    member,
-                    is_typing,
-                }
-                .into(),
-            );
-        }
-        if let Some(&state) = now.presence.unseen(&mut seen.presence) {
-            out.push(
-                MemberPresence {
-                    chat,
-                    member,
-                    state,
-                }
-                .into(),
-            );
-        }
+    /// The members, by index.
+    pub(super) fn members(&self) -> &[MemberState] {
+        &self.members
     }
 
-    fn member_mut(&mut self, member: u8) -> Option<&mut MemberState> {
+    /// The members, by index.
+    pub(super) fn members_mut(&mut self) -> &mut [MemberState] {
+        &mut self.members
+    }
+
+    /// A member, if there is one with this index.
+    pub(super) fn member_mut(&mut self, member: u8) -> Option<&mut MemberState> {
         self.members.get_mut(usize::from(member))
     }
 }

@@ -11,7 +11,14 @@ use nowrong_protocol::{
 };
 
 use super::{Attending, Connection, following::Following};
-use crate::{chat::Chat, hub::UserEntry, random, refusal::Refusal, transport::Link};
+use crate::{
+    broker::{Broker, Notice},
+    chat::Chat,
+    hub::UserEntry,
+    random,
+    refusal::Refusal,
+    transport::Link,
+};
 
 /// How long a client waits that found no room, in milliseconds, at least; spread over twice that.
 const FULL_RETRY_MS: u32 = 2_000;
@@ -87,13 +94,14 @@ impl<L: Link> Connection<L> {
         if let Err(error) = node.broker.count_connected(1).await {
             tracing::warn!(%error, "a connection could not be counted");
         }
+        take_place(&*node.broker, user).await;
         let chat = node.chats.of_user(user, &asked).await.map_err(|refused| {
             tracing::warn!(code = %refused.code, "a chat could not be taken up");
             CloseCode::INTERNAL
         })?;
         let gone = gone(&asked, chat.as_deref());
         let chat = chat.and_then(|chat| self.take_up(&entry, chat, &asked));
-        let ticket = node.matching.unpause(&entry).await;
+        let ticket = node.matching.take_over(&entry).await;
         Ok((self.welcome(id, ticket, chat), gone))
     }
 
@@ -184,10 +192,25 @@ impl<L: Link> Connection<L> {
                         .hold_seat(following.me, node.clock.now() + hold);
                 }
                 node.matching.pause(&user.entry).await;
+                if let Err(error) = node.broker.leave_place(user.entry.user).await {
+                    tracing::warn!(%error, "a place could not be left");
+                }
                 node.hub.forget_if_idle(user.entry.user);
             }
         }
         link.close(code).await;
+    }
+}
+
+/// The user is on this node now: another one lets go.
+async fn take_place(broker: &dyn Broker, user: UserId) {
+    match broker.take_place(user).await {
+        Ok(None) => {}
+        Ok(Some(before)) => {
+            let code = CloseCode::REPLACED;
+            broker.tell(&[before], Notice::Kick { user, code });
+        }
+        Err(error) => tracing::warn!(%error, "a place could not be taken"),
     }
 }
 

@@ -23,11 +23,24 @@ pub(super) struct Following {
     /// The member that the connection speaks for.
     pub(super) me: u8,
     view: View,
+    /// The epoch in which the client was told of the messages.
+    epoch: u32,
     /// The client was told every message up to this seq.
     after: u64,
-    /// Seqs over `after` that this connection sent itself, ascending: their `Ack` tells the client.
-    own: VecDeque<u64>,
+    /// Positions over `after` that this connection sent itself, ascending: their `Ack` tells the client.
+    own: VecDeque<Position>,
     unacked: Vec<Unacked>,
+}
+
+/// How a pull went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pulled {
+    /// The client knows all.
+    All,
+    /// More waits.
+    Part,
+    /// The client was told messages that are void by now: it must resume.
+    Void,
 }
 
 /// A send that waits for the store.
@@ -39,21 +52,19 @@ struct Unacked {
 impl Following {
     /// Follows a chat from where a client stands; answers the state to show it.
     pub(super) fn new(chat: Arc<Chat>, me: u8, asked: Position) -> (Self, ChatState) {
-        let resumed = chat.resume_point(asked);
+        let epoch = chat.progress().epoch;
+        let resumed = chat.resume_point(asked).unwrap_or(Position::START);
         let (state, view) = chat.snapshot(me, resumed);
-        let after = resumed.seq;
-        let (own, unacked) = (VecDeque::new(), Vec::new());
-        (
-            Self {
-                chat,
-                me,
-                view,
-                after,
-                own,
-                unacked,
-            },
-            state,
-        )
+        let following = Self {
+            chat,
+            me,
+            view,
+            epoch,
+            after: resumed.seq,
+            own: VecDeque::new(),
+            unacked: Vec::new(),
+        };
+        (following, state)
     }
 
     /// How many sends wait for the store.
@@ -63,23 +74,27 @@ impl Following {
 
     /// A send was taken; its `Ack` is due once it is durable.
     pub(super) fn sent(&mut self, request: u32, sent: Sent) {
-        if sent.is_new {
-            self.own.push_back(sent.position.seq);
+        // What is void by now: another message has its seq.
+        if sent.is_new && !self.chat.is_void(sent.position) {
+            self.own.push_back(sent.position);
         }
         self.unacked.push(Unacked { request, sent });
     }
 
-    /// Gathers messages into `live` and the rest into `frames`; answers whether more waits.
+    /// Gathers messages into `live` and the rest into `frames`.
     pub(super) async fn pull(
         &mut self,
         chats: &Chats,
         live: &mut BytesMut,
         frames: &mut Vec<ServerFrame>,
-    ) -> bool {
+    ) -> Pulled {
         let head = self.chat.progress().head;
         while self.after < head {
+            if self.is_void() {
+                return Pulled::Void;
+            }
             if live.len() >= GATHER_BYTES {
-                return true;
+                return Pulled::Part;
             }
             if !self.pull_messages(chats, live).await {
                 break;
@@ -87,11 +102,35 @@ impl Following {
         }
         let polled = self.chat.poll(self.me, &mut self.view, frames);
         self.settle(polled, frames);
-        self.after < polled.head && self.after >= head
+        if self.is_void() {
+            Pulled::Void
+        } else if self.after < polled.head && self.after >= head {
+            Pulled::Part
+        } else {
+            Pulled::All
+        }
+    }
+
+    /// Whether the log goes on in another epoch from an older message than the client was told. If not,
+    /// the client goes on in that epoch too.
+    fn is_void(&mut self) -> bool {
+        let epoch = self.chat.progress().epoch;
+        if epoch == self.epoch {
+            return false;
+        }
+        let told = Position::new(self.epoch, self.after);
+        let good = self.chat.resume_point(told);
+        let is_void = good.is_none_or(|good| good.seq < self.after);
+        if !is_void {
+            self.epoch = epoch;
+            let chat = &self.chat;
+            self.own.retain(|own| !chat.is_void(*own));
+        }
+        is_void
     }
 
     async fn pull_messages(&mut self, chats: &Chats, live: &mut BytesMut) -> bool {
-        let messages = match chats.frames(&self.chat, self.after).await {
+        let messages = match chats.frames(&self.chat, self.epoch, self.after).await {
             Ok(messages) => messages,
             Err(refusal) => {
                 tracing::warn!(code = %refusal.code, chat = %self.chat.id, "messages not readable");
@@ -104,7 +143,7 @@ impl Following {
                 break;
             }
             self.after = seq;
-            if self.own.front() == Some(&seq) {
+            if self.own.front().is_some_and(|own| own.seq == seq) {
                 self.own.pop_front();
             } else {
                 live.extend_from_slice(&frame);

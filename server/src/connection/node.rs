@@ -93,6 +93,11 @@ impl Node {
         &self.door
     }
 
+    /// Coordination with the other nodes.
+    pub fn broker(&self) -> &Arc<dyn Broker> {
+        &self.broker
+    }
+
     /// Users of the node.
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub

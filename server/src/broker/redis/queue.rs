@@ -22,6 +22,7 @@ static JOIN: Script = script!("memory.lua", "queue.lua", "join.lua");
 static RETRY: Script = script!("memory.lua", "queue.lua", "retry.lua");
 static REQUEUE: Script = script!("memory.lua", "queue.lua", "requeue.lua");
 static CANCEL: Script = script!("memory.lua", "queue.lua", "cancel.lua");
+static TAKE_OUT: Script = script!("memory.lua", "queue.lua", "take_out.lua");
 static PAUSE: Script = script!("memory.lua", "queue.lua", "pause.lua");
 
 /// Longest ticket that a node can read again: about 4,000 blocked users. Who blocks more cannot wait.
@@ -93,6 +94,12 @@ pub(super) async fn cancel(parts: &Parts, id: TicketId) -> Result<bool, BrokerEr
         .arg(name(id))
         .run(&parts.connection)
         .await
+}
+
+pub(super) async fn take_out(parts: &Parts, user: UserId) -> Result<Option<Ticket>, BrokerError> {
+    let call = keyed(&TAKE_OUT, parts).arg(user.as_bytes());
+    let ticket: Option<Vec<u8>> = call.run(&parts.connection).await?;
+    ticket.map(|ticket| unpack(Some(&ticket))).transpose()
 }
 
 pub(super) async fn set_paused(

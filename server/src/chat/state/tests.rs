@@ -1,10 +1,13 @@
 //! A chat's state, without a store and without connections.
 
 use bytes::Bytes;
-use nowrong_protocol::{ClientMessageId, UserId, frame::Why};
+use nowrong_protocol::{
+    ClientMessageId, UserId,
+    frame::{MemberTyping, PresenceState, Why},
+};
 
 use super::*;
-use crate::store::{ChatKey, ChatMember};
+use crate::store::{ChatKey, ChatMember, Epoch};
 
 const RULES: ChatRules = ChatRules {
     seat_hold: Duration::from_secs(90),
@@ -14,6 +17,7 @@ const RULES: ChatRules = ChatRules {
     retention: Duration::from_secs(86_400),
 };
 const START: UnixMs = 1_000_000;
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn record() -> ChatRecord {
     let member = |n: u8| ChatMember {
@@ -38,9 +42,27 @@ fn record() -> ChatRecord {
 
 fn state() -> State {
     let mut state = State::new(&record(), &RULES, START);
-    state.set_seat(0, SeatState::Taken, 0);
-    state.set_seat(1, SeatState::Taken, 0);
+    for member in state.members_mut() {
+        member.set_home(Home::Here);
+        member.set_seat(SeatState::Taken, 0);
+    }
     state
+}
+
+fn durable(state: &mut State, seq: u64) {
+    state.messages.persisted(Position::new(1, seq));
+}
+
+fn seat(state: &mut State, member: u8, seat: SeatState, held_until: UnixMs) {
+    let seat = Signal::Seat {
+        state: seat,
+        held_until,
+    };
+    state.signal(member, seat);
+}
+
+fn types(state: &mut State, member: u8) {
+    state.signal(member, Signal::Typing(true));
 }
 
 fn message(seq: u64, member: u8) -> StoredMessage {
@@ -77,16 +99,16 @@ fn g1_a_message_is_never_handed_to_the_store_before_an_earlier_one() {
     let mut state = state();
     assert_eq!(appended(&mut state, message(2, 1)), 0);
     assert_eq!(
-        seqs(&state.next_batch()),
+        seqs(&state.messages.next_batch()),
         [0u64; 0],
         "seq 1 is still on its way"
     );
     assert_eq!(appended(&mut state, message(1, 0)), 2);
-    assert_eq!(seqs(&state.next_batch()), [1, 2]);
-    state.persisted(1);
-    assert_eq!(seqs(&state.next_batch()), [2]);
-    state.persisted(2);
-    assert!(!state.has_unpersisted());
+    assert_eq!(seqs(&state.messages.next_batch()), [1, 2]);
+    durable(&mut state, 1);
+    assert_eq!(seqs(&state.messages.next_batch()), [2]);
+    durable(&mut state, 2);
+    assert!(!state.messages.has_unpersisted());
 }
 
 #[test]
@@ -95,9 +117,9 @@ fn a_view_gets_each_change_once_and_only_the_latest() {
     let mut view = state.view();
     assert_eq!(changes(&state, &mut view), []);
     for _ in 0..3 {
-        state.set_typing(1, true);
+        types(&mut state, 1);
     }
-    state.set_typing(0, true);
+    types(&mut state, 0);
     let chat = state.chat;
     let typing = MemberTyping {
         chat,
@@ -110,7 +132,7 @@ fn a_view_gets_each_change_once_and_only_the_latest() {
         "one of three, and none of one's own"
     );
     assert_eq!(changes(&state, &mut view), []);
-    state.set_typing(1, true);
+    types(&mut state, 1);
     assert_eq!(
         changes(&state, &mut view),
         [typing.into()],
@@ -122,9 +144,9 @@ fn a_view_gets_each_change_once_and_only_the_latest() {
 fn a_new_view_is_told_what_the_snapshot_does_not_show() {
     let mut state = state();
     appended(&mut state, message(1, 1));
-    state.set_deleted(Position::new(1, 1));
-    state.set_typing(1, true);
-    state.set_presence(1, PresenceState::Away);
+    state.messages.set_deleted(Position::new(1, 1));
+    types(&mut state, 1);
+    state.signal(1, Signal::Presence(PresenceState::Away));
     state.set_idle_notice(&RULES);
     let end = ChatEnd {
         reason: EndReason::Left,
@@ -157,6 +179,8 @@ fn cursors_move_forward_and_not_past_the_head() {
         !state.advance(1, Position::new(1, 1), Position::START),
         "never back"
     );
+    assert_eq!(state.take_dirty_cursors(), [], "another node stores them");
+    state.member_mut(1).expect("a member").mark_dirty();
     let dirty = state.take_dirty_cursors();
     let moved = Cursors {
         chat: state.chat,
@@ -173,7 +197,7 @@ fn cursors_move_forward_and_not_past_the_head() {
 #[test]
 fn time_ends_a_chat_for_its_reason() {
     let expires_at = START + 86_400_000;
-    let due = |state: &State, at: UnixMs| state.due_end(&RULES, expires_at, at);
+    let due = |state: &State, at| state.due_end(&RULES, PATIENCE, expires_at, at);
     let mut state = state();
     assert_eq!(due(&state, START + 119_999), Due::Nothing);
     assert_eq!(due(&state, START + 120_000), Due::IdleNotice);
@@ -194,33 +218,81 @@ fn time_ends_a_chat_for_its_reason() {
     appended(&mut state, spoken);
     assert_eq!(due(&state, START + 300_000), Due::Nothing, "someone spoke");
 
-    state.set_seat(1, SeatState::Held, START + 250_000);
+    seat(&mut state, 1, SeatState::Held, START + 250_000);
     assert_eq!(
         due(&state, START + 250_000),
         Due::End(EndReason::Gone, Some(1))
     );
-    state.set_seat(1, SeatState::Taken, 0);
-    assert_eq!(due(&state, START + 250_000), Due::Nothing);
+    state.members_mut()[1].set_home(Home::Unknown);
+    assert_eq!(
+        due(&state, START + 269_999),
+        Due::Nothing,
+        "a member of another node may be back there"
+    );
+    assert_eq!(
+        due(&state, START + 270_000),
+        Due::End(EndReason::Gone, Some(1))
+    );
+    seat(&mut state, 1, SeatState::Taken, 0);
+    assert_eq!(due(&state, START + 270_000), Due::Nothing);
     assert_eq!(due(&state, expires_at), Due::End(EndReason::Expired, None));
+}
+
+fn rebuilt(epochs: &[Epoch], stored: &[StoredMessage]) -> Rebuilt {
+    let mut rebuilt = Rebuilt::default();
+    for message in stored {
+        assert!(rebuilt.push(message), "{}", message.position);
+    }
+    rebuilt.epochs = epochs.to_vec();
+    rebuilt
 }
 
 #[test]
 fn a_rebuilt_state_knows_what_the_store_has() {
     let mut state = State::new(&record(), &RULES, START);
-    state.restore(&message(1, 0));
-    state.restore(&StoredMessage {
+    let deleted = StoredMessage {
         is_deleted: true,
         ..message(2, 1)
-    });
-    assert_eq!((state.head, state.durable), (Position::new(1, 2), 2));
+    };
+    let epochs = [Epoch { number: 1, base: 0 }, Epoch { number: 2, base: 2 }];
+    let stored = rebuilt(&epochs, &[message(1, 0), deleted]);
+    assert!(stored.is_whole());
+    state.messages.rebuild(stored);
+    let messages = &state.messages;
+    assert_eq!((messages.head, messages.durable), (Position::new(1, 2), 2));
     assert_eq!(
-        (state.sender(1), state.sender(2), state.sender(3)),
-        (Some(0), Some(1), None)
+        [1, 2, 3].map(|seq| messages.sender(seq)),
+        [Some(0), Some(1), None]
     );
-    state.epochs.push(Epoch { number: 2, base: 2 });
-    assert_eq!(state.position_of(2), Position::new(1, 2));
-    assert_eq!(state.position_of(3), Position::new(2, 3));
-    assert_eq!(state.position_of(0), Position::START);
+    assert_eq!(messages.deleted, [Position::new(1, 2)]);
+    assert_eq!(messages.position_of(2), Position::new(1, 2));
+    assert_eq!(messages.position_of(3), Position::new(2, 3));
+    assert_eq!(messages.position_of(0), Position::START);
+}
+
+#[test]
+fn what_was_read_while_an_epoch_began_is_read_again() {
+    let mut gap = rebuilt(&[], &[message(1, 0)]);
+    assert!(!gap.push(&message(3, 0)), "a gap");
+    let stored = [message(1, 0), message(2, 0)];
+    for (base, is_whole) in [(1, false), (2, true), (3, false)] {
+        let epochs = [Epoch { number: 1, base: 0 }, Epoch { number: 2, base }];
+        assert_eq!(rebuilt(&epochs, &stored).is_whole(), is_whole, "{base}");
+    }
+}
+
+#[test]
+fn what_another_node_made_durable_is_not_stored_again() {
+    let mut state = state();
+    appended(&mut state, message(1, 0));
+    appended(&mut state, message(3, 0));
+    durable(&mut state, 3);
+    assert_eq!(state.messages.polled().durable, 1, "seq 2 is on its way");
+    appended(&mut state, message(2, 1));
+    assert_eq!(state.messages.polled().durable, 3);
+    assert!(!state.messages.has_unpersisted());
+    state.messages.persisted(Position::new(2, 9));
+    assert_eq!(state.messages.durable, 3, "of an epoch that is not known");
 }
 
 #[test]
@@ -228,16 +300,16 @@ fn g3_frames_come_in_order_however_they_arrived() {
     let mut state = state();
     assert_eq!(appended(&mut state, message(3, 0)), 0);
     assert_eq!(appended(&mut state, message(1, 1)), 1);
-    assert_eq!(state.head, Position::new(1, 1));
+    assert_eq!(state.messages.head, Position::new(1, 1));
     let first = (1, Bytes::from("frame 1"));
-    assert_eq!(state.frames_after(0, 9), Some(vec![first.clone()]));
+    assert_eq!(state.messages.frames_after(0, 9), Some(vec![first.clone()]));
     assert_eq!(appended(&mut state, message(2, 1)), 2);
     let all = vec![
         first,
         (2, Bytes::from("frame 2")),
         (3, Bytes::from("frame 3")),
     ];
-    assert_eq!(state.frames_after(0, 9), Some(all));
+    assert_eq!(state.messages.frames_after(0, 9), Some(all));
 }
 
 #[test]
@@ -245,18 +317,23 @@ fn a_gap_that_stays_is_torn_and_void_in_the_next_epoch() {
     let mut state = state();
     appended(&mut state, message(1, 0));
     appended(&mut state, message(3, 0));
-    assert!(!state.is_torn(), "seq 2 may be on its way");
-    assert!(state.is_torn());
-    let failures = state.failures;
-    state.begin(Epoch { number: 2, base: 1 });
-    assert_eq!(state.failures, failures + 1, "who sent seq 3 is told");
-    assert!(!state.is_torn());
-    assert_eq!(state.position_of(1), Position::new(1, 1));
-    assert_ne!(state.position_of(3), Position::new(1, 3), "void");
+    assert!(!state.messages.is_torn(), "seq 2 may be on its way");
+    assert!(state.messages.is_torn());
+    let failures = state.messages.failures;
+    let epochs = [Epoch { number: 1, base: 0 }, Epoch { number: 2, base: 1 }];
+    state.messages.rebuild(rebuilt(&epochs, &[message(1, 0)]));
+    assert_eq!(
+        state.messages.failures,
+        failures + 1,
+        "who sent seq 3 is told"
+    );
+    assert!(!state.messages.is_torn());
+    assert_eq!(state.messages.position_of(1), Position::new(1, 1));
+    assert_ne!(state.messages.position_of(3), Position::new(1, 3), "void");
     let second = StoredMessage {
         position: Position::new(2, 2),
         ..message(2, 1)
     };
     assert_eq!(appended(&mut state, second), 1);
-    assert_eq!(state.polled().epoch, 2);
+    assert_eq!(state.messages.polled().epoch, 2);
 }

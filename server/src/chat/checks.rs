@@ -1,0 +1,59 @@
+//! Chats of which something may have been missed: a task that looks at them, a few at a time.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{Chat, Chats};
+use crate::hub::lock;
+
+/// Most chats that are looked at at one time: each is a call to the broker, and some to the store.
+const AT_ONCE_MAX: usize = 16;
+
+/// Chats to look at. Holds each chat at most once, so it is bounded by the number of chats.
+#[derive(Default)]
+pub(super) struct Checks {
+    queue: Mutex<VecDeque<Arc<Chat>>>,
+    wake: Notify,
+}
+
+impl Checks {
+    /// Has the chat looked at, unless it is queued already.
+    pub(super) fn enqueue(&self, chat: &Arc<Chat>) {
+        if !std::mem::replace(&mut lock(&chat.state).is_queued_to_check, true) {
+            lock(&self.queue).push_back(chat.clone());
+            self.wake.notify_one();
+        }
+    }
+
+    fn next(&self) -> Option<Arc<Chat>> {
+        let chat = lock(&self.queue).pop_front()?;
+        // From here on, what happens asks for another look.
+        lock(&chat.state).is_queued_to_check = false;
+        Some(chat)
+    }
+}
+
+impl Chats {
+    /// Looks at chats that may have missed something, until `stop` is cancelled.
+    pub async fn keep_up(&self, stop: CancellationToken) {
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < AT_ONCE_MAX
+                && let Some(chat) = self.checks.next()
+            {
+                running.push(async move { self.check(&chat).await });
+            }
+            tokio::select! {
+                Some(()) = running.next() => {}
+                () = self.checks.wake.notified() => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+}

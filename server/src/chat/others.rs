@@ -1,0 +1,271 @@
+//! The other nodes that follow a chat: what this node tells them of its members, and what it takes from
+//! them.
+//!
+//! A member is at home on the node that has the connection. That node alone tells what the member
+//! does; the others take it over. Notices may be lost, so a node that shares a chat reads on in the log
+//! and tells the state of its members again every [`CHECK_EVERY`].
+
+use std::{sync::Arc, time::Duration};
+
+use nowrong_core::node::NodeId;
+use nowrong_protocol::{
+    ChatId, Position, UserId,
+    frame::{PresenceState, SeatState},
+};
+
+use super::{
+    Chat, Chats,
+    state::{Home, MemberState, State},
+};
+use crate::{
+    broker::{Notice, Signal},
+    hub::lock,
+    store::UnixMs,
+};
+
+/// How often a chat with members on other nodes is checked: how long a lost notice goes unnoticed.
+pub(super) const CHECK_EVERY: Duration = Duration::from_secs(10);
+
+impl Chat {
+    /// The member's connection is here.
+    pub(crate) fn take_seat(&self, me: u8) {
+        let taken = Signal::Seat {
+            state: SeatState::Taken,
+            held_until: 0,
+        };
+        if let Some(member) = lock(&self.state).member_mut(me) {
+            member.set_home(Home::Here);
+        }
+        self.say(me, taken);
+    }
+
+    /// The member's connection to this node is gone; the seat is held until the given time, unless the
+    /// member is on another node by now.
+    pub(crate) fn hold_seat(&self, me: u8, until: UnixMs) {
+        let is_here = {
+            let state = lock(&self.state);
+            let member = state.members().get(usize::from(me));
+            member.is_some_and(|member| member.home() == Home::Here)
+        };
+        if is_here {
+            let held = Signal::Seat {
+                state: SeatState::Held,
+                held_until: until,
+            };
+            self.say(me, held);
+        }
+    }
+
+    /// The member is on another node now: what that tells of the member holds.
+    pub(crate) fn moved(&self, user: UserId, to: NodeId) {
+        if let Some(me) = self.member(user)
+            && let Some(member) = lock(&self.state).member_mut(me)
+        {
+            member.set_home(Home::There(to));
+        }
+    }
+
+    /// The member was matched on another node and is taken to be connected there, unless more is known.
+    pub(crate) fn expect_on(&self, user: UserId, node: NodeId) {
+        let Some(me) = self.member(user) else { return };
+        let is_connected_here = self.is_connected_here(me);
+        let mut state = lock(&self.state);
+        if let Some(member) = state.member_mut(me)
+            && !is_connected_here
+            && !matches!(member.home(), Home::There(_))
+        {
+            member.set_home(Home::There(node));
+            member.set_seat(SeatState::Taken, 0);
+        }
+    }
+
+    fn is_connected_here(&self, me: u8) -> bool {
+        let entry = self.members.get(usize::from(me));
+        entry.is_some_and(|user| user.state().connection.is_some())
+    }
+
+    /// The member types or stopped.
+    pub(crate) fn set_typing(&self, me: u8, is_typing: bool) {
+        self.say(me, Signal::Typing(is_typing));
+    }
+
+    /// The member looks or turned away.
+    pub(crate) fn set_presence(&self, me: u8, presence: PresenceState) {
+        self.say(me, Signal::Presence(presence));
+    }
+
+    /// The member has received and read up to these messages.
+    pub(crate) fn advance(&self, me: u8, delivered: Position, read: Position) {
+        self.say(me, Signal::Cursors { delivered, read });
+    }
+
+    /// A member who is here does something: the others are told if it is news.
+    fn say(&self, me: u8, signal: Signal) {
+        {
+            let mut state = lock(&self.state);
+            if !state.signal(me, signal) {
+                return;
+            }
+            if let Signal::Cursors { .. } = signal
+                && let Some(member) = state.member_mut(me)
+            {
+                member.mark_dirty();
+            }
+            self.tell(&state, || self.signal(me, signal));
+        }
+        self.wake_others(me);
+    }
+
+    /// Tells the nodes that share the chat.
+    pub(super) fn tell(&self, state: &State, notice: impl FnOnce() -> Notice) {
+        if !state.elsewhere.is_empty() {
+            self.broker.tell(&state.elsewhere, notice());
+        }
+    }
+
+    fn signal(&self, member: u8, signal: Signal) -> Notice {
+        Notice::Signal {
+            chat: self.id,
+            member,
+            signal,
+        }
+    }
+
+    /// Tells these nodes all about the members who are here.
+    fn introduce(&self, nodes: &[NodeId]) {
+        let state = lock(&self.state);
+        let here = (0..).zip(state.members());
+        let here = here.filter(|(_, member): &(u8, &MemberState)| member.home() == Home::Here);
+        for (index, member) in here {
+            for signal in member.signals() {
+                self.broker.tell(nodes, self.signal(index, signal));
+            }
+        }
+    }
+
+    /// A node follows the chat from now on.
+    fn followed(&self, by: NodeId) {
+        {
+            let mut state = lock(&self.state);
+            if !state.elsewhere.contains(&by) {
+                state.elsewhere.push(by);
+            }
+        }
+        self.introduce(&[by]);
+    }
+
+    /// Takes over what a node tells of one of its members. Who has a connection here is not there, and
+    /// the connection that a member has left says nothing any more.
+    fn hear(&self, from: NodeId, me: u8, signal: Signal) {
+        let is_taken = matches!(
+            signal,
+            Signal::Seat {
+                state: SeatState::Taken,
+                ..
+            }
+        );
+        let is_news = {
+            let is_connected_here = self.is_connected_here(me);
+            let mut state = lock(&self.state);
+            let Some(member) = state.member_mut(me) else {
+                return;
+            };
+            let is_ours = member.home() == Home::Here && is_connected_here;
+            let is_left = matches!(member.home(), Home::There(node) if node != from);
+            if is_ours || (is_left && !is_taken) {
+                return;
+            }
+            member.set_home(Home::There(from));
+            state.signal(me, signal)
+        };
+        if is_news {
+            self.wake_others(me);
+        }
+    }
+
+    /// Members whose node is not among `live` have no connection: their seats are held from now on.
+    pub(super) fn miss(&self, live: &[NodeId], until: UnixMs) {
+        let mut is_news = false;
+        {
+            let mut state = lock(&self.state);
+            for member in state.members_mut() {
+                let is_lost = matches!(member.home(), Home::There(node) if !live.contains(&node));
+                if is_lost && member.seat().0 == SeatState::Taken {
+                    is_news |= member.set_seat(SeatState::Held, until);
+                }
+            }
+        }
+        if is_news {
+            self.wake_all();
+        }
+    }
+}
+
+impl Chats {
+    /// Tells the nodes that share the chat.
+    pub(super) fn announce(&self, chat: &Chat, notice: Notice) {
+        let state = lock(&chat.state);
+        chat.tell(&state, || notice);
+    }
+
+    /// Takes what another node tells of a chat. What is not of a chat that this node has is old news.
+    pub(crate) async fn told(self: &Arc<Self>, from: NodeId, notice: Notice) {
+        let Some(chat) = chat_of(&notice).and_then(|id| self.held(id)) else {
+            return;
+        };
+        match notice {
+            Notice::Message(message) => {
+                let epoch = lock(&chat.state).messages.epoch();
+                if message.position.epoch > epoch {
+                    self.checks.enqueue(&chat);
+                } else {
+                    self.take_in(&chat, vec![message]);
+                }
+            }
+            Notice::Durable { position, .. } => {
+                lock(&chat.state).messages.persisted(position);
+                chat.wake_all();
+            }
+            Notice::Follows { .. } => chat.followed(from),
+            Notice::Deleted { position, .. } => {
+                if let Err(refusal) = self.show_deleted(&chat, position).await {
+                    tracing::warn!(code = %refusal.code, chat = %chat.id, "a deleted message is not readable");
+                }
+            }
+            Notice::Ended { end, .. } => self.ended(&chat, end).await,
+            Notice::Signal { member, signal, .. } => chat.hear(from, member, signal),
+            _ => {}
+        }
+    }
+
+    /// Notices may have been lost: every chat is to be checked.
+    pub(crate) fn check_all(&self) {
+        for chat in self.all() {
+            self.checks.enqueue(&chat);
+        }
+    }
+
+    /// Makes sure that nothing was missed of a chat, and that the others know of the members here.
+    pub(super) async fn check(&self, chat: &Arc<Chat>) {
+        if !chat.log.initialized() || chat.has_ended() {
+            return;
+        }
+        if let Err(refusal) = self.catch_up(chat).await {
+            return tracing::warn!(code = %refusal.code, chat = %chat.id, "a log could not be read");
+        }
+        let elsewhere = lock(&chat.state).elsewhere.clone();
+        chat.introduce(&elsewhere);
+    }
+}
+
+fn chat_of(notice: &Notice) -> Option<ChatId> {
+    match notice {
+        Notice::Message(message) => Some(message.chat),
+        Notice::Durable { chat, .. }
+        | Notice::Follows { chat }
+        | Notice::Deleted { chat, .. }
+        | Notice::Ended { chat, .. }
+        | Notice::Signal { chat, .. } => Some(*chat),
+        _ => None,
+    }
+}

@@ -1,0 +1,261 @@
+//! The members of a chat as this node sees them: seats, cursors, signals, and where they are.
+
+use nowrong_core::node::NodeId;
+use nowrong_protocol::{
+    ChatId, Position, ServerFrame,
+    frame::{Member, MemberPresence, MemberTyping, PresenceState, ReadCursor, Seat, SeatState},
+};
+
+use crate::{
+    broker::Signal,
+    store::{ChatMember, UnixMs},
+};
+
+/// Where a member is connected, as far as this node knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::chat) enum Home {
+    /// Nobody has said so.
+    Unknown,
+    /// Here, now or last.
+    Here,
+    /// On another node.
+    There(NodeId),
+}
+
+/// One member.
+pub(in crate::chat) struct MemberState {
+    name: String,
+    language: String,
+    seat: Versioned<(SeatState, UnixMs)>,
+    cursors: Versioned<(Position, Position)>,
+    are_cursors_dirty: bool,
+    typing: Versioned<bool>,
+    presence: Versioned<PresenceState>,
+    home: Home,
+    /// Whether this node counts the member among those who chat.
+    is_counted: bool,
+}
+
+/// A value and how often it changed.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Versioned<T> {
+    pub(super) value: T,
+    pub(super) version: u32,
+}
+
+impl<T: PartialEq> Versioned<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self { value, version: 0 }
+    }
+
+    pub(super) fn set(&mut self, value: T) -> bool {
+        let is_new = self.value != value;
+        if is_new {
+            self.value = value;
+            self.version = self.version.wrapping_add(1);
+        }
+        is_new
+    }
+
+    /// The value, if it changed since the version that `seen` holds.
+    pub(super) fn unseen(&self, seen: &mut u32) -> Option<&T> {
+        (*seen != self.version).then(|| {
+            *seen = self.version;
+            &self.value
+        })
+    }
+
+    /// A version that has not seen this value.
+    fn before(&self) -> u32 {
+        self.version.wrapping_sub(1)
+    }
+}
+
+/// What a client has been told of a member.
+#[derive(Clone, Default)]
+pub(super) struct SeenMember {
+    seat: u32,
+    cursors: u32,
+    typing: u32,
+    presence: u32,
+}
+
+impl MemberState {
+    /// A member without a connection, whose seat is held.
+    pub(super) fn new(stored: &ChatMember, held_until: UnixMs) -> Self {
+        Self {
+            name: stored.name.clone(),
+            language: stored.language.clone(),
+            seat: Versioned::new((SeatState::Held, held_until)),
+            cursors: Versioned::new((stored.delivered, stored.read)),
+            are_cursors_dirty: false,
+            typing: Versioned::new(false),
+            presence: Versioned::new(PresenceState::Active),
+            home: Home::Unknown,
+            is_counted: false,
+        }
+    }
+
+    /// Where the member is.
+    pub(in crate::chat) fn home(&self) -> Home {
+        self.home
+    }
+
+    /// The member is there now.
+    pub(in crate::chat) fn set_home(&mut self, home: Home) {
+        self.home = home;
+    }
+
+    /// Counts the member here, or no longer; answers by how many the count changes.
+    pub(in crate::chat) fn count(&mut self, is_counted: bool) -> i32 {
+        let was_counted = std::mem::replace(&mut self.is_counted, is_counted);
+        i32::from(is_counted) - i32::from(was_counted)
+    }
+
+    /// The seat, and until when it is held.
+    pub(in crate::chat) fn seat(&self) -> (SeatState, UnixMs) {
+        self.seat.value
+    }
+
+    /// Delivered and read.
+    pub(in crate::chat) fn cursors(&self) -> (Position, Position) {
+        self.cursors.value
+    }
+
+    /// The connection came, or was lost, or the member left. Answers whether that is news.
+    pub(in crate::chat) fn set_seat(&mut self, state: SeatState, held_until: UnixMs) -> bool {
+        self.typing.set(false);
+        self.seat.set((state, held_until))
+    }
+
+    /// The member types or stopped. Repeats count: the other side lets a typing signal lapse.
+    pub(in crate::chat) fn set_typing(&mut self, is_typing: bool) -> bool {
+        if is_typing {
+            self.typing.value = false;
+        }
+        self.typing.set(is_typing)
+    }
+
+    /// The member looks or turned away.
+    pub(in crate::chat) fn set_presence(&mut self, state: PresenceState) -> bool {
+        self.presence.set(state)
+    }
+
+    /// Moves the cursors forward, never back and never past the newest message.
+    pub(in crate::chat) fn advance(
+        &mut self,
+        delivered: Position,
+        read: Position,
+        head: Position,
+    ) -> bool {
+        let read = self.cursors.value.1.max(read.min(head));
+        let delivered = self.cursors.value.0.max(delivered.min(head)).max(read);
+        self.cursors.set((delivered, read))
+    }
+
+    /// The cursors are to be stored.
+    pub(in crate::chat) fn mark_dirty(&mut self) {
+        self.are_cursors_dirty = true;
+    }
+
+    /// The cursors, if they are to be stored and were not taken since.
+    pub(in crate::chat) fn take_dirty(&mut self) -> Option<(Position, Position)> {
+        std::mem::take(&mut self.are_cursors_dirty).then_some(self.cursors.value)
+    }
+
+    /// All that another node has to be told of a member who is here.
+    pub(in crate::chat) fn signals(&self) -> Vec<Signal> {
+        let (state, held_until) = self.seat.value;
+        let (delivered, read) = self.cursors.value;
+        vec![
+            Signal::Seat { state, held_until },
+            Signal::Presence(self.presence.value),
+            Signal::Cursors { delivered, read },
+        ]
+    }
+
+    /// The member as `Welcome` and `Matched` show it.
+    pub(super) fn shown(&self) -> Member {
+        let (seat, held_until) = self.seat.value;
+        Member {
+            name: self.name.clone(),
+            language: self.language.clone(),
+            seat,
+            held_until_ms: shown_until(seat, held_until),
+            delivered: self.cursors.value.0,
+            read: self.cursors.value.1,
+        }
+    }
+
+    /// A view of who was just told [`Self::shown`]: what that does not show is to come.
+    pub(super) fn seen(&self) -> SeenMember {
+        let typing = if self.typing.value {
+            self.typing.before()
+        } else {
+            self.typing.version
+        };
+        let presence = if self.presence.value == PresenceState::Active {
+            self.presence.version
+        } else {
+            self.presence.before()
+        };
+        SeenMember {
+            seat: self.seat.version,
+            cursors: self.cursors.version,
+            typing,
+            presence,
+        }
+    }
+
+    /// Appends to `out` what a client has not been told of this member.
+    pub(super) fn changes(
+        &self,
+        chat: ChatId,
+        member: u8,
+        seen: &mut SeenMember,
+        out: &mut Vec<ServerFrame>,
+    ) {
+        if let Some(&(state, until)) = self.seat.unseen(&mut seen.seat) {
+            let seat = Seat {
+                chat,
+                member,
+                state,
+                held_until_ms: shown_until(state, until),
+            };
+            out.push(seat.into());
+        }
+        if let Some(&(delivered, read)) = self.cursors.unseen(&mut seen.cursors) {
+            let cursor = ReadCursor {
+                chat,
+                member,
+                delivered,
+                read,
+            };
+            out.push(cursor.into());
+        }
+        if let Some(&is_typing) = self.typing.unseen(&mut seen.typing) {
+            let typing = MemberTyping {
+                chat,
+                member,
+                is_typing,
+            };
+            out.push(typing.into());
+        }
+        if let Some(&state) = self.presence.unseen(&mut seen.presence) {
+            let presence = MemberPresence {
+                chat,
+                member,
+                state,
+            };
+            out.push(presence.into());
+        }
+    }
+}
+
+/// What a client is shown of the time until which a seat is held.
+fn shown_until(seat: SeatState, until: UnixMs) -> UnixMs {
+    match seat {
+        SeatState::Held => until,
+        _ => 0,
+    }
+}

@@ -1,0 +1,296 @@
+//! The messages of a chat as this node has them: their order, the newest frames, what is not durable.
+//!
+//! The log gives out the order; what is here is a copy that may be behind it, and that is thrown away
+//! and built again from the store when the log goes on in an epoch that this node did not see begin.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use nowrong_core::chat_log::{self, Resume, Tail, locate, resume_point};
+use nowrong_protocol::{Position, limits::CHAT_MESSAGES_MAX};
+
+use crate::{
+    chat::Polled,
+    store::{Epoch, StoredMessage},
+};
+
+/// Most messages handed to the store at once for one chat.
+const PERSIST_BATCH_MAX: usize = 256;
+
+/// The messages of a chat.
+pub(in crate::chat) struct Messages {
+    /// The newest message.
+    pub(in crate::chat) head: Position,
+    /// Every seq up to this one is in the store.
+    pub(in crate::chat) durable: u64,
+    /// How often the store has refused: sends that waited meanwhile have failed.
+    pub(in crate::chat) failures: u64,
+    /// Positions of messages that were deleted, in the order in which this node learned of it.
+    pub(in crate::chat) deleted: Vec<Position>,
+    epochs: Vec<Epoch>,
+    senders: Vec<u8>,
+    /// The newest frames up to the head.
+    tail: Tail,
+    /// Messages whose predecessor has a position and is still on its way to here.
+    early: BTreeMap<u64, (StoredMessage, Bytes)>,
+    /// The head when something was early at the last look.
+    stuck_at: Option<u64>,
+    unpersisted: BTreeMap<u64, StoredMessage>,
+    /// Whether the store has said that what waits for it may be void.
+    is_void: bool,
+}
+
+impl Messages {
+    /// None yet of a chat with these epochs.
+    pub(in crate::chat) fn new(epochs: Vec<Epoch>) -> Self {
+        Self {
+            head: Position::START,
+            durable: 0,
+            failures: 0,
+            deleted: Vec::new(),
+            epochs,
+            senders: Vec::new(),
+            tail: Tail::default(),
+            early: BTreeMap::new(),
+            stuck_at: None,
+            unpersisted: BTreeMap::new(),
+            is_void: false,
+        }
+    }
+
+    /// Begins again with what the store has (action `LoadEpochs`). What waits for the store is in it or
+    /// void: who sent a void message is told to send it again.
+    pub(in crate::chat) fn rebuild(&mut self, rebuilt: Rebuilt) {
+        let Rebuilt {
+            epochs,
+            head,
+            senders,
+            deleted,
+        } = rebuilt;
+        let is_void = |message: &StoredMessage| message.position.seq > head.seq;
+        let has_void = !self.early.is_empty() || self.unpersisted.values().any(is_void);
+        let failures = self.failures + u64::from(has_void);
+        let news = deleted.into_iter().filter(|at| !self.deleted.contains(at));
+        let news: Vec<_> = news.collect();
+        self.deleted.extend(news);
+        *self = Self {
+            head,
+            durable: head.seq,
+            failures,
+            senders,
+            tail: Tail::after(head.seq),
+            deleted: std::mem::take(&mut self.deleted),
+            ..Self::new(epochs)
+        };
+    }
+
+    /// Takes a message that the log has given a position, with its frame. It counts once all before
+    /// it are here; answers those that count now and did not before.
+    pub(in crate::chat) fn appended(&mut self, message: StoredMessage, frame: Bytes) -> Vec<Taken> {
+        let seq = message.position.seq;
+        let mut taken = Vec::with_capacity(1);
+        if seq > self.head.seq + 1 {
+            self.early.insert(seq, (message, frame));
+            return taken;
+        }
+        if seq == self.head.seq + 1 {
+            taken.push(self.take(message, frame));
+        }
+        while let Some((message, frame)) = self.early.remove(&(self.head.seq + 1)) {
+            taken.push(self.take(message, frame));
+        }
+        taken
+    }
+
+    fn take(&mut self, message: StoredMessage, frame: Bytes) -> Taken {
+        let taken = Taken {
+            member: message.member,
+            at: message.at,
+        };
+        self.head = message.position;
+        self.tail.push(frame);
+        set_sender(&mut self.senders, message.position.seq, message.member);
+        if message.position.seq > self.durable {
+            self.unpersisted.insert(message.position.seq, message);
+        }
+        taken
+    }
+
+    /// Whether a message is missing that does not come by itself: others have waited for it since the
+    /// last look.
+    pub(in crate::chat) fn is_torn(&mut self) -> bool {
+        let stuck_at = (!self.early.is_empty()).then_some(self.head.seq);
+        let is_torn = stuck_at.is_some() && self.stuck_at == stuck_at;
+        self.stuck_at = stuck_at;
+        is_torn
+    }
+
+    /// The store has said that what waits for it may be void: the node must begin again from the store.
+    pub(in crate::chat) fn set_void(&mut self) {
+        self.is_void = true;
+    }
+
+    /// Whether the node must begin again from the store.
+    pub(in crate::chat) fn is_void(&self) -> bool {
+        self.is_void
+    }
+
+    /// How far the messages are.
+    pub(in crate::chat) fn polled(&self) -> Polled {
+        Polled {
+            head: self.head.seq,
+            // Another node may have told what is durable before what it is.
+            durable: self.durable.min(self.head.seq),
+            failures: self.failures,
+            epoch: self.epoch(),
+        }
+    }
+
+    /// The epoch in which the log gives positions.
+    pub(in crate::chat) fn epoch(&self) -> u32 {
+        self.epochs.last().map_or(0, |epoch| epoch.number)
+    }
+
+    /// The frames after a seq, ascending, at most `limit`; `None` when the store must be asked.
+    pub(in crate::chat) fn frames_after(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Option<Vec<(u64, Bytes)>> {
+        self.tail.frames_after(after, limit)
+    }
+
+    /// A message was deleted: its frame is another one from now on.
+    pub(in crate::chat) fn replace_frame(&mut self, seq: u64, frame: Bytes) {
+        self.tail.replace(seq, frame);
+    }
+
+    /// A message was deleted; answers whether that is news.
+    pub(in crate::chat) fn set_deleted(&mut self, position: Position) -> bool {
+        let is_news = !self.deleted.contains(&position);
+        if is_news {
+            self.deleted.push(position);
+        }
+        is_news
+    }
+
+    /// The index of the sender of a message.
+    pub(in crate::chat) fn sender(&self, seq: u64) -> Option<u8> {
+        let index = usize::try_from(seq.checked_sub(1)?).ok()?;
+        self.senders
+            .get(index)
+            .copied()
+            .filter(|member| *member != u8::MAX)
+    }
+
+    /// How many messages after `read` are not from `me`.
+    pub(in crate::chat) fn unread(&self, me: u8, read: u64) -> u32 {
+        let unread = self.senders.iter().skip(read as usize);
+        unread.filter(|sender| **sender != me).count() as u32
+    }
+
+    /// Whether a message waits for the store.
+    pub(in crate::chat) fn has_unpersisted(&self) -> bool {
+        !self.unpersisted.is_empty()
+    }
+
+    /// The messages that the store should take next: the run without a gap after what it has, whoever
+    /// sent them (rules `StoreWholeRun`, `StoreAscending`). A later message is never durable before an
+    /// earlier one.
+    pub(in crate::chat) fn next_batch(&self) -> Vec<StoredMessage> {
+        let mut next = self.durable + 1;
+        self.unpersisted
+            .range(next..)
+            .take(PERSIST_BATCH_MAX)
+            .take_while(|(seq, _)| {
+                let is_next = **seq == next;
+                next += 1;
+                is_next
+            })
+            .map(|(_, message)| message.clone())
+            .collect()
+    }
+
+    /// The store has everything up to this position; one of another epoch than the present says nothing.
+    pub(in crate::chat) fn persisted(&mut self, position: Position) {
+        if position.epoch != self.epoch() {
+            return;
+        }
+        self.durable = self.durable.max(position.seq);
+        self.unpersisted = self.unpersisted.split_off(&(self.durable + 1));
+    }
+
+    /// Where `seq` stands: the epoch in which it was given out and survived.
+    pub(in crate::chat) fn position_of(&self, seq: u64) -> Position {
+        locate(&self.plain_epochs(), seq)
+    }
+
+    /// Where a client goes on that holds the chat up to `asked`; `None` when it names an epoch that this
+    /// node does not know.
+    pub(in crate::chat) fn resume_point(&self, asked: Position) -> Option<Position> {
+        match resume_point(&self.plain_epochs(), asked, self.head) {
+            Resume::From(position) => Some(position),
+            Resume::Beyond => None,
+        }
+    }
+
+    fn plain_epochs(&self) -> Vec<chat_log::Epoch> {
+        self.epochs.iter().map(chat_log::Epoch::from).collect()
+    }
+}
+
+/// What the state of the members has to know of a message that counts now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::chat) struct Taken {
+    /// Who sent it.
+    pub(in crate::chat) member: u8,
+    /// When.
+    pub(in crate::chat) at: crate::store::UnixMs,
+}
+
+/// What the store has of a chat, gathered page by page.
+#[derive(Debug, Default)]
+pub(in crate::chat) struct Rebuilt {
+    /// The epochs.
+    pub(in crate::chat) epochs: Vec<Epoch>,
+    /// The newest message.
+    pub(in crate::chat) head: Position,
+    senders: Vec<u8>,
+    deleted: Vec<Position>,
+}
+
+impl Rebuilt {
+    /// Takes the next message; `false` when it does not follow the last one: a later one of it is void,
+    /// or the read was not of one moment.
+    pub(in crate::chat) fn push(&mut self, message: &StoredMessage) -> bool {
+        let seq = message.position.seq;
+        if seq != self.head.seq + 1 {
+            return false;
+        }
+        self.head = message.position;
+        set_sender(&mut self.senders, seq, message.member);
+        if message.is_deleted {
+            self.deleted.push(message.position);
+        }
+        true
+    }
+
+    /// Whether the messages are those that survive the epochs, which are known by now: none of them is
+    /// void, and none is older than the newest epoch and missing.
+    pub(in crate::chat) fn is_whole(&self) -> bool {
+        let epochs: Vec<_> = self.epochs.iter().map(chat_log::Epoch::from).collect();
+        let base = epochs.last().map_or(0, |epoch| epoch.base);
+        locate(&epochs, self.head.seq) == self.head && self.head.seq >= base
+    }
+}
+
+fn set_sender(senders: &mut Vec<u8>, seq: u64, member: u8) {
+    let index = seq.saturating_sub(1) as usize;
+    if index >= CHAT_MESSAGES_MAX {
+        return;
+    }
+    if senders.len() <= index {
+        senders.resize(index + 1, u8::MAX);
+    }
+    senders[index] = member;
+}

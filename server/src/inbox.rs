@@ -1,0 +1,82 @@
+//! What other nodes tell this one: takes the notices from the broker, in order, and hands each to the
+//! part of the node that it concerns.
+//!
+//! Nothing here waits for long: what needs a look at the log or the store is queued there. A notice
+//! about somebody or something that is not here (any more) is old news and dropped.
+
+use std::sync::Arc;
+
+use nowrong_core::node::NodeId;
+use nowrong_protocol::{CloseCode, UserId};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    broker::{Inbox, Notice},
+    connection::Node,
+};
+
+/// Takes notices until `stop` is cancelled.
+pub async fn serve(node: Arc<Node>, stop: CancellationToken) {
+    loop {
+        let inbox = tokio::select! {
+            inbox = node.broker().receive() => inbox,
+            () = stop.cancelled() => return,
+        };
+        match inbox {
+            Inbox::Notices(notices) => {
+                for (from, notice) in notices {
+                    take(&node, from, notice).await;
+                }
+            }
+            Inbox::Lost => {
+                tracing::info!("notices of other nodes may be lost; every chat is checked");
+                node.chats().check_all();
+            }
+        }
+    }
+}
+
+async fn take(node: &Node, from: NodeId, notice: Notice) {
+    match notice {
+        Notice::Matched { ticket, user, chat } => {
+            let matching = node.matching();
+            matching
+                .matched_elsewhere(ticket, user, chat, Some(from))
+                .await;
+        }
+        Notice::TicketBack { ticket, user, end } => {
+            node.matching().come_back(ticket, user, end).await;
+        }
+        Notice::Kick { user, code } => kick(node, from, user, code).await,
+        Notice::Depart { user } => depart(node, user).await,
+        about_chat => node.chats().told(from, about_chat).await,
+    }
+}
+
+/// The user's connection is on another node now, unless it has come back meanwhile.
+async fn kick(node: &Node, from: NodeId, user: UserId, code: CloseCode) {
+    if matches!(node.broker().place(user).await, Ok(Some(place)) if place == node.broker().id()) {
+        return;
+    }
+    let Some(entry) = node.hub().entry(user) else {
+        return;
+    };
+    let chat = entry.state().chat.clone();
+    if let Some(chat) = chat {
+        chat.moved(user, from);
+    }
+    node.matching().hand_over(&entry);
+    entry.kick(code);
+    node.hub().forget_if_idle(user);
+}
+
+/// The account is being erased.
+async fn depart(node: &Node, user: UserId) {
+    let Some(entry) = node.hub().entry(user) else {
+        return;
+    };
+    if let Err(refusal) = node.matching().depart(&entry).await {
+        tracing::warn!(code = %refusal.code, "a ticket could not be given up");
+    }
+    entry.kick(CloseCode::ACCOUNT_GONE);
+}

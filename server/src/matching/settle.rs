@@ -1,0 +1,320 @@
+//! Settling offers: the store opens the chat or refuses, and both users' nodes learn of it.
+
+use std::sync::Arc;
+
+use nowrong_core::{matching::Ticket, node::NodeId};
+use nowrong_protocol::{ChatId, ErrorCode, Position, TicketId, UserId};
+
+use super::Matching;
+use crate::{
+    broker::{Notice, Offer},
+    chat::{Chat, Sealer},
+    hub::{Push, UserEntry, lock},
+    random,
+    refusal::Refusal,
+    store::{Chat as ChatRecord, ChatMember, Epoch, Opening},
+};
+
+impl Matching {
+    /// Settles an offer in a task that no connection can cancel.
+    pub(super) fn settle_soon(self: &Arc<Self>, offer: Offer) {
+        for ticket in [&offer.ticket, &offer.partner] {
+            if let Some(entry) = lock(&self.tickets).get_mut(&ticket.id) {
+                entry.is_offered = true;
+            }
+        }
+        let matching = self.clone();
+        self.settling
+            .spawn(async move { matching.settle(offer).await });
+    }
+
+    /// Action `Open`, and what follows from it.
+    async fn settle(&self, offer: Offer) {
+        let opening = match self.record(&offer).await {
+            Ok(record) => self.try_open(&offer, record).await,
+            Err(refusal) => Err(refusal),
+        };
+        match opening {
+            Ok(None) => {}
+            // Both go back, and each node reads again whom its user must not meet.
+            Ok(Some(Opening::Blocked)) => self.give_back([offer.ticket, offer.partner]).await,
+            Ok(Some(Opening::Seated(user) | Opening::Spent(user))) => {
+                for ticket in [offer.ticket, offer.partner] {
+                    if ticket.user == user {
+                        self.end(&ticket, ErrorCode::ALREADY_IN_CHAT).await;
+                    } else {
+                        self.give_back([ticket]).await;
+                    }
+                }
+            }
+            Ok(Some(Opening::Opened)) | Err(_) => {
+                tracing::warn!("an offer could not be settled");
+                self.give_back([offer.ticket, offer.partner]).await;
+            }
+        }
+    }
+
+    /// Opens the chat; `None` when both users are in it, else why not.
+    async fn try_open(
+        &self,
+        offer: &Offer,
+        record: ChatRecord,
+    ) -> Result<Option<Opening>, Refusal> {
+        let tickets = [offer.ticket.id, offer.partner.id];
+        match self.parts.store.open_chat(&record, &tickets).await? {
+            Opening::Opened => {
+                self.open(offer, record).await;
+                Ok(None)
+            }
+            refused => Ok(Some(refused)),
+        }
+    }
+
+    async fn open(&self, offer: &Offer, record: ChatRecord) {
+        let chat = match self.parts.chats.opened(record).await {
+            Ok(chat) => chat,
+            Err(refusal) => {
+                // It exists in the store: each node takes it up from there, now or with a retry.
+                tracing::error!(code = %refusal.code, "an opened chat could not be taken in");
+                for ticket in [&offer.ticket, &offer.partner] {
+                    self.end(ticket, ErrorCode::INTERNAL).await;
+                }
+                return;
+            }
+        };
+        let here = self.parts.broker.id();
+        let tickets = [&offer.ticket, &offer.partner];
+        for ticket in tickets.into_iter().filter(|ticket| ticket.node != here) {
+            chat.expect_on(ticket.user, ticket.node);
+            let matched = Notice::Matched {
+                ticket: ticket.id,
+                user: ticket.user,
+                chat: chat.id,
+            };
+            self.parts.broker.tell(&[ticket.node], matched);
+        }
+        for ticket in tickets.into_iter().filter(|ticket| ticket.node == here) {
+            self.take_match(ticket.id, ticket.user, &chat);
+        }
+        self.parts.chats.count(&chat).await;
+    }
+
+    /// The user goes on in the chat; `false` when the user is not here.
+    fn take_match(&self, ticket: TicketId, user: UserId, chat: &Arc<Chat>) -> bool {
+        lock(&self.tickets).remove(&ticket);
+        let Some(owner) = self.parts.hub.entry(user) else {
+            return false;
+        };
+        let is_connected = {
+            let mut state = owner.state();
+            state.ticket = None;
+            state.chat = Some(chat.clone());
+            state.push(Push::Matched(ticket, chat.clone()));
+            state.connection.is_some()
+        };
+        if is_connected && let Some(member) = chat.member(user) {
+            chat.take_seat(member);
+        }
+        owner.wake();
+        is_connected
+    }
+
+    /// A node has opened a chat with a ticket of a user of this node: `by` which, unless the seat alone
+    /// says so. That node has the partner.
+    pub async fn matched_elsewhere(
+        &self,
+        ticket: TicketId,
+        user: UserId,
+        chat: ChatId,
+        by: Option<NodeId>,
+    ) {
+        let chat = match self.parts.chats.load(chat).await {
+            Ok(Some(chat)) => chat,
+            Ok(None) => return,
+            Err(refusal) => {
+                // The next retry of the ticket finds the seat.
+                return tracing::warn!(code = %refusal.code, "a match could not be taken in");
+            }
+        };
+        for partner in chat.users().filter(|partner| *partner != user) {
+            if let Some(node) = by {
+                chat.expect_on(partner, node);
+            }
+        }
+        if !self.take_match(ticket, user, &chat) {
+            self.pass_on(ticket, user, chat.id).await;
+        }
+        self.parts.chats.count(&chat).await;
+    }
+
+    /// The user of a match has moved on to another node.
+    async fn pass_on(&self, ticket: TicketId, user: UserId, chat: ChatId) {
+        let broker = &self.parts.broker;
+        if let Ok(Some(place)) = broker.place(user).await
+            && place != broker.id()
+        {
+            broker.tell(&[place], Notice::Matched { ticket, user, chat });
+        }
+    }
+
+    /// The chat that the offer would open.
+    async fn record(&self, offer: &Offer) -> Result<ChatRecord, Refusal> {
+        let now = self.parts.clock.now();
+        let mut members = Vec::with_capacity(2);
+        for ticket in [&offer.ticket, &offer.partner] {
+            let user = self.parts.store.user(ticket.user, now).await?;
+            let user = user.ok_or(ErrorCode::INTERNAL)?;
+            members.push(ChatMember {
+                user: user.id,
+                name: user.name,
+                language: user.language,
+                delivered: Position::START,
+                read: Position::START,
+            });
+        }
+        Ok(ChatRecord {
+            id: ChatId::v7(now, &random::bytes()),
+            category: offer.ticket.category.clone(),
+            members,
+            why: offer.why.clone(),
+            key: Sealer::new_key().map_err(|_| ErrorCode::INTERNAL)?,
+            epochs: vec![Epoch { number: 1, base: 0 }],
+            started_at: now,
+            expires_at: now + self.parts.retention_ms,
+            end: None,
+        })
+    }
+
+    /// An offer failed: each ticket goes back, which is its own node's to do.
+    async fn give_back<const N: usize>(&self, tickets: [Ticket; N]) {
+        for ticket in tickets {
+            if ticket.node == self.parts.broker.id() {
+                self.come_back(ticket.id, ticket.user, None).await;
+            } else {
+                self.tell_back(&ticket, None);
+            }
+        }
+    }
+
+    /// The store refuses a ticket for good: its node finds out why.
+    async fn end(&self, ticket: &Ticket, code: ErrorCode) {
+        if ticket.node == self.parts.broker.id() {
+            self.come_back(ticket.id, ticket.user, Some(code)).await;
+        } else {
+            self.tell_back(ticket, Some(code));
+        }
+    }
+
+    fn tell_back(&self, ticket: &Ticket, end: Option<ErrorCode>) {
+        let notice = Notice::TicketBack {
+            ticket: ticket.id,
+            user: ticket.user,
+            end,
+        };
+        self.parts.broker.tell(&[ticket.node], notice);
+    }
+
+    /// An offer of a ticket of this node failed. Without `end` it goes back into the queue. With it the
+    /// store refused it: the user is in a chat, or the ticket is over.
+    pub async fn come_back(&self, ticket: TicketId, user: UserId, end: Option<ErrorCode>) {
+        let Some(owner) = self.parts.hub.entry(user) else {
+            return;
+        };
+        if let Some(entry) = lock(&self.tickets).get_mut(&ticket) {
+            entry.is_offered = false;
+        }
+        match end {
+            None => self.enter_again(ticket, &owner).await,
+            Some(code) => {
+                if !self.find_match(ticket, &owner).await {
+                    self.drop_held(ticket, &owner, code);
+                }
+            }
+        }
+    }
+
+    /// Action `Told`, or rule `EnterAgain`: the ticket is not in the queue, and nobody has said why.
+    pub(super) async fn look(&self, id: TicketId, owner: &Arc<UserEntry>) {
+        let is_offered = lock(&self.tickets).get(&id).is_none_or(|e| e.is_offered);
+        if !is_offered && !self.find_match(id, owner).await {
+            self.enter_again(id, owner).await;
+        }
+    }
+
+    /// Whether the user of a ticket has a seat; if so, goes on in that chat.
+    async fn find_match(&self, id: TicketId, owner: &Arc<UserEntry>) -> bool {
+        let now = self.parts.clock.now();
+        let seat = match self.parts.store.seat(owner.user, now).await {
+            Ok(Some(seat)) => seat,
+            Ok(None) => return false,
+            Err(error) => {
+                tracing::warn!(%error, ticket = %id, "a seat could not be looked up");
+                // Neither matched nor not: the next retry asks again.
+                return true;
+            }
+        };
+        let is_known = {
+            let state = owner.state();
+            state.chat.as_ref().is_some_and(|chat| chat.id == seat)
+        };
+        if is_known {
+            self.drop_held(id, owner, ErrorCode::ALREADY_IN_CHAT);
+        } else {
+            self.matched_elsewhere(id, owner.user, seat, None).await;
+        }
+        true
+    }
+
+    /// Puts a ticket back with its old time, unless its owner gave it up. What happened to the owner
+    /// meanwhile is caught up with: a cancel, or a lost connection.
+    pub(super) async fn enter_again(&self, id: TicketId, owner: &Arc<UserEntry>) {
+        let Some(ticket) = self.refreshed(id, owner).await else {
+            return;
+        };
+        if let Err(error) = self.parts.broker.requeue(ticket).await {
+            // It is tried again at its next retry.
+            return tracing::warn!(%error, ticket = %id, "a ticket could not be put back");
+        }
+        let is_held = lock(&self.tickets).get_mut(&id).is_some_and(|entry| {
+            entry.retry_at = 0;
+            entry.held_until.is_some()
+        });
+        if is_held && let Err(error) = self.parts.broker.set_paused(id, true).await {
+            tracing::warn!(%error, ticket = %id, "a ticket could not be paused");
+        }
+        if !is_waiting(owner, id)
+            && let Err(error) = self.parts.broker.cancel(id).await
+        {
+            tracing::warn!(%error, ticket = %id, "a ticket could not be taken out again");
+        }
+    }
+
+    /// The ticket with which the owner still waits, with those to avoid as they are now.
+    async fn refreshed(&self, id: TicketId, owner: &UserEntry) -> Option<Ticket> {
+        let now = self.parts.clock.now();
+        let avoid = self.parts.store.avoid(owner.user, now).await;
+        let avoid = avoid.map_err(|error| tracing::warn!(%error, "blocks could not be read"));
+        let mut state = owner.state();
+        let held = state.ticket.as_mut().filter(|held| held.ticket.id == id)?;
+        let avoid = avoid.ok()?;
+        held.ticket.blocked = avoid.blocked;
+        held.ticket.recent = avoid.recent;
+        Some(held.ticket.clone())
+    }
+
+    fn drop_held(&self, id: TicketId, owner: &UserEntry, code: ErrorCode) {
+        let held = owner.state().ticket.clone();
+        if let Some(held) = held.filter(|held| held.ticket.id == id) {
+            self.drop_ticket(&held.ticket, Some(code));
+        }
+    }
+}
+
+/// Whether the owner still waits with this ticket.
+fn is_waiting(owner: &UserEntry, id: TicketId) -> bool {
+    let state = owner.state();
+    state
+        .ticket
+        .as_ref()
+        .is_some_and(|held| held.ticket.id == id)
+}
