@@ -118,7 +118,8 @@ impl Request {
             Self::Next(_) | Self::Block(_) => Fate::Lost,
             Self::Cancel(given_up) if ticket == Some(*given_up) => Fate::Send,
             Self::Cancel(_) if is_chat_new => Fate::Refused(ErrorCode::TICKET_UNKNOWN),
-            Self::Cancel(_) => Fate::Done,
+            // Cancelled, or matched in a chat that has ended meanwhile.
+            Self::Cancel(_) => Fate::Lost,
         }
     }
 }

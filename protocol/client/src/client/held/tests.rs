@@ -273,7 +273,7 @@ fn requests_under_way_are_judged_by_the_next_snapshot() {
             true,
             Fate::Refused(ErrorCode::TICKET_UNKNOWN),
         ),
-        (Request::Cancel(t), false, false, false, Fate::Done),
+        (Request::Cancel(t), false, false, false, Fate::Lost),
         (Request::Leave(c), false, true, false, Fate::Send),
         (Request::Leave(c), false, false, false, Fate::Done),
         (Request::Next(c), false, true, false, Fate::Send),
