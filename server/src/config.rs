@@ -37,6 +37,9 @@ pub struct Config {
     /// Where WebTransport listens (UDP); `None` turns it off. Default `127.0.0.1:4433`: this machine
     /// only. In production `0.0.0.0:443` or `[::]:443` together with `public_url.*` and `tls.*`.
     pub listen_quic: Option<SocketAddr>,
+    /// Where `GET /metrics` is served (TCP), for Prometheus and nobody else; `None`, the default, turns
+    /// it off.
+    pub listen_metrics: Option<SocketAddr>,
     /// Where everything is kept, or only what is this node's own when the store is elsewhere.
     pub data: Data,
     /// Who coordinates the nodes.

@@ -17,6 +17,7 @@ pub mod connection;
 pub mod hub;
 pub mod inbox;
 pub mod matching;
+pub mod metrics;
 pub mod privacy;
 pub mod random;
 pub mod refusal;

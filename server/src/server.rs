@@ -26,11 +26,13 @@ use crate::{
     hub::Hub,
     inbox,
     matching::{Matching, MatchingParts},
+    metrics::{self, Metrics},
     privacy::PseudonymKey,
     refusal::Refusal,
     store::{
         Category, Store, StoreError,
         embedded::EmbeddedStore,
+        measured::MeasuredStore,
         mongodb::{MongoStore, migration},
     },
     transport::{door::Door, quic_key::QuicKey, websocket, webtransport},
@@ -90,7 +92,9 @@ impl Server {
     /// certificate or categories file.
     pub async fn start(config: &Config) -> anyhow::Result<Running> {
         let clock = Clock::ahead_by(config.clock_ahead);
+        let metrics = Arc::new(Metrics::default());
         let store = open_store(config).await?;
+        let store: Arc<dyn Store> = Arc::new(MeasuredStore::new(store, &metrics));
         let broker = open_broker(&config.broker).await?;
         let categories = load_categories(config, &*store).await?;
         let identity = open_identity(config, &clock)?;
@@ -135,6 +139,9 @@ impl Server {
         });
         let router = router.merge(websocket::router(node.clone()));
 
+        watch_node(&metrics, &node);
+        let watched = bind_metrics(config.listen_metrics).await?;
+
         let running = Running {
             addresses,
             http,
@@ -149,6 +156,9 @@ impl Server {
             tasks: TaskTracker::new(),
             _watch: watch,
         };
+        if let Some(listener) = watched {
+            running.spawn_metrics(listener, metrics);
+        }
         running.spawn_all(listener, router);
         Ok(running)
     }
@@ -209,6 +219,17 @@ impl Running {
             .spawn(inbox::serve(self.node.clone(), self.stop.clone()));
         self.spawn_ticks();
         self.tasks.close();
+    }
+
+    fn spawn_metrics(&self, listener: TcpListener, metrics: Arc<Metrics>) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let serve = axum::serve(listener, metrics::router(metrics));
+            let serve = serve.with_graceful_shutdown(stop.cancelled_owned());
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "metrics ended");
+            }
+        });
     }
 
     fn spawn_ticks(&self) {
@@ -437,6 +458,29 @@ async fn bind_http(address: SocketAddr) -> anyhow::Result<TcpListener> {
             "REST cannot listen on TCP {address}: is the port taken? Set listen_http to a free one"
         )
     })
+}
+
+async fn bind_metrics(address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("metrics cannot listen on TCP {address}: set listen_metrics to a free port")
+    })?;
+    Ok(Some(listener))
+}
+
+/// What can be asked of the node at any time.
+fn watch_node(metrics: &Metrics, node: &Arc<Node>) {
+    let connections = Arc::downgrade(node);
+    metrics.gauge("connections", "Clients that are connected", move || {
+        let node = connections.upgrade();
+        node.map_or(0, |node| node.connections() as i64)
+    });
+    let users = Arc::downgrade(node);
+    metrics.gauge("users", "Users that this node knows of", move || {
+        users.upgrade().map_or(0, |node| node.hub().len() as i64)
+    });
 }
 
 async fn sweep(store: &dyn Store, now: u64) {

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(test)]
 pub(crate) mod conformance;
 pub mod embedded;
+pub mod measured;
 pub mod mongodb;
 
 /// Milliseconds since the Unix epoch.

@@ -45,6 +45,11 @@ pub const KEYS: &[Key] = &[
         "WebTransport (UDP), or \"off\"",
     ),
     key(
+        "listen_metrics",
+        r#""off""#,
+        "GET /metrics for Prometheus (TCP), or \"off\"; not for clients",
+    ),
+    key(
         "data",
         r#""./data""#,
         "folder of the embedded store and of the keys, or \"memory\"",

@@ -39,6 +39,7 @@ impl Config {
                 "must be an address and port such as 127.0.0.1:8080",
             )?,
             listen_quic: values.listen_quic()?,
+            listen_metrics: values.listen_metrics()?,
             data: values.data()?,
             broker: values.broker()?,
             store: values.store()?,
@@ -81,6 +82,14 @@ impl Config {
 }
 
 impl Values {
+    fn listen_metrics(&self) -> Read<Option<SocketAddr>> {
+        if self.text("listen_metrics")? == "off" {
+            return Ok(None);
+        }
+        let wanted = "must be an address and port such as 127.0.0.1:9090, or \"off\"";
+        self.parsed("listen_metrics", wanted).map(Some)
+    }
+
     fn listen_quic(&self) -> Read<Option<SocketAddr>> {
         if self.text("listen_quic")? == "off" {
             return Ok(None);
