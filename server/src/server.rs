@@ -141,7 +141,6 @@ impl Server {
 
         watch_node(&metrics, &node);
         let watched = bind_metrics(config.listen_metrics).await?;
-
         let running = Running {
             addresses,
             http,
@@ -156,9 +155,7 @@ impl Server {
             tasks: TaskTracker::new(),
             _watch: watch,
         };
-        if let Some(listener) = watched {
-            running.spawn_metrics(listener, metrics);
-        }
+        running.spawn_metrics(watched, metrics);
         running.spawn_all(listener, router);
         Ok(running)
     }
@@ -221,7 +218,8 @@ impl Running {
         self.tasks.close();
     }
 
-    fn spawn_metrics(&self, listener: TcpListener, metrics: Arc<Metrics>) {
+    fn spawn_metrics(&self, listener: Option<TcpListener>, metrics: Arc<Metrics>) {
+        let Some(listener) = listener else { return };
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let serve = axum::serve(listener, metrics::router(metrics));
