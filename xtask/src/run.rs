@@ -5,6 +5,7 @@
 
 use std::{
     ffi::OsStr,
+    fs::File,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -17,6 +18,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How often a long command is reported as alive: CI services take silence for a hang.
 const STILL_RUNNING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How much of a log is shown when its command fails.
+const LAST_LINES: usize = 60;
 
 /// An external command about to run.
 pub struct Run {
@@ -63,6 +67,16 @@ impl Run {
             bail!("`{shown}` failed: {status}");
         }
         Ok(())
+    }
+
+    /// Runs it with its output in the file `log`: for tools that say far more than anyone reads.
+    ///
+    /// # Errors
+    /// As of [`Run::run`], and when the file cannot be written; the message holds the end of it.
+    pub fn run_logged(mut self, log: &Path) -> anyhow::Result<()> {
+        let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        self.command.stdout(file.try_clone()?).stderr(file);
+        self.run().with_context(|| last_lines(log))
     }
 
     /// Runs it quietly and answers what it printed.
@@ -121,6 +135,15 @@ fn wait(mut child: Child, shown: &str) -> anyhow::Result<ExitStatus> {
             println!("     … {} s: {shown}", started.elapsed().as_secs());
         }
     }
+}
+
+/// The end of a log, for the message of a failure.
+fn last_lines(log: &Path) -> String {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines: Vec<_> = text.lines().rev().take(LAST_LINES).collect();
+    lines.reverse();
+    format!("the end of {}:\n{}", log.display(), lines.join("\n"))
 }
 
 fn cannot_start(shown: &str) -> String {

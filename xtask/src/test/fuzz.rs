@@ -9,6 +9,9 @@ use crate::run::{Run, is_available};
 /// How long each target looks for new inputs.
 const SECONDS_PER_TARGET: u32 = 20;
 
+/// How the line begins with which a target says how many inputs it ran.
+const EXECUTED: &str = "stat::number_of_executed_units";
+
 /// The version of cargo-fuzz that the targets are built with.
 const CARGO_FUZZ_VERSION: &str = "0.13.2";
 
@@ -35,12 +38,13 @@ pub fn fuzz(root: &Path) -> anyhow::Result<()> {
 }
 
 /// Looks for new inputs. They go to a folder under `target/`, so that the corpus in the tree only
-/// grows by hand.
+/// grows by hand; so does what libFuzzer prints, beside the folder.
 fn run_target(root: &Path, target: &str) -> anyhow::Result<()> {
     let found = crate::tree::target_dir(root)
         .join("fuzz-found")
         .join(target);
     std::fs::create_dir_all(&found)?;
+    let log = found.with_extension("log");
     let seconds = format!("-max_total_time={SECONDS_PER_TARGET}");
     Run::new(root, "cargo")
         .args(["+nightly", "fuzz", "run", target])
@@ -54,7 +58,12 @@ fn run_target(root: &Path, target: &str) -> anyhow::Result<()> {
             "-verbosity=0",
             "-print_final_stats=1",
         ])
-        .run()
+        .run_logged(&log)?;
+    let text = std::fs::read_to_string(&log).unwrap_or_default();
+    for line in text.lines().filter(|line| line.starts_with(EXECUTED)) {
+        println!("     {line}");
+    }
+    Ok(())
 }
 
 fn require_tools(root: &Path) -> anyhow::Result<()> {

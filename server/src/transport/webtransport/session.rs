@@ -5,7 +5,10 @@
 //! client opens) and [`Watch`] (everything that can only end the session). Every future here keeps its
 //! state in its owner, so it can be dropped in a `select!` and started again: nothing is lost between.
 
-use std::task::{Context, Poll};
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use nowrong_core::http3::{
@@ -16,6 +19,9 @@ use nowrong_protocol::CloseCode;
 use quinn::{Connection, Incoming, RecvStream, SendStream, VarInt};
 
 use crate::transport::LinkError;
+
+/// How long a client that knows the session to be over may keep the connection.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Bytes taken from a lane at once.
 const LANE_READ_MAX: usize = 16 * 1024;
@@ -280,11 +286,16 @@ impl Watch {
         }
     }
 
-    /// Ends the session with a code, and waits until the client has it.
+    /// Ends the session with a code, and waits until the client has taken note of it.
+    ///
+    /// A client answers the capsule with the end of its CONNECT stream (draft-ietf-webtrans-http3
+    /// §6). Firefox then closes the connection, Chromium leaves that to us; closed at once, a busy page
+    /// would see a lost connection instead of the code: hence [`LINGER`].
     pub(super) async fn close(mut self, code: CloseCode) {
         let capsule = close_capsule(u32::from(code.0), code.name());
         if self.send.write_chunk(capsule).await.is_ok() && self.send.finish().is_ok() {
-            let _ = self.send.stopped().await;
+            while let Ok(Some(_)) = self.receive.read_chunk(WATCH_READ_MAX, true).await {}
+            let _ = tokio::time::timeout(LINGER, self.quic.closed()).await;
         }
     }
 }
