@@ -39,6 +39,7 @@ mod site;
 mod tests;
 mod users;
 
+pub use health::Watched;
 pub use openapi::openapi;
 
 /// Longest request body in bytes: the longest good one has about 2,000.
@@ -93,7 +94,16 @@ pub fn router(state: ApiState) -> Router {
         .fallback(site::serve)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
-    headers::protect(router, &state).with_state(state)
+    headers::protect(router, &state.addresses).with_state(state)
+}
+
+/// What a node has of it that takes connections and serves no REST: its own health.
+pub fn health_router(watched: Watched, addresses: &Arc<Addresses>) -> Router {
+    let router = health::router()
+        .fallback(problem::nowhere)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    headers::protect(router, addresses).with_state(watched)
 }
 
 /// The routes that the OpenAPI document describes.

@@ -32,6 +32,8 @@ use crate::{broker::redis::RedisUrl, store::mongodb::MongoOptions};
 /// Everything an operator can set. Built by [`load`] or [`Config::default`], always checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// What this node does. Default [`Role::All`].
+    pub role: Role,
     /// Where REST and WebSocket listen (TCP). Default `127.0.0.1:8080`.
     pub listen_http: SocketAddr,
     /// Where WebTransport listens (UDP); `None` turns it off. Default `127.0.0.1:4433`: this machine
@@ -76,10 +78,45 @@ pub struct Config {
     pub idle_end: Duration,
     /// Bound of a graceful stop.
     pub drain: Duration,
-    /// A signing key older than this is replaced at the next start.
+    /// A signing key older than this is replaced: at the next start, or on MongoDB while nodes run.
     pub signing_key_age: Duration,
     /// Moves the server's clock ahead: for tests of what expires.
     pub clock_ahead: Duration,
+}
+
+/// What a node does. Everything but [`Role::All`] is a part of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// All of it.
+    All,
+    /// Connections of clients; of HTTP only the WebSocket and the health of the node.
+    Realtime,
+    /// REST: accounts, categories, and the way to the nodes that take connections.
+    Rest,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::All, Self::Realtime, Self::Rest];
+
+    /// Its name, as in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Realtime => "realtime",
+            Self::Rest => "rest",
+        }
+    }
+
+    /// Whether clients connect to such a node.
+    pub const fn takes_clients(self) -> bool {
+        !matches!(self, Self::Rest)
+    }
+
+    /// Whether such a node serves accounts and categories.
+    pub const fn serves_rest(self) -> bool {
+        !matches!(self, Self::Realtime)
+    }
 }
 
 /// The store.

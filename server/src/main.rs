@@ -116,8 +116,13 @@ fn start_log(config: &config::Config) {
 /// The one line on standard output that says where everything is; programs wait for it.
 fn announce(running: &Running) {
     let addresses = running.addresses();
-    let webtransport = addresses.webtransport.as_deref().unwrap_or("off");
-    let (http, websocket) = (running.http(), &addresses.websocket);
+    let webtransport = running.quic().and(addresses.webtransport.as_deref());
+    let webtransport = webtransport.unwrap_or("off");
+    let http = running.http();
+    let websocket = match running.role().takes_clients() {
+        true => addresses.websocket.as_str(),
+        false => "off",
+    };
     say(&format!(
         "ready http=http://{http} webtransport={webtransport} websocket={websocket}"
     ));

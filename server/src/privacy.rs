@@ -86,8 +86,8 @@ impl Default for ClientIp {
     }
 }
 
-/// The key of this process's pseudonyms: random, in memory only, so that a pseudonym means nothing
-/// to anyone else, nor after a restart.
+/// The key of pseudonyms. That of a single node is random and in memory only, so that a pseudonym
+/// means nothing to anyone else, nor after a restart; nodes that share limits share their key.
 pub struct PseudonymKey(hmac::Key);
 
 impl PseudonymKey {
@@ -97,6 +97,11 @@ impl PseudonymKey {
     /// When the system has no randomness to give.
     pub fn generate() -> Result<Self, aws_lc_rs::error::Unspecified> {
         hmac::Key::generate(hmac::HMAC_SHA256, &rand::SystemRandom::new()).map(Self)
+    }
+
+    /// The key that nodes share.
+    pub fn shared(secret: &[u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 }
 
@@ -140,6 +145,13 @@ mod tests {
             PseudonymKey::generate().unwrap(),
             PseudonymKey::generate().unwrap(),
         );
+        assert_ne!(key_of("192.0.2.1", &one), key_of("192.0.2.1", &other));
+    }
+
+    #[test]
+    fn nodes_that_share_a_key_share_pseudonyms() {
+        let [one, again, other] = [[1; 32], [1; 32], [2; 32]].map(|key| PseudonymKey::shared(&key));
+        assert_eq!(key_of("192.0.2.1", &one), key_of("192.0.2.1", &again));
         assert_ne!(key_of("192.0.2.1", &one), key_of("192.0.2.1", &other));
     }
 

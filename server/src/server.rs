@@ -10,18 +10,18 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use async_trait::async_trait;
 use axum::serve::ListenerExt as _;
-use nowrong_certs::{Identity, Watch};
+use nowrong_certs::Watch;
 use nowrong_protocol::{CloseCode, UserId, limits::CLOSE_DEADLINE};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api::{self, ApiState, Departure},
-    auth::{AccessTokens, keys::SigningKeys},
-    broker::{Broker, local::LocalBroker, redis::RedisBroker},
+    api::{self, ApiState, Departure, Watched},
+    auth::{AccessTokens, keys::shared::REREAD_INTERVAL},
+    broker::Broker,
     chat::{ChatParts, ChatRules, Chats},
     clock::Clock,
-    config::{self, Addresses, Config, Data, StoreChoice, Tls},
+    config::{self, Addresses, Config, Role},
     connection::{Node, NodeParts},
     hub::Hub,
     inbox,
@@ -29,14 +29,11 @@ use crate::{
     metrics::{self, Metrics},
     privacy::PseudonymKey,
     refusal::Refusal,
-    store::{
-        Category, Store, StoreError,
-        embedded::EmbeddedStore,
-        measured::MeasuredStore,
-        mongodb::{MongoStore, migration},
-    },
-    transport::{door::Door, quic_key::QuicKey, websocket, webtransport},
+    store::{Category, Store, StoreError, measured::MeasuredStore},
+    transport::{door::Door, websocket, webtransport},
 };
+
+mod open;
 
 /// How often chats are looked at: seats, idle notices, ends. Times that people see are in seconds.
 const CHAT_TICK: Duration = Duration::from_secs(1);
@@ -57,9 +54,6 @@ const CERTIFICATE_TICK: Duration = Duration::from_secs(1);
 /// and they come back when it does.
 const SINGLE_NODE_DRAIN: Duration = Duration::from_secs(2);
 
-/// What every key in Redis begins with.
-const BROKER_NAMESPACE: &str = "nowrong";
-
 /// How long the last writes may take once all connections are gone.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -68,11 +62,13 @@ pub struct Server;
 
 /// A server that runs.
 pub struct Running {
+    role: Role,
     addresses: Addresses,
     http: SocketAddr,
     quic: Option<SocketAddr>,
     node: Arc<Node>,
     store: Arc<dyn Store>,
+    access: Arc<AccessTokens>,
     endpoint: Option<quinn::Endpoint>,
     clock: Clock,
     drain: Duration,
@@ -93,27 +89,24 @@ impl Server {
     pub async fn start(config: &Config) -> anyhow::Result<Running> {
         let clock = Clock::ahead_by(config.clock_ahead);
         let metrics = Arc::new(Metrics::default());
-        let store = open_store(config).await?;
+        let open::Stores { store, secrets } = open::store(config).await?;
         let store: Arc<dyn Store> = Arc::new(MeasuredStore::new(store, &metrics));
-        let broker = open_broker(&config.broker).await?;
-        let categories = load_categories(config, &*store).await?;
-        let identity = open_identity(config, &clock)?;
+        let broker = open::broker(&config.broker).await?;
+        let categories = open::categories(config, &*store).await?;
+        let identity = open::identity(config, &clock)?;
         let watch = Watch::start(identity.clone(), CERTIFICATE_TICK)?;
 
-        let listener = bind_http(config.listen_http).await?;
+        let listener = open::http(config.listen_http).await?;
         let http = listener.local_addr()?;
-        let quic_key = open_quic_key(&config.data)?;
-        let endpoint = config
-            .listen_quic
-            .map(|address| webtransport::bind(address, &identity, &quic_key))
-            .transpose()?;
+        let endpoint = open::quic(config, &identity)?;
         let quic = endpoint
             .as_ref()
             .map(quinn::Endpoint::local_addr)
             .transpose()?;
         let addresses = config.addresses(http, quic);
 
-        let pseudonyms = Arc::new(PseudonymKey::generate()?);
+        let (access, pseudonyms) = open::access(config, secrets, clock.now()).await?;
+        let (access, pseudonyms) = (Arc::new(access), Arc::new(pseudonyms));
         let parts = Parts {
             store: store.clone(),
             broker: broker.clone(),
@@ -124,11 +117,11 @@ impl Server {
         if config.broker == config::Broker::Local {
             take_over_chats(&node).await?;
         }
-        let router = api::router(ApiState {
+        let api = ApiState {
             store: store.clone(),
             broker,
             clock: clock.clone(),
-            access: Arc::new(AccessTokens::new(open_keys(config, &clock)?)),
+            access: access.clone(),
             identity,
             departure,
             addresses: Arc::new(addresses.clone()),
@@ -136,17 +129,19 @@ impl Server {
             pseudonyms,
             account_idle: config.account_idle,
             web_root: config.web_root.clone(),
-        });
-        let router = router.merge(websocket::router(node.clone()));
+        };
+        let router = router(config.role, api, &node);
 
         watch_node(&metrics, &node);
-        let watched = bind_metrics(config.listen_metrics).await?;
+        let watched = open::metrics(config.listen_metrics).await?;
         let running = Running {
+            role: config.role,
             addresses,
             http,
             quic,
             node,
             store,
+            access,
             endpoint,
             clock,
             drain: config.drain,
@@ -161,6 +156,21 @@ impl Server {
     }
 }
 
+/// What a node of this role serves over HTTP.
+fn router(role: Role, api: ApiState, node: &Arc<Node>) -> axum::Router {
+    let rest = match role {
+        Role::All | Role::Rest => api::router(api),
+        Role::Realtime => {
+            let (store, broker) = (api.store, api.broker);
+            api::health_router(Watched { store, broker }, &api.addresses)
+        }
+    };
+    match role {
+        Role::All | Role::Realtime => rest.merge(websocket::router(node.clone())),
+        Role::Rest => rest,
+    }
+}
+
 impl Running {
     /// Where REST and WebSocket listen.
     pub fn http(&self) -> SocketAddr {
@@ -170,6 +180,11 @@ impl Running {
     /// Where WebTransport listens, unless it is off.
     pub fn quic(&self) -> Option<SocketAddr> {
         self.quic
+    }
+
+    /// What the node does.
+    pub fn role(&self) -> Role {
+        self.role
     }
 
     /// What clients are told.
@@ -240,6 +255,15 @@ impl Running {
         self.every(TICKET_TICK, move || {
             let matching = matching.clone();
             async move { matching.tick().await }
+        });
+        let (access, clock) = (self.access.clone(), self.clock.clone());
+        self.every(REREAD_INTERVAL, move || {
+            let (access, now) = (access.clone(), clock.now());
+            async move {
+                if let Err(error) = access.reread(now).await {
+                    tracing::warn!(%error, "the shared signing keys could not be read");
+                }
+            }
         });
         let (store, clock) = (self.store.clone(), self.clock.clone());
         self.every(SWEEP_TICK, move || {
@@ -384,22 +408,6 @@ fn unavailable(refusal: Refusal) -> StoreError {
     StoreError::Unavailable(refusal.code.to_string())
 }
 
-async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    Ok(match (&config.store, &config.data) {
-        (StoreChoice::MongoDb(options), _) => {
-            let store = MongoStore::open(options).await?;
-            if config.migrate_at_start {
-                migration::up(store.database()).await?;
-            } else {
-                migration::require(store.database()).await?;
-            }
-            Arc::new(store)
-        }
-        (StoreChoice::Embedded, Data::Memory) => Arc::new(EmbeddedStore::in_memory()?),
-        (StoreChoice::Embedded, Data::Folder(folder)) => Arc::new(EmbeddedStore::open(folder)?),
-    })
-}
-
 /// The only node takes over all chats that go on. One of several takes in those whose members come.
 async fn take_over_chats(node: &Node) -> anyhow::Result<()> {
     let taken_over = node.chats().start().await;
@@ -408,64 +416,6 @@ async fn take_over_chats(node: &Node) -> anyhow::Result<()> {
         tracing::info!(chats = taken_over, "chats go on from the last run");
     }
     Ok(())
-}
-
-async fn open_broker(broker: &config::Broker) -> anyhow::Result<Arc<dyn Broker>> {
-    Ok(match broker {
-        config::Broker::Local => LocalBroker::new(),
-        config::Broker::Redis(url) => RedisBroker::connect(url, BROKER_NAMESPACE).await?,
-    })
-}
-
-fn open_keys(config: &Config, clock: &Clock) -> anyhow::Result<SigningKeys> {
-    let now = clock.now();
-    Ok(match &config.data {
-        Data::Memory => SigningKeys::in_memory(now)?,
-        Data::Folder(folder) => SigningKeys::in_folder(folder, config.signing_key_age, now)?,
-    })
-}
-
-fn open_quic_key(data: &Data) -> anyhow::Result<QuicKey> {
-    match data {
-        Data::Memory => Ok(QuicKey::in_memory()),
-        Data::Folder(folder) => {
-            QuicKey::in_folder(folder).context("the QUIC key in the data folder cannot be used")
-        }
-    }
-}
-
-fn open_identity(config: &Config, clock: &Clock) -> anyhow::Result<Identity> {
-    let now = clock.system();
-    Ok(match (&config.tls, &config.data) {
-        (Tls::Pem { cert, key }, _) => Identity::pem(cert, key)?,
-        (Tls::Development { names }, Data::Memory) => Identity::development(names, now)?,
-        (Tls::Development { names }, Data::Folder(folder)) => {
-            Identity::development_in(folder, names, now)?
-        }
-    })
-}
-
-async fn load_categories(config: &Config, store: &dyn Store) -> anyhow::Result<Arc<[Category]>> {
-    store.seed_categories(&config.read_categories()?).await?;
-    Ok(store.categories().await?.into())
-}
-
-async fn bind_http(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!(
-            "REST cannot listen on TCP {address}: is the port taken? Set listen_http to a free one"
-        )
-    })
-}
-
-async fn bind_metrics(address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
-    let Some(address) = address else {
-        return Ok(None);
-    };
-    let listener = TcpListener::bind(address).await.with_context(|| {
-        format!("metrics cannot listen on TCP {address}: set listen_metrics to a free port")
-    })?;
-    Ok(Some(listener))
 }
 
 /// What can be asked of the node at any time.

@@ -27,6 +27,7 @@ pub(crate) mod conformance;
 pub mod embedded;
 pub mod measured;
 pub mod mongodb;
+pub mod secrets;
 
 /// Milliseconds since the Unix epoch.
 pub type UnixMs = u64;

@@ -176,6 +176,14 @@ impl User {
         &self.api
     }
 
+    /// The same account, asked at another node of the server; shares the tokens.
+    pub fn at(&self, api: &Api) -> Self {
+        Self {
+            api: api.clone(),
+            ..self.clone()
+        }
+    }
+
     /// The token to take the account up again with [`Api::user`], in another process. It is secret,
     /// and the next refresh replaces it.
     pub async fn refresh_token(&self) -> String {

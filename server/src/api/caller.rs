@@ -26,7 +26,7 @@ impl FromRequestParts<Arc<ApiState>> for Caller {
         let refused = || Problem::new(ErrorCode::UNAUTHENTICATED);
         let token = bearer(parts).ok_or_else(refused)?;
         let now = api.clock.now();
-        let id = api.access.verify(token, now)?;
+        let id = api.access.authenticate(token, now).await?;
         let user = api.store.user(id, now).await?;
         user.map(Self)
             .ok_or_else(|| refused().detail("The account of this token no longer exists."))

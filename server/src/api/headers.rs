@@ -16,7 +16,7 @@ use tower_http::{
 };
 use tracing::error;
 
-use super::{ApiState, DEADLINE, problem::Problem};
+use super::{DEADLINE, problem::Problem};
 use crate::config::Addresses;
 
 /// How long a browser may remember the answer to a preflight.
@@ -37,14 +37,14 @@ const FIXED: [(HeaderName, &str); 4] = [
 ];
 
 /// Puts all of it around `router`, the outermost last.
-pub(super) fn protect(
-    router: Router<Arc<ApiState>>,
-    state: &Arc<ApiState>,
-) -> Router<Arc<ApiState>> {
-    let policy = Arc::new(content_security_policy(&state.addresses));
+pub(super) fn protect<S>(router: Router<S>, addresses: &Arc<Addresses>) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let policy = Arc::new(content_security_policy(addresses));
     router
-        .layer(from_fn_with_state(Arc::clone(state), check_origin))
-        .layer(cors(&state.addresses))
+        .layer(from_fn_with_state(Arc::clone(addresses), check_origin))
+        .layer(cors(addresses))
         .layer(from_fn(hold_deadline))
         .layer(CatchPanicLayer::custom(after_panic))
         .layer(from_fn_with_state(policy, secure))
@@ -52,12 +52,16 @@ pub(super) fn protect(
 
 /// Refuses what a foreign page asks for under `/v1`. Without CORS headers the page could not read
 /// the answer anyway; this way nothing is done either.
-async fn check_origin(State(api): State<Arc<ApiState>>, request: Request, next: Next) -> Response {
+async fn check_origin(
+    State(addresses): State<Arc<Addresses>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let origin = request.headers().get(header::ORIGIN);
     // A value that is not text is no origin of ours.
     let origin = origin.map(|origin| origin.to_str().unwrap_or("null"));
     let is_api = request.uri().path().starts_with("/v1/");
-    if is_api && !api.addresses.allows(origin) {
+    if is_api && !addresses.allows(origin) {
         return Problem::new(ErrorCode::ORIGIN_REFUSED).into_response();
     }
     next.run(request).await

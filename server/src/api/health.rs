@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::{
+    Json, Router,
+    extract::{FromRef, State},
+    routing::get,
+};
 use nowrong_protocol::ErrorCode;
 use serde::Serialize;
 use tracing::warn;
@@ -12,6 +16,32 @@ use super::{
     ApiState,
     problem::{Problem, ProblemDocument},
 };
+use crate::{broker::Broker, store::Store};
+
+/// What must answer for the node to be ready.
+#[derive(Clone)]
+pub struct Watched {
+    /// Accounts, chats and messages.
+    pub store: Arc<dyn Store>,
+    /// What coordinates the nodes.
+    pub broker: Arc<dyn Broker>,
+}
+
+impl FromRef<Arc<ApiState>> for Watched {
+    fn from_ref(api: &Arc<ApiState>) -> Self {
+        Self {
+            store: api.store.clone(),
+            broker: api.broker.clone(),
+        }
+    }
+}
+
+/// Both, where nothing else of REST is served.
+pub(super) fn router() -> Router<Watched> {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+}
 
 /// That it is well.
 #[derive(Serialize, ToSchema)]
@@ -50,13 +80,13 @@ pub(super) async fn healthz() -> Json<Health> {
         (status = 503, description = "A part it needs is missing.", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn readyz(State(api): State<Arc<ApiState>>) -> Result<Json<Health>, Problem> {
-    if let Err(error) = api.store.check().await {
+pub(super) async fn readyz(State(watched): State<Watched>) -> Result<Json<Health>, Problem> {
+    if let Err(error) = watched.store.check().await {
         warn!(%error, "not ready: the store");
         let detail = "The store cannot be written to.";
         return Err(Problem::new(ErrorCode::STORAGE_UNAVAILABLE).detail(detail));
     }
-    if let Err(error) = api.broker.check().await {
+    if let Err(error) = watched.broker.check().await {
         warn!(%error, "not ready: the broker");
         return Err(Problem::new(ErrorCode::OVERLOADED).detail("The broker does not answer."));
     }

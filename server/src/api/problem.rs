@@ -204,6 +204,11 @@ pub(super) async fn method_not_allowed() -> Problem {
     Problem::new(ErrorCode::METHOD_NOT_ALLOWED)
 }
 
+/// As [`not_found`], for a router that serves nothing else.
+pub(super) async fn nowhere() -> Problem {
+    not_found()
+}
+
 /// For an address that is none.
 pub(super) fn not_found() -> Problem {
     Problem::new(ErrorCode::NOT_FOUND)

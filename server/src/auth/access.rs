@@ -1,12 +1,21 @@
 //! Access tokens: JWT (RFC 7519) signed with Ed25519 (RFC 8037). Pure but for the keys.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
 use nowrong_protocol::UserId;
 use serde::{Deserialize, Serialize};
 
-use super::{AuthError, keys::SigningKeys};
+use super::{
+    AuthError,
+    keys::{SigningKeys, is_kid, shared::SharedKeys},
+};
 use crate::{privacy::Redacted, store::UnixMs};
 
 /// Life of an access token. What a deleted account can still read is bound by it; writing asks the
@@ -19,11 +28,24 @@ const AUDIENCE: &str = "nowrong-api";
 /// Longest access token that is looked at, in bytes; ours have about 300.
 const TOKEN_BYTES_MAX: usize = 1_024;
 
+/// Least time between two reads of the shared keys because of a token under an unknown one, in
+/// milliseconds: anybody can send such a token.
+const UNKNOWN_KEY_PAUSE_MS: u64 = 1_000;
+
 /// Issues and checks access tokens.
-#[derive(Debug)]
 pub struct AccessTokens {
-    keys: SigningKeys,
+    keys: RwLock<Arc<SigningKeys>>,
+    shared: Option<SharedKeys>,
+    /// When an unknown key was last looked for.
+    looked_at: AtomicU64,
     validation: Validation,
+}
+
+/// Why a token is not good.
+enum Flaw {
+    /// It names a key that is not known here.
+    UnknownKey,
+    Other,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -35,16 +57,53 @@ struct Claims {
     exp: u64,
 }
 
+impl std::fmt::Debug for AccessTokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("AccessTokens").field(&self.keys()).finish()
+    }
+}
+
 impl AccessTokens {
     /// Tokens under these keys.
     pub fn new(keys: SigningKeys) -> Self {
+        Self::over(keys, None)
+    }
+
+    /// Tokens under keys that other nodes share; `keys` are those that were read from there.
+    pub fn shared(keys: SigningKeys, shared: SharedKeys) -> Self {
+        Self::over(keys, Some(shared))
+    }
+
+    fn over(keys: SigningKeys, shared: Option<SharedKeys>) -> Self {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_audience(&[AUDIENCE]);
         validation.set_issuer(&[ISSUER]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         // The library asks the system's clock; we ask ours, below.
         validation.validate_exp = false;
-        Self { keys, validation }
+        Self {
+            keys: RwLock::new(Arc::new(keys)),
+            shared,
+            looked_at: AtomicU64::new(0),
+            validation,
+        }
+    }
+
+    fn keys(&self) -> Arc<SigningKeys> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&keys)
+    }
+
+    /// Reads the shared keys again, and publishes the next one when it is due. Call it now and then.
+    ///
+    /// # Errors
+    /// [`AuthError`] when the store does not answer: the keys that are known go on.
+    pub async fn reread(&self, now: UnixMs) -> Result<(), AuthError> {
+        if let Some(shared) = &self.shared {
+            let (keys, _) = shared.read(now).await?;
+            *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        }
+        Ok(())
     }
 
     /// A token for a user, good for [`ACCESS_LIFETIME`].
@@ -60,7 +119,8 @@ impl AccessTokens {
             iat: issued,
             exp: issued + ACCESS_LIFETIME.as_secs(),
         };
-        let key = &self.keys.current;
+        let keys = self.keys();
+        let key = keys.current(now);
         let header = Header {
             kid: Some(key.kid.clone()),
             ..Header::new(Algorithm::EdDSA)
@@ -71,39 +131,64 @@ impl AccessTokens {
             .map_err(|error| AuthError::Keys(error.to_string()))
     }
 
-    /// Whose token it is.
+    /// Whose token it is, by the keys that are known here.
     ///
     /// # Errors
     /// [`AuthError::Refused`], whatever is wrong with it.
     pub fn verify(&self, token: &str, now: UnixMs) -> Result<UserId, AuthError> {
-        self.claims(token, now).ok_or(AuthError::Refused)
+        self.claims(token, now).map_err(|_| AuthError::Refused)
     }
 
-    fn claims(&self, token: &str, now: UnixMs) -> Option<UserId> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return None;
+    /// As [`Self::verify`], and looks for a key that is not known among the shared ones, once a second
+    /// at most.
+    ///
+    /// # Errors
+    /// [`AuthError::Refused`], whatever is wrong with it.
+    pub async fn authenticate(&self, token: &str, now: UnixMs) -> Result<UserId, AuthError> {
+        match self.claims(token, now) {
+            Err(Flaw::UnknownKey) if self.may_look(now) => {
+                if let Err(error) = self.reread(now).await {
+                    tracing::warn!(%error, "the shared signing keys could not be read");
+                }
+                self.verify(token, now)
+            }
+            outcome => outcome.map_err(|_| AuthError::Refused),
         }
-        let kid = decode_header(token).ok()?.kid?;
-        let key = self.keys.find(&kid, now)?;
-        let claims = decode::<Claims>(token, &key.decoding, &self.validation)
-            .ok()?
-            .claims;
+    }
+
+    fn may_look(&self, now: UnixMs) -> bool {
+        let next = |at: u64| (now >= at.saturating_add(UNKNOWN_KEY_PAUSE_MS)).then_some(now);
+        let relaxed = Ordering::Relaxed;
+        self.shared.is_some() && self.looked_at.fetch_update(relaxed, relaxed, next).is_ok()
+    }
+
+    fn claims(&self, token: &str, now: UnixMs) -> Result<UserId, Flaw> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(Flaw::Other);
+        }
+        let header = decode_header(token).map_err(|_| Flaw::Other)?;
+        let kid = header.kid.filter(|kid| is_kid(kid)).ok_or(Flaw::Other)?;
+        let keys = self.keys();
+        let key = keys.find(&kid, now).ok_or(Flaw::UnknownKey)?;
+        let decoded = decode::<Claims>(token, &key.decoding, &self.validation);
+        let claims = decoded.map_err(|_| Flaw::Other)?.claims;
         let is_alive = now / 1_000 < claims.exp;
-        is_alive.then_some(())?;
-        claims.sub.parse().ok()
+        let user = is_alive.then(|| claims.sub.parse().ok()).flatten();
+        user.ok_or(Flaw::Other)
     }
 }
 
 /// The signing key itself, for tests that forge.
 #[cfg(test)]
 pub(super) fn tests_only_key(tokens: &AccessTokens) -> jsonwebtoken::EncodingKey {
-    tokens.keys.current.encoding.clone()
+    tokens.keys().current(u64::MAX).encoding.clone()
 }
 
 /// The public key, for tests that confuse algorithms.
 #[cfg(test)]
 pub(super) fn tests_only_public(tokens: &AccessTokens) -> Vec<u8> {
-    let decoding = &tokens.keys.current.decoding;
+    let keys = tokens.keys();
+    let decoding = &keys.current(u64::MAX).decoding;
     decoding
         .try_get_as_bytes()
         .map(<[u8]>::to_vec)

@@ -1,14 +1,28 @@
-//! Tokens and keys: what is good, what is refused, what a restart keeps.
+//! Tokens and keys: what is good, what is refused, what a restart keeps, what nodes share.
 
-use std::{fs, time::Duration};
+use std::{fs, net::IpAddr, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use nowrong_protocol::UserId;
 use serde_json::{Value, json};
 
-use super::{ACCESS_LIFETIME, AccessTokens, AuthError, OpaqueToken, keys::SigningKeys, token_hash};
-use crate::store::UnixMs;
+use super::{
+    ACCESS_LIFETIME, AccessTokens, AuthError, OpaqueToken,
+    keys::{
+        SigningKeys,
+        shared::{PUBLISHED_BEFORE, SharedKeys},
+    },
+    token_hash,
+};
+use crate::{
+    privacy::{ClientIp, PseudonymKey, Redacted},
+    store::{
+        UnixMs,
+        mongodb::{MongoStore, migration, tests::shared},
+        secrets::{SecretStore as _, SharedKey},
+    },
+};
 
 const NOW: UnixMs = 1_800_000_000_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -241,6 +255,75 @@ fn only_the_owner_can_read_the_keys() {
     SigningKeys::in_folder(folder.path(), DAY, NOW).unwrap();
     let file = fs::metadata(folder.path().join("signing-keys.json")).unwrap();
     assert_eq!(file.permissions().mode() & 0o777, 0o600);
+}
+
+/// A node that has just started on `store`.
+async fn node(store: &Arc<MongoStore>, now: UnixMs) -> (AccessTokens, PseudonymKey) {
+    let shared = SharedKeys::new(store.clone(), 30 * DAY);
+    let (keys, pseudonyms) = shared.read(now).await.unwrap();
+    (AccessTokens::shared(keys, shared), pseudonyms)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_start_at_once_take_each_others_tokens() {
+    let store = Arc::new(MongoStore::open(&shared()).await.unwrap());
+    migration::up(store.database()).await.unwrap();
+    let nodes = futures_util::future::join_all((0..4).map(|_| node(&store, NOW))).await;
+    let ip = ClientIp::from("192.0.2.1".parse::<IpAddr>().unwrap());
+    for (one, pseudonym) in &nodes {
+        let token = one.issue(user(), NOW).unwrap();
+        for (other, theirs) in &nodes {
+            assert_eq!(other.verify(token.expose(), NOW).unwrap(), user());
+            assert_eq!(ip.limiter_key(pseudonym), ip.limiter_key(theirs));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_shared_key_is_known_before_it_signs_and_looked_for_when_it_is_not() {
+    let store = Arc::new(MongoStore::open(&shared()).await.unwrap());
+    migration::up(store.database()).await.unwrap();
+    let ((one, _), (other, _)) = (node(&store, NOW).await, node(&store, NOW).await);
+    let published = NOW + 30 * DAY.as_millis() as u64;
+    one.reread(published).await.unwrap();
+    let token = one.issue(user(), published).unwrap();
+    assert!(
+        other.verify(token.expose(), published).is_ok(),
+        "the new key does not sign yet"
+    );
+    let signs = published + PUBLISHED_BEFORE.as_millis() as u64;
+    let token = one.issue(user(), signs).unwrap();
+    assert!(other.verify(token.expose(), signs).is_err(), "not read yet");
+
+    let stranger = AccessTokens::new(SigningKeys::in_memory(NOW).unwrap());
+    let foreign = stranger.issue(user(), signs).unwrap();
+    assert!(one.authenticate(foreign.expose(), signs).await.is_err());
+    let (third, _) = node(&store, signs).await;
+    assert!(third.authenticate(token.expose(), signs).await.is_ok());
+    assert!(other.authenticate(foreign.expose(), signs).await.is_err());
+    assert!(
+        other.verify(token.expose(), signs).is_ok(),
+        "the look for the foreign key found this one"
+    );
+
+    // Found among the shared ones without a delay, which nobody publishes; looked for once a second.
+    let mut secrets = store.secrets().await.unwrap().unwrap();
+    secrets.revision += 1;
+    let seed = Redacted::new([5; 32]);
+    secrets.signing.insert(
+        0,
+        SharedKey {
+            seed,
+            signs_at: signs,
+        },
+    );
+    assert!(store.put_secrets(&secrets).await.unwrap());
+    let (late, _) = node(&store, signs).await;
+    let token = late.issue(user(), signs).unwrap();
+    let again = other.authenticate(token.expose(), signs + 999).await;
+    assert!(again.is_err(), "a look a second");
+    let again = other.authenticate(token.expose(), signs + 1_000).await;
+    assert!(again.is_ok());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use super::Config;
+use super::{Broker, Config};
 
 /// Path of the WebTransport endpoint.
 pub const WEBTRANSPORT_PATH: &str = "/v1/webtransport";
@@ -58,6 +58,8 @@ pub struct Addresses {
     pub websocket: String,
     /// The web origins that may use this server. Native clients send none and may.
     pub origins: Vec<Origin>,
+    /// Whether clients may be sent to other nodes, whose addresses nobody knows beforehand.
+    pub has_peers: bool,
 }
 
 impl Addresses {
@@ -66,8 +68,16 @@ impl Addresses {
         origin.is_none_or(|origin| self.origins.iter().any(|one| one.as_str() == origin))
     }
 
-    /// The origins of the endpoints, for `connect-src`.
+    /// The origins of the endpoints, for `connect-src`: every secure one when there are other nodes,
+    /// since a page may live longer than the list of them.
     pub fn connect_sources(&self) -> Vec<String> {
+        if self.has_peers {
+            let is_plain = self.websocket.starts_with("ws:");
+            let schemes = ["https:", "wss:"]
+                .into_iter()
+                .chain(is_plain.then_some("ws:"));
+            return schemes.map(str::to_owned).collect();
+        }
         let urls = self.webtransport.iter().chain([&self.websocket]);
         urls.filter_map(|url| origin_of(url)).collect()
     }
@@ -88,6 +98,7 @@ impl Config {
             webtransport: self.public_url.webtransport.clone().or_else(webtransport),
             websocket: self.public_url.websocket.clone().unwrap_or_else(websocket),
             origins: self.origins_at(http),
+            has_peers: self.broker != Broker::Local,
         }
     }
 

@@ -54,6 +54,9 @@ pub struct Flags {
     /// TOML file with the configuration (also `NOWRONG_CONFIG`).
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// "all", or in a cluster "realtime" or "rest" [default: all].
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<String>,
     /// Address and port of REST and WebSocket (TCP) [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDRESS")]
     pub listen_http: Option<String>,
@@ -67,6 +70,10 @@ pub struct Flags {
     /// other users of the machine cannot see [default: embedded].
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
+    /// "local", or the URL of the Redis that all nodes share; with a password better as
+    /// `NOWRONG_BROKER` [default: local].
+    #[arg(long, value_name = "URL")]
+    pub broker: Option<String>,
     /// Folder of static files to serve at /.
     #[arg(long, value_name = "FOLDER")]
     pub web_root: Option<String>,
@@ -100,10 +107,12 @@ impl Flags {
     /// [`ConfigError::Malformed`] when `--set` has no `=`.
     pub fn layer(&self) -> Result<Layer, ConfigError> {
         let named = [
+            ("role", "--role", &self.role),
             ("listen_http", "--listen-http", &self.listen_http),
             ("listen_quic", "--listen-quic", &self.listen_quic),
             ("data", "--data", &self.data),
             ("store", "--store", &self.store),
+            ("broker", "--broker", &self.broker),
             ("web_root", "--web-root", &self.web_root),
             ("tls.cert", "--tls-cert", &self.tls_cert),
             ("tls.key", "--tls-key", &self.tls_key),

@@ -35,6 +35,11 @@ const fn unset(name: &'static str, text: &'static str) -> Key {
 /// Every key, in the order in which they are printed.
 pub const KEYS: &[Key] = &[
     key(
+        "role",
+        r#""all""#,
+        "all, or in a cluster realtime (connections only) or rest (REST only)",
+    ),
+    key(
         "listen_http",
         r#""127.0.0.1:8080""#,
         "REST and WebSocket (TCP)",
@@ -57,7 +62,7 @@ pub const KEYS: &[Key] = &[
     key(
         "broker",
         r#""local""#,
-        "\"local\" for a single node, or redis://host:port, redis+cluster://host:port,host:port",
+        "\"local\" for a single node; with MongoDB redis://host:port or redis+cluster://host:port,host:port",
     ),
     key(
         "store",
@@ -182,7 +187,7 @@ pub const KEYS: &[Key] = &[
     key(
         "signing_key_age",
         r#""30d""#,
-        "a signing key older than this is replaced at the next start",
+        "a signing key older than this is replaced: at the next start, or on MongoDB while nodes run",
     ),
     key(
         "clock_ahead",

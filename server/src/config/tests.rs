@@ -5,7 +5,7 @@ use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
 use clap::Parser as _;
 
 use super::{
-    Addresses, Config, ConfigError, Data, Loaded, Origin, StoreChoice, Tls,
+    Addresses, Config, ConfigError, Data, Loaded, Origin, Role, StoreChoice, Tls,
     cli::{Cli, Command, Flags},
     keys::KEYS,
     layers::{self, Source},
@@ -178,6 +178,22 @@ fn every_bad_value_is_named_with_its_key_and_source() {
         ("store=redis://host", "`store` must be \"embedded\" or"),
         ("store=mongodb://", "`store` must be \"embedded\" or"),
         (
+            "role=chat",
+            "`role` must be one of all, realtime, rest, not `chat`",
+        ),
+        (
+            "role=rest",
+            "`role` is rest, a part of a cluster: set `store`",
+        ),
+        (
+            "role=realtime",
+            "and `broker` to redis://host:port, or `role` to all (flag --set)",
+        ),
+        (
+            "broker=redis://h",
+            "`broker` is for nodes that share a store, and `store` is embedded: set `store`",
+        ),
+        (
             "migrate_at_start=perhaps",
             "`migrate_at_start` must be true",
         ),
@@ -247,6 +263,10 @@ fn every_bad_value_is_named_with_its_key_and_source() {
         assert!(!error.contains('\n'), "{pair}: {error}");
     }
     for (file, expected) in [
+        (
+            "role = 'rest'\nstore = 'mongodb://h'",
+            "`role` is rest, a part of a cluster",
+        ),
         ("retention = 5", "`retention` must be a string (file "),
         ("origins = [1]", "`origins` must be a list of strings"),
         ("limits.connections_max = -1", "must be a whole number"),
@@ -300,7 +320,7 @@ fn what_is_printed_can_be_read_back() {
 
 #[test]
 fn a_url_with_a_password_is_never_shown() {
-    let url = "broker = 'redis://ann:s3cret@redis.example'";
+    let url = "store = 'mongodb://h'\nbroker = 'redis://ann:s3cret@redis.example'";
     let loaded = try_load(url, &[], &[]).unwrap();
     let shown = to_toml(&loaded.values);
     assert!(shown.contains("# broker = \"<redacted>\""), "{shown}");
@@ -330,6 +350,22 @@ fn a_store_elsewhere_is_printed_without_its_password() {
     assert!(!debug.contains("secretword") && !text.contains("secretword"));
     let bad = try_load("", &[("NOWRONG_STORE", "mongodb://me:secretword@@h")], &[]);
     assert!(!bad.unwrap_err().to_string().contains("secretword"));
+}
+
+#[test]
+fn every_role_is_good_in_a_cluster() {
+    let cluster = "store = 'mongodb://h'\nbroker = 'redis://h'";
+    for role in Role::ALL {
+        let arguments = ["--role", role.as_str()];
+        let loaded = try_load(cluster, &[], &arguments).unwrap();
+        assert_eq!(loaded.config.role, role);
+        let shown = to_toml(&loaded.values);
+        let line = format!("role = \"{}\"  # flag --role\n", role.as_str());
+        assert!(shown.contains(&line), "{shown}");
+    }
+    assert!(Role::All.serves_rest() && Role::All.takes_clients());
+    assert!(Role::Rest.serves_rest() && !Role::Rest.takes_clients());
+    assert!(!Role::Realtime.serves_rest() && Role::Realtime.takes_clients());
 }
 
 #[test]
@@ -376,6 +412,21 @@ fn addresses_are_derived_from_where_the_listeners_are_bound() {
             .collect();
         assert_eq!(addresses.connect_sources(), sources);
     }
+}
+
+#[test]
+fn pages_of_a_cluster_may_connect_to_every_node() {
+    let cluster = "store = 'mongodb://h'\nbroker = 'redis://h'\n";
+    let sources = |more: &str| {
+        let config = try_load(&format!("{cluster}{more}"), &[], &[])
+            .unwrap()
+            .config;
+        let addresses = config.addresses(config.listen_http, config.listen_quic);
+        addresses.connect_sources().join(" ")
+    };
+    assert_eq!(sources(""), "https: wss: ws:");
+    let public = "public_url.websocket = 'wss://chat.example/v1/websocket'";
+    assert_eq!(sources(public), "https: wss:");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use toml::Value;
 
 use super::{
     Allowance, Broker, Config, ConfigError, Data, Limits, Log, LogFormat, LogLevel, Origin,
-    PublicUrl, StoreChoice, Tls, layers::Values,
+    PublicUrl, Role, StoreChoice, Tls, layers::Values,
 };
 use crate::{
     privacy::Redacted,
@@ -34,6 +34,7 @@ impl Config {
     /// [`ConfigError::Invalid`] for the first value that cannot be used.
     pub fn from_values(values: &Values) -> Read<Self> {
         let config = Self {
+            role: values.one_of("role", &Role::ALL.map(|role| (role.as_str(), role)))?,
             listen_http: values.parsed(
                 "listen_http",
                 "must be an address and port such as 127.0.0.1:8080",
@@ -76,6 +77,23 @@ impl Config {
         if self.listen_quic.is_none() && !is_derived {
             let detail = "is set although `listen_quic` is off";
             return Err(values.invalid("public_url.webtransport", detail));
+        }
+        self.check_cluster(values)
+    }
+
+    /// Nodes are one cluster by what they share: the truth and who coordinates them.
+    fn check_cluster(&self, values: &Values) -> Read<()> {
+        let is_embedded = self.store == StoreChoice::Embedded;
+        if self.broker != Broker::Local && is_embedded {
+            let detail = "is for nodes that share a store, and `store` is embedded: set `store` to a MongoDB connection string, or `broker` to \"local\"";
+            return Err(values.invalid("broker", detail));
+        }
+        if self.role != Role::All && self.broker == Broker::Local {
+            let role = self.role.as_str();
+            let detail = format!(
+                "is {role}, a part of a cluster: set `store` to a MongoDB connection string and `broker` to redis://host:port, or `role` to all"
+            );
+            return Err(values.invalid("role", detail));
         }
         Ok(())
     }

@@ -36,9 +36,10 @@ pub mod migration;
 mod open;
 mod record;
 mod seats;
+mod secrets;
 mod sweep;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tokens;
 mod transaction;
 mod users;

@@ -3,7 +3,9 @@
 //! After a crash a client goes on sending to connections that no longer exist, and hears nothing
 //! until its idle timeout. With the key of the last run the server answers with stateless resets
 //! (RFC 9000 §10.3) instead, so that clients reconnect at once. The key is a secret of this address:
-//! shared with another address it would let anyone reset connections there.
+//! shared with another address it would let anyone reset connections there. So the nodes of a cluster
+//! share no such key, and none for the tokens of Retry either: those are good at the address that gave
+//! them.
 
 use std::{
     fs,

@@ -67,8 +67,7 @@ impl TestServer {
         let folder = tempfile::Builder::new()
             .disable_cleanup(std::env::var_os("KEEP").is_some())
             .tempdir()?;
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (child, places) = spawn(folder.path(), &options, any, any).await?;
+        let (child, places) = spawn(folder.path(), &options, any(), any()).await?;
         Ok(Self {
             child,
             folder,
@@ -87,7 +86,7 @@ impl TestServer {
         format!("http://{}", self.places.http)
     }
 
-    /// Where WebTransport listens.
+    /// Where WebTransport listens; port 0 where it is off.
     pub fn quic(&self) -> SocketAddr {
         self.places.quic
     }
@@ -195,6 +194,11 @@ impl TestServer {
     }
 }
 
+/// Any free port of this machine.
+fn any() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
 async fn spawn(
     folder: &Path,
     options: &ServerOptions,
@@ -251,7 +255,11 @@ fn places(ready: &str) -> anyhow::Result<Places> {
         value.with_context(|| format!("no {key} in: {ready}"))
     };
     let address = |key: &str| -> anyhow::Result<SocketAddr> {
-        let authority = field(key)?.split("//").nth(1);
+        let value = field(key)?;
+        if value == "off" {
+            return Ok(any());
+        }
+        let authority = value.split("//").nth(1);
         let authority = authority.and_then(|rest| rest.split('/').next());
         Ok(authority
             .with_context(|| format!("no address in {key} of: {ready}"))?

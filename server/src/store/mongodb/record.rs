@@ -28,6 +28,7 @@ pub(super) const TOKENS: &str = "RefreshTokens";
 pub(super) const FAMILIES: &str = "RefreshFamilies";
 pub(super) const BLOCKS: &str = "Blocks";
 pub(super) const PARTNERS: &str = "Partners";
+pub(super) const SECRETS: &str = "SharedSecrets";
 pub(super) const CHECKS: &str = "_checks";
 
 /// A time as BSON has it.

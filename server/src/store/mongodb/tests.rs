@@ -28,7 +28,7 @@ async fn empty() -> (Subject, ()) {
 }
 
 /// A database of its own on the shared server.
-pub(super) fn shared() -> MongoOptions {
+pub(crate) fn shared() -> MongoOptions {
     options(&find(Setting::Mongodb).unwrap())
 }
 

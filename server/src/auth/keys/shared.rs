@@ -1,0 +1,175 @@
+//! The keys of nodes that share a store: published first, used later.
+//!
+//! A new key is in the store for [`PUBLISHED_BEFORE`] until it signs, and every node reads the store
+//! each [`REREAD_INTERVAL`]: so all know it before they see its first token. Whoever finds that the
+//! newest key is old publishes the next one; of several that do so at once one wins, by the revision.
+//! Old keys go when the last of their tokens has lapsed.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{AuthError, SigningKey, SigningKeys, lapses_at, millis};
+use crate::{
+    auth::random,
+    privacy::{PseudonymKey, Redacted},
+    store::{
+        UnixMs,
+        secrets::{SecretStore, SharedKey, SharedSecrets},
+    },
+};
+
+/// How long a key is in the store before it signs: five times what a node takes to read it, so that
+/// one that cannot reach the store for minutes, or whose clock is off, still knows it in time.
+pub const PUBLISHED_BEFORE: Duration = Duration::from_secs(5 * 60);
+
+/// How often a node reads the keys again: one small read.
+pub const REREAD_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How often another node may be first before this one gives up: there is nothing to publish once
+/// one was.
+const ATTEMPTS_MAX: usize = 8;
+
+/// Where the keys are shared.
+pub struct SharedKeys {
+    store: Arc<dyn SecretStore>,
+    age: Duration,
+}
+
+impl SharedKeys {
+    /// Keys in `store`, each of which signs for `age`.
+    pub fn new(store: Arc<dyn SecretStore>, age: Duration) -> Self {
+        Self { store, age }
+    }
+
+    /// The keys as they are in the store, and the key of pseudonyms; publishes what is due.
+    ///
+    /// # Errors
+    /// [`AuthError::Store`]; [`AuthError::Keys`] when what is there is no key.
+    pub async fn read(&self, now: UnixMs) -> Result<(SigningKeys, PseudonymKey), AuthError> {
+        for _ in 0..ATTEMPTS_MAX {
+            let new = Redacted::new(random()?);
+            let wanted = match self.store.secrets().await? {
+                None => first(new, Redacted::new(random()?), now),
+                Some(seen) => match successor(&seen, new, self.age, now) {
+                    None => return opened(&seen),
+                    Some(next) => next,
+                },
+            };
+            if self.store.put_secrets(&wanted).await? {
+                tracing::info!(revision = wanted.revision, "published a signing key");
+                return opened(&wanted);
+            }
+        }
+        let detail = "other nodes go on changing the shared ones";
+        Err(AuthError::Keys(detail.to_owned()))
+    }
+}
+
+/// The secrets of a cluster that has none. Nobody can have a token yet, so the key signs at once.
+fn first(seed: Redacted<[u8; 32]>, pseudonyms: Redacted<[u8; 32]>, now: UnixMs) -> SharedSecrets {
+    let signs_at = now;
+    SharedSecrets {
+        revision: 1,
+        signing: vec![SharedKey { seed, signs_at }],
+        pseudonyms,
+    }
+}
+
+/// What comes after `seen`, if the newest key has signed for `age`: a key of `seed` is published, and
+/// those whose tokens have lapsed are gone.
+fn successor(
+    seen: &SharedSecrets,
+    seed: Redacted<[u8; 32]>,
+    age: Duration,
+    now: UnixMs,
+) -> Option<SharedSecrets> {
+    let is_old = |key: &SharedKey| now >= key.signs_at.saturating_add(millis(age));
+    if !seen.signing.first().is_none_or(is_old) {
+        return None;
+    }
+    let signs_at = now.saturating_add(millis(PUBLISHED_BEFORE));
+    let mut signing = vec![SharedKey { seed, signs_at }];
+    let mut taken_over_at = signs_at;
+    for key in &seen.signing {
+        if now < lapses_at(taken_over_at) {
+            signing.push(key.clone());
+        }
+        taken_over_at = key.signs_at;
+    }
+    Some(SharedSecrets {
+        revision: seen.revision.saturating_add(1),
+        signing,
+        pseudonyms: seen.pseudonyms.clone(),
+    })
+}
+
+fn opened(secrets: &SharedSecrets) -> Result<(SigningKeys, PseudonymKey), AuthError> {
+    let keys = secrets.signing.iter().map(|key| {
+        SigningKey::from_seed(*key.seed.expose(), key.signs_at).map_err(AuthError::Keys)
+    });
+    let mut keys = keys.collect::<Result<Vec<_>, _>>()?.into_iter();
+    let newest = keys.next();
+    let newest = newest.ok_or_else(|| AuthError::Keys("the store has none".to_owned()))?;
+    let older = keys.collect();
+    let pseudonyms = PseudonymKey::shared(secrets.pseudonyms.expose());
+    Ok((SigningKeys { newest, older }, pseudonyms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMs = 1_800_000_000_000;
+    const MINUTE: UnixMs = 60_000;
+    const AGE: Duration = Duration::from_secs(60 * 60);
+
+    fn seed(byte: u8) -> Redacted<[u8; 32]> {
+        Redacted::new([byte; 32])
+    }
+
+    fn kid(byte: u8) -> String {
+        SigningKey::from_seed([byte; 32], 0).unwrap().kid
+    }
+
+    #[test]
+    fn a_key_is_published_before_it_signs_and_checks_until_its_last_token_has_lapsed() {
+        let one = first(seed(1), seed(9), NOW);
+        let old = NOW + millis(AGE);
+        assert_eq!(successor(&one, seed(2), AGE, old - 1), None);
+        let two = successor(&one, seed(2), AGE, old).unwrap();
+        assert_eq!((two.revision, two.signing.len()), (2, 2));
+        assert_eq!(two.pseudonyms, one.pseudonyms);
+        assert_eq!(successor(&two, seed(3), AGE, old), None, "once is enough");
+        let (keys, _) = opened(&two).unwrap();
+        let takes_over = old + 5 * MINUTE;
+        let cases = [
+            (old, kid(1), true, true),
+            (takes_over - 1, kid(1), true, true),
+            (takes_over, kid(2), true, true),
+            (takes_over + 10 * MINUTE - 1, kid(2), true, true),
+            (takes_over + 10 * MINUTE, kid(2), false, true),
+        ];
+        for (now, current, checks_first, checks_second) in cases {
+            assert_eq!(keys.current(now).kid, current, "{now}");
+            assert_eq!(keys.find(&kid(1), now).is_some(), checks_first, "{now}");
+            assert_eq!(keys.find(&kid(2), now).is_some(), checks_second, "{now}");
+        }
+        assert!(keys.find(&kid(3), old).is_none());
+    }
+
+    #[test]
+    fn old_keys_go_however_short_their_age_is() {
+        let mut secrets = first(seed(1), seed(9), NOW);
+        for minute in 0..120 {
+            let now = NOW + minute * MINUTE;
+            let new = seed(2 + minute as u8);
+            secrets = successor(&secrets, new, Duration::from_millis(1), now).unwrap_or(secrets);
+            assert!(secrets.signing.len() <= 5, "{}", secrets.signing.len());
+            let (keys, _) = opened(&secrets).unwrap();
+            assert!(
+                keys.current(now).signs_at <= now,
+                "some key signs at any time"
+            );
+        }
+        assert!(secrets.revision > 10, "{}", secrets.revision);
+    }
+}

@@ -1,0 +1,146 @@
+//! What a start opens: the store, the broker, keys, certificates, listeners. Each failure is one
+//! sentence that says what to do.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context as _;
+use nowrong_certs::Identity;
+use quinn::Endpoint;
+use tokio::net::TcpListener;
+
+use crate::{
+    auth::{
+        AccessTokens,
+        keys::{SigningKeys, shared::SharedKeys},
+    },
+    broker::{Broker, local::LocalBroker, redis::RedisBroker},
+    clock::Clock,
+    config::{self, Config, Data, StoreChoice, Tls},
+    privacy::PseudonymKey,
+    store::{
+        Category, Store, UnixMs,
+        embedded::EmbeddedStore,
+        mongodb::{MongoOptions, MongoStore, migration},
+        secrets::SecretStore,
+    },
+    transport::{quic_key::QuicKey, webtransport},
+};
+
+/// What every key in Redis begins with.
+const BROKER_NAMESPACE: &str = "nowrong";
+
+/// The store, and the same one as the place of shared secrets when nodes can share it.
+pub(super) struct Stores {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) secrets: Option<Arc<dyn SecretStore>>,
+}
+
+pub(super) async fn store(config: &Config) -> anyhow::Result<Stores> {
+    let embedded = match (&config.store, &config.data) {
+        (StoreChoice::MongoDb(options), _) => return mongodb(config, options).await,
+        (StoreChoice::Embedded, Data::Memory) => EmbeddedStore::in_memory()?,
+        (StoreChoice::Embedded, Data::Folder(folder)) => EmbeddedStore::open(folder)?,
+    };
+    Ok(Stores {
+        store: Arc::new(embedded),
+        secrets: None,
+    })
+}
+
+async fn mongodb(config: &Config, options: &MongoOptions) -> anyhow::Result<Stores> {
+    let store = Arc::new(MongoStore::open(options).await?);
+    if config.migrate_at_start {
+        migration::up(store.database()).await?;
+    } else {
+        migration::require(store.database()).await?;
+    }
+    Ok(Stores {
+        secrets: Some(store.clone()),
+        store,
+    })
+}
+
+pub(super) async fn broker(broker: &config::Broker) -> anyhow::Result<Arc<dyn Broker>> {
+    Ok(match broker {
+        config::Broker::Local => LocalBroker::new(),
+        config::Broker::Redis(url) => RedisBroker::connect(url, BROKER_NAMESPACE).await?,
+    })
+}
+
+/// What signs access tokens and what makes pseudonyms. Both are shared with the other nodes when
+/// there are some; a single node keeps the second to itself, wherever its store is.
+pub(super) async fn access(
+    config: &Config,
+    secrets: Option<Arc<dyn SecretStore>>,
+    now: UnixMs,
+) -> anyhow::Result<(AccessTokens, PseudonymKey)> {
+    let age = config.signing_key_age;
+    if let Some(secrets) = secrets {
+        let shared = SharedKeys::new(secrets, age);
+        let read = shared.read(now).await;
+        let (keys, pseudonyms) = read.context("`store`: the shared secrets cannot be used")?;
+        let pseudonyms = match config.broker {
+            config::Broker::Local => PseudonymKey::generate()?,
+            config::Broker::Redis(_) => pseudonyms,
+        };
+        return Ok((AccessTokens::shared(keys, shared), pseudonyms));
+    }
+    let keys = match &config.data {
+        Data::Memory => SigningKeys::in_memory(now)?,
+        Data::Folder(folder) => SigningKeys::in_folder(folder, age, now)?,
+    };
+    Ok((AccessTokens::new(keys), PseudonymKey::generate()?))
+}
+
+/// The QUIC endpoint, unless it is off or this role takes no clients.
+pub(super) fn quic(config: &Config, identity: &Identity) -> anyhow::Result<Option<Endpoint>> {
+    let address = config.listen_quic;
+    let Some(address) = address.filter(|_| config.role.takes_clients()) else {
+        return Ok(None);
+    };
+    let key = match &config.data {
+        Data::Memory => QuicKey::in_memory(),
+        Data::Folder(folder) => {
+            QuicKey::in_folder(folder).context("the QUIC key in the data folder cannot be used")?
+        }
+    };
+    webtransport::bind(address, identity, &key).map(Some)
+}
+
+pub(super) fn identity(config: &Config, clock: &Clock) -> anyhow::Result<Identity> {
+    let now = clock.system();
+    Ok(match (&config.tls, &config.data) {
+        (Tls::Pem { cert, key }, _) => Identity::pem(cert, key)?,
+        (Tls::Development { names }, Data::Memory) => Identity::development(names, now)?,
+        (Tls::Development { names }, Data::Folder(folder)) => {
+            Identity::development_in(folder, names, now)?
+        }
+    })
+}
+
+pub(super) async fn categories(
+    config: &Config,
+    store: &dyn Store,
+) -> anyhow::Result<Arc<[Category]>> {
+    store.seed_categories(&config.read_categories()?).await?;
+    Ok(store.categories().await?.into())
+}
+
+pub(super) async fn http(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "REST cannot listen on TCP {address}: is the port taken? Set listen_http to a free one"
+        )
+    })
+}
+
+/// Binds the listener of the metrics, if there is to be one.
+pub(super) async fn metrics(address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("metrics cannot listen on TCP {address}: set listen_metrics to a free port")
+    })?;
+    Ok(Some(listener))
+}
