@@ -1,7 +1,7 @@
 //! The Ed25519 keys that sign access tokens.
 //!
 //! A replaced key still checks the tokens it signed, until the last of them has lapsed. One node
-//! keeps its keys in the data folder ([`file`]); nodes that share a store keep them there, so that
+//! keeps its keys in the data folder (`file`); nodes that share a store keep them there, so that
 //! each takes the tokens of the others ([`shared`]).
 
 use std::time::Duration;

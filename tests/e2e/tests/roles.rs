@@ -80,7 +80,7 @@ async fn each_role_serves_its_part_and_nodes_take_each_others_tokens() {
     let (rest, realtime) = (shared.node("rest").await, shared.node("realtime").await);
     let servers = [&one, &other, &rest];
     for (index, server) in servers.iter().enumerate() {
-        let account = NewAccount::named(&format!("Robin {index}"));
+        let account = NewAccount::named(format!("Robin {index}"));
         let user = server.api().register(&account).await.unwrap();
         let refresh = user.refresh_token().await;
         for elsewhere in servers {
