@@ -53,8 +53,9 @@ fn tokens_key(tokens: &AccessTokens) -> EncodingKey {
     super::access::tests_only_key(tokens)
 }
 
-fn kid(tokens: &AccessTokens) -> String {
-    let token = tokens.issue(user(), NOW).unwrap();
+/// The key that signs at this time.
+fn kid(tokens: &AccessTokens, now: UnixMs) -> String {
+    let token = tokens.issue(user(), now).unwrap();
     jsonwebtoken::decode_header(token.expose())
         .unwrap()
         .kid
@@ -77,7 +78,7 @@ fn a_token_is_good_until_it_lapses() {
 #[test]
 fn every_other_claim_is_refused() {
     let tokens = tokens();
-    let kid = kid(&tokens);
+    let kid = kid(&tokens, NOW);
     assert!(
         tokens
             .verify(&signed(&tokens, Some(&kid), &claims()), NOW)
@@ -124,7 +125,7 @@ fn the_key_must_be_named_and_known() {
         tokens.verify(theirs.expose(), NOW).is_err(),
         "another server's token"
     );
-    let forged = signed(&other, Some(&kid(&tokens)), &claims());
+    let forged = signed(&other, Some(&kid(&tokens, NOW)), &claims());
     assert!(
         tokens.verify(&forged, NOW).is_err(),
         "another key under our kid"
@@ -134,7 +135,7 @@ fn the_key_must_be_named_and_known() {
 #[test]
 fn another_algorithm_is_refused() {
     let tokens = tokens();
-    let kid = kid(&tokens);
+    let kid = kid(&tokens, NOW);
     let public = super::access::tests_only_public(&tokens);
     let body = URL_SAFE_NO_PAD.encode(claims().to_string());
     for alg in ["none", "None", "HS256", "EdDSA", "ES256"] {
@@ -199,9 +200,17 @@ fn a_restart_keeps_the_key_and_age_replaces_it() {
     let rotated_at = NOW + month;
     let just_before = first.issue(user(), rotated_at - 1_000).unwrap();
     let again = start(rotated_at - 1);
-    assert_eq!(kid(&again), kid(&first), "a restart keeps the key");
+    assert_eq!(
+        kid(&again, rotated_at - 1),
+        kid(&first, NOW),
+        "a restart keeps the key"
+    );
     let second = start(rotated_at);
-    assert_ne!(kid(&second), kid(&first), "an old key is replaced");
+    assert_ne!(
+        kid(&second, rotated_at),
+        kid(&first, NOW),
+        "an old key is replaced"
+    );
     assert!(
         second.verify(just_before.expose(), rotated_at).is_ok(),
         "its tokens stay good"
@@ -214,7 +223,7 @@ fn a_restart_keeps_the_key_and_age_replaces_it() {
     let later = rotated_at + ACCESS_LIFETIME.as_millis() as u64;
     let mut long = claims();
     long["exp"] = json!(later);
-    let stolen = signed(&first, Some(&kid(&first)), &long);
+    let stolen = signed(&first, Some(&kid(&first, NOW)), &long);
     assert!(third.verify(&stolen, later - 1).is_ok());
     assert!(
         third.verify(&stolen, later).is_err(),
