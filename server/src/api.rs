@@ -10,7 +10,6 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::{Router, extract::DefaultBodyLimit};
-use nowrong_certs::Identity;
 use nowrong_protocol::UserId;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -59,8 +58,6 @@ pub struct ApiState {
     pub clock: Clock,
     /// Issues and checks access tokens.
     pub access: Arc<AccessTokens>,
-    /// Whose certificate hash clients are told.
-    pub identity: Identity,
     /// Takes a user out of everything that runs before the account is erased.
     pub departure: Arc<dyn Departure>,
     /// What clients are told, and which origins may ask.

@@ -41,8 +41,8 @@ use crate::{
 /// Bytes gathered for one write; what comes on top waits for the next one.
 const FLUSH_BYTES: usize = 32 * 1024;
 
-/// Over how many milliseconds a drain spreads its clients.
-const DRAIN_SPREAD_MS: u32 = 1_000;
+/// Over how many milliseconds those come back that did not leave when they were asked to.
+const HALT_SPREAD_MS: u32 = 1_000;
 
 /// Serves one client until its link is gone.
 pub async fn run<L: Link>(node: Arc<Node>, link: L, is_origin_allowed: bool) {
@@ -189,7 +189,7 @@ impl<L: Link> Connection<L> {
             Event::Timeout => self.conversation.handle_timeout(now),
             Event::Drain => {
                 self.has_drained = true;
-                let retry_after_ms = random::below(DRAIN_SPREAD_MS);
+                let retry_after_ms = random::below(self.node.spread_ms());
                 let goaway = GoAway {
                     retry_after_ms,
                     endpoint: None,
@@ -198,7 +198,7 @@ impl<L: Link> Connection<L> {
             }
             Event::Halt => {
                 self.has_halted = true;
-                let retry_after_ms = random::below(DRAIN_SPREAD_MS);
+                let retry_after_ms = random::below(HALT_SPREAD_MS);
                 let bye = Bye {
                     retry_after_ms,
                     ..bye(CloseCode::GOING_AWAY)

@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod privacy;
 pub mod random;
 pub mod refusal;
+pub mod routing;
 pub mod server;
 pub mod store;
 pub mod transport;

@@ -2,8 +2,8 @@
 //! the right order.
 //!
 //! [`Server::start`] answers when every listener is bound and the store is read; [`Running::stop`]
-//! drains: no new clients, `GoAway` to those that are here, then `Bye`, then the last messages are
-//! made durable and the store is closed. No task outlives [`Running`]. Start reading at `start`.
+//! drains: the other nodes send no more clients here, `GoAway` to those that are here, then `Bye`, then
+//! the last messages are made durable and the store is closed. No task outlives [`Running`]. Start reading at `start`.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use axum::serve::ListenerExt as _;
 use nowrong_certs::Watch;
 use nowrong_protocol::{CloseCode, UserId, limits::CLOSE_DEADLINE};
+use quinn::Endpoint;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -33,7 +34,10 @@ use crate::{
     transport::{door::Door, websocket, webtransport},
 };
 
+mod announcer;
 mod open;
+
+use announcer::Announcer;
 
 /// How often chats are looked at: seats, idle notices, ends. Times that people see are in seconds.
 const CHAT_TICK: Duration = Duration::from_secs(1);
@@ -47,12 +51,18 @@ const SWEEP_TICK: Duration = Duration::from_secs(5);
 /// Most records removed in one transaction of the sweeper.
 const SWEEP_BATCH: usize = 1_000;
 
-/// How often certificate files are compared.
+/// How often certificate files are compared, and clients told of a new one.
 const CERTIFICATE_TICK: Duration = Duration::from_secs(1);
+
+/// Until when all nodes know that this one goes away: they learn of it with the renewals of two leases.
+const NEWS_SPREAD: Duration = Duration::from_millis(2_200);
 
 /// How long a single node waits for its clients to leave by themselves: it has nowhere to send them,
 /// and they come back when it does.
 const SINGLE_NODE_DRAIN: Duration = Duration::from_secs(2);
+
+/// Over what time the clients of a single node come back, so that it is not met by all at once.
+const SINGLE_NODE_SPREAD: Duration = Duration::from_secs(1);
 
 /// How long the last writes may take once all connections are gone.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(5);
@@ -67,9 +77,10 @@ pub struct Running {
     http: SocketAddr,
     quic: Option<SocketAddr>,
     node: Arc<Node>,
+    announcer: Arc<Announcer>,
     store: Arc<dyn Store>,
     access: Arc<AccessTokens>,
-    endpoint: Option<quinn::Endpoint>,
+    endpoint: Option<Endpoint>,
     clock: Clock,
     drain: Duration,
     /// Ends the listeners and the ticking tasks.
@@ -99,10 +110,7 @@ impl Server {
         let listener = open::http(config.listen_http).await?;
         let http = listener.local_addr()?;
         let endpoint = open::quic(config, &identity)?;
-        let quic = endpoint
-            .as_ref()
-            .map(quinn::Endpoint::local_addr)
-            .transpose()?;
+        let quic = endpoint.as_ref().map(Endpoint::local_addr).transpose()?;
         let addresses = config.addresses(http, quic);
 
         let (access, pseudonyms) = open::access(config, secrets, clock.now()).await?;
@@ -122,7 +130,6 @@ impl Server {
             broker,
             clock: clock.clone(),
             access: access.clone(),
-            identity,
             departure,
             addresses: Arc::new(addresses.clone()),
             limits: config.limits,
@@ -130,8 +137,8 @@ impl Server {
             account_idle: config.account_idle,
             web_root: config.web_root.clone(),
         };
+        let announcer = Announcer::start(api.broker.clone(), &api.addresses, identity, config.role);
         let router = router(config.role, api, &node);
-
         watch_node(&metrics, &node);
         let watched = open::metrics(config.listen_metrics).await?;
         let running = Running {
@@ -140,6 +147,7 @@ impl Server {
             http,
             quic,
             node,
+            announcer,
             store,
             access,
             endpoint,
@@ -256,6 +264,11 @@ impl Running {
             let matching = matching.clone();
             async move { matching.tick().await }
         });
+        let announcer = self.announcer.clone();
+        self.every(CERTIFICATE_TICK, move || {
+            announcer.announce();
+            std::future::ready(())
+        });
         let (access, clock) = (self.access.clone(), self.clock.clone());
         self.every(REREAD_INTERVAL, move || {
             let (access, now) = (access.clone(), clock.now());
@@ -294,12 +307,11 @@ impl Running {
     /// durable. Takes at most the configured `drain` and a few seconds.
     pub async fn stop(self) {
         tracing::info!(connections = self.node.connections(), "stopping");
-        self.node.drain();
+        let patience = self.send_away().await;
         if let Some(endpoint) = &self.endpoint {
             endpoint.set_server_config(None);
         }
         self.node.links().close();
-        let patience = self.drain.min(SINGLE_NODE_DRAIN);
         if timeout(patience, self.node.links().wait()).await.is_err() {
             self.node.halt();
             let _ = timeout(CLOSE_DEADLINE * 2, self.node.links().wait()).await;
@@ -311,6 +323,19 @@ impl Running {
         }
         let _ = timeout(FLUSH_DEADLINE, self.flush()).await;
         tracing::info!("stopped");
+    }
+
+    /// Asks the clients to leave; answers how long they may take. When there are other nodes, those are
+    /// told first, so that no client is sent here that would be refused.
+    async fn send_away(&self) -> Duration {
+        self.announcer.leave();
+        if !self.announcer.has_elsewhere() {
+            self.node.drain(SINGLE_NODE_SPREAD);
+            return self.drain.min(SINGLE_NODE_DRAIN);
+        }
+        tokio::time::sleep(NEWS_SPREAD.min(self.drain / 4)).await;
+        self.node.drain(self.drain / 2);
+        self.drain
     }
 
     async fn flush(&self) {

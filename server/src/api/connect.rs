@@ -13,7 +13,13 @@ use super::{
     caller::millis,
     problem::{Problem, ProblemDocument},
 };
-use crate::{auth::issue_connect, privacy::ClientIp};
+use crate::{
+    auth::issue_connect,
+    broker::{NodeEndpoint, NodeId},
+    privacy::ClientIp,
+    random, routing,
+    store::User,
+};
 
 /// The way to a connection.
 #[derive(Serialize, ToSchema)]
@@ -44,7 +50,8 @@ pub(super) struct EndpointView {
 
 /// Connect
 ///
-/// Call it before each connection: the token is good once, for 30 seconds.
+/// Call it before each connection: the token is good once, for 30 seconds, and the endpoint is of the
+/// node where the client is best off now.
 #[utoipa::path(
     post,
     path = "/v1/connect",
@@ -55,6 +62,7 @@ pub(super) struct EndpointView {
         (status = 200, description = "The way to a connection.", body = Connect),
         (status = 401, description = "The access token is missing, wrong or expired.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 429, description = "Too many requests from one network.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "No node takes clients now; ask again after the time given.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -64,15 +72,56 @@ pub(super) async fn connect(
     Caller(user): Caller,
 ) -> Result<Json<Connect>, Problem> {
     api.take("connect", api.limits.requests, ip).await?;
+    let endpoint = api.endpoint_for(&user).await?;
     let token = issue_connect(&*api.broker, user.id, api.clock.now()).await?;
     api.touch(user).await?;
     Ok(Json(Connect {
         connect_token: token.into_exposed(),
         expires_in_ms: millis(CONNECT_TOKEN_LIFETIME),
         endpoint: EndpointView {
-            webtransport: api.addresses.webtransport.clone(),
-            websocket: api.addresses.websocket.clone(),
-            certificate_hash: api.identity.pinned_hash().map(|hash| hash.to_base64()),
+            webtransport: endpoint.webtransport,
+            websocket: endpoint.websocket,
+            certificate_hash: endpoint.certificate_hash,
         },
     }))
+}
+
+impl ApiState {
+    /// Where this user is best off.
+    async fn endpoint_for(&self, user: &User) -> Result<NodeEndpoint, Problem> {
+        let nodes = self.broker.nodes();
+        let is_choice = nodes.iter().filter(|node| node.takes_clients()).count() > 1;
+        let wished = match is_choice {
+            true => self.wished(user).await?,
+            false => Vec::new(),
+        };
+        let dice = [random::below(u32::MAX), random::below(u32::MAX)];
+        if let Some(node) = routing::choose(&nodes, &wished, dice) {
+            return Ok(node.endpoint.clone());
+        }
+        let own = nodes.iter().find(|node| node.id == self.broker.id());
+        Err(match own.is_some_and(|own| own.is_draining) {
+            true => Problem::draining(),
+            false => Problem::no_node(),
+        })
+    }
+
+    /// The nodes that already work for this user: where the connection is that may be about to be
+    /// replaced, and where the partner of the chat is.
+    async fn wished(&self, user: &User) -> Result<Vec<NodeId>, Problem> {
+        if let Some(own) = self.broker.place(user.id).await? {
+            return Ok(vec![own]);
+        }
+        let now = self.clock.now();
+        let Some(chat) = self.store.seat(user.id, now).await? else {
+            return Ok(Vec::new());
+        };
+        let chat = self.store.chat(chat, now).await?;
+        let members = chat.into_iter().flat_map(|chat| chat.members);
+        let mut nodes = Vec::new();
+        for partner in members.filter(|member| member.user != user.id) {
+            nodes.extend(self.broker.place(partner.user).await?);
+        }
+        Ok(nodes)
+    }
 }

@@ -20,6 +20,9 @@ use crate::{auth::AuthError, broker::BrokerError, store::StoreError};
 /// Most fields that one problem names.
 pub(super) const ERRORS_MAX: usize = 50;
 
+/// When a client asks again that met no node for it, in milliseconds: `Retry-After` counts whole seconds.
+const NO_NODE_RETRY_MS: u64 = 1_000;
+
 /// Why a request failed; answers as a [`ProblemDocument`].
 #[derive(Clone, Debug)]
 pub struct Problem {
@@ -134,6 +137,22 @@ impl Problem {
             name: self.code.name(),
             errors: &self.errors,
             retry_after_ms: self.retry_after_ms,
+        }
+    }
+
+    /// The node goes away; another one, or this one after its restart, takes the next request.
+    pub(super) fn draining() -> Self {
+        Self {
+            retry_after_ms: Some(NO_NODE_RETRY_MS),
+            ..Self::new(ErrorCode::DRAINING)
+        }
+    }
+
+    /// No node takes clients now.
+    pub(super) fn no_node() -> Self {
+        Self {
+            retry_after_ms: Some(NO_NODE_RETRY_MS),
+            ..Self::new(ErrorCode::OVERLOADED).detail("No node takes clients now.")
         }
     }
 

@@ -4,7 +4,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -14,7 +14,6 @@ use axum::{
     extract::ConnectInfo,
     http::{HeaderMap, Request, StatusCode},
 };
-use nowrong_certs::Identity;
 use nowrong_protocol::UserId;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -22,7 +21,7 @@ use tower::ServiceExt as _;
 use super::{ApiState, Departure, router};
 use crate::{
     auth::{AccessTokens, keys::SigningKeys},
-    broker::local::LocalBroker,
+    broker::{Nodes as _, local::LocalBroker},
     clock::Clock,
     config::{Config, categories::built_in},
     privacy::PseudonymKey,
@@ -35,6 +34,9 @@ mod hostile;
 mod pages;
 mod surroundings;
 mod tokens;
+
+/// What clients are told of the node's certificate.
+const HASH: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// A server's HTTP side, and what a test can reach behind it.
 struct Api {
@@ -137,19 +139,16 @@ impl Api {
         let departed = Arc::new(Departed::default());
         let config = Config::default();
         let keys = SigningKeys::in_memory(clock.now()).unwrap();
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "certificates are for real clients"
-        )]
-        let identity = Identity::development(&[], SystemTime::now()).unwrap();
+        let addresses = config.addresses(config.listen_http, config.listen_quic);
+        let broker = LocalBroker::new();
+        broker.set_view(addresses.endpoint(Some(HASH.to_owned())), false);
         let mut state = ApiState {
             store,
-            broker: LocalBroker::new(),
+            broker,
             clock,
             access: Arc::new(AccessTokens::new(keys)),
-            identity,
             departure: departed.clone(),
-            addresses: Arc::new(config.addresses(config.listen_http, config.listen_quic)),
+            addresses: Arc::new(addresses),
             limits: config.limits,
             pseudonyms: Arc::new(PseudonymKey::generate().unwrap()),
             account_idle: config.account_idle,

@@ -133,6 +133,13 @@ pub struct NodeView {
     pub endpoint: NodeEndpoint,
 }
 
+impl NodeView {
+    /// Whether new clients may be sent to it.
+    pub fn takes_clients(&self) -> bool {
+        !self.is_draining && !self.endpoint.websocket.is_empty()
+    }
+}
+
 /// What has come for this node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Inbox {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{Broker, Config};
+use crate::broker::NodeEndpoint;
 
 /// Path of the WebTransport endpoint.
 pub const WEBTRANSPORT_PATH: &str = "/v1/webtransport";
@@ -66,6 +67,15 @@ impl Addresses {
     /// Whether a request with this `Origin` header may be served; `None` is a native client.
     pub fn allows(&self, origin: Option<&str>) -> bool {
         origin.is_none_or(|origin| self.origins.iter().any(|one| one.as_str() == origin))
+    }
+
+    /// What other nodes tell their clients of this one.
+    pub fn endpoint(&self, certificate_hash: Option<String>) -> NodeEndpoint {
+        NodeEndpoint {
+            webtransport: self.webtransport.clone(),
+            websocket: self.websocket.clone(),
+            certificate_hash,
+        }
     }
 
     /// The origins of the endpoints, for `connect-src`: every secure one when there are other nodes,

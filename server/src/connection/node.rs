@@ -1,8 +1,11 @@
 //! What all connections of a node share.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -47,6 +50,7 @@ pub struct Node {
     door: Arc<Door>,
     connections: AtomicUsize,
     links: TaskTracker,
+    spread_ms: AtomicU32,
     drain: CancellationToken,
     halt: CancellationToken,
 }
@@ -77,6 +81,7 @@ impl Node {
             door,
             connections: AtomicUsize::new(0),
             links: TaskTracker::new(),
+            spread_ms: AtomicU32::new(0),
             drain: CancellationToken::new(),
             halt: CancellationToken::new(),
         })
@@ -123,9 +128,16 @@ impl Node {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Tells every client to go away, and admits no new one.
-    pub fn drain(&self) {
+    /// Tells every client to go away, spread over this time, and admits no new one.
+    pub fn drain(&self, spread: Duration) {
+        let spread_ms = u32::try_from(spread.as_millis()).unwrap_or(u32::MAX);
+        self.spread_ms.store(spread_ms, Ordering::Relaxed);
         self.drain.cancel();
+    }
+
+    /// Over how many milliseconds the clients of a node that goes away are spread.
+    pub(super) fn spread_ms(&self) -> u32 {
+        self.spread_ms.load(Ordering::Relaxed)
     }
 
     /// Whether the node is going away.

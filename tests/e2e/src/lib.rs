@@ -6,12 +6,14 @@
 
 #![forbid(unsafe_code)]
 
+mod cluster;
 mod people;
 mod server;
 
 use std::{future::Future, time::Duration};
 
 pub use self::{
+    cluster::Cluster,
     people::{Person, matched_pair, pair_over},
     server::{ServerOptions, TestServer, binary},
 };

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use e2e::{PATIENCE, ServerOptions, TestServer};
+use e2e::{Cluster, PATIENCE, TestServer, eventually};
 use nowrong_client::{LinkOptions, NewAccount, RawConnection, Transport, User};
 use nowrong_protocol::{
     ChatId, ClientFrame, ClientMessageId, CloseCode, Position, ServerFrame, TicketId,
@@ -14,56 +14,25 @@ use nowrong_protocol::{
         Typing, Welcome,
     },
 };
-use services::{
-    redis::Redis,
-    shared::{Setting, find},
-};
 
-/// What the nodes share, and two of them.
-struct Cluster {
-    redis: Redis,
-    nodes: [TestServer; 2],
-    _folder: tempfile::TempDir,
+/// Two people, each connected to a node of their own.
+async fn people(cluster: &Cluster) -> [Someone; 2] {
+    let [first, second] = &cluster.nodes;
+    [
+        Someone::arrive(first, "Ana").await,
+        Someone::arrive(second, "Ben").await,
+    ]
 }
 
-impl Cluster {
-    async fn start(more: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let program = find(Setting::RedisProgram).unwrap();
-        let redis = Redis::start(program.as_ref(), folder.path(), &[]).unwrap();
-        let database = format!("/e2e_{:016x}?", rand::random::<u64>());
-        let store = find(Setting::Mongodb).unwrap().replace("/?", &database);
-        let broker = format!("broker={}", redis.url());
-        let mut flags = vec!["--store", &store, "--set", &broker];
-        flags.extend(more);
-        let start = || TestServer::start_with(ServerOptions::flags(&flags));
-        let nodes = [start().await.unwrap(), start().await.unwrap()];
-        Self {
-            redis,
-            nodes,
-            _folder: folder,
-        }
-    }
-
-    /// Two people, each connected to a node of their own.
-    async fn people(&self) -> [Someone; 2] {
-        let [first, second] = &self.nodes;
-        [
-            Someone::arrive(first, "Ana").await,
-            Someone::arrive(second, "Ben").await,
-        ]
-    }
-
-    /// The same, matched with each other.
-    async fn pair(&self) -> [Someone; 2] {
-        let [mut ana, mut ben] = self.people().await;
-        ana.join().await;
-        ben.join().await;
-        ana.matched().await;
-        ben.matched().await;
-        assert_eq!(ana.chat, ben.chat);
-        [ana, ben]
-    }
+/// The same, matched with each other.
+async fn pair(cluster: &Cluster) -> [Someone; 2] {
+    let [mut ana, mut ben] = people(cluster).await;
+    ana.join().await;
+    ben.join().await;
+    ana.matched().await;
+    ben.matched().await;
+    assert_eq!(ana.chat, ben.chat);
+    [ana, ben]
 }
 
 /// A user with a connection to a certain node, and what came over it of the chat.
@@ -244,8 +213,8 @@ fn assert_same(ana: &Someone, ben: &Someone) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g3_partners_on_two_nodes_see_one_order_and_what_the_other_does() {
-    let cluster = Cluster::start(&[]).await;
-    let [mut ana, mut ben] = cluster.pair().await;
+    let cluster = Cluster::start(&[]).await.unwrap();
+    let [mut ana, mut ben] = pair(&cluster).await;
     for round in 0..20 {
         let (one, other) = (format!("Ana {round}"), format!("Ben {round}"));
         tokio::join!(ana.say(&one), ben.say(&other));
@@ -302,8 +271,8 @@ async fn g3_partners_on_two_nodes_see_one_order_and_what_the_other_does() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g5_moving_between_nodes_in_mid_chat_loses_and_repeats_nothing() {
-    let cluster = Cluster::start(&[]).await;
-    let [mut ana, mut ben] = cluster.pair().await;
+    let cluster = Cluster::start(&[]).await.unwrap();
+    let [mut ana, mut ben] = pair(&cluster).await;
     for round in 0..6 {
         ana.say(&format!("Ana {round}")).await;
         let node = &cluster.nodes[round % 2];
@@ -319,8 +288,8 @@ async fn g5_moving_between_nodes_in_mid_chat_loses_and_repeats_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g6_a_user_speaks_over_one_connection_of_all_nodes() {
-    let cluster = Cluster::start(&[]).await;
-    let [mut ana, mut ben] = cluster.pair().await;
+    let cluster = Cluster::start(&[]).await.unwrap();
+    let [mut ana, mut ben] = pair(&cluster).await;
     let (second, welcome) = connect(&ana.user, &cluster.nodes[1], Vec::new()).await;
     assert_eq!(welcome.chat.unwrap().chat, ana.chat);
     let bye = ana.connection.receive_bye(PATIENCE).await.unwrap();
@@ -332,8 +301,8 @@ async fn g6_a_user_speaks_over_one_connection_of_all_nodes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ticket_goes_on_where_its_user_goes_on() {
-    let cluster = Cluster::start(&[]).await;
-    let [mut ana, mut ben] = cluster.people().await;
+    let cluster = Cluster::start(&[]).await.unwrap();
+    let [mut ana, mut ben] = people(&cluster).await;
     let ticket = ana.join().await;
     let welcome = ana.move_to(&cluster.nodes[1]).await;
     assert_eq!(welcome.ticket.unwrap().ticket, ticket);
@@ -346,8 +315,8 @@ async fn a_ticket_goes_on_where_its_user_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g1_acked_messages_survive_the_death_of_a_node_and_a_redis_that_forgets() {
-    let mut cluster = Cluster::start(&[]).await;
-    let [mut ana, mut ben] = cluster.pair().await;
+    let mut cluster = Cluster::start(&[]).await.unwrap();
+    let [mut ana, mut ben] = pair(&cluster).await;
     ana.say("one").await;
     ben.say("two").await;
     // Whoever registered there can still get a token: by the other's API.
@@ -376,4 +345,24 @@ async fn g1_acked_messages_survive_the_death_of_a_node_and_a_redis_that_forgets(
     ana.holds(6).await;
     ben.holds(6).await;
     assert_same(&ana, &ben);
+}
+
+/// Where the node that the user registered at sends the user now.
+async fn sent_to(user: &User) -> String {
+    user.connect().await.unwrap().endpoint.websocket
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_is_sent_to_its_own_node_else_to_that_of_its_partner() {
+    let cluster = Cluster::start(&[]).await.unwrap();
+    let [first, second] = cluster.nodes.each_ref().map(TestServer::websocket);
+    let [mut ana, ben] = pair(&cluster).await;
+    // The nodes learn of each other within a second.
+    let is_sent = async |user: &User, node: &str| (sent_to(user).await == node).then_some(());
+    eventually("Ana's own node", || is_sent(&ana.user, first)).await;
+    ana.move_to(&cluster.nodes[1]).await;
+    eventually("Ana's new node", || is_sent(&ana.user, second)).await;
+    ana.move_to(&cluster.nodes[0]).await;
+    drop(ben.connection);
+    eventually("the partner's node", || is_sent(&ben.user, first)).await;
 }

@@ -1,14 +1,12 @@
 //! Refresh tokens, connect tokens, and the way to a connection.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use nowrong_certs::Identity;
 use nowrong_protocol::UserId;
 use serde_json::{Value, json};
 
-use super::{Api, text};
-use crate::auth::redeem_connect;
+use super::{Api, HASH, text};
+use crate::{auth::redeem_connect, broker::NodeEndpoint};
 
 async fn refresh(api: &Api, token: &Value) -> super::Answer {
     api.post("/v1/auth/refresh", &json!({ "refresh_token": token }))
@@ -120,10 +118,7 @@ async fn connecting_gives_addresses_and_a_token_for_one_hello() {
         "https://127.0.0.1:4433/v1/webtransport"
     );
     assert_eq!(endpoint["websocket"], "ws://127.0.0.1:8080/v1/websocket");
-    let hash = STANDARD
-        .decode(text(&endpoint["certificate_hash"]))
-        .unwrap();
-    assert_eq!(hash, api.state.identity.hash().as_bytes());
+    assert_eq!(endpoint["certificate_hash"], HASH);
 
     let connect_token = text(&connect["connect_token"]);
     assert!(connect_token.len() <= nowrong_protocol::limits::CONNECT_TOKEN_BYTES_MAX);
@@ -144,24 +139,40 @@ async fn connecting_gives_addresses_and_a_token_for_one_hello() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_browsers_check_themselves_has_no_hash() {
-    let folder = tempfile::tempdir().unwrap();
-    let now = std::time::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-    Identity::development_in(folder.path(), &[], now).unwrap();
-    let file = |name: &str| Path::join(folder.path(), name);
-    let identity = Identity::pem(&file("certificate.pem"), &file("key.pem")).unwrap();
-    let api = Api::with(|state| {
-        state.identity = identity;
-        Arc::make_mut(&mut state.addresses).webtransport = None;
-    })
-    .await;
+async fn what_a_node_does_not_have_is_null() {
+    let api = Api::new().await;
+    let endpoint = NodeEndpoint {
+        websocket: "wss://chat.example/v1/websocket".to_owned(),
+        ..NodeEndpoint::default()
+    };
+    api.state.broker.set_view(endpoint, false);
     let token = api.token("Robin").await;
-    let connect = api
-        .call("POST", "/v1/connect", &token, &Value::Null)
-        .await
-        .json();
-    assert_eq!(connect["endpoint"]["certificate_hash"], Value::Null);
-    assert_eq!(connect["endpoint"]["webtransport"], Value::Null);
+    let answer = api.call("POST", "/v1/connect", &token, &Value::Null).await;
+    let expected = json!({
+        "webtransport": null,
+        "websocket": "wss://chat.example/v1/websocket",
+        "certificate_hash": null,
+    });
+    assert_eq!(answer.json()["endpoint"], expected);
+}
+
+#[tokio::test]
+async fn without_a_node_that_takes_clients_there_is_no_token() {
+    let api = Api::new().await;
+    let token = api.token("Robin").await;
+    let endpoint = api.state.addresses.endpoint(None);
+    for (endpoint, is_draining, name) in [
+        (endpoint, true, "DRAINING"),
+        (NodeEndpoint::default(), false, "OVERLOADED"),
+    ] {
+        api.state.broker.set_view(endpoint, is_draining);
+        let answer = api.call("POST", "/v1/connect", &token, &Value::Null).await;
+        answer.is_problem(503, name);
+        assert_eq!(answer.header("retry-after"), "1");
+        assert_eq!(answer.json()["retry_after_ms"], 1_000);
+    }
+    let me = api.call("GET", "/v1/me", &token, &Value::Null).await;
+    assert_eq!(me.status, 200, "the rest goes on");
 }
 
 #[tokio::test]

@@ -1,0 +1,118 @@
+//! What this node tells those who place clients: where it is reached, and whether it is about to go.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use nowrong_certs::Identity;
+
+use crate::{
+    broker::{Broker, NodeEndpoint},
+    config::{Addresses, Role},
+};
+
+/// Tells it.
+pub(super) struct Announcer {
+    broker: Arc<dyn Broker>,
+    addresses: Addresses,
+    identity: Identity,
+    role: Role,
+    is_leaving: AtomicBool,
+}
+
+impl Announcer {
+    /// Tells it for the first time.
+    pub(super) fn start(
+        broker: Arc<dyn Broker>,
+        addresses: &Addresses,
+        identity: Identity,
+        role: Role,
+    ) -> Arc<Self> {
+        let announcer = Self {
+            broker,
+            addresses: addresses.clone(),
+            identity,
+            role,
+            is_leaving: AtomicBool::new(false),
+        };
+        announcer.announce();
+        Arc::new(announcer)
+    }
+
+    /// Tells it as it is now: a development certificate has a new hash now and then.
+    pub(super) fn announce(&self) {
+        let hash = self.identity.pinned_hash().map(|hash| hash.to_base64());
+        let endpoint = match self.role.takes_clients() {
+            true => self.addresses.endpoint(hash),
+            false => NodeEndpoint::default(),
+        };
+        let is_leaving = self.is_leaving.load(Ordering::Relaxed);
+        self.broker.set_view(endpoint, is_leaving);
+    }
+
+    /// From now on no client is to be sent here. The others know it a renewal of the lease later.
+    pub(super) fn leave(&self) {
+        self.is_leaving.store(true, Ordering::Relaxed);
+        self.announce();
+    }
+
+    /// Whether there is another node where clients can go.
+    pub(super) fn has_elsewhere(&self) -> bool {
+        let own = self.broker.id();
+        let nodes = self.broker.nodes();
+        nodes
+            .iter()
+            .any(|node| node.id != own && node.takes_clients())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{broker::local::LocalBroker, config::Config};
+
+    fn started(identity: Identity, role: Role) -> (Arc<dyn Broker>, Arc<Announcer>) {
+        let config = Config::default();
+        let addresses = config.addresses(config.listen_http, config.listen_quic);
+        let broker: Arc<dyn Broker> = LocalBroker::new();
+        let announcer = Announcer::start(broker.clone(), &addresses, identity, role);
+        (broker, announcer)
+    }
+
+    fn development(folder: &std::path::Path) -> Identity {
+        let now = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000);
+        Identity::development_in(folder, &[], now).unwrap()
+    }
+
+    #[test]
+    fn clients_are_told_the_hash_of_a_certificate_that_no_browser_knows() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = development(folder.path());
+        let (broker, _) = started(identity.clone(), Role::All);
+        let told = broker.nodes().remove(0);
+        assert!(told.takes_clients());
+        assert_eq!(
+            told.endpoint.certificate_hash,
+            Some(identity.hash().to_base64())
+        );
+        let file = |name: &str| folder.path().join(name);
+        let known = Identity::pem(&file("certificate.pem"), &file("key.pem")).unwrap();
+        let (broker, _) = started(known, Role::All);
+        assert_eq!(broker.nodes()[0].endpoint.certificate_hash, None);
+    }
+
+    #[test]
+    fn nobody_is_sent_to_a_node_that_leaves_or_serves_rest_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = development(folder.path());
+        let (broker, _) = started(identity.clone(), Role::Rest);
+        assert!(!broker.nodes()[0].takes_clients());
+        let (broker, announcer) = started(identity, Role::Realtime);
+        announcer.leave();
+        assert!(!broker.nodes()[0].takes_clients());
+        announcer.announce();
+        assert!(!broker.nodes()[0].takes_clients(), "for good");
+        assert!(!announcer.has_elsewhere());
+    }
+}
