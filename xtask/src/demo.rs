@@ -18,6 +18,8 @@ use tokio::{
 
 use crate::{binary, stale};
 
+mod cluster;
+
 /// How the demo runs.
 #[derive(Args)]
 pub struct DemoArgs {
@@ -33,6 +35,9 @@ pub struct DemoArgs {
     /// Also start a bot that answers, so that one person alone can try it.
     #[arg(long)]
     bot: bool,
+    /// Two nodes on MongoDB and Redis, with bots; needs their programs, which Debian gets installed.
+    #[arg(long)]
+    cluster: bool,
 }
 
 /// What the server printed when it was ready: `ready http=… webtransport=… …`.
@@ -48,10 +53,19 @@ struct Ready {
 /// When a build fails, or the server does not start or ends with anything but 0.
 pub fn demo(root: &Path, args: &DemoArgs) -> anyhow::Result<()> {
     let programs = build(root, args)?;
+    let services = match args.cluster {
+        true => Some(cluster::Services::start(root)?),
+        false => None,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(run(root, args, &programs))
+    runtime.block_on(async {
+        match &services {
+            Some(services) => cluster::run(root, args, (&programs, services)).await,
+            None => run(root, args, &programs).await,
+        }
+    })
 }
 
 /// The programs of the demo.
@@ -62,7 +76,7 @@ struct Programs {
 
 fn build(root: &Path, args: &DemoArgs) -> anyhow::Result<Programs> {
     stale::build_page(root)?;
-    Ok(if args.bot {
+    Ok(if args.bot || args.cluster {
         let [server, bot] = binary::build(root, [binary::SERVER, "bot"], args.release)?;
         Programs {
             server,
@@ -76,21 +90,20 @@ fn build(root: &Path, args: &DemoArgs) -> anyhow::Result<Programs> {
 
 async fn run(root: &Path, args: &DemoArgs, programs: &Programs) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
-    let mut server = serve_command(root, args, &programs.server)
-        .spawn()
-        .context("cannot start the server")?;
-    let stdout = server
-        .stdout
-        .take()
-        .context("the server's output is ours")?;
-    let mut lines = BufReader::new(stdout).lines();
-    let ready = tokio::select! {
-        ready = wait_until_ready(&mut lines) => ready?,
-        () = stop.wait() => return shut_down(server).await,
-    };
-    let Some(ready) = ready else {
-        let status = server.wait().await?;
-        bail!("the server did not start: {status}");
+    let mut command = serve_command(root, &programs.server);
+    command
+        .arg("--listen-http")
+        .arg(format!("127.0.0.1:{}", args.port))
+        .arg("--data")
+        .arg(&args.data);
+    let Server {
+        child: mut server,
+        mut lines,
+        ready,
+    } = tokio::select! {
+        started = Server::start(command) => started?,
+        // Dropped, it is ended: it had not begun.
+        () = stop.wait() => return Ok(()),
     };
     announce(&ready);
     let bot = programs.bot.as_ref();
@@ -109,13 +122,33 @@ async fn run(root: &Path, args: &DemoArgs, programs: &Programs) -> anyhow::Resul
     }
 }
 
-fn serve_command(root: &Path, args: &DemoArgs, server: &Path) -> Command {
+/// A server that is ready.
+struct Server {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    ready: Ready,
+}
+
+impl Server {
+    async fn start(mut command: Command) -> anyhow::Result<Self> {
+        let mut child = command.spawn().context("cannot start the server")?;
+        let stdout = child.stdout.take().context("the server's output is ours")?;
+        let mut lines = BufReader::new(stdout).lines();
+        match wait_until_ready(&mut lines).await? {
+            Some(ready) => Ok(Self {
+                child,
+                lines,
+                ready,
+            }),
+            None => bail!("the server did not start: {}", child.wait().await?),
+        }
+    }
+}
+
+fn serve_command(root: &Path, server: &Path) -> Command {
     let mut command = Command::new(server);
     command
-        .args(["serve", "--listen-http"])
-        .arg(format!("127.0.0.1:{}", args.port))
-        .arg("--data")
-        .arg(&args.data)
+        .arg("serve")
         .arg("--web-root")
         .arg(root.join("examples/vanilla/dist"));
     detach(&mut command);
