@@ -160,9 +160,10 @@ impl Matching {
     /// The chat that the offer would open.
     async fn record(&self, offer: &Offer) -> Result<ChatRecord, Refusal> {
         let now = self.parts.clock.now();
+        let user = |ticket: &Ticket| self.parts.store.user(ticket.user, now);
+        let (one, other) = tokio::try_join!(user(&offer.ticket), user(&offer.partner))?;
         let mut members = Vec::with_capacity(2);
-        for ticket in [&offer.ticket, &offer.partner] {
-            let user = self.parts.store.user(ticket.user, now).await?;
+        for user in [one, other] {
             let user = user.ok_or(ErrorCode::INTERNAL)?;
             members.push(ChatMember {
                 user: user.id,

@@ -3,12 +3,13 @@
 //! The driver's own messages quote documents (a duplicate key quotes the key: a name), and ours end
 //! in logs; so they name kinds and codes only.
 
+use mongodb::bson::Document;
 use mongodb::error::{Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR, WriteFailure};
 
 use crate::store::StoreError;
 
 /// Code of a write that would break the uniqueness of a key.
-const DUPLICATE_KEY: i32 = 11_000;
+pub(super) const DUPLICATE_KEY: i32 = 11_000;
 
 /// Why a call failed.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(super) enum Fault {
     Corrupt(&'static str),
     /// The server refused some writes of many.
     Refused(&'static str),
+    /// Another one has just made the same document.
+    Conflict,
 }
 
 impl Fault {
@@ -28,6 +31,7 @@ impl Fault {
             Self::Server(error) => {
                 error.contains_label(TRANSIENT_TRANSACTION_ERROR) || is_duplicate(error)
             }
+            Self::Conflict => true,
             Self::Corrupt(_) | Self::Refused(_) => false,
         }
     }
@@ -44,6 +48,7 @@ impl From<Fault> for StoreError {
         match fault {
             Fault::Corrupt(what) => Self::Corrupt(what.to_owned()),
             Fault::Refused(what) => Self::Unavailable(format!("the server refused {what}")),
+            Fault::Conflict => Self::Unavailable("too many want the same document".to_owned()),
             Fault::Server(error) => match &*error.kind {
                 ErrorKind::Bson(_) | ErrorKind::InvalidResponse { .. } => {
                     Self::Corrupt("a document cannot be read".to_owned())
@@ -81,6 +86,17 @@ pub(super) fn describe(kind: &ErrorKind) -> String {
 /// Whether a write would have broken the uniqueness of a key.
 pub(super) fn is_duplicate(error: &Error) -> bool {
     code(error) == Some(DUPLICATE_KEY)
+}
+
+/// The code of the first write that failed, in the answer to a command of several.
+pub(super) fn write_error(answer: &Document) -> Option<i32> {
+    let errors = answer.get_array("writeErrors").ok()?;
+    let first = errors.first()?.as_document();
+    Some(
+        first
+            .and_then(|error| error.get_i32("code").ok())
+            .unwrap_or(0),
+    )
 }
 
 fn code(error: &Error) -> Option<i32> {

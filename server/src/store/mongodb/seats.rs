@@ -5,7 +5,7 @@ use mongodb::{
     bson::{Bson, Document, doc},
     options::ReturnDocument,
 };
-use nowrong_protocol::{TicketId, UserId};
+use nowrong_protocol::{ChatId, TicketId, UserId};
 
 use super::{
     Shared,
@@ -38,29 +38,36 @@ impl Transaction {
         if let Some((user, _)) = members.iter().find(hinders) {
             return Ok(Opening::Seated(*user));
         }
-        let (id, keys) = (doc! { "_id": chat_key(chat.id) }, self.shared.keys.clone());
-        if self.one(&keys, id).await?.is_some() {
-            return Ok(Opening::Opened);
-        }
         let is_spent = |(user, ticket): &&(UserId, TicketId)| {
             let mut seats = found.iter().filter(|seat| seat.user() == *user);
             seats.any(|seat| seat.is_spent(*ticket, chat.started_at))
         };
         if let Some((user, _)) = members.iter().find(is_spent) {
-            return Ok(Opening::Spent(*user));
+            // Spent on this very chat, if the answer to an earlier attempt was lost.
+            return Ok(match self.is_there(chat.id).await? {
+                true => Opening::Opened,
+                false => Opening::Spent(*user),
+            });
         }
         let users: Vec<UserId> = members.iter().map(|(user, _)| *user).collect();
         if self.has_block(&users).await? {
             return Ok(Opening::Blocked);
         }
-        for (user, ticket) in members {
+        let taken = members.into_iter().map(|(user, ticket)| {
             let old = found.iter().find(|seat| seat.user() == user);
-            let seat = SeatRecord::taken(user, ticket, chat, old);
-            self.put(&seats, doc! { "_id": user_key(user) }, &seat)
-                .await?;
-        }
+            SeatRecord::taken(user, ticket, chat, old)
+        });
+        let taken: Vec<SeatRecord> = taken.collect();
+        self.put(&seats, &taken).await?;
         self.write_chat(&users, chat).await?;
         Ok(Opening::Opened)
+    }
+
+    /// Whether the chat was ever opened.
+    async fn is_there(&mut self, chat: ChatId) -> Result<bool, Fault> {
+        let keys = self.shared.keys.clone();
+        let key = self.one(&keys, doc! { "_id": chat_key(chat) }).await?;
+        Ok(key.is_some())
     }
 
     /// Whether one of `users` has blocked another.
@@ -101,9 +108,8 @@ impl Transaction {
     async fn write_chat(&mut self, users: &[UserId], chat: &Chat) -> Result<(), Fault> {
         self.remember(users, chat.started_at).await?;
         let (chats, keys) = (self.shared.chats.clone(), self.shared.keys.clone());
-        let id = doc! { "_id": chat_key(chat.id) };
-        self.put(&keys, id.clone(), &KeyRecord::from(chat)).await?;
-        self.put(&chats, id, &ChatRecord::from(chat)).await
+        self.put(&keys, &[KeyRecord::from(chat)]).await?;
+        self.put(&chats, &[ChatRecord::from(chat)]).await
     }
 }
 

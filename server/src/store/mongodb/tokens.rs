@@ -15,8 +15,7 @@ impl Transaction {
         let tokens = self.shared.tokens.clone();
         let record = TokenRecord::from(token);
         let family = doc! { "_id": record.family_key() };
-        self.put(&tokens, doc! { "_id": token_key(&token.hash) }, &record)
-            .await?;
+        self.put(&tokens, &[record]).await?;
         // It lives as long as its youngest token.
         let longer = doc! { "$max": { "expiresAt": date(token.expires_at) } };
         let update = self.shared.families.update_one(family, longer);

@@ -9,13 +9,17 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use mongodb::{
     ClientSession, Collection,
-    bson::Document,
+    bson::{Document, doc, serialize_to_document},
     error::{Error, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT},
     options::ReadConcern,
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Shared, fault::Fault, record::by_key};
+use super::{
+    Shared,
+    fault::{DUPLICATE_KEY, Fault, write_error},
+    record::by_key,
+};
 use crate::random;
 
 /// Longest pause before the second attempt; it doubles with each. Two transactions that met are a
@@ -139,18 +143,28 @@ impl Transaction {
         Ok(found)
     }
 
-    /// Writes `record` under its key, whether or not there is one.
+    /// Writes each record under its key, whether or not there is one: one command for all of them.
     pub(super) async fn put<T>(
         &mut self,
         collection: &Collection<T>,
-        filter: Document,
-        record: &T,
+        records: &[T],
     ) -> Result<(), Fault>
     where
-        T: serde::Serialize + Send + Sync,
+        T: Serialize + Send + Sync,
     {
-        let replace = collection.replace_one(filter, record).upsert(true);
-        replace.session(&mut self.session).await?;
-        Ok(())
+        let mut updates = Vec::with_capacity(records.len());
+        for record in records {
+            let record = serialize_to_document(record).map_err(Error::from)?;
+            let key = record.get("_id").cloned();
+            updates.push(doc! { "q": { "_id": key }, "u": record, "upsert": true });
+        }
+        // The driver's own bulk write needs MongoDB 8.
+        let command = doc! { "update": collection.name(), "updates": updates };
+        let put = self.shared.database.run_command(command);
+        match write_error(&put.session(&mut self.session).await?) {
+            None => Ok(()),
+            Some(DUPLICATE_KEY) => Err(Fault::Conflict),
+            Some(_) => Err(Fault::Refused("a write")),
+        }
     }
 }

@@ -186,11 +186,8 @@ impl Transaction {
     async fn put_user(&mut self, user: &User) -> Result<(), Fault> {
         let (users, usernames) = (self.shared.users.clone(), self.shared.usernames.clone());
         let name = UsernameRecord::from(user);
-        self.put(&usernames, doc! { "_id": &user.skeleton }, &name)
-            .await?;
-        let record = UserRecord::from(user);
-        self.put(&users, doc! { "_id": user_key(user.id) }, &record)
-            .await
+        self.put(&usernames, &[name]).await?;
+        self.put(&users, &[UserRecord::from(user)]).await
     }
 
     async fn free_name(&mut self, skeleton: &str, owner: UserId) -> Result<(), Fault> {
@@ -259,16 +256,19 @@ impl Transaction {
     /// Has the members of a chat remember each other.
     pub(super) async fn remember(&mut self, users: &[UserId], at: UnixMs) -> Result<(), Fault> {
         let partners = self.shared.partners.clone();
-        for user in users {
-            let key = doc! { "_id": user_key(*user) };
-            let record = self.one(&partners, key.clone()).await?;
-            let mut record = record.unwrap_or_else(|| PartnersRecord::none(*user));
+        let keys: Vec<Bson> = users.iter().map(|user| user_key(*user)).collect();
+        let mut known = self.all(&partners, doc! { "_id": { "$in": keys } }).await?;
+        let records = users.iter().map(|user| {
+            let found = known.iter().position(|record| record.is_of(*user));
+            let found = found.map(|index| known.swap_remove(index));
+            let mut record = found.unwrap_or_else(|| PartnersRecord::none(*user));
             for partner in users.iter().filter(|partner| *partner != user) {
                 record.remember(*partner, at);
             }
-            self.put(&partners, key, &record).await?;
-        }
-        Ok(())
+            record
+        });
+        let records: Vec<_> = records.collect();
+        self.put(&partners, &records).await
     }
 
     /// Drops the recent partners of `user`, and `user` from theirs.

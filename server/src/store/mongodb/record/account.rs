@@ -240,6 +240,10 @@ impl PartnersRecord {
         }
     }
 
+    pub(in crate::store::mongodb) fn is_of(&self, user: UserId) -> bool {
+        self.user.bytes() == *user.as_bytes()
+    }
+
     /// Puts `partner` first.
     pub(in crate::store::mongodb) fn remember(&mut self, partner: UserId, at: UnixMs) {
         self.partners.retain(|known| known.user() != partner);

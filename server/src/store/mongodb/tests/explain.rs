@@ -155,6 +155,17 @@ async fn check(database: &Database, call: &Document, indexes: &[&str]) {
     let query: Document = kept
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
+    // A command with several updates is explained one update at a time.
+    if let Ok(updates) = query.get_array("updates")
+        && updates.len() > 1
+    {
+        for update in updates {
+            let mut one = query.clone();
+            one.insert("updates", vec![update.clone()]);
+            Box::pin(check(database, &one, indexes)).await;
+        }
+        return;
+    }
     let explain = doc! { "explain": query.clone(), "verbosity": "queryPlanner" };
     let plan = database.run_command(explain).await.unwrap();
     let plan = plan.get_document("queryPlanner").unwrap();
