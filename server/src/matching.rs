@@ -11,6 +11,7 @@
 //! Start reading at [`Matching::join`] and `settle`.
 
 mod settle;
+mod sweep;
 
 use std::{
     collections::HashMap,

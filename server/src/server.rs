@@ -45,6 +45,9 @@ const CHAT_TICK: Duration = Duration::from_secs(1);
 /// How often tickets are looked at: what a retry may be late.
 const TICKET_TICK: Duration = Duration::from_millis(200);
 
+/// How often the queue is looked through for tickets that nobody has.
+const QUEUE_SWEEP_TICK: Duration = Duration::from_secs(5);
+
 /// How often expired records are removed. Reads do not see them anyway.
 const SWEEP_TICK: Duration = Duration::from_secs(5);
 
@@ -263,6 +266,11 @@ impl Running {
         self.every(TICKET_TICK, move || {
             let matching = matching.clone();
             async move { matching.tick().await }
+        });
+        let matching = self.node.matching().clone();
+        self.every(QUEUE_SWEEP_TICK, move || {
+            let matching = matching.clone();
+            async move { matching.sweep().await }
         });
         let announcer = self.announcer.clone();
         self.every(CERTIFICATE_TICK, move || {

@@ -217,6 +217,14 @@ impl Queue for RedisBroker {
         queue::set_paused(&self.parts, ticket, is_paused).await
     }
 
+    async fn own_tickets(
+        &self,
+        after: Option<TicketId>,
+        limit: usize,
+    ) -> Result<Vec<TicketId>, BrokerError> {
+        queue::own_tickets(&self.parts, after, limit).await
+    }
+
     async fn waiting(&self, category: &str) -> Result<u32, BrokerError> {
         queue::waiting(&self.parts, category).await
     }

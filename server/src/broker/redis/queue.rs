@@ -119,6 +119,34 @@ pub(super) async fn waiting(parts: &Parts, category: &str) -> Result<u32, Broker
     Ok(count.unwrap_or(0))
 }
 
+pub(super) async fn own_tickets(
+    parts: &Parts,
+    after: Option<TicketId>,
+    limit: usize,
+) -> Result<Vec<TicketId>, BrokerError> {
+    let line = format!("n\0{}\0", parts.id);
+    let from = match after {
+        Some(id) => format!("({line}{}", name(id)),
+        None => format!("[{line}"),
+    };
+    let to = [b"[", line.as_bytes(), b"\xff"].concat();
+    let mut command = redis::cmd("ZRANGEBYLEX");
+    command.arg(parts.keys.queue("lines")).arg(from).arg(to);
+    command.arg("LIMIT").arg(0).arg(limit);
+    let members: Vec<Vec<u8>> = parts.connection.query(&command).await?;
+    let ids = members
+        .iter()
+        .map(|member| id_of(member.get(line.len()..)?));
+    let ids: Option<Vec<_>> = ids.collect();
+    ids.ok_or_else(|| unexpected("ticket"))
+}
+
+/// What [`name`] made of it.
+fn id_of(name: &[u8]) -> Option<TicketId> {
+    let number = u128::from_str_radix(std::str::from_utf8(name).ok()?, 16).ok()?;
+    Some(TicketId::from_bytes(number.to_be_bytes()))
+}
+
 fn name(id: TicketId) -> String {
     hex(id.as_bytes())
 }

@@ -154,6 +154,27 @@ mod single {
     }
 
     #[tokio::test]
+    async fn a_node_finds_the_tickets_that_stand_in_its_name() {
+        let server = Server::start(&[]);
+        let one = node_at(&server.url(), "one").await;
+        let other = node_at(&server.url(), "one").await;
+        let mut expected = Vec::new();
+        for number in 1..=5 {
+            let ticket = ticket(&*one, number, 0);
+            expected.push(ticket.id);
+            one.requeue(ticket).await.expect("requeue");
+        }
+        other.requeue(ticket(&*other, 6, 0)).await.expect("requeue");
+        one.set_paused(expected[1], true).await.expect("pause");
+        one.cancel(expected.remove(3)).await.expect("cancel");
+        expected.sort_unstable();
+        let first = one.own_tickets(None, 3).await.expect("tickets");
+        assert_eq!(first, expected[..3]);
+        let rest = one.own_tickets(Some(first[2]), 3).await.expect("tickets");
+        assert_eq!(rest, expected[3..]);
+    }
+
+    #[tokio::test]
     async fn an_outage_is_said_in_time_and_mends_itself() {
         let mut server = Server::start(&[]);
         let broker = broker_at(&server.url()).await;

@@ -1,0 +1,43 @@
+//! Tickets that stand in the queue and nobody has: the answer to a join or a cancel was lost.
+
+use nowrong_protocol::TicketId;
+
+use super::Matching;
+use crate::{broker::BrokerError, hub::lock};
+
+/// Tickets looked at in one step.
+const STEP: usize = 1_000;
+
+impl Matching {
+    /// Takes the tickets out of the queue that stand there in the name of this node and that it does
+    /// not have. Called every few seconds.
+    ///
+    /// A ticket is noted here before it is entered there, so one that is only there has no owner. That
+    /// the owner comes back with it just now is no harm: its next retry enters it again.
+    pub async fn sweep(&self) {
+        if let Err(error) = self.sweep_all().await {
+            tracing::debug!(%error, "the queue could not be swept");
+        }
+    }
+
+    async fn sweep_all(&self) -> Result<(), BrokerError> {
+        let broker = &self.parts.broker;
+        let mut after = None;
+        loop {
+            let entered = broker.own_tickets(after, STEP).await?;
+            for id in entered.iter().copied().filter(|id| !self.has(*id)) {
+                if broker.cancel(id).await? {
+                    tracing::info!(ticket = %id, "a ticket without an owner left the queue");
+                }
+            }
+            after = entered.last().copied();
+            if entered.len() < STEP {
+                return Ok(());
+            }
+        }
+    }
+
+    fn has(&self, id: TicketId) -> bool {
+        lock(&self.tickets).contains_key(&id)
+    }
+}
