@@ -337,7 +337,7 @@ impl Running {
     /// told first, so that no client is sent here that would be refused.
     async fn send_away(&self) -> Duration {
         self.announcer.leave();
-        if !self.announcer.has_elsewhere() {
+        if !self.node.has_elsewhere() {
             self.node.drain(SINGLE_NODE_SPREAD);
             return self.drain.min(SINGLE_NODE_DRAIN);
         }

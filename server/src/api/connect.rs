@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     auth::issue_connect,
-    broker::{NodeEndpoint, NodeId},
+    broker::{NodeEndpoint, NodeId, NodeView},
     privacy::ClientIp,
     random, routing,
     store::User,
@@ -92,7 +92,7 @@ impl ApiState {
         let nodes = self.broker.nodes();
         let is_choice = nodes.iter().filter(|node| node.takes_clients()).count() > 1;
         let wished = match is_choice {
-            true => self.wished(user).await?,
+            true => self.wished(user, &nodes).await?,
             false => Vec::new(),
         };
         let dice = [random::below(u32::MAX), random::below(u32::MAX)];
@@ -108,8 +108,14 @@ impl ApiState {
 
     /// The nodes that already work for this user: where the connection is that may be about to be
     /// replaced, and where the partner of the chat is.
-    async fn wished(&self, user: &User) -> Result<Vec<NodeId>, Problem> {
-        if let Some(own) = self.broker.place(user.id).await? {
+    async fn wished(&self, user: &User, nodes: &[NodeView]) -> Result<Vec<NodeId>, Problem> {
+        let is_open = |id| {
+            nodes
+                .iter()
+                .any(|node| node.id == id && node.takes_clients())
+        };
+        let own = self.broker.place(user.id).await?;
+        if let Some(own) = own.filter(|own| is_open(*own)) {
             return Ok(vec![own]);
         }
         let now = self.clock.now();

@@ -32,7 +32,7 @@ impl<L: Link> Connection<L> {
         };
         let (input, gone) = match verdict {
             Ok((welcome, gone)) => (Input::Admit(Box::new(welcome)), gone),
-            Err(code) => (Input::Refuse(refusal(code)), Vec::new()),
+            Err(code) => (Input::Refuse(self.refusal(code)), Vec::new()),
         };
         self.conversation.handle_input(input, Instant::now());
         while let Some(super::Output::Transmit(lane, frame)) = self.conversation.poll_output() {
@@ -60,6 +60,20 @@ impl<L: Link> Connection<L> {
         account
             .map(|account| account.id)
             .ok_or(CloseCode::ACCOUNT_GONE)
+    }
+
+    fn refusal(&self, code: CloseCode) -> Bye {
+        let retry_after_ms = match code {
+            CloseCode::OVERLOADED => FULL_RETRY_MS + random::below(FULL_RETRY_MS),
+            // Another node takes the client at once.
+            CloseCode::GOING_AWAY if self.node.has_elsewhere() => 0,
+            CloseCode::GOING_AWAY => random::below(FULL_RETRY_MS),
+            _ => 0,
+        };
+        Bye {
+            retry_after_ms,
+            ..bye(code)
+        }
     }
 
     /// Takes the user's place on this node, and says how things stand.
@@ -222,18 +236,6 @@ fn gone(asked: &[Resume], chat: Option<&Chat>) -> Vec<nowrong_protocol::ChatId> 
         .map(|resume| resume.chat)
         .filter(is_other)
         .collect()
-}
-
-fn refusal(code: CloseCode) -> Bye {
-    let retry_after_ms = match code {
-        CloseCode::OVERLOADED => FULL_RETRY_MS + random::below(FULL_RETRY_MS),
-        CloseCode::GOING_AWAY => random::below(FULL_RETRY_MS),
-        _ => 0,
-    };
-    Bye {
-        retry_after_ms,
-        ..bye(code)
-    }
 }
 
 fn internal(error: impl Into<Refusal>) -> CloseCode {

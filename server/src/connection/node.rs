@@ -135,6 +135,15 @@ impl Node {
         self.drain.cancel();
     }
 
+    /// Whether there is another node where clients can go.
+    pub fn has_elsewhere(&self) -> bool {
+        let own = self.broker.id();
+        let nodes = self.broker.nodes();
+        nodes
+            .iter()
+            .any(|node| node.id != own && node.takes_clients())
+    }
+
     /// Over how many milliseconds the clients of a node that goes away are spread.
     pub(super) fn spread_ms(&self) -> u32 {
         self.spread_ms.load(Ordering::Relaxed)

@@ -56,15 +56,6 @@ impl Announcer {
         self.is_leaving.store(true, Ordering::Relaxed);
         self.announce();
     }
-
-    /// Whether there is another node where clients can go.
-    pub(super) fn has_elsewhere(&self) -> bool {
-        let own = self.broker.id();
-        let nodes = self.broker.nodes();
-        nodes
-            .iter()
-            .any(|node| node.id != own && node.takes_clients())
-    }
 }
 
 #[cfg(test)]
@@ -113,6 +104,5 @@ mod tests {
         assert!(!broker.nodes()[0].takes_clients());
         announcer.announce();
         assert!(!broker.nodes()[0].takes_clients(), "for good");
-        assert!(!announcer.has_elsewhere());
     }
 }

@@ -37,7 +37,7 @@ pub struct Who {
     transport: Transport,
     diary: Diary,
     /// The longest time from a wish to say something to knowing that it is sent.
-    slowest: Duration,
+    slowest: Slowest,
 }
 
 /// A person who is connected.
@@ -95,7 +95,7 @@ impl Who {
             user,
             transport: [Transport::WebSocket, Transport::WebTransport][number % 2],
             diary,
-            slowest: Duration::ZERO,
+            slowest: Slowest::default(),
         })
     }
 
@@ -140,8 +140,8 @@ impl Who {
         sleep(retry_pause(&mut self.random)).await;
     }
 
-    /// The longest time that a message took.
-    pub fn slowest(&self) -> Duration {
+    /// The message that took longest.
+    pub fn slowest(&self) -> Slowest {
         self.slowest
     }
 
@@ -149,6 +149,15 @@ impl Who {
     pub fn into_diary(self) -> Diary {
         self.diary
     }
+}
+
+/// A message that took long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slowest {
+    /// From the first try to the ack.
+    pub took: Duration,
+    /// When it was tried first, since the start of the run.
+    pub sent_at: Duration,
 }
 
 impl Guest {
@@ -172,12 +181,13 @@ impl Guest {
             reply_to: None,
             body: Body::Text(text),
         };
-        let begun = Instant::now();
+        let (begun, sent_at) = (Instant::now(), self.who.crew.now());
         while begun.elapsed() < STUCK {
             match timeout(STUCK, chat.send(message.clone())).await {
                 Ok(Ok(sent)) => {
                     let line = Line::of(chat.you(), &sent);
-                    self.who.slowest = self.who.slowest.max(begun.elapsed());
+                    let took = begun.elapsed();
+                    self.who.slowest = self.who.slowest.max(Slowest { took, sent_at });
                     self.who.crew.counts.told.add();
                     self.who.note(Event::Told(chat.id(), line));
                     return Said::Sent;

@@ -184,5 +184,9 @@ fn shape(cli: &Cli) -> anyhow::Result<Shape> {
         mongod: shared::find(Setting::MongodProgram)?.into(),
         redis_server: shared::find(Setting::RedisProgram)?.into(),
         has_metrics: matches!(cli.scenario, Scenario::Cross { .. }),
+        mongodb_members: match cli.scenario {
+            Scenario::Faults { .. } | Scenario::Rolling { .. } => 3,
+            Scenario::Match { .. } | Scenario::Cross { .. } => 1,
+        },
     })
 }

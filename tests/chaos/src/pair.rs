@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     crew::Crew,
     diary::{Diary, Event},
-    guest::{GaveUp, Guest, STUCK, Said, Who},
+    guest::{GaveUp, Guest, STUCK, Said, Slowest, Who},
 };
 
 /// Where pairs meet; nobody else is there.
@@ -88,8 +88,8 @@ impl Member {
         self.say_next().await
     }
 
-    /// Reads everything back; answers the diary, and the longest time that a message took.
-    pub async fn read_back(mut self) -> (Diary, Duration) {
+    /// Reads everything back; answers the diary, and the message that took longest.
+    pub async fn read_back(mut self) -> (Diary, Slowest) {
         self.guest.read_back_settled(&self.chat).await;
         let Guest { who, client } = self.guest;
         client.close().await;

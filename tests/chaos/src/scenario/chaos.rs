@@ -19,7 +19,7 @@ use crate::{
     diary::Diary,
     door::Door,
     faults::{self, FaultCounts},
-    guest::GaveUp,
+    guest::{GaveUp, Slowest},
     pair::{self, Member},
     report,
     schedule::Schedule,
@@ -98,7 +98,7 @@ pub async fn run(plan: &Plan, say: Say) -> anyhow::Result<()> {
     diaries.extend(gave_up);
     diaries.extend(joined(wandering).await?);
     let read = joined(all(members, Member::read_back)).await?;
-    let mut slowest: Vec<Duration> = read.iter().map(|(_, slowest)| *slowest).collect();
+    let mut slowest: Vec<Slowest> = read.iter().map(|(_, slowest)| *slowest).collect();
     diaries.extend(read.into_iter().map(|(diary, _)| diary));
     let aftermath = aftermath::inspect(&crew, &nodes).await?;
     drop(progress);
@@ -203,7 +203,7 @@ async fn show_progress(crew: Arc<Crew>, counts: Arc<FaultCounts>, say: Say) {
     }
 }
 
-fn summary(crew: &Crew, counts: &FaultCounts, slowest: &mut [Duration]) -> String {
+fn summary(crew: &Crew, counts: &FaultCounts, slowest: &mut [Slowest]) -> String {
     let faults: Vec<_> = counts
         .all()
         .iter()
@@ -222,11 +222,12 @@ fn summary(crew: &Crew, counts: &FaultCounts, slowest: &mut [Duration]) -> Strin
             .unwrap_or_default()
     };
     format!(
-        "faults: {faults}\n   people: {}\n   longest wait for an ack of each member of a pair: p50 {:.0?} · p99 {:.0?} · max {:.0?}",
+        "faults: {faults}\n   people: {}\n   longest wait for an ack of each member of a pair: p50 {:.1?} · p99 {:.1?} · max {:.1?} (sent at {:.1?})",
         crew.summary(),
-        at(0.5),
-        at(0.99),
-        at(1.0),
+        at(0.5).took,
+        at(0.99).took,
+        at(1.0).took,
+        at(1.0).sent_at,
     )
 }
 
