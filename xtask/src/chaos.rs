@@ -45,6 +45,19 @@ pub struct ChaosArgs {
     release: bool,
 }
 
+impl ChaosArgs {
+    /// What the test command does: fewer pairs than by default, since what is tested is the debug build.
+    pub fn in_tests() -> Self {
+        Self {
+            scenario: "faults".to_owned(),
+            minutes: Some(3.0),
+            pairs: Some(60),
+            wanderers: Some(30),
+            ..Self::default()
+        }
+    }
+}
+
 /// Builds, and breaks.
 ///
 /// # Errors

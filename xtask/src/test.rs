@@ -6,6 +6,7 @@ use crate::part::Part;
 
 mod bench;
 mod browser;
+mod chaos;
 mod fuzz;
 mod python;
 mod rust;
@@ -39,8 +40,13 @@ pub const PARTS: &[Part] = &[
         run: bench::bench,
     },
     Part {
+        name: "chaos",
+        about: "3 minutes of three nodes, MongoDB and Redis being killed while people chat",
+        run: chaos::chaos,
+    },
+    Part {
         name: "fuzz",
-        about: "the corpora again, then 20 s of new inputs for each target",
+        about: "the corpora again, then 10 s of new inputs for each target",
         run: fuzz::fuzz,
     },
 ];

@@ -1,7 +1,7 @@
 //! What all people of a run share: the way in, the clock, the counts, and the word to be quiet.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -20,6 +20,8 @@ pub struct Crew {
     seed: u64,
     /// The longest pause between two messages of one person.
     pub pause_max: Duration,
+    /// Set when the burst of the arrival is over: from then on it counts how long messages take.
+    pub is_timing: AtomicBool,
     /// Cancelled when nobody shall begin anything new.
     pub quiet: CancellationToken,
     /// What happened so far.
@@ -75,6 +77,7 @@ impl Crew {
             started: Instant::now(),
             seed,
             pause_max,
+            is_timing: AtomicBool::new(false),
             quiet: CancellationToken::new(),
             counts: Counts::default(),
         })

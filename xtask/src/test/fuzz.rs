@@ -7,7 +7,7 @@ use anyhow::bail;
 use crate::run::{Run, is_available};
 
 /// How long each target looks for new inputs.
-const SECONDS_PER_TARGET: u32 = 20;
+const SECONDS_PER_TARGET: u32 = 10;
 
 /// How the line begins with which a target says how many inputs it ran.
 const EXECUTED: &str = "stat::number_of_executed_units";

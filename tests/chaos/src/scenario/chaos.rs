@@ -3,12 +3,15 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
-use tokio::{task::JoinSet, time::interval};
+use tokio::{
+    task::JoinSet,
+    time::{interval, sleep},
+};
 
 use super::Say;
 use crate::{
@@ -67,6 +70,9 @@ const PAUSE_MAX: Duration = Duration::from_millis(1_500);
 /// The same while nodes are restarted: pauses have to show.
 const ROLLING_PAUSE_MAX: Duration = Duration::from_millis(200);
 
+/// How long the burst lasts in which all arrive: it is no fault, and its waits are not counted.
+const ARRIVAL: Duration = Duration::from_secs(3);
+
 /// Runs the plan.
 ///
 /// # Errors
@@ -89,6 +95,8 @@ pub async fn run(plan: &Plan, say: Say) -> anyhow::Result<()> {
     let progress = JoinSet::from_iter([show_progress(crew.clone(), counts.clone(), say)]);
     let talking = all(members, Member::talk);
     let wandering = all(wanderers, Wanderer::wander);
+    sleep(ARRIVAL).await;
+    crew.is_timing.store(true, Ordering::Relaxed);
     let cluster = trouble(plan, cluster, counts.clone()).await?;
     crew.quiet.cancel();
     say("all is mended, everybody finishes".to_owned());
