@@ -34,7 +34,7 @@
 //!                            Closing ──2 s, or the link closed──► Closed
 //! ```
 //!
-//! A WebTransport shell feeds `LiveBytes`, `BulkBytes` and `Datagram`; a WebSocket shell feeds
+//! A WebTransport shell feeds `LiveBytes`, `BulkBytes`, `BulkEnded` and `Datagram`; a WebSocket shell feeds
 //! `Message`, once per binary message, and closes with `BAD_FRAME` on a text message.
 //! The frames of a WebSocket message count as [`Lane::Live`](crate::frame::Lane::Live), on which
 //! frames of all lanes may travel.

@@ -212,6 +212,7 @@ impl<L: Link> Connection<L> {
         let input = match &received {
             Received::Live(bytes) => Input::LiveBytes(bytes),
             Received::Bulk(bytes) => Input::BulkBytes(bytes),
+            Received::BulkEnded => Input::BulkEnded,
             Received::Datagram(bytes) => Input::Datagram(bytes),
             Received::Message(bytes) => Input::Message(bytes.clone()),
             Received::Violation(code) => Input::Close(bye(*code)),

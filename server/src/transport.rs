@@ -40,6 +40,8 @@ pub enum Received {
     Live(Bytes),
     /// Bytes of the bulk lane.
     Bulk(Bytes),
+    /// The bulk lane ended; another one may be opened.
+    BulkEnded,
     /// A datagram.
     Datagram(Bytes),
     /// A WebSocket message: whole frames.

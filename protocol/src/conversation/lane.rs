@@ -29,6 +29,12 @@ impl Inbox {
         self.bulk.push(bytes, now);
     }
 
+    /// The bulk stream ended: a frame that it ended inside of is dropped, and the next stream begins
+    /// with a new one.
+    pub(super) fn end_bulk(&mut self) {
+        self.bulk = LaneReader::default();
+    }
+
     /// Takes a WebSocket message of at most `limit` bytes; the one before it must have been read.
     pub(super) fn push_message(
         &mut self,

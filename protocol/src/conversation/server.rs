@@ -38,6 +38,9 @@ pub enum Input<'a> {
     LiveBytes(&'a [u8]),
     /// Bytes of the bulk lane of a WebTransport link, in any pieces.
     BulkBytes(&'a [u8]),
+    /// The client finished or reset its bulk lane; it may open another one. What had come of a frame
+    /// is dropped.
+    BulkEnded,
     /// One datagram.
     Datagram(&'a [u8]),
     /// One binary WebSocket message: one or more whole frames.
@@ -138,6 +141,7 @@ impl ServerConversation {
         match input {
             Input::LiveBytes(bytes) => self.hear(|inbox| inbox.push_live(bytes, now)),
             Input::BulkBytes(bytes) => self.handle_bulk(bytes),
+            Input::BulkEnded => self.inbox.end_bulk(),
             Input::Datagram(bytes) => self.handle_datagram(bytes),
             Input::Message(message) => self.handle_message(message),
             Input::Admit(welcome) => self.handle_admit(*welcome),

@@ -195,8 +195,8 @@ impl Link for WebTransportLink {
             },
             bytes = read_bulk(bulk) => match bytes? {
                 Some(bytes) => Ok(Received::Bulk(bytes)),
-                // A client may finish its bulk lane and open another one later.
-                None => { *bulk = None; Ok(Received::Bulk(Bytes::new())) }
+                // A client may end its bulk lane and open another one later.
+                None => { *bulk = None; Ok(Received::BulkEnded) }
             },
             lane = lanes.next(), if bulk.is_none() => {
                 *bulk = Some(lane?);
@@ -231,7 +231,7 @@ impl Link for WebTransportLink {
 
 async fn read_bulk(bulk: &mut Option<Stream>) -> Result<Option<Bytes>, LinkError> {
     match bulk {
-        Some(stream) => stream.read().await,
+        Some(stream) => stream.read_to_end_or_reset().await,
         None => std::future::pending().await,
     }
 }

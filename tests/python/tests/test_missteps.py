@@ -186,6 +186,24 @@ async def test_unknown_frames_are_skipped_on_the_bulk_lane(people: People) -> No
     assert (fail.request, fail.code) == (5, f.ErrorCode.CHAT_UNKNOWN)
 
 
+@pytest.mark.parametrize("end", [WebTransportLink.finish, WebTransportLink.reset])
+async def test_a_bulk_lane_may_end_inside_a_frame_and_be_opened_again(
+    people: People, end: LaneEnd
+) -> None:
+    mallory = await Mallory.welcomed(await people.person(), WEBTRANSPORT)
+    link = mallory.link
+    assert isinstance(link, WebTransportLink)
+    chat = uuid4()
+    await mallory.write(encode(f.History(1, chat, None, 10))[:-1], Lane.BULK)
+    await end(link, Lane.BULK)
+    del link.streams[Lane.BULK]
+    await mallory.say(f.History(2, chat, None, 10), lane=Lane.BULK)
+    lane, fail = await mallory.next()
+    assert lane == Lane.BULK
+    assert isinstance(fail, f.Fail)
+    assert (fail.request, fail.code) == (2, f.ErrorCode.CHAT_UNKNOWN)
+
+
 @each_transport
 async def test_bytes_after_the_last_known_field_are_ignored(people: People, transport: str) -> None:
     mallory = await Mallory.open(await people.person(), transport)

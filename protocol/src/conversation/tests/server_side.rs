@@ -459,6 +459,29 @@ fn server_bounds_the_time_of_a_partial_frame_on_each_lane() {
 }
 
 #[test]
+fn server_drops_a_frame_that_the_bulk_lane_ends_inside_of() {
+    let frame = envelope::encode(&history());
+    let mut server = Server::ready();
+    for cut in 1..frame.len() {
+        assert_eq!(server.bulk(&frame[..cut]), []);
+        assert_eq!(server.input(server::Input::BulkEnded), []);
+        assert_eq!(
+            server.talk.poll_timeout(),
+            Some(server.now + IDLE_TIMEOUT),
+            "nothing is late"
+        );
+        assert_eq!(
+            server.bulk(&frame),
+            [server::Output::Request(history().into(), Lane::Bulk)]
+        );
+    }
+    // The live lane keeps what it has.
+    assert_eq!(server.live(&frame[..1]), []);
+    assert_eq!(server.input(server::Input::BulkEnded), []);
+    assert_eq!(server.live(&frame[1..]).len(), 1);
+}
+
+#[test]
 fn server_drains_and_still_serves() {
     let mut server = Server::ready();
     let out = server.input(server::Input::Drain(goaway()));

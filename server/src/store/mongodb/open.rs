@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mongodb::{
     Client, Database,
-    bson::{Document, doc},
+    bson::{Bson, Document, doc},
     error::{Error, ErrorKind},
     options::{
         Acknowledgment, ClientOptions, ConnectionString, ReadConcern, ReadPreference,
@@ -130,7 +130,10 @@ pub(super) async fn connect(
         Ok(Ok((hello, version))) => judge(&hello, &version, &hosts),
     };
     match judged {
-        Ok(()) => Ok(database),
+        Ok(()) => {
+            advise(&database).await;
+            Ok(database)
+        }
         Err(error) => {
             client.shutdown().immediate(true).await;
             Err(error)
@@ -159,6 +162,9 @@ fn settle(parsed: &mut ClientOptions, options: &MongoOptions) {
     parsed.server_selection_timeout.get_or_insert(selection);
 }
 
+/// The parameter of the server that ends the transactions of a node that died.
+const TRANSACTION_LIFETIME: &str = "transactionLifetimeLimitSeconds";
+
 /// What the server says of itself, in two answers; the second needs the password.
 async fn look(database: &Database) -> Result<(Document, String), Error> {
     let admin = database.client().database("admin");
@@ -166,6 +172,20 @@ async fn look(database: &Database) -> Result<(Document, String), Error> {
     let build = admin.run_command(doc! { "buildInfo": 1 }).await?;
     let version = build.get_str("version").unwrap_or("unknown");
     Ok((hello, version.to_owned()))
+}
+
+/// Says what the server could do better for a cluster. Without the right to ask, nothing.
+async fn advise(database: &Database) {
+    let admin = database.client().database("admin");
+    let ask = doc! { "getParameter": 1, TRANSACTION_LIFETIME: 1 };
+    let Ok(answer) = admin.run_command(ask).await else {
+        return;
+    };
+    if let Some(Bson::Int32(seconds @ 11..)) = answer.get(TRANSACTION_LIFETIME) {
+        tracing::info!(
+            "a node that dies in the middle of a step keeps chats locked for up to {seconds} s: set {TRANSACTION_LIFETIME} to 10 on each MongoDB server"
+        );
+    }
 }
 
 fn judge(hello: &Document, version: &str, hosts: &str) -> Result<(), OpenError> {

@@ -16,7 +16,7 @@ use nowrong_core::http3::{
     control_preface, response, unwrap_datagram,
 };
 use nowrong_protocol::CloseCode;
-use quinn::{Connection, Incoming, RecvStream, SendStream, VarInt};
+use quinn::{Connection, Incoming, ReadError, RecvStream, SendStream, VarInt};
 
 use crate::transport::LinkError;
 
@@ -185,11 +185,11 @@ impl Lanes {
                 self.opening = Some((send, receive, Frames::default()));
                 continue;
             };
-            let chunk = receive.read_chunk(LANE_READ_MAX, true).await;
-            match chunk.map_err(LinkError::new)? {
-                Some(chunk) => frames.feed(&chunk.bytes),
-                // A stream that says nothing is none.
-                None => self.opening = None,
+            match receive.read_chunk(LANE_READ_MAX, true).await {
+                Ok(Some(chunk)) => frames.feed(&chunk.bytes),
+                // A stream that ends before it says anything is none.
+                Ok(None) | Err(ReadError::Reset(_)) => self.opening = None,
+                Err(error) => return Err(LinkError::new(error)),
             }
             if let Some(stream) = self.opened()? {
                 return Ok(stream);
@@ -232,6 +232,18 @@ impl Stream {
         }
         let chunk = self.receive.read_chunk(LANE_READ_MAX, true).await;
         Ok(chunk.map_err(LinkError::new)?.map(|chunk| chunk.bytes))
+    }
+
+    /// As [`Self::read`], for a lane that may be opened again: a reset ends it as a finish does.
+    pub(super) async fn read_to_end_or_reset(&mut self) -> Result<Option<Bytes>, LinkError> {
+        if !self.front.is_empty() {
+            return Ok(Some(std::mem::take(&mut self.front)));
+        }
+        match self.receive.read_chunk(LANE_READ_MAX, true).await {
+            Ok(chunk) => Ok(chunk.map(|chunk| chunk.bytes)),
+            Err(ReadError::Reset(_)) => Ok(None),
+            Err(error) => Err(LinkError::new(error)),
+        }
     }
 
     /// Writes all of these bytes.

@@ -10,6 +10,7 @@ use nowrong_bench::{
     target::Running,
     workload::Workload,
 };
+use tokio::sync::Semaphore;
 
 use super::Say;
 use crate::{
@@ -18,6 +19,9 @@ use crate::{
     metrics,
     pair::CATEGORY,
 };
+
+/// Pairs that come in at one time: how a burst is borne is another question (`match`).
+const ENTERING_MAX: usize = 1;
 
 /// What nodes call the times of calls to the store.
 const STORE_CALLS: &str = "nowrong_store_call_seconds";
@@ -29,7 +33,10 @@ const STORE_CALLS: &str = "nowrong_store_call_seconds";
 pub async fn run(shape: &Shape, out: &Path, workload: &Workload, say: Say) -> anyhow::Result<()> {
     std::fs::create_dir_all(out)?;
     let mut cluster = Cluster::start(shape, out).await?;
-    let across = Across(Entrances::of(&mut cluster)?);
+    let across = Across {
+        entrances: Entrances::of(&mut cluster)?,
+        entering: Semaphore::new(ENTERING_MAX),
+    };
     let outcome = drive::load(&across, workload).await?;
     let Workload { rate, users, .. } = workload;
     say(format!(
@@ -93,7 +100,11 @@ async fn store_calls(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
 }
 
 /// The nodes, as something to put a load on.
-struct Across(Entrances);
+struct Across {
+    entrances: Entrances,
+    /// Who may come in now.
+    entering: Semaphore,
+}
 
 #[async_trait(?Send)]
 impl Running for Across {
@@ -103,13 +114,15 @@ impl Running for Across {
     }
 
     async fn open(&self, user: u32) -> anyhow::Result<Peer> {
-        Ok(self.0.enter(user as usize).await?.into())
+        let _entering = self.entering.acquire().await?;
+        Ok(self.entrances.enter(user as usize).await?.into())
     }
 
     async fn open_pair(&self, first: u32) -> anyhow::Result<[Peer; 2]> {
         let interest = vec![format!("pair {first}")];
-        let mut one = self.0.enter(first as usize).await?;
-        let mut two = self.0.enter(first as usize + 1).await?;
+        let _entering = self.entering.acquire().await?;
+        let mut one = self.entrances.enter(first as usize).await?;
+        let mut two = self.entrances.enter(first as usize + 1).await?;
         one.join(CATEGORY, interest.clone()).await?;
         two.join(CATEGORY, interest).await?;
         let (ones, twos) = (one.matched().await?, two.matched().await?);
