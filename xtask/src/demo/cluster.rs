@@ -101,6 +101,8 @@ fn node_flags(
         .arg(services.mongodb.url())
         .arg("--set")
         .arg(format!("broker={}", services.redis.url()))
+        // Who stops the demo does not want to wait for people to move.
+        .args(["--set", "drain=1s"])
         // The page comes from node 1, and connects to either.
         .arg("--set")
         .arg(format!("origins={}", pages.join(",")));
