@@ -97,7 +97,8 @@ export interface paths {
         put?: never;
         /**
          * Connect
-         * @description Call it before each connection: the token is good once, for 30 seconds.
+         * @description Call it before each connection: the token is good once, for 30 seconds, and the endpoint is of the
+         *     node where the client is best off now.
          */
         post: operations["connect"];
         delete?: never;
@@ -561,6 +562,15 @@ export interface operations {
             };
             /** @description Too many requests from one network. */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No node takes clients now; ask again after the time given. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
