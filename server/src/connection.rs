@@ -189,7 +189,11 @@ impl<L: Link> Connection<L> {
             Event::Timeout => self.conversation.handle_timeout(now),
             Event::Drain => {
                 self.has_drained = true;
-                let retry_after_ms = random::below(self.node.spread_ms());
+                // Who is not in yet goes elsewhere at once: nobody has to be spread.
+                let retry_after_ms = match &self.user {
+                    Some(_) => random::below(self.node.spread_ms()),
+                    None => self.refusal(CloseCode::GOING_AWAY).retry_after_ms,
+                };
                 let goaway = GoAway {
                     retry_after_ms,
                     endpoint: None,

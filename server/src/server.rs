@@ -19,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     api::{self, ApiState, Departure, Watched},
     auth::{AccessTokens, keys::shared::REREAD_INTERVAL},
-    broker::Broker,
+    broker::{Broker, Notice},
     chat::{ChatParts, ChatRules, Chats},
     clock::Clock,
     config::{self, Addresses, Config, Role},
@@ -337,11 +337,14 @@ impl Running {
     /// told first, so that no client is sent here that would be refused.
     async fn send_away(&self) -> Duration {
         self.announcer.leave();
+        if self.addresses.has_peers {
+            tokio::time::sleep(NEWS_SPREAD.min(self.drain / 4)).await;
+        }
+        // Asked now: meanwhile a node that has just started can be seen, and others may leave too.
         if !self.node.has_elsewhere() {
             self.node.drain(SINGLE_NODE_SPREAD);
             return self.drain.min(SINGLE_NODE_DRAIN);
         }
-        tokio::time::sleep(NEWS_SPREAD.min(self.drain / 4)).await;
         self.node.drain(self.drain / 2);
         self.drain
     }
@@ -432,6 +435,12 @@ impl Departure for NodeDeparture {
         self.0.chats().depart(user).await.map_err(unavailable)?;
         if let Some(entry) = self.0.hub().entry(user) {
             entry.kick(CloseCode::ACCOUNT_GONE);
+        }
+        let broker = self.0.broker();
+        let place = broker.place(user).await;
+        let place = place.map_err(|error| unavailable(error.into()))?;
+        if let Some(other) = place.filter(|place| *place != broker.id()) {
+            broker.tell(&[other], Notice::Depart { user });
         }
         Ok(())
     }

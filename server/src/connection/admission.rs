@@ -62,7 +62,7 @@ impl<L: Link> Connection<L> {
             .ok_or(CloseCode::ACCOUNT_GONE)
     }
 
-    fn refusal(&self, code: CloseCode) -> Bye {
+    pub(super) fn refusal(&self, code: CloseCode) -> Bye {
         let retry_after_ms = match code {
             CloseCode::OVERLOADED => FULL_RETRY_MS + random::below(FULL_RETRY_MS),
             // Another node takes the client at once.

@@ -31,7 +31,8 @@ impl Matching {
     /// Action `Open`, and what follows from it.
     async fn settle(&self, offer: Offer) {
         let opening = match self.record(&offer).await {
-            Ok(record) => self.try_open(&offer, record).await,
+            Ok(Ok(record)) => self.try_open(&offer, record).await,
+            Ok(Err(gone)) => Ok(Some(Opening::Spent(gone))),
             Err(refusal) => Err(refusal),
         };
         match opening {
@@ -157,14 +158,16 @@ impl Matching {
         }
     }
 
-    /// The chat that the offer would open.
-    async fn record(&self, offer: &Offer) -> Result<ChatRecord, Refusal> {
+    /// The chat that the offer would open; else the user whose account is gone.
+    async fn record(&self, offer: &Offer) -> Result<Result<ChatRecord, UserId>, Refusal> {
         let now = self.parts.clock.now();
         let user = |ticket: &Ticket| self.parts.store.user(ticket.user, now);
         let (one, other) = tokio::try_join!(user(&offer.ticket), user(&offer.partner))?;
         let mut members = Vec::with_capacity(2);
-        for user in [one, other] {
-            let user = user.ok_or(ErrorCode::INTERNAL)?;
+        for (ticket, user) in [(&offer.ticket, one), (&offer.partner, other)] {
+            let Some(user) = user else {
+                return Ok(Err(ticket.user));
+            };
             members.push(ChatMember {
                 user: user.id,
                 name: user.name,
@@ -173,7 +176,7 @@ impl Matching {
                 read: Position::START,
             });
         }
-        Ok(ChatRecord {
+        Ok(Ok(ChatRecord {
             id: ChatId::v7(now, &random::bytes()),
             category: offer.ticket.category.clone(),
             members,
@@ -183,7 +186,7 @@ impl Matching {
             started_at: now,
             expires_at: now + self.parts.retention_ms,
             end: None,
-        })
+        }))
     }
 
     /// An offer failed: each ticket goes back, which is its own node's to do.

@@ -366,3 +366,21 @@ async fn a_client_is_sent_to_its_own_node_else_to_that_of_its_partner() {
     drop(ben.connection);
     eventually("the partner's node", || is_sent(&ben.user, first)).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_erased_at_one_node_leaves_the_queue_and_the_connection_of_another() {
+    let cluster = Cluster::start(&[]).await.unwrap();
+    let [mut ana, mut ben] = people(&cluster).await;
+    ana.move_to(&cluster.nodes[1]).await;
+    ana.join().await;
+    // Ana registered at the first node, which is asked to erase her.
+    ana.user.delete().await.unwrap();
+    let bye = ana.connection.receive_bye(PATIENCE).await.unwrap();
+    assert_eq!(bye.code, CloseCode::ACCOUNT_GONE);
+    let mut cem = Someone::arrive(&cluster.nodes[0], "Cem").await;
+    ben.join().await;
+    cem.join().await;
+    ben.matched().await;
+    cem.matched().await;
+    assert_eq!(ben.chat, cem.chat);
+}
