@@ -27,7 +27,7 @@ mod nodes;
 pub mod redis;
 
 pub use counts::CATEGORIES_MAX;
-pub use nodes::{Inbox, NodeEndpoint, NodeView, Nodes, Notice, Signal};
+pub use nodes::{Inbox, NodeEndpoint, NodeStatus, NodeView, Nodes, Notice, Signal};
 
 /// Why the broker could not do it.
 #[derive(Debug, thiserror::Error)]

@@ -30,16 +30,19 @@ pub fn choose<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::NodeEndpoint;
+    use crate::broker::{NodeEndpoint, NodeStatus};
 
     fn node(number: u8, connected: u32) -> NodeView {
         NodeView {
             id: NodeId([number; 8]),
             connected,
-            is_draining: false,
-            endpoint: NodeEndpoint {
-                websocket: format!("wss://{number}.example/v1/websocket"),
-                ..NodeEndpoint::default()
+            status: NodeStatus {
+                endpoint: NodeEndpoint {
+                    websocket: format!("wss://{number}.example/v1/websocket"),
+                    ..NodeEndpoint::default()
+                },
+                capacity: 1_000,
+                is_draining: false,
             },
         }
     }
@@ -62,17 +65,18 @@ mod tests {
     fn the_first_open_node_that_is_wished_for_comes_before_all_others() {
         let mut nodes = [node(0, 7), node(1, 3), node(2, 5)];
         assert_eq!(chosen(&nodes, &[0, 2], [1, 1]), Some(0));
-        nodes[0].is_draining = true;
+        nodes[0].status.is_draining = true;
         assert_eq!(chosen(&nodes, &[0, 2], [1, 1]), Some(2));
         assert_eq!(chosen(&nodes, &[0, 9], [0, 0]), Some(1), "no such node");
     }
 
     #[test]
-    fn a_node_that_drains_or_takes_no_clients_gets_none() {
-        let mut nodes = [node(0, 0), node(1, 9)];
-        nodes[0].is_draining = true;
+    fn a_node_that_drains_or_is_full_or_takes_no_clients_gets_none() {
+        let mut nodes = [node(0, 0), node(1, 9), node(2, 1_000)];
+        nodes[0].status.is_draining = true;
         assert_eq!(chosen(&nodes, &[], [0, 0]), Some(1));
-        nodes[1].endpoint = NodeEndpoint::default();
+        assert_eq!(chosen(&nodes, &[2], [0, 0]), Some(1), "full");
+        nodes[1].status.endpoint = NodeEndpoint::default();
         assert_eq!(chosen(&nodes, &[1], [0, 1]), None);
         assert_eq!(chosen(&[], &[], [0, 1]), None);
     }

@@ -140,7 +140,7 @@ impl Server {
             account_idle: config.account_idle,
             web_root: config.web_root.clone(),
         };
-        let announcer = Announcer::start(api.broker.clone(), &api.addresses, identity, config.role);
+        let announcer = Announcer::start(api.broker.clone(), &addresses, identity, config);
         let router = router(config.role, api, &node);
         watch_node(&metrics, &node);
         let watched = open::metrics(config.listen_metrics).await?;
@@ -312,13 +312,11 @@ impl Running {
     }
 
     /// Stops: refuses new clients, sends the others away, and closes the store when every message is
-    /// durable. Takes at most the configured `drain` and a few seconds.
+    /// durable. Takes at most the configured `drain` and a few seconds ([`NEWS_SPREAD`] and the deadlines
+    /// of the last closes and writes).
     pub async fn stop(self) {
         tracing::info!(connections = self.node.connections(), "stopping");
         let patience = self.send_away().await;
-        if let Some(endpoint) = &self.endpoint {
-            endpoint.set_server_config(None);
-        }
         self.node.links().close();
         if timeout(patience, self.node.links().wait()).await.is_err() {
             self.node.halt();
@@ -338,7 +336,7 @@ impl Running {
     async fn send_away(&self) -> Duration {
         self.announcer.leave();
         if self.addresses.has_peers {
-            tokio::time::sleep(NEWS_SPREAD.min(self.drain / 4)).await;
+            tokio::time::sleep(NEWS_SPREAD).await;
         }
         // Asked now: meanwhile a node that has just started can be seen, and others may leave too.
         if !self.node.has_elsewhere() {

@@ -33,7 +33,8 @@ export interface paths {
         };
         /**
          * Ready
-         * @description The store can be written to and the broker answers; else the problem says which cannot.
+         * @description The store can be written to, the broker answers, and the node is not about to stop; else the problem
+         *     says which of it is so.
          */
         get: operations["readyz"];
         put?: never;

@@ -97,10 +97,10 @@ impl ApiState {
         };
         let dice = [random::below(u32::MAX), random::below(u32::MAX)];
         if let Some(node) = routing::choose(&nodes, &wished, dice) {
-            return Ok(node.endpoint.clone());
+            return Ok(node.status.endpoint.clone());
         }
         let own = nodes.iter().find(|node| node.id == self.broker.id());
-        Err(match own.is_some_and(|own| own.is_draining) {
+        Err(match own.is_some_and(|own| own.status.is_draining) {
             true => Problem::draining(),
             false => Problem::no_node(),
         })

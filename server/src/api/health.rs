@@ -27,6 +27,14 @@ pub struct Watched {
     pub broker: Arc<dyn Broker>,
 }
 
+impl Watched {
+    fn is_draining(&self) -> bool {
+        let (own, nodes) = (self.broker.id(), self.broker.nodes());
+        let own = nodes.iter().find(|node| node.id == own);
+        own.is_some_and(|own| own.status.is_draining)
+    }
+}
+
 impl FromRef<Arc<ApiState>> for Watched {
     fn from_ref(api: &Arc<ApiState>) -> Self {
         Self {
@@ -69,7 +77,8 @@ pub(super) async fn healthz() -> Json<Health> {
 
 /// Ready
 ///
-/// The store can be written to and the broker answers; else the problem says which cannot.
+/// The store can be written to, the broker answers, and the node is not about to stop; else the problem
+/// says which of it is so.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -81,6 +90,9 @@ pub(super) async fn healthz() -> Json<Health> {
     )
 )]
 pub(super) async fn readyz(State(watched): State<Watched>) -> Result<Json<Health>, Problem> {
+    if watched.is_draining() {
+        return Err(Problem::draining());
+    }
     if let Err(error) = watched.store.check().await {
         warn!(%error, "not ready: the store");
         let detail = "The store cannot be written to.";

@@ -21,7 +21,7 @@ use tower::ServiceExt as _;
 use super::{ApiState, Departure, router};
 use crate::{
     auth::{AccessTokens, keys::SigningKeys},
-    broker::{Nodes as _, local::LocalBroker},
+    broker::{NodeStatus, Nodes as _, local::LocalBroker},
     clock::Clock,
     config::{Config, categories::built_in},
     privacy::PseudonymKey,
@@ -141,7 +141,11 @@ impl Api {
         let keys = SigningKeys::in_memory(clock.now()).unwrap();
         let addresses = config.addresses(config.listen_http, config.listen_quic);
         let broker = LocalBroker::new();
-        broker.set_view(addresses.endpoint(Some(HASH.to_owned())), false);
+        broker.set_status(NodeStatus {
+            endpoint: addresses.endpoint(Some(HASH.to_owned())),
+            capacity: config.limits.connections_max,
+            is_draining: false,
+        });
         let mut state = ApiState {
             store,
             broker,

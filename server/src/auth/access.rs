@@ -100,8 +100,12 @@ impl AccessTokens {
     /// [`AuthError`] when the store does not answer: the keys that are known go on.
     pub async fn reread(&self, now: UnixMs) -> Result<(), AuthError> {
         if let Some(shared) = &self.shared {
-            let (keys, _) = shared.read(now).await?;
-            *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+            let (read, _) = shared.read(now).await?;
+            let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+            // Of two reads at once, the one that saw less may end last.
+            if read.revision >= keys.revision {
+                *keys = Arc::new(read);
+            }
         }
         Ok(())
     }
@@ -143,13 +147,12 @@ impl AccessTokens {
     /// at most.
     ///
     /// # Errors
-    /// [`AuthError::Refused`], whatever is wrong with it.
+    /// [`AuthError::Refused`], whatever is wrong with it; [`AuthError::Store`] when the keys could not
+    /// be looked through, so that nobody throws a good token away.
     pub async fn authenticate(&self, token: &str, now: UnixMs) -> Result<UserId, AuthError> {
         match self.claims(token, now) {
             Err(Flaw::UnknownKey) if self.may_look(now) => {
-                if let Err(error) = self.reread(now).await {
-                    tracing::warn!(%error, "the shared signing keys could not be read");
-                }
+                self.reread(now).await?;
                 self.verify(token, now)
             }
             outcome => outcome.map_err(|_| AuthError::Refused),

@@ -21,6 +21,8 @@ pub struct SigningKeys {
     newest: SigningKey,
     /// From the newest to the oldest.
     older: Vec<SigningKey>,
+    /// Grows with each change of shared keys; 0 for keys of one node.
+    pub(super) revision: u64,
 }
 
 /// One key.
@@ -42,6 +44,7 @@ impl SigningKeys {
         Ok(Self {
             newest: SigningKey::generate(now)?,
             older: Vec::new(),
+            revision: 0,
         })
     }
 

@@ -20,7 +20,7 @@ use nowrong_protocol::{ChatId, TicketId, UserId};
 
 use super::{
     Admission, Appended, BrokerError, Counts, Draft, Grant, Inbox, Incarnation, Joined, LimitRule,
-    Limits, Log, LogRead, LogSeed, NodeEndpoint, NodeId, NodeView, Nodes, Notice, Placed, Presence,
+    Limits, Log, LogRead, LogSeed, NodeId, NodeStatus, NodeView, Nodes, Notice, Placed, Presence,
     Queue, Reading, Retried, Ticket, counts::Chatting,
 };
 use crate::{
@@ -41,7 +41,7 @@ pub const PLACES_MAX: usize = 131_072;
 #[derive(Debug)]
 pub struct LocalBroker {
     id: NodeId,
-    view: Mutex<(NodeEndpoint, bool)>,
+    status: Mutex<NodeStatus>,
     tokens: Mutex<tokens::Tokens>,
     limiter: Mutex<Limiter<LimitKey>>,
     pool: Mutex<Pool>,
@@ -58,7 +58,7 @@ impl LocalBroker {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             id: NodeId(random::bytes()),
-            view: Mutex::default(),
+            status: Mutex::default(),
             tokens: Mutex::default(),
             limiter: Mutex::default(),
             pool: Mutex::default(),
@@ -240,17 +240,15 @@ impl Nodes for LocalBroker {
         self.id
     }
 
-    fn set_view(&self, endpoint: NodeEndpoint, is_draining: bool) {
-        *lock(&self.view) = (endpoint, is_draining);
+    fn set_status(&self, status: NodeStatus) {
+        *lock(&self.status) = status;
     }
 
     fn nodes(&self) -> Vec<NodeView> {
-        let (endpoint, is_draining) = lock(&self.view).clone();
         vec![NodeView {
             id: self.id,
             connected: lock(&self.counts).connected(),
-            is_draining,
-            endpoint,
+            status: lock(&self.status).clone(),
         }]
     }
 

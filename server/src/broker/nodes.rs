@@ -120,23 +120,35 @@ pub struct NodeEndpoint {
     pub certificate_hash: Option<String>,
 }
 
-/// What a node tells those who place clients.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What a node tells of itself to those who place clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Where clients reach it.
+    pub endpoint: NodeEndpoint,
+    /// Most users that may be connected to it.
+    pub capacity: u32,
+    /// It is about to stop: no new clients.
+    pub is_draining: bool,
+}
+
+/// A node as those who place clients see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeView {
     /// The node.
     pub id: NodeId,
     /// Users that are connected to it.
     pub connected: u32,
-    /// It is about to stop: no new clients.
-    pub is_draining: bool,
-    /// Where clients reach it.
-    pub endpoint: NodeEndpoint,
+    /// What it tells of itself.
+    pub status: NodeStatus,
 }
 
 impl NodeView {
     /// Whether new clients may be sent to it.
     pub fn takes_clients(&self) -> bool {
-        !self.is_draining && !self.endpoint.websocket.is_empty()
+        let status = &self.status;
+        !status.is_draining
+            && !status.endpoint.websocket.is_empty()
+            && self.connected < status.capacity
     }
 }
 
@@ -157,7 +169,7 @@ pub trait Nodes: Send + Sync + 'static {
     fn id(&self) -> NodeId;
 
     /// What the others are told of this node with the next renewal of its lease.
-    fn set_view(&self, endpoint: NodeEndpoint, is_draining: bool);
+    fn set_status(&self, status: NodeStatus);
 
     /// The live nodes, this one too, as of the last renewal: at most a second old. No IO.
     fn nodes(&self) -> Vec<NodeView>;

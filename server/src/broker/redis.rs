@@ -30,8 +30,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Admission, BrokerError, Counts, Draft, Grant, Inbox, Joined, LimitRule, Limits, Log, LogSeed,
-    NodeEndpoint, NodeId, NodeView, Nodes, Notice, Placed, Presence, Queue, Reading, Retried,
-    Ticket, counts::Chatting,
+    NodeId, NodeStatus, NodeView, Nodes, Notice, Placed, Presence, Queue, Reading, Retried, Ticket,
+    counts::Chatting,
 };
 use crate::{
     random,
@@ -55,7 +55,7 @@ use connection::Connection;
 pub use connection::{ANSWER_DEADLINE, ConnectError, IN_FLIGHT_MAX};
 pub use inbox::INBOX_MAX;
 pub use lease::LEASE;
-use lease::{Others, Own};
+use lease::Others;
 pub use outbox::LANE_MAX;
 pub use url::RedisUrl;
 
@@ -70,7 +70,7 @@ struct Parts {
     connection: Connection,
     keys: Keys,
     id: NodeId,
-    own: Mutex<Own>,
+    status: Mutex<NodeStatus>,
     had_lease: AtomicBool,
     counts: Mutex<Chatting>,
     others: Mutex<Others>,
@@ -122,7 +122,7 @@ impl RedisBroker {
             connection,
             keys,
             id,
-            own: Mutex::default(),
+            status: Mutex::default(),
             had_lease: AtomicBool::new(false),
             counts: Mutex::default(),
             others: Mutex::default(),
@@ -286,11 +286,8 @@ impl Nodes for RedisBroker {
         self.parts.id
     }
 
-    fn set_view(&self, endpoint: NodeEndpoint, is_draining: bool) {
-        *lock(&self.parts.own) = Own {
-            endpoint,
-            is_draining,
-        };
+    fn set_status(&self, status: NodeStatus) {
+        *lock(&self.parts.status) = status;
     }
 
     fn nodes(&self) -> Vec<NodeView> {

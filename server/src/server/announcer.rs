@@ -1,15 +1,12 @@
 //! What this node tells those who place clients: where it is reached, and whether it is about to go.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nowrong_certs::Identity;
 
 use crate::{
-    broker::{Broker, NodeEndpoint},
-    config::{Addresses, Role},
+    broker::{Broker, NodeEndpoint, NodeStatus},
+    config::{Addresses, Config, Role},
 };
 
 /// Tells it.
@@ -18,7 +15,9 @@ pub(super) struct Announcer {
     addresses: Addresses,
     identity: Identity,
     role: Role,
-    is_leaving: AtomicBool,
+    capacity: u32,
+    /// Held while it is told: a tick never takes back what `leave` told.
+    is_leaving: Mutex<bool>,
 }
 
 impl Announcer {
@@ -27,14 +26,15 @@ impl Announcer {
         broker: Arc<dyn Broker>,
         addresses: &Addresses,
         identity: Identity,
-        role: Role,
+        config: &Config,
     ) -> Arc<Self> {
         let announcer = Self {
             broker,
             addresses: addresses.clone(),
             identity,
-            role,
-            is_leaving: AtomicBool::new(false),
+            role: config.role,
+            capacity: config.limits.connections_max,
+            is_leaving: Mutex::new(false),
         };
         announcer.announce();
         Arc::new(announcer)
@@ -42,32 +42,46 @@ impl Announcer {
 
     /// Tells it as it is now: a development certificate has a new hash now and then.
     pub(super) fn announce(&self) {
+        self.tell(|_| {});
+    }
+
+    /// From now on no client is to be sent here. The others know it a renewal of the lease later.
+    pub(super) fn leave(&self) {
+        self.tell(|is_leaving| *is_leaving = true);
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut bool)) {
         let hash = self.identity.pinned_hash().map(|hash| hash.to_base64());
         let endpoint = match self.role.takes_clients() {
             true => self.addresses.endpoint(hash),
             false => NodeEndpoint::default(),
         };
-        let is_leaving = self.is_leaving.load(Ordering::Relaxed);
-        self.broker.set_view(endpoint, is_leaving);
-    }
-
-    /// From now on no client is to be sent here. The others know it a renewal of the lease later.
-    pub(super) fn leave(&self) {
-        self.is_leaving.store(true, Ordering::Relaxed);
-        self.announce();
+        let mut is_leaving = self
+            .is_leaving
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        change(&mut is_leaving);
+        self.broker.set_status(NodeStatus {
+            endpoint,
+            capacity: self.capacity,
+            is_draining: *is_leaving,
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{broker::local::LocalBroker, config::Config};
+    use crate::broker::local::LocalBroker;
 
     fn started(identity: Identity, role: Role) -> (Arc<dyn Broker>, Arc<Announcer>) {
-        let config = Config::default();
+        let config = Config {
+            role,
+            ..Config::default()
+        };
         let addresses = config.addresses(config.listen_http, config.listen_quic);
         let broker: Arc<dyn Broker> = LocalBroker::new();
-        let announcer = Announcer::start(broker.clone(), &addresses, identity, role);
+        let announcer = Announcer::start(broker.clone(), &addresses, identity, &config);
         (broker, announcer)
     }
 
@@ -84,13 +98,13 @@ mod tests {
         let told = broker.nodes().remove(0);
         assert!(told.takes_clients());
         assert_eq!(
-            told.endpoint.certificate_hash,
+            told.status.endpoint.certificate_hash,
             Some(identity.hash().to_base64())
         );
         let file = |name: &str| folder.path().join(name);
         let known = Identity::pem(&file("certificate.pem"), &file("key.pem")).unwrap();
         let (broker, _) = started(known, Role::All);
-        assert_eq!(broker.nodes()[0].endpoint.certificate_hash, None);
+        assert_eq!(broker.nodes()[0].status.endpoint.certificate_hash, None);
     }
 
     #[test]

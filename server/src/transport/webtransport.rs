@@ -98,8 +98,11 @@ pub async fn serve(node: Arc<Node>, endpoint: quinn::Endpoint) {
     let handshakes = Arc::new(AtomicUsize::new(0));
     while let Some(incoming) = endpoint.accept().await {
         let under_way = handshakes.load(Ordering::Relaxed);
-        if under_way >= IGNORE_FROM || node.is_draining() {
+        if under_way >= IGNORE_FROM {
             incoming.ignore();
+        } else if node.is_draining() {
+            // Told so, the client asks for another node at once.
+            incoming.refuse();
         } else if under_way >= RETRY_FROM && incoming.may_retry() {
             // Fails only for an address that has proved itself: `may_retry` says it has not.
             let _ = incoming.retry();

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Api, Trouble, request};
+use crate::broker::NodeStatus;
 
 const OWN: &str = "http://localhost:8080";
 
@@ -140,6 +141,17 @@ async fn readiness_says_which_part_is_missing() {
     api.post("/v1/users", &body)
         .await
         .is_problem(503, "STORAGE_UNAVAILABLE");
+}
+
+#[tokio::test]
+async fn a_node_that_is_about_to_stop_is_not_ready() {
+    let api = Api::new().await;
+    api.state.broker.set_status(NodeStatus {
+        is_draining: true,
+        ..NodeStatus::default()
+    });
+    api.get("/readyz").await.is_problem(503, "DRAINING");
+    assert_eq!(api.get("/healthz").await.status, 200, "let it finish");
 }
 
 #[tokio::test]

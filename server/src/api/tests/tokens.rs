@@ -6,7 +6,10 @@ use nowrong_protocol::UserId;
 use serde_json::{Value, json};
 
 use super::{Api, HASH, text};
-use crate::{auth::redeem_connect, broker::NodeEndpoint};
+use crate::{
+    auth::redeem_connect,
+    broker::{NodeEndpoint, NodeStatus},
+};
 
 async fn refresh(api: &Api, token: &Value) -> super::Answer {
     api.post("/v1/auth/refresh", &json!({ "refresh_token": token }))
@@ -145,7 +148,11 @@ async fn what_a_node_does_not_have_is_null() {
         websocket: "wss://chat.example/v1/websocket".to_owned(),
         ..NodeEndpoint::default()
     };
-    api.state.broker.set_view(endpoint, false);
+    api.state.broker.set_status(NodeStatus {
+        endpoint,
+        capacity: 1,
+        is_draining: false,
+    });
     let token = api.token("Robin").await;
     let answer = api.call("POST", "/v1/connect", &token, &Value::Null).await;
     let expected = json!({
@@ -160,12 +167,29 @@ async fn what_a_node_does_not_have_is_null() {
 async fn without_a_node_that_takes_clients_there_is_no_token() {
     let api = Api::new().await;
     let token = api.token("Robin").await;
-    let endpoint = api.state.addresses.endpoint(None);
-    for (endpoint, is_draining, name) in [
-        (endpoint, true, "DRAINING"),
-        (NodeEndpoint::default(), false, "OVERLOADED"),
+    let well = NodeStatus {
+        endpoint: api.state.addresses.endpoint(None),
+        capacity: 1,
+        is_draining: false,
+    };
+    let draining = NodeStatus {
+        is_draining: true,
+        ..well.clone()
+    };
+    let without_clients = NodeStatus {
+        endpoint: NodeEndpoint::default(),
+        ..well.clone()
+    };
+    let full = NodeStatus {
+        capacity: 0,
+        ..well
+    };
+    for (status, name) in [
+        (draining, "DRAINING"),
+        (without_clients, "OVERLOADED"),
+        (full, "OVERLOADED"),
     ] {
-        api.state.broker.set_view(endpoint, is_draining);
+        api.state.broker.set_status(status);
         let answer = api.call("POST", "/v1/connect", &token, &Value::Null).await;
         answer.is_problem(503, name);
         assert_eq!(answer.header("retry-after"), "1");

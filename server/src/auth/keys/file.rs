@@ -50,11 +50,13 @@ impl SigningKeys {
                 return Ok(Self {
                     newest,
                     older: kept.next().into_iter().collect(),
+                    revision: 0,
                 });
             }
             previous => Self {
                 newest: SigningKey::generate(now)?,
                 older: previous.into_iter().collect(),
+                revision: 0,
             },
         };
         fs::create_dir_all(folder).map_err(|error| fail(error.to_string()))?;

@@ -111,7 +111,12 @@ fn opened(secrets: &SharedSecrets) -> Result<(SigningKeys, PseudonymKey), AuthEr
     let newest = newest.ok_or_else(|| AuthError::Keys("the store has none".to_owned()))?;
     let older = keys.collect();
     let pseudonyms = PseudonymKey::shared(secrets.pseudonyms.expose());
-    Ok((SigningKeys { newest, older }, pseudonyms))
+    let keys = SigningKeys {
+        newest,
+        older,
+        revision: secrets.revision,
+    };
+    Ok((keys, pseudonyms))
 }
 
 #[cfg(test)]

@@ -4,23 +4,26 @@ use std::sync::Arc;
 
 use nowrong_protocol::UserId;
 
-use crate::broker::{Broker, NodeEndpoint, NodeView, Notice};
+use crate::broker::{Broker, NodeEndpoint, NodeStatus, NodeView, Notice};
 
 const ANNA: UserId = UserId::from_bytes([1; 16]);
 
 pub(crate) async fn a_node_sees_itself<B: Broker>(broker: Arc<B>) {
     broker.count_connected(3).await.expect("count");
-    let endpoint = NodeEndpoint {
-        webtransport: Some("https://one.example:4433".to_owned()),
-        websocket: "wss://one.example/ws".to_owned(),
-        certificate_hash: None,
+    let status = NodeStatus {
+        endpoint: NodeEndpoint {
+            webtransport: Some("https://one.example:4433".to_owned()),
+            websocket: "wss://one.example/ws".to_owned(),
+            certificate_hash: None,
+        },
+        capacity: 7,
+        is_draining: true,
     };
-    broker.set_view(endpoint.clone(), true);
+    broker.set_status(status.clone());
     let view = NodeView {
         id: broker.id(),
         connected: 3,
-        is_draining: true,
-        endpoint,
+        status,
     };
     assert_eq!(broker.nodes(), [view]);
 }

@@ -17,7 +17,7 @@ use super::{
     script::{Script, script},
     unexpected,
 };
-use crate::broker::{BrokerError, NodeEndpoint, NodeId, NodeView};
+use crate::broker::{BrokerError, NodeId, NodeStatus, NodeView};
 
 static RENEW: Script = script!("memory.lua", "queue.lua", "lease.lua");
 
@@ -41,16 +41,8 @@ const STRANGERS_MAX: usize = 1_024;
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Told {
     connected: u32,
-    is_draining: bool,
-    endpoint: NodeEndpoint,
+    status: NodeStatus,
     chatting: HashMap<String, u32>,
-}
-
-/// What this node tells of itself beside its counts.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Own {
-    pub(super) endpoint: NodeEndpoint,
-    pub(super) is_draining: bool,
 }
 
 /// The other nodes, as far as this one knows.
@@ -105,8 +97,7 @@ impl Others {
             let view = NodeView {
                 id,
                 connected: told.connected,
-                is_draining: told.is_draining,
-                endpoint: told.endpoint,
+                status: told.status,
             };
             self.live.insert(id, view);
         }
@@ -176,25 +167,21 @@ impl Parts {
     }
 
     fn told(&self) -> Told {
-        let own = lock(&self.own).clone();
         let counts = lock(&self.counts);
         let owned = |(category, people): (&str, u32)| (category.to_owned(), people);
         Told {
             connected: counts.connected(),
-            is_draining: own.is_draining,
-            endpoint: own.endpoint,
+            status: lock(&self.status).clone(),
             chatting: counts.categories().map(owned).collect(),
         }
     }
 
     /// This node as the others are told of it.
     pub(super) fn own_view(&self) -> NodeView {
-        let told = self.told();
         NodeView {
             id: self.id,
-            connected: told.connected,
-            is_draining: told.is_draining,
-            endpoint: told.endpoint,
+            connected: lock(&self.counts).connected(),
+            status: lock(&self.status).clone(),
         }
     }
 

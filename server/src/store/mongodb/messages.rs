@@ -15,7 +15,7 @@ use nowrong_protocol::{ChatId, Position};
 
 use super::{
     MongoStore, Shared,
-    fault::Fault,
+    fault::{Fault, is_duplicate},
     record::{Identity, MessageRecord, alive, by_key, chat_key, keys_of, message_key},
     transaction::{self, Transaction},
 };
@@ -26,17 +26,15 @@ impl MessageStore for MongoStore {
     async fn append(&self, messages: &[StoredMessage]) -> Result<Stored, StoreError> {
         let messages: Arc<[_]> = messages.into();
         self.call(|shared| async move {
-            let inserted = messages.clone();
-            let insert = transaction::run_in_session(shared.clone(), move |transaction| {
-                let messages = inserted.clone();
-                Box::pin(async move { transaction.insert(&messages).await })
-            });
-            let (mut void, mut session) = insert.await?;
+            let (mut void, mut session) = match shared.insert(&messages).await? {
+                Some(session) => (BTreeSet::new(), session),
+                None => insert_missing(&shared, &messages).await?,
+            };
             for chat in &void {
                 tracing::error!(%chat, "two messages for one position");
             }
             let recheck = shared.recheck(&mut session, &messages, &mut void);
-            recheck.await?;
+            tokio::try_join!(recheck, shared.remove_unreadable(&messages))?;
             let void = void.into_iter().collect();
             Ok(Stored { void })
         })
@@ -140,7 +138,58 @@ impl Walk {
     }
 }
 
+/// As [`Shared::insert`], when some of it is there: stored by the node of the other member, or by an
+/// earlier call whose answer was lost. Answers the chats that have another message at one of the
+/// positions.
+async fn insert_missing(
+    shared: &Arc<Shared>,
+    messages: &Arc<[StoredMessage]>,
+) -> Result<(BTreeSet<ChatId>, ClientSession), Fault> {
+    let messages = messages.clone();
+    let insert = transaction::run_in_session(shared.clone(), move |transaction| {
+        let messages = messages.clone();
+        Box::pin(async move { transaction.insert_missing(&messages).await })
+    });
+    insert.await
+}
+
 impl Shared {
+    /// Action `Insert` of each message, in the order given: one command that ends at the first that
+    /// fails, so that no later message is durable without an earlier one. Answers the session of the
+    /// write; `None` when a position is taken.
+    async fn insert(&self, messages: &[StoredMessage]) -> Result<Option<ClientSession>, Fault> {
+        let mut session = self.client.start_session().await?;
+        let records: Vec<_> = messages.iter().map(MessageRecord::from).collect();
+        let insert = self.messages.insert_many(records).ordered(true);
+        match insert.session(&mut session).await {
+            Ok(_) => Ok(Some(session)),
+            Err(error) if is_duplicate(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes those of `messages` whose chat was shredded before they were stored. The sweep takes the
+    /// key of a chat first and its messages afterwards: it finds all that are stored while there is a
+    /// key, and this call those that come later.
+    async fn remove_unreadable(&self, messages: &[StoredMessage]) -> Result<(), Fault> {
+        let chats: BTreeSet<ChatId> = messages.iter().map(|message| message.chat).collect();
+        let chats: Vec<Bson> = chats.into_iter().map(chat_key).collect();
+        let find = self.keys.find(doc! { "_id": { "$in": chats } });
+        let mut found = find.hint(by_key()).await?;
+        let mut readable = HashSet::new();
+        while found.advance().await? {
+            readable.insert(found.deserialize_current()?.chat());
+        }
+        let unreadable = messages.iter().filter(|it| !readable.contains(&it.chat));
+        let unreadable = unreadable.map(|it| Bson::from(message_key(it.chat, it.position)));
+        let unreadable: Vec<Bson> = unreadable.collect();
+        if !unreadable.is_empty() {
+            let delete = doc! { "_id": { "$in": unreadable } };
+            self.messages.delete_many(delete).hint(by_key()).await?;
+        }
+        Ok(())
+    }
+
     /// The first messages of a chat on a walk, if the chat can be read, without those that are void
     /// (rule `IgnoreVoid`). The epochs are read after the messages (rule `MessagesThenEpochs`): what
     /// survives then has survived before.
@@ -206,24 +255,16 @@ impl Shared {
 }
 
 impl Transaction {
-    /// Action `Insert`: stores what is not there yet, of chats that are still there, in the order
-    /// given; all at once, so that no later message is durable without an earlier one. Answers the
-    /// chats that have another message at one of the positions: of these nothing is stored.
-    ///
-    /// The first attempt trusts that all of it is new; a duplicate key is a conflict, and the next
-    /// attempt looks.
-    async fn insert(&mut self, messages: &[StoredMessage]) -> Result<BTreeSet<ChatId>, Fault> {
-        let (keys, stored) = (self.shared.keys.clone(), self.shared.messages.clone());
-        let chats: HashSet<ChatId> = messages.iter().map(|message| message.chat).collect();
-        let chats: Vec<Bson> = chats.into_iter().map(chat_key).collect();
-        let alive = self.all(&keys, doc! { "_id": { "$in": chats } }).await?;
-        let alive: HashSet<ChatId> = alive.iter().map(|key| key.chat()).collect();
-        let mut known = match self.attempt {
-            0 => HashMap::new(),
-            _ => self.known(messages).await?,
-        };
+    /// Stores what is not there yet, all at once. Answers the chats that have another message at one of
+    /// the positions: of these nothing is stored.
+    async fn insert_missing(
+        &mut self,
+        messages: &[StoredMessage],
+    ) -> Result<BTreeSet<ChatId>, Fault> {
+        let stored = self.shared.messages.clone();
+        let mut known = self.known(messages).await?;
         let (mut new, mut void) = (Vec::new(), BTreeSet::new());
-        for message in messages.iter().filter(|it| alive.contains(&it.chat)) {
+        for message in messages {
             let identity = (message.member, message.client_message_id);
             match known.entry((message.chat, message.position)) {
                 Entry::Vacant(place) => {

@@ -6,6 +6,7 @@ mod expiry;
 mod explain;
 mod fault;
 mod open;
+mod shredded;
 
 use std::{sync::Arc, time::Duration};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use nowrong_protocol::{UserId, frame::PresenceState};
 
 use super::*;
-use crate::broker::{Notice, Signal};
+use crate::broker::{NodeEndpoint, Notice, Signal};
 
 fn user(n: u16) -> UserId {
     let mut bytes = [0; 16];
@@ -120,17 +120,20 @@ async fn nodes_see_each_other_while_they_live() {
     let server = Server::start(&[]);
     let url = server.url();
     let (one, two) = (node_at(&url, "x").await, node_at(&url, "x").await);
-    let endpoint = NodeEndpoint {
-        websocket: "wss://two.example".to_owned(),
-        ..NodeEndpoint::default()
+    let status = NodeStatus {
+        endpoint: NodeEndpoint {
+            websocket: "wss://two.example".to_owned(),
+            ..NodeEndpoint::default()
+        },
+        capacity: 7,
+        is_draining: true,
     };
-    two.set_view(endpoint.clone(), true);
+    two.set_status(status.clone());
     two.count_connected(4).await.expect("count");
     let view = NodeView {
         id: two.id(),
         connected: 4,
-        is_draining: true,
-        endpoint,
+        status,
     };
     let seen = || async { one.nodes().into_iter().find(|node| node.id == two.id()) };
     eventually(Some(view), seen).await;
