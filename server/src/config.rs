@@ -9,6 +9,7 @@ use std::{
     ffi::OsString,
     fs,
     net::SocketAddr,
+    num::NonZero,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -34,6 +35,9 @@ use crate::{broker::redis::RedisUrl, store::mongodb::MongoOptions};
 pub struct Config {
     /// What this node does. Default [`Role::All`].
     pub role: Role,
+    /// Threads that serve connections and requests; `None`, the default, is one per core. Beside them
+    /// are those that wait for the disk.
+    pub threads: Option<NonZero<usize>>,
     /// Where REST and WebSocket listen (TCP). Default `127.0.0.1:8080`.
     pub listen_http: SocketAddr,
     /// Where WebTransport listens (UDP); `None` turns it off. Default `127.0.0.1:4433`: this machine

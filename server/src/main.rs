@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 use clap::Parser as _;
 use nowrong_server::{
@@ -16,7 +16,10 @@ use nowrong_server::{
         migration::{self, State},
     },
 };
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{Signal, SignalKind, signal},
+};
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -50,10 +53,7 @@ fn serve(flags: &Flags) -> anyhow::Result<()> {
     start_log(&config);
     // The only provider in the tree; named, so that no library has to guess.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    runtime(&config)?.block_on(async {
         let (mut terminate, mut interrupt) = (
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
@@ -75,10 +75,7 @@ fn migrate(action: &MigrateAction) -> anyhow::Result<()> {
     };
     start_log(&config);
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    runtime(&config)?.block_on(async {
         let store = MongoStore::open(options).await?;
         let database = store.database();
         match action {
@@ -102,11 +99,19 @@ fn migrate(action: &MigrateAction) -> anyhow::Result<()> {
     })
 }
 
+fn runtime(config: &config::Config) -> io::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = config.threads {
+        builder.worker_threads(threads.get());
+    }
+    builder.enable_all().build()
+}
+
 fn start_log(config: &config::Config) {
     let filter = tracing_subscriber::EnvFilter::new(config.log.directives());
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(io::stderr);
     match config.log.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

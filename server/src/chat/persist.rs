@@ -1,14 +1,15 @@
 //! Making messages durable: one task that gathers what all chats of the node wait for, hands it to
-//! the store in one append, and tells the chats. While the store commits, the next batch gathers,
-//! so the batch grows with the load by itself.
+//! the store in one append, and tells the chats. While the store commits, and for at least
+//! [`APPEND_EVERY`] after it began, the next batch gathers, so the batch grows with the load by itself.
 
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use nowrong_protocol::Position;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{Chat, Chats};
@@ -16,6 +17,11 @@ use crate::{broker::Notice, hub::lock, store::StoredMessage};
 
 /// Most messages in one append over all chats: bounds the time of a commit.
 const APPEND_MAX: usize = 2_048;
+
+/// Shortest time from the start of one append to the start of the next, unless one was full. An append
+/// costs much the same for one message as for many, and an `Ack` that comes this much later is no
+/// later to people; a message after silence waits for nothing.
+const APPEND_EVERY: Duration = Duration::from_millis(8);
 
 /// Chats with messages that are not yet durable. Holds each chat at most once, so it is bounded by
 /// the number of chats.
@@ -55,7 +61,11 @@ impl Chats {
         loop {
             let batches = self.persister.gather();
             if !batches.is_empty() {
-                self.persist_all(batches).await;
+                let next = Instant::now() + APPEND_EVERY;
+                let is_full = self.persist_all(batches).await >= APPEND_MAX;
+                if !is_full {
+                    tokio::time::sleep_until(next).await;
+                }
                 continue;
             }
             if stop.is_cancelled() {
@@ -68,7 +78,8 @@ impl Chats {
         }
     }
 
-    async fn persist_all(&self, batches: Vec<(Arc<Chat>, Vec<StoredMessage>)>) {
+    /// Answers how many messages there were.
+    async fn persist_all(&self, batches: Vec<(Arc<Chat>, Vec<StoredMessage>)>) -> usize {
         let all: Vec<StoredMessage> = batches
             .iter()
             .flat_map(|(_, batch)| batch.iter().cloned())
@@ -88,6 +99,7 @@ impl Chats {
                 Err(_) => chat.persist_failed(),
             }
         }
+        all.len()
     }
 
     /// The store has everything up to this position: the members are acked, and the other nodes need

@@ -39,6 +39,10 @@ pub const KEYS: &[Key] = &[
         r#""all""#,
         "all, or in a cluster realtime (connections only) or rest (REST only)",
     ),
+    unset(
+        "threads",
+        "threads that serve, at most 1024; one per core when unset. Give nodes that share a machine their share",
+    ),
     key(
         "listen_http",
         r#""127.0.0.1:8080""#,

@@ -1,6 +1,6 @@
 //! The configuration, layer by layer and mistake by mistake.
 
-use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
+use std::{ffi::OsString, fs, num::NonZero, path::PathBuf, time::Duration};
 
 use clap::Parser as _;
 
@@ -80,9 +80,9 @@ fn later_layers_win() {
 
 #[test]
 fn each_layer_can_set_nested_keys_numbers_and_lists() {
-    let file =
-        "origins = ['https://a.example']\n[limits]\nconnections_max = 7\n[tls]\nnames = ['x']\n";
+    let file = "threads = 2\norigins = ['https://a.example']\n[limits]\nconnections_max = 7\n[tls]\nnames = ['x']\n";
     let environment = [
+        ("NOWRONG_THREADS", "3"),
         ("NOWRONG_LIMITS__REGISTER_BURST", "9"),
         ("NOWRONG_LOG__LEVEL", "debug"),
     ];
@@ -93,6 +93,7 @@ fn each_layer_can_set_nested_keys_numbers_and_lists() {
         "http://[::1]:3000",
     ];
     let config = try_load(file, &environment, &arguments).unwrap().config;
+    assert_eq!(config.threads.map(NonZero::get), Some(3));
     assert_eq!(config.limits.connections_max, 7);
     assert_eq!(config.limits.register.burst, 9);
     assert_eq!(config.log.level.as_str(), "debug");
@@ -238,6 +239,8 @@ fn every_bad_value_is_named_with_its_key_and_source() {
             "`limits.connections_max` must be a whole number from 1",
         ),
         ("limits.connections_max=many", "must be a whole number"),
+        ("threads=0", "`threads` must be a whole number from 1"),
+        ("threads=1025", "`threads` must be at most 1024"),
         (
             "limits.register_period=0s",
             "`limits.register_period` must be longer than nothing",

@@ -3,7 +3,7 @@
 //! Each reader takes TOML's own type or a string, because the environment and flags only have
 //! strings; a list is then separated by commas.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{net::SocketAddr, num::NonZero, path::PathBuf, str::FromStr, time::Duration};
 
 use humantime_serde::re::humantime::{format_duration, parse_duration};
 use nowrong_protocol::limits::RETENTION_MAX;
@@ -17,6 +17,9 @@ use crate::{
     privacy::Redacted,
     store::mongodb::{MongoOptions, is_connection_string},
 };
+
+/// Most threads that serve: more than any machine has use for.
+const THREADS_MAX: usize = 1_024;
 
 type Read<T> = Result<T, ConfigError>;
 
@@ -35,6 +38,7 @@ impl Config {
     pub fn from_values(values: &Values) -> Read<Self> {
         let config = Self {
             role: values.one_of("role", &Role::ALL.map(|role| (role.as_str(), role)))?,
+            threads: values.threads()?,
             listen_http: values.parsed(
                 "listen_http",
                 "must be an address and port such as 127.0.0.1:8080",
@@ -100,6 +104,20 @@ impl Config {
 }
 
 impl Values {
+    fn threads(&self) -> Read<Option<NonZero<usize>>> {
+        match self.entry("threads").map(|entry| &entry.value) {
+            None => return Ok(None),
+            Some(Value::String(text)) if text.is_empty() => return Ok(None),
+            Some(_) => {}
+        }
+        let threads = usize::try_from(self.count("threads")?).ok();
+        let threads = threads.filter(|threads| *threads <= THREADS_MAX);
+        match threads.and_then(NonZero::new) {
+            Some(threads) => Ok(Some(threads)),
+            None => Err(self.invalid("threads", format!("must be at most {THREADS_MAX}"))),
+        }
+    }
+
     fn listen_metrics(&self) -> Read<Option<SocketAddr>> {
         if self.text("listen_metrics")? == "off" {
             return Ok(None);

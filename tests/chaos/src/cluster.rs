@@ -5,6 +5,7 @@
 
 use std::{
     net::SocketAddr,
+    num::NonZero,
     path::{Path, PathBuf},
 };
 
@@ -65,7 +66,7 @@ impl Cluster {
         let mongodb = folder.path().join("mongodb");
         let mongodb = ReplicaSet::start(&shape.mongod, &mongodb, shape.mongodb_members, &[])?;
         let redis = RedisServers::start(shape.redis, &shape.redis_server, folder.path())?;
-        let flags = flags(&mongodb.url(), &redis.url());
+        let flags = flags(&mongodb.url(), &redis.url(), shape.nodes);
         let mut nodes = Vec::with_capacity(shape.nodes);
         let mut metrics_ports = Vec::new();
         for _ in 0..shape.nodes {
@@ -158,10 +159,14 @@ pub async fn start_again(node: &mut TestServer) -> anyhow::Result<()> {
     outcome
 }
 
-/// Everybody comes from one address, so limits by address are out of reach.
-fn flags(mongodb: &str, redis: &str) -> Vec<String> {
-    let mut flags: Vec<String> = ["--store", mongodb, "--set"].map(str::to_owned).to_vec();
-    flags.push(format!("broker={redis}"));
+/// Everybody comes from one address, so limits by address are out of reach. The nodes share the cores.
+fn flags(mongodb: &str, redis: &str, nodes: usize) -> Vec<String> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = (cores / nodes.max(1)).max(1);
+    let mut flags: Vec<String> = ["--store", mongodb].map(str::to_owned).to_vec();
+    for pair in [format!("broker={redis}"), format!("threads={threads}")] {
+        flags.extend(["--set".to_owned(), pair]);
+    }
     for key in [
         "connections_max",
         "connections_per_prefix_max",

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
 
+use std::time::{Duration, Instant};
+
 use e2e::{TestServer, matched_pair, pair_over, within};
 use nowrong_client::{ChatEvent, ConnectOptions, Outgoing, Transport};
 use nowrong_protocol::{
@@ -153,4 +155,17 @@ async fn next_finds_another_partner_and_not_the_same_one_at_once() {
         chat.id(),
         "the two who just met were not matched again"
     );
+}
+
+/// Who sends on at every ack waits for one append after the other: they are 8 ms apart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn appends_are_apart_so_that_those_of_many_become_one() {
+    let server = TestServer::start().await.unwrap();
+    let [(_ana, ana_chat), (_ben, _ben_chat)] = matched_pair(&server).await.unwrap();
+    let start = Instant::now();
+    for round in 0..11 {
+        let sent = within("an ack", ana_chat.send(round.to_string())).await;
+        assert_eq!(sent.unwrap().position.seq, round + 1);
+    }
+    assert!(start.elapsed() >= 10 * Duration::from_millis(8));
 }
