@@ -12,7 +12,9 @@ use std::{
 };
 
 use nowrong_core::matching::Ticket;
-use nowrong_protocol::{CloseCode, ConnectionId, ServerFrame, TicketId, UserId, frame::Stage};
+use nowrong_protocol::{
+    ChatId, CloseCode, ConnectionId, ServerFrame, TicketId, UserId, frame::Stage,
+};
 use tokio::sync::Notify;
 
 use crate::chat::Chat;
@@ -85,6 +87,16 @@ impl UserState {
     /// Whether the user is in a chat that goes on.
     pub fn is_chatting(&self) -> bool {
         self.chat.as_ref().is_some_and(|chat| !chat.has_ended())
+    }
+
+    /// Whether the user has another ticket or another chat than these.
+    pub fn has_moved_on(&self, ticket: TicketId, chat: ChatId) -> bool {
+        let has_other_ticket = self
+            .ticket
+            .as_ref()
+            .is_some_and(|it| it.ticket.id != ticket);
+        let has_other_chat = self.chat.as_ref().is_some_and(|it| it.id != chat);
+        has_other_ticket || has_other_chat
     }
 
     fn is_idle(&self) -> bool {

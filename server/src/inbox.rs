@@ -29,8 +29,9 @@ pub async fn serve(node: Arc<Node>, stop: CancellationToken) {
                 }
             }
             Inbox::Lost => {
-                tracing::info!("notices of other nodes may be lost; every chat is checked");
+                tracing::info!("notices of other nodes may be lost; all is checked");
                 node.chats().check_all();
+                node.matching().look_all();
             }
         }
     }

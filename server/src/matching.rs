@@ -12,6 +12,8 @@
 
 mod settle;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
@@ -76,6 +78,8 @@ struct Entry {
     held_until: Option<UnixMs>,
     /// Set while this node settles an offer of it: it is not in the queue, and that is right.
     is_offered: bool,
+    /// Set when news about it may be lost: the user may have a seat.
+    must_look: bool,
 }
 
 impl Matching {
@@ -189,6 +193,7 @@ impl Matching {
                 retry_at,
                 held_until: None,
                 is_offered: false,
+                must_look: false,
             },
         );
         state.ticket = Some(Waiting {
@@ -217,8 +222,9 @@ impl Matching {
     /// Gives the user's ticket up.
     ///
     /// # Errors
-    /// [`Refusal`] with `TICKET_UNKNOWN` when a match came first.
-    pub async fn cancel(&self, owner: &UserEntry, id: TicketId) -> Result<(), Refusal> {
+    /// [`Refusal`] with `TICKET_UNKNOWN` when a match came first. If the user was not told of it, that
+    /// follows as a push; so does the end of the ticket, when the chat is over already.
+    pub async fn cancel(&self, owner: &Arc<UserEntry>, id: TicketId) -> Result<(), Refusal> {
         let ticket = owner.state().ticket.clone().map(|waiting| waiting.ticket);
         let Some(ticket) = ticket.filter(|ticket| ticket.id == id) else {
             return Err(ErrorCode::TICKET_UNKNOWN.into());
@@ -231,6 +237,9 @@ impl Matching {
             }
             self.drop_ticket(&ticket, None);
             return Ok(());
+        }
+        if !self.is_offered(id) && !self.find_match(id, owner).await {
+            self.drop_ticket(&ticket, Some(ErrorCode::CHAT_ENDED));
         }
         Err(ErrorCode::TICKET_UNKNOWN.into())
     }
@@ -288,7 +297,7 @@ impl Matching {
     }
 
     /// Ends the user's ticket, whatever became of it: the account is being erased.
-    pub async fn depart(&self, owner: &UserEntry) -> Result<(), Refusal> {
+    pub async fn depart(&self, owner: &Arc<UserEntry>) -> Result<(), Refusal> {
         let Some(waiting) = owner.state().ticket.clone() else {
             return Ok(());
         };
@@ -318,7 +327,7 @@ impl Matching {
         }
     }
 
-    async fn give_up(&self, id: TicketId, owner: &UserEntry) {
+    async fn give_up(&self, id: TicketId, owner: &Arc<UserEntry>) {
         if let Err(refusal) = self.cancel(owner, id).await
             && refusal.code != ErrorCode::TICKET_UNKNOWN
         {
@@ -328,6 +337,12 @@ impl Matching {
     }
 
     async fn retry(self: &Arc<Self>, id: TicketId, owner: &Arc<UserEntry>, now: UnixMs) {
+        let must_look = lock(&self.tickets)
+            .get_mut(&id)
+            .is_some_and(Entry::take_look);
+        if must_look && self.find_match(id, owner).await {
+            return;
+        }
         let retried = match self.parts.broker.retry(id, now).await {
             Ok(Some(retried)) => retried,
             Ok(None) => return self.look(id, owner).await,
@@ -386,6 +401,11 @@ impl Matching {
 }
 
 impl Entry {
+    /// Whether the seat is to be looked at first; once.
+    fn take_look(&mut self) -> bool {
+        !self.is_offered && std::mem::take(&mut self.must_look)
+    }
+
     /// Whether something is due: `Some(true)` to give the ticket up, `Some(false)` to retry it.
     fn due(&mut self, now: UnixMs) -> Option<bool> {
         if let Some(until) = self.held_until {

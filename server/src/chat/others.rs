@@ -9,8 +9,8 @@ use std::{sync::Arc, time::Duration};
 
 use nowrong_core::node::NodeId;
 use nowrong_protocol::{
-    ChatId, Position, UserId,
-    frame::{PresenceState, SeatState},
+    ChatId, ErrorCode, Position, UserId,
+    frame::{EndReason, PresenceState, SeatState},
 };
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     broker::{Notice, Signal},
     hub::lock,
-    store::UnixMs,
+    store::{ChatEnd, UnixMs},
 };
 
 /// How often a chat with members on other nodes is checked: how long a lost notice goes unnoticed.
@@ -245,12 +245,27 @@ impl Chats {
         }
     }
 
+    /// The store has no such chat: it ended unheard on another node, and was erased since.
+    async fn lost(&self, chat: &Chat) {
+        let now = self.clock.now();
+        let end = ChatEnd {
+            reason: EndReason::Left,
+            member: None,
+            at: now,
+            expires_at: now,
+        };
+        self.ended(chat, end).await;
+    }
+
     /// Makes sure that nothing was missed of a chat, and that the others know of the members here.
     pub(super) async fn check(&self, chat: &Arc<Chat>) {
         if !chat.log.initialized() || chat.has_ended() {
             return;
         }
         if let Err(refusal) = self.catch_up(chat).await {
+            if refusal.code == ErrorCode::CHAT_UNKNOWN {
+                return self.lost(chat).await;
+            }
             return tracing::warn!(code = %refusal.code, chat = %chat.id, "a log could not be read");
         }
         let elsewhere = lock(&chat.state).elsewhere.clone();

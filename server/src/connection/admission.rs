@@ -4,9 +4,12 @@ use std::{sync::Arc, time::Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use nowrong_protocol::{
-    CloseCode, ConnectionId, Framed, Position, TicketId, UserId,
+    CloseCode, ConnectionId, ErrorCode, Framed, Position, TicketId, UserId,
     conversation::{bye, server::Input},
-    frame::{Bye, ChatState, Gone, Hello, Lane, Limits, Matched, Resume, TicketState, Welcome},
+    frame::{
+        Bye, ChatState, Gone, Hello, Lane, Limits, Matched, Resume, TicketEnded, TicketState,
+        Welcome,
+    },
     limits::{FRAME_BYTES_MAX, IDLE_TIMEOUT, PING_INTERVAL, TEXT_BYTES_MAX, TEXT_GRAPHEMES_MAX},
 };
 
@@ -169,6 +172,15 @@ impl<L: Link> Connection<L> {
             return;
         };
         chat.take_seat(me);
+        if user
+            .following
+            .as_ref()
+            .is_some_and(|it| it.chat.id == chat.id)
+        {
+            // Two have found the match, or the client was told of the chat when it came back.
+            let code = ErrorCode::ALREADY_IN_CHAT;
+            return self.write(Lane::Live, &TicketEnded { ticket, code }.into());
+        }
         let (following, state) = Following::new(chat, me, Position::START);
         user.following = Some(following);
         self.write(

@@ -100,7 +100,8 @@ impl Matching {
         self.parts.chats.count(&chat).await;
     }
 
-    /// The user goes on in the chat; `false` when the user is not here.
+    /// The user goes on in the chat; `false` when the user is not here. A chat that has ended meanwhile
+    /// is no news to a user who has gone on to another ticket or chat.
     fn take_match(&self, ticket: TicketId, user: UserId, chat: &Arc<Chat>) -> bool {
         lock(&self.tickets).remove(&ticket);
         let Some(owner) = self.parts.hub.entry(user) else {
@@ -108,6 +109,9 @@ impl Matching {
         };
         let is_connected = {
             let mut state = owner.state();
+            if chat.has_ended() && state.has_moved_on(ticket, chat.id) {
+                return true;
+            }
             state.ticket = None;
             state.chat = Some(chat.clone());
             state.push(Push::Matched(ticket, chat.clone()));
@@ -133,7 +137,7 @@ impl Matching {
             Ok(Some(chat)) => chat,
             Ok(None) => return,
             Err(refusal) => {
-                // The next retry of the ticket finds the seat.
+                self.look_later(ticket);
                 return tracing::warn!(code = %refusal.code, "a match could not be taken in");
             }
         };
@@ -237,36 +241,50 @@ impl Matching {
         }
     }
 
+    /// Whether this node settles an offer of the ticket, or does not have it any more.
+    pub(super) fn is_offered(&self, id: TicketId) -> bool {
+        lock(&self.tickets)
+            .get(&id)
+            .is_none_or(|entry| entry.is_offered)
+    }
+
     /// Action `Told`, or rule `EnterAgain`: the ticket is not in the queue, and nobody has said why.
     pub(super) async fn look(&self, id: TicketId, owner: &Arc<UserEntry>) {
-        let is_offered = lock(&self.tickets).get(&id).is_none_or(|e| e.is_offered);
-        if !is_offered && !self.find_match(id, owner).await {
+        if !self.is_offered(id) && !self.find_match(id, owner).await {
             self.enter_again(id, owner).await;
         }
     }
 
-    /// Whether the user of a ticket has a seat; if so, goes on in that chat.
-    async fn find_match(&self, id: TicketId, owner: &Arc<UserEntry>) -> bool {
+    /// Whether the user of a ticket has a seat; if so, goes on in that chat. Also `true` when nobody can
+    /// tell: it is looked for again with the next retry.
+    pub(super) async fn find_match(&self, id: TicketId, owner: &Arc<UserEntry>) -> bool {
         let now = self.parts.clock.now();
         let seat = match self.parts.store.seat(owner.user, now).await {
             Ok(Some(seat)) => seat,
             Ok(None) => return false,
             Err(error) => {
                 tracing::warn!(%error, ticket = %id, "a seat could not be looked up");
-                // Neither matched nor not: the next retry asks again.
+                self.look_later(id);
                 return true;
             }
         };
-        let is_known = {
-            let state = owner.state();
-            state.chat.as_ref().is_some_and(|chat| chat.id == seat)
-        };
-        if is_known {
-            self.drop_held(id, owner, ErrorCode::ALREADY_IN_CHAT);
-        } else {
-            self.matched_elsewhere(id, owner.user, seat, None).await;
-        }
+        self.matched_elsewhere(id, owner.user, seat, None).await;
         true
+    }
+
+    /// The next retry of a ticket begins with a look at the seat of its user.
+    fn look_later(&self, id: TicketId) {
+        if let Some(entry) = lock(&self.tickets).get_mut(&id) {
+            entry.must_look = true;
+        }
+    }
+
+    /// What nodes have told this one may be lost, and a queue may hold tickets that were taken out of it:
+    /// every ticket begins its next retry with a look at the seat of its user.
+    pub fn look_all(&self) {
+        for entry in lock(&self.tickets).values_mut() {
+            entry.must_look = true;
+        }
     }
 
     /// Puts a ticket back with its old time, unless its owner gave it up. What happened to the owner

@@ -1,0 +1,157 @@
+//! Matches of which nobody told this node: the seat in the store is all there is.
+
+use std::{sync::Arc, time::Duration};
+
+use nowrong_protocol::{ChatId, ErrorCode, ServerFrame, TicketId, frame::EndReason};
+
+use super::{Matching, MatchingParts};
+use crate::{
+    broker::local::LocalBroker,
+    chat::{ChatParts, ChatRules, Chats},
+    clock::Clock,
+    hub::{Hub, Push, UserEntry},
+    store::{
+        AgeBracket, Category, Chat, ChatEnd, Store,
+        conformance::{chat, ticket, user, user_id},
+        embedded::EmbeddedStore,
+    },
+};
+
+/// A node with one user, who waits alone.
+struct Waiting {
+    matching: Arc<Matching>,
+    owner: Arc<UserEntry>,
+    ticket: TicketId,
+    store: Arc<dyn Store>,
+    clock: Clock,
+}
+
+impl Waiting {
+    async fn begin() -> Self {
+        let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory().unwrap());
+        let (broker, hub, clock) = (
+            LocalBroker::new(),
+            Arc::new(Hub::default()),
+            Clock::default(),
+        );
+        let second = Duration::from_secs(1);
+        let chats = Chats::new(ChatParts {
+            hub: hub.clone(),
+            store: store.clone(),
+            broker: broker.clone(),
+            clock: clock.clone(),
+            rules: ChatRules {
+                seat_hold: 60 * second,
+                idle_notice: 60 * second,
+                idle_end: 120 * second,
+                grace: 60 * second,
+                retention: 3_600 * second,
+            },
+        });
+        let music = Category {
+            id: "music".to_owned(),
+            title: "Music".to_owned(),
+            description: String::new(),
+            emoji: String::new(),
+            age_bracket: None,
+            titles: [].into(),
+            rank: 1,
+        };
+        let matching = Matching::new(MatchingParts {
+            hub: hub.clone(),
+            store: store.clone(),
+            broker,
+            chats,
+            clock: clock.clone(),
+            categories: [music].into(),
+            retention_ms: 3_600_000,
+        });
+        let mut account = user(1, "Ana");
+        (account.created_at, account.age_bracket) = (clock.now(), AgeBracket::Adult);
+        account.expires_at = clock.now() + 3_600_000;
+        store.create_user(&account).await.unwrap();
+        let owner = hub.update(user_id(1), |_| {}).unwrap();
+        let joined = matching.join(&owner, &account, "music".to_owned(), Vec::new());
+        let ticket = joined.await.unwrap().ticket;
+        Self {
+            matching,
+            owner,
+            ticket,
+            store,
+            clock,
+        }
+    }
+
+    /// Another node opens a chat with the ticket, and the news of it is lost.
+    async fn match_unheard(&self) -> Chat {
+        let mut chat = chat(1, &[1, 2]);
+        chat.started_at = self.clock.now();
+        chat.expires_at = chat.started_at + 3_600_000;
+        let tickets = [self.ticket, ticket(2)];
+        self.store.open_chat(&chat, &tickets).await.unwrap();
+        chat
+    }
+
+    async fn cancel(&self) -> Option<ErrorCode> {
+        let cancelled = self.matching.cancel(&self.owner, self.ticket).await;
+        cancelled.err().map(|refusal| refusal.code)
+    }
+
+    /// What became of the ticket as the user is told: the chat of a match, or why it ended.
+    fn told(&self) -> Option<Result<ChatId, ErrorCode>> {
+        loop {
+            let push = self.owner.state().take_push()?;
+            match push {
+                Push::Matched(_, chat) => return Some(Ok(chat.id)),
+                Push::Frame(frame) => match *frame {
+                    ServerFrame::Widened(_) => {}
+                    ServerFrame::TicketEnded(ended) => return Some(Err(ended.code)),
+                    other => panic!("{other:?}"),
+                },
+            }
+        }
+    }
+
+    /// Time passes until the next retry.
+    async fn retry(&self) {
+        self.clock.advance(Duration::from_secs(60));
+        self.matching.tick().await;
+    }
+}
+
+#[tokio::test]
+async fn g6_a_cancel_that_comes_after_a_match_that_nobody_told_of_finds_it() {
+    let waiting = Waiting::begin().await;
+    let chat = waiting.match_unheard().await;
+    assert_eq!(waiting.cancel().await, Some(ErrorCode::TICKET_UNKNOWN));
+    assert_eq!(waiting.told(), Some(Ok(chat.id)));
+    assert!(waiting.owner.state().ticket.is_none());
+}
+
+#[tokio::test]
+async fn a_ticket_ends_with_a_cancel_when_its_chat_came_and_went_unheard() {
+    let waiting = Waiting::begin().await;
+    let chat = waiting.match_unheard().await;
+    let now = waiting.clock.now();
+    let end = ChatEnd {
+        reason: EndReason::Left,
+        member: Some(1),
+        at: now,
+        expires_at: now + 60_000,
+    };
+    waiting.store.end_chat(chat.id, &end).await.unwrap();
+    assert_eq!(waiting.cancel().await, Some(ErrorCode::TICKET_UNKNOWN));
+    assert_eq!(waiting.told(), Some(Err(ErrorCode::CHAT_ENDED)));
+    assert!(waiting.owner.state().ticket.is_none());
+}
+
+#[tokio::test]
+async fn when_news_may_be_lost_the_next_retry_looks_for_a_match() {
+    let waiting = Waiting::begin().await;
+    let chat = waiting.match_unheard().await;
+    waiting.retry().await;
+    assert_eq!(waiting.told(), None, "it stands in the queue");
+    waiting.matching.look_all();
+    waiting.retry().await;
+    assert_eq!(waiting.told(), Some(Ok(chat.id)));
+}
