@@ -16,7 +16,7 @@ use crate::{
 /// What to measure.
 #[derive(Default, Args)]
 pub struct BenchArgs {
-    /// Scenarios, all without any: pairs, idle, match, rest, storm, ceiling, micro.
+    /// Scenarios, all without any: pairs, idle, match, rest, storm, ceiling, lossy, micro.
     scenarios: Vec<String>,
     /// Few people and short times, and no optimisation: shows that everything works, measures nothing.
     #[arg(long)]
@@ -40,6 +40,10 @@ impl BenchArgs {
             ..Self::default()
         }
     }
+
+    fn has(&self, scenario: &str) -> bool {
+        self.scenarios.is_empty() || self.scenarios.iter().any(|name| name == scenario)
+    }
 }
 
 /// Raises the bound of open files to what is allowed: each connection takes one. Then becomes the
@@ -53,16 +57,20 @@ const START: &str =
 /// When a build or an installation fails, or something could not be measured.
 pub fn bench(root: &Path, args: &BenchArgs) -> anyhow::Result<()> {
     let target = tree::target_dir(root);
-    let [bench, server] = binary::build(root, ["nowrong-bench", binary::SERVER], !args.quick)?;
+    let programs = ["nowrong-bench", "netlab", binary::SERVER];
+    let [bench, netlab, server] = binary::build(root, programs, !args.quick)?;
     let socketio = root.join("tests/bench/peers/socketio");
     stale::install_npm(&socketio)?;
-    let has_micro = args.scenarios.is_empty() || args.scenarios.iter().any(|name| name == "micro");
-    if has_micro && !args.quick {
+    if args.has("micro") && !args.quick {
         install::require(&["valgrind"], "valgrind")?;
+    }
+    if args.has("lossy") {
+        install::require(&["ip"], "iproute2")?;
     }
     let mut run = start(root);
     run = run.arg(bench).arg("run");
     run = run.arg("--server").arg(server);
+    run = run.arg("--netlab").arg(netlab);
     run = run.arg("--socketio").arg(socketio);
     run = run.arg("--out").arg(target.join("bench"));
     run = run.arg("--document").arg(root.join("docs/benchmarks.md"));

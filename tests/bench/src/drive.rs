@@ -122,6 +122,18 @@ pub async fn connect_pairs(running: &dyn Running, users: u32) -> anyhow::Result<
 /// they are in the account.
 pub async fn load(running: &dyn Running, workload: &Workload) -> anyhow::Result<Outcome> {
     let peers = connect_pairs(running, workload.users).await?;
+    load_on(running, peers, workload).await
+}
+
+/// As [`load`], on people who are connected.
+///
+/// # Errors
+/// When the target ends.
+pub async fn load_on(
+    running: &dyn Running,
+    peers: Vec<Peer>,
+    workload: &Workload,
+) -> anyhow::Result<Outcome> {
     let run = Rc::new(Run::new(workload));
     let (mut tasks, outboxes) = run.clone().drive_all(peers);
     let sending = spawn_local(run.clone().send_all(outboxes));

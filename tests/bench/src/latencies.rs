@@ -42,6 +42,14 @@ impl Latencies {
         self.0.value_at_quantile(share) as f64 / 1_000.0
     }
 
+    /// Share of all (0 to 1) that took longer than this; 0 when there are none.
+    pub fn share_above(&self, limit: Duration) -> f64 {
+        match self.0.len() {
+            0 => 0.0,
+            all => 1.0 - self.0.count_between(0, limit.as_micros() as u64) as f64 / all as f64,
+        }
+    }
+
     /// The longest, in milliseconds.
     pub fn max_ms(&self) -> f64 {
         self.0.max() as f64 / 1_000.0

@@ -8,7 +8,7 @@
     reason = "a command line tool talks to a terminal"
 )]
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{net::IpAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
@@ -19,7 +19,7 @@ use nowrong_bench::{
     relay::{self, Kind},
     report::{self, Report, Row},
     scenario::{self, SCENARIOS, Scale},
-    target::{self, Place},
+    target::{self, Place, Side},
 };
 use tokio::{
     signal::{
@@ -40,11 +40,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Measures.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Is a bare relay, until it is ended.
     Relay {
         /// Over what.
         kind: Kind,
+        /// Where it listens.
+        #[arg(default_value = "127.0.0.1")]
+        address: IpAddr,
     },
     /// Does one case of `micro` many times, for callgrind.
     Micro {
@@ -79,6 +82,9 @@ struct RunArgs {
     /// Folder of the Socket.IO server.
     #[arg(long)]
     socketio: PathBuf,
+    /// The program that emulates a link.
+    #[arg(long)]
+    netlab: PathBuf,
     /// Folder for reports, logs and data.
     #[arg(long)]
     out: PathBuf,
@@ -116,7 +122,9 @@ fn main() -> ExitCode {
 
 async fn execute(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Relay { kind } => relay::serve(kind, |ready| println!("{ready}")).await,
+        Command::Relay { kind, address } => {
+            relay::serve(kind, address, |ready| println!("{ready}")).await
+        }
         Command::Micro { case, operations } => {
             let case = micro::case(&case).with_context(|| format!("there is no case `{case}`"))?;
             (case.run)(operations);
@@ -155,8 +163,10 @@ async fn run(args: &RunArgs) -> anyhow::Result<()> {
             .context("the server's binary is missing")?,
         bench: std::env::current_exe()?,
         socketio: args.socketio.clone(),
+        netlab: args.netlab.clone(),
         scratch: scratch.path().canonicalize()?,
         core: is_pinned.then_some(CORES[0]),
+        side: Side::default(),
     };
     let busy_share = machine::busy_share().await?;
     if is_pinned {

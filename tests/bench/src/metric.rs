@@ -66,6 +66,10 @@ metrics! {
     LAG_P99 "generator lag p99" "ms" 2;
     /// Share of its core that the generator used.
     GENERATOR_CPU "generator CPU" "%" 0;
+    /// Messages that took longer than 100 ms.
+    LATE_100 "later than 100 ms" "%" 2;
+    /// Messages that took longer than 250 ms.
+    LATE_250 "later than 250 ms" "%" 2;
     /// Highest rate that passed.
     CEILING "ceiling" "/s" 0;
     /// From the wish to join to `Matched`, of the one who came second: median.

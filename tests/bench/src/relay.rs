@@ -3,7 +3,12 @@
 //! No accounts, no positions, no storage, no limits: what a chat over this transport costs at least,
 //! with the crates that NoWrong uses. Single-threaded, because that is the fastest on one core.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -29,15 +34,16 @@ pub enum Kind {
     Webtransport,
 }
 
-/// Runs a relay on a free port of 127.0.0.1 until the process ends; `announce` gets the line that
+/// Runs a relay on a free port of `address` until the process ends; `announce` gets the line that
 /// says where it is.
 ///
 /// # Errors
 /// When it cannot listen.
-pub async fn serve(kind: Kind, announce: impl FnOnce(&str)) -> anyhow::Result<()> {
+pub async fn serve(kind: Kind, address: IpAddr, announce: impl FnOnce(&str)) -> anyhow::Result<()> {
+    let address = SocketAddr::new(address, 0);
     match kind {
-        Kind::Websocket => websocket::serve(announce).await,
-        Kind::Webtransport => webtransport::serve(announce).await,
+        Kind::Websocket => websocket::serve(address, announce).await,
+        Kind::Webtransport => webtransport::serve(address, announce).await,
     }
 }
 

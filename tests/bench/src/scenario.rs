@@ -14,6 +14,7 @@ use crate::{
 
 mod ceiling;
 mod idle;
+mod lossy;
 mod matching;
 mod pairs;
 mod rest;
@@ -95,6 +96,10 @@ pub const SCENARIOS: &[(&str, &str)] = &[
         "the highest rate at which 99 % arrive within 50 ms",
     ),
     (
+        "lossy",
+        "sparse chat over a link of 40 ms there and back that loses 0, 1, 2 and 5 % each way",
+    ),
+    (
         "micro",
         "instructions and time of codec, chat log and matcher",
     ),
@@ -109,6 +114,7 @@ pub fn cases(scale: Scale, names: &[String]) -> Vec<Box<dyn Case>> {
     cases.push(Box::new(rest::Rest::new(scale)));
     cases.push(Box::new(storm::Storm::new(scale)));
     cases.push(Box::new(ceiling::Ceiling::new(scale)));
+    cases.extend(lossy::cases(scale).map(|case| Box::new(case) as _));
     cases.retain(|case| names.is_empty() || names.iter().any(|name| name == case.scenario()));
     cases
 }

@@ -3,7 +3,11 @@
 //! A new target is a [`Target`], and a [`Dialect`](crate::dialect::Dialect) unless it speaks one that
 //! is there; the row in [`all`] makes it selectable.
 
-use std::path::PathBuf;
+use std::{
+    ffi::OsString,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
 
 use async_trait::async_trait;
 
@@ -27,17 +31,44 @@ pub struct Place {
     pub bench: PathBuf,
     /// Folder of the Socket.IO server, with its packages installed.
     pub socketio: PathBuf,
+    /// The program that emulates a link.
+    pub netlab: PathBuf,
     /// Folder for data and logs of targets.
     pub scratch: PathBuf,
     /// The processor for targets; `None` is any.
     pub core: Option<usize>,
+    /// Where targets listen; behind an emulated link if there is one.
+    pub side: Side,
+}
+
+/// Where targets listen.
+#[derive(Clone, Debug)]
+pub struct Side {
+    /// The address.
+    pub address: IpAddr,
+    /// What stands before their commands.
+    pub enter: Vec<OsString>,
+}
+
+impl Default for Side {
+    fn default() -> Self {
+        Self {
+            address: Ipv4Addr::LOCALHOST.into(),
+            enter: Vec::new(),
+        }
+    }
 }
 
 impl Place {
+    /// A free port where targets listen, as they are told.
+    pub fn listen(&self) -> String {
+        format!("{}:0", self.side.address)
+    }
+
     /// A program of a target called `name`.
-    pub fn program(&self, name: &str, command: Vec<std::ffi::OsString>) -> Program {
+    pub fn program(&self, name: &str, command: Vec<OsString>) -> Program {
         Program {
-            command,
+            command: self.side.enter.iter().cloned().chain(command).collect(),
             core: self.core,
             log: self.scratch.join(format!("{name}.log")),
         }

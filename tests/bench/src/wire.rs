@@ -4,7 +4,12 @@
 //! whatever it measures: no reconnecting, no outbox, and many WebTransport connections share a UDP
 //! socket (each would hold about 3 MB of receive buffers).
 
-use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell,
+    net::{Ipv4Addr, SocketAddr},
+    rc::Rc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -167,7 +172,14 @@ impl Sockets {
     /// # Errors
     /// When the target does not let it in.
     pub async fn webtransport(&self, url: &str, hash: [u8; 32]) -> anyhow::Result<Wire> {
-        let endpoint = self.endpoint(hash)?;
+        // Loopback for loopback: elsewhere the system chooses.
+        let is_loopback = url.contains("//127.0.0.1:");
+        let local = if is_loopback {
+            Ipv4Addr::LOCALHOST
+        } else {
+            Ipv4Addr::UNSPECIFIED
+        };
+        let endpoint = self.endpoint(local, hash)?;
         let connection = endpoint.connect(url).await?;
         let (send, receive) = connection.open_bi().await?.await?;
         Ok(Wire::Stream {
@@ -177,7 +189,7 @@ impl Sockets {
         })
     }
 
-    fn endpoint(&self, hash: [u8; 32]) -> anyhow::Result<Rc<Endpoint<Client>>> {
+    fn endpoint(&self, local: Ipv4Addr, hash: [u8; 32]) -> anyhow::Result<Rc<Endpoint<Client>>> {
         let mut open = self.0.borrow_mut();
         open.used += 1;
         if let Some(endpoint) = &open.newest
@@ -186,7 +198,7 @@ impl Sockets {
             return Ok(endpoint.clone());
         }
         let config = ClientConfig::builder()
-            .with_bind_address(SocketAddr::from(([127, 0, 0, 1], 0)))
+            .with_bind_address(SocketAddr::from((local, 0)))
             .with_server_certificate_hashes([Sha256Digest::new(hash)])
             .max_idle_timeout(Some(IDLE_TIMEOUT))?
             .keep_alive_interval(Some(KEEP_ALIVE))

@@ -21,7 +21,7 @@ io.on("connection", (socket) => {
   });
 });
 
-http.listen(0, "127.0.0.1", () => {
+http.listen(0, process.argv[2] ?? "127.0.0.1", () => {
   const { address, port } = http.address();
   console.log(`ready address=${address}:${port}`);
 });

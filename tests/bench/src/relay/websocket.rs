@@ -1,5 +1,7 @@
 //! The floor of WebSocket: tokio-tungstenite and nothing else.
 
+use std::net::SocketAddr;
+
 use anyhow::Context as _;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -12,8 +14,8 @@ use tokio_tungstenite::{WebSocketStream, accept_async_with_config, tungstenite::
 use super::Members;
 use crate::wire::websocket_config;
 
-pub(super) async fn serve(announce: impl FnOnce(&str)) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+pub(super) async fn serve(address: SocketAddr, announce: impl FnOnce(&str)) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(address).await?;
     announce(&format!("ready url=ws://{}/", listener.local_addr()?));
     let members = Members::default();
     loop {

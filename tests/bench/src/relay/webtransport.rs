@@ -17,12 +17,12 @@ const READ_MAX: usize = 16 * 1024;
 /// As NoWrong's server has it.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-pub(super) async fn serve(announce: impl FnOnce(&str)) -> anyhow::Result<()> {
+pub(super) async fn serve(address: SocketAddr, announce: impl FnOnce(&str)) -> anyhow::Result<()> {
     let identity = Identity::self_signed(["localhost", "127.0.0.1"])?;
     let chain = identity.certificate_chain();
     let hash = chain.as_slice().first().context("no certificate")?.hash();
     let config = ServerConfig::builder()
-        .with_bind_address(SocketAddr::from(([127, 0, 0, 1], 0)))
+        .with_bind_address(address)
         .with_identity(identity)
         .max_idle_timeout(Some(IDLE_TIMEOUT))?
         .build();

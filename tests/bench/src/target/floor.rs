@@ -1,5 +1,7 @@
 //! The bare relays as targets.
 
+use std::ffi::OsString;
+
 use anyhow::Context as _;
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -43,7 +45,12 @@ impl Target for Floor {
     }
 
     async fn start(&self, place: &Place) -> anyhow::Result<Box<dyn Running>> {
-        let command = vec![place.bench.clone().into(), "relay".into(), self.kind.into()];
+        let address = place.side.address.to_string();
+        let words = ["relay", self.kind, &address].map(OsString::from);
+        let command = [place.bench.clone().into()]
+            .into_iter()
+            .chain(words)
+            .collect();
         let process = Process::start(&place.program(self.name, command)).await?;
         let url = process.field("url")?.to_owned();
         let hash = process.field("hash").ok().map(hash).transpose()?;

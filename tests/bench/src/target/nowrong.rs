@@ -124,15 +124,10 @@ impl NoWrong {
 
 fn command(place: &Place, data: OsString) -> Vec<OsString> {
     let mut command: Vec<OsString> = vec![place.server.clone().into(), "serve".into()];
-    let fixed = [
-        "--listen-http",
-        "127.0.0.1:0",
-        "--listen-quic",
-        "127.0.0.1:0",
-        "--log-level",
-        "warn",
-    ];
+    let listen = place.listen();
+    let fixed = ["--listen-http", &listen, "--listen-quic", &listen];
     command.extend(fixed.map(Into::into));
+    command.extend(["--log-level", "warn"].map(Into::into));
     command.extend(["--data".into(), data]);
     // Everybody comes from one address.
     let keys = [

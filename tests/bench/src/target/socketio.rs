@@ -20,7 +20,8 @@ impl Target for SocketIo {
 
     async fn start(&self, place: &Place) -> anyhow::Result<Box<dyn Running>> {
         let script = place.socketio.join("server.mjs");
-        let command = vec!["node".into(), script.into()];
+        let address = place.side.address.to_string();
+        let command = vec!["node".into(), script.into(), address.into()];
         let process = Process::start(&place.program("socketio", command)).await?;
         let address = process.field("address")?;
         let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
