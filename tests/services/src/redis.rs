@@ -49,15 +49,36 @@ impl Redis {
     /// # Errors
     /// When it does not get ready.
     pub fn start(program: &Path, folder: &Path, flags: &[&str]) -> anyhow::Result<Self> {
-        let (port, path) = (free_port_below_bus()?, folder.to_string_lossy());
-        let number = port.to_string();
-        let own = ["--dir", &path, "--bind", "127.0.0.1", "--port", &number];
-        let all = own.iter().chain(&FORGETFUL).chain(flags);
+        let port = free_port_below_bus()?;
+        let arguments = settings(folder, port, flags);
+        Self::launch(program, folder, port, arguments)
+    }
+
+    /// As [`Self::start`], with its settings in a file, where others may change them for its next start:
+    /// sentinels write there who is whose replica.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    fn start_with_file(program: &Path, folder: &Path, flags: &[&str]) -> anyhow::Result<Self> {
+        let port = free_port_below_bus()?;
+        let file = folder.join("redis.conf");
+        fs::create_dir_all(folder)?;
+        fs::write(&file, in_file(&settings(folder, port, flags)))?;
+        let arguments = arguments([&*file.to_string_lossy()]);
+        Self::launch(program, folder, port, arguments)
+    }
+
+    fn launch(
+        program: &Path,
+        folder: &Path,
+        port: u16,
+        arguments: Vec<String>,
+    ) -> anyhow::Result<Self> {
         Server::start(Launch {
             program: program.to_owned(),
             folder: folder.to_owned(),
             port,
-            arguments: arguments(all.copied()),
+            arguments,
             is_ready,
         })
         .map(Self)
@@ -127,6 +148,26 @@ impl Redis {
                 .is_ok_and(|info| info.contains("master_link_status:up"))
         })
     }
+}
+
+/// The settings of a server as arguments; `flags` come last.
+fn settings(folder: &Path, port: u16, flags: &[&str]) -> Vec<String> {
+    let (path, number) = (folder.to_string_lossy(), port.to_string());
+    let own = ["--dir", &path, "--bind", "127.0.0.1", "--port", &number];
+    arguments(own.iter().chain(&FORGETFUL).chain(flags).copied())
+}
+
+/// Arguments as the lines of a file: a name begins a line, and a value that is empty is quoted.
+fn in_file(arguments: &[String]) -> String {
+    let mut text = String::new();
+    for argument in arguments {
+        match argument.strip_prefix("--") {
+            Some(name) => text += &format!("\n{name}"),
+            None if argument.is_empty() => text += " \"\"",
+            None => text += &format!(" {argument}"),
+        }
+    }
+    text + "\n"
 }
 
 /// Whether the server at the port takes commands, be it only from who knows its password.
@@ -255,10 +296,10 @@ impl Watched {
     /// When it does not get ready.
     pub fn start(program: &Path, folder: &Path) -> anyhow::Result<Self> {
         let flags = ["--repl-diskless-sync-delay", "0"];
-        let master = Redis::start(program, &folder.join("master"), &flags)?;
+        let master = Redis::start_with_file(program, &folder.join("master"), &flags)?;
         let port = master.port().to_string();
-        let of_master = ["--replicaof", "127.0.0.1", &port];
-        let mut replica = Redis::start(program, &folder.join("replica"), &of_master)?;
+        let of_master = [&flags[..], &["--replicaof", "127.0.0.1", &port]].concat();
+        let mut replica = Redis::start_with_file(program, &folder.join("replica"), &of_master)?;
         replica.wait_until_in_step()?;
         let sentinels: anyhow::Result<Vec<_>> = (0..SENTINELS)
             .map(|index| sentinel(program, &folder.join(index.to_string()), &port))
@@ -268,17 +309,18 @@ impl Watched {
             sentinels: sentinels?,
         };
         for sentinel in &mut watched.sentinels {
-            let port = sentinel.port();
-            sentinel.process().wait_until("the sentinels agree", || {
-                command(port, &["INFO", "sentinel"]).is_ok_and(|info| {
-                    info.contains(&format!(
-                        "status=ok,address=127.0.0.1:{}",
-                        watched.servers[0].port()
-                    )) && info.contains(&format!("slaves=1,sentinels={SENTINELS}"))
-                })
-            })?;
+            let (port, master) = (sentinel.port(), watched.servers[0].port());
+            sentinel
+                .process()
+                .wait_until("the sentinels agree", || is_well(port, master))?;
         }
         Ok(watched)
+    }
+
+    /// Whether every sentinel takes the server at `port` for the master and has nothing to mend.
+    pub fn is_agreed(&self, port: u16) -> bool {
+        let mut sentinels = self.sentinels.iter();
+        sentinels.all(|sentinel| is_well(sentinel.port(), port))
     }
 
     /// Where clients find it.
@@ -290,6 +332,13 @@ impl Watched {
         let hosts = hosts.collect::<Vec<_>>().join(",");
         format!("redis+sentinel://{hosts}/{SERVICE}")
     }
+}
+
+/// Whether the sentinel at a port finds all well with the master at another, its replica, and the others
+/// that watch it.
+fn is_well(sentinel: u16, master: u16) -> bool {
+    let watched = format!("status=ok,address=127.0.0.1:{master},slaves=1,sentinels={SENTINELS}");
+    command(sentinel, &["INFO", "sentinel"]).is_ok_and(|info| info.contains(&watched))
 }
 
 /// Starts a sentinel that watches the master at `port`.

@@ -94,7 +94,8 @@ impl RedisServers {
         Ok(())
     }
 
-    /// Waits until every server answers, every slot is served, and every replica is in step.
+    /// Waits until every server answers, every slot is served, every replica is in step, and the
+    /// sentinels agree.
     pub(super) fn wait_until_whole(&mut self) -> anyhow::Result<()> {
         let started = Instant::now();
         while !self.is_whole() {
@@ -109,10 +110,20 @@ impl RedisServers {
     fn is_whole(&mut self) -> bool {
         let is_cluster = matches!(self, Self::Cluster(_));
         let servers = self.servers();
-        let masters = servers.iter().filter(|server| is_master(server)).count();
+        let masters = servers.iter().filter(|server| is_master(server));
+        let ports: Vec<_> = masters.map(Redis::port).collect();
         // Half of them, where there are replicas.
-        let has_its_masters = masters == servers.len().div_ceil(2);
-        has_its_masters && servers.iter().all(|server| is_in_step(server, is_cluster))
+        let has_its_masters = ports.len() == servers.len().div_ceil(2);
+        has_its_masters
+            && servers.iter().all(|server| is_in_step(server, is_cluster))
+            && self.is_agreed(&ports)
+    }
+
+    fn is_agreed(&self, masters: &[u16]) -> bool {
+        match self {
+            Self::Sentinel(watched) => masters.iter().all(|port| watched.is_agreed(*port)),
+            _ => true,
+        }
     }
 
     fn servers(&mut self) -> &mut [Redis] {
