@@ -31,7 +31,7 @@ pub fn run(data: &[u8]) {
     }
     each_frame!(
         u32::from(kind), body,
-        Bye Ping Pong Hello Join Cancel Send Delivered Read Delete Leave Next Block History Typing
+        Bye Ping Pong LaneCopy Hello Join Cancel Send Delivered Read Delete Leave Next Block History Typing
         Presence Welcome GoAway Done Fail Queued Widened Matched TicketEnded Ack Message Deleted
         Ended Seat Idle Gone Page MemberTyping MemberPresence ReadCursor
     );

@@ -123,6 +123,7 @@ mirror! {
     GoAway { retry_after_ms: u32, endpoint: Option<Framed<Endpoint>>, }
     Ping { nonce: u32, }
     Pong { nonce: u32, }
+    LaneCopy { offset: u64, bytes: Vec<u8>, }
     Done { request: u32, }
     Fail { request: u32, code: u16, retry_after_ms: u32, detail: String, }
     Join { request: u32, category: String, interests: Vec<String>, }

@@ -30,7 +30,8 @@ pub enum Lane {
     Live,
     /// The second stream that the client opens: history. Its frames may also use the live lane.
     Bulk,
-    /// Datagrams: signals that may be lost; on a WebSocket dropped rather than queued.
+    /// Datagrams: signals, which may be lost and on a WebSocket are dropped rather than queued, and
+    /// copies of the live lane.
     Datagram,
 }
 
@@ -163,6 +164,7 @@ frames! {
         3 Bye Live;
         5 Ping Live;
         6 Pong Live;
+        9 LaneCopy Datagram;
     }
     client {
         1 Hello Live;

@@ -1,8 +1,8 @@
 //! The NoWrong realtime protocol: what two peers say to each other, and in which order.
 //!
 //! This crate owns the wire: [`frame`]s and their table, the [`codec`] of their bodies, the
-//! [`envelope`] around them, the [`conversation`] of two peers, [`code`]s, [`limits`], [`id`]s and
-//! [`version`]s. It never does IO, reads no clock and draws no random number: bytes, time and
+//! [`envelope`] around them, the [`conversation`] of two peers, [`copies`] for links that lose packets,
+//! [`code`]s, [`limits`], [`id`]s and [`version`]s. It never does IO, reads no clock and draws no random number: bytes, time and
 //! randomness come in as arguments.
 //! `SPEC.md` beside this crate says the same in prose, and `vectors/` freezes the bytes.
 //!
@@ -13,6 +13,7 @@
 pub mod code;
 pub mod codec;
 pub mod conversation;
+pub mod copies;
 pub mod envelope;
 pub mod frame;
 pub mod id;

@@ -15,6 +15,10 @@ pub const HELLO_BYTES_MAX: usize = 4_096;
 /// Longest datagram in bytes, its type included. Firefox offers 1,024, Chromium 1,211.
 pub const DATAGRAM_BYTES_MAX: usize = 1_000;
 
+/// Most bytes of the live lane in one `LaneCopy`: with its header it is a datagram of
+/// [`DATAGRAM_BYTES_MAX`].
+pub const COPY_BYTES_MAX: usize = DATAGRAM_BYTES_MAX - 13;
+
 /// Longest WebSocket message of a client in bytes: one frame of the longest body and its header.
 /// Several small frames may share a message up to this.
 pub const WEBSOCKET_MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX + HEADER_BYTES_MAX;
@@ -89,6 +93,20 @@ pub const PONG_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Time a client waits for the reply to a request.
 pub const REPLY_DEADLINE: Duration = Duration::from_secs(15);
+
+/// Time from a write to its copy: sent at once, QUIC would put both into one packet, to be lost
+/// together.
+pub const COPY_DELAY: Duration = Duration::from_millis(3);
+
+/// Time from a write to its second copy, for what a link lost in a spell; still before QUIC's own timer.
+pub const SECOND_COPY_DELAY: Duration = Duration::from_millis(30);
+
+/// How far back a copy reaches, so that it also brings what was lost together with its own copy.
+pub const COPY_TAIL: Duration = Duration::from_millis(200);
+
+/// How long after a lost packet a link counts as lossy: at 2 % loss and a message a second there is a
+/// minute between two losses.
+pub const LOSSY_FOR: Duration = Duration::from_secs(300);
 
 /// Time from `Bye` to the hard close, for the other side to read it and close first.
 pub const CLOSE_DEADLINE: Duration = Duration::from_secs(2);

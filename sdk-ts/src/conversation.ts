@@ -8,9 +8,10 @@
  * @module
  */
 
+import { CopyReader } from "./copies.js";
 import { Decoder, decodeDatagram, FrameTooLargeError, type RawFrame } from "./envelope.js";
 import { CloseCode, closeCodeInfo, shouldReconnect } from "./generated/code.js";
-import type { Bye, GoAway, Hello, Welcome } from "./generated/connect.js";
+import type { Bye, GoAway, Hello, LaneCopy, Welcome } from "./generated/connect.js";
 import {
   type ClientFrame,
   decodeServerFrame,
@@ -73,6 +74,8 @@ export type Output =
   | { readonly type: "push"; readonly frame: ServerFrame }
   /** The server goes away: connect again after the time given, then close this connection. */
   | { readonly type: "goAway"; readonly goAway: GoAway }
+  /** The server sends copies: the link loses packets, and what we send may need them as well. */
+  | { readonly type: "copied" }
   /** It is over: close the link now, if it is not closed. The last output. */
   | { readonly type: "closed"; readonly closed: Closed };
 
@@ -101,6 +104,7 @@ export class Conversation {
   #nextNonce = 1;
   #roundTripMs: number | null = null;
   readonly #lanes = { live: new LaneInbox(), bulk: new LaneInbox() };
+  readonly #copies = new CopyReader();
   #outputs: Output[];
   #closingCode: CloseCode = CloseCode.CLIENT_LEFT;
   #unknownFrames = 0;
@@ -135,7 +139,10 @@ export class Conversation {
     return this.#unknownFrames;
   }
 
-  /** How many datagrams were dropped: malformed, unknown, out of phase, or of another lane. */
+  /**
+   * How many datagrams were dropped: malformed, unknown, out of phase, of another lane, or copies of
+   * what follows a gap.
+   */
   get droppedDatagrams(): number {
     return this.#droppedDatagrams;
   }
@@ -235,7 +242,18 @@ export class Conversation {
       return;
     }
     this.#lastHeard = this.#now;
-    this.#readLane(lane, bytes);
+    this.#readLane(lane, lane === "live" ? this.#copies.stream(bytes) : bytes);
+  }
+
+  #handleCopy(copy: LaneCopy): void {
+    this.#lastHeard = this.#now;
+    this.#outputs.push({ type: "copied" });
+    const fresh = this.#copies.copy(copy);
+    if (fresh === null) {
+      this.#droppedDatagrams += 1;
+    } else if (fresh.length > 0) {
+      this.#readLane("live", fresh);
+    }
   }
 
   #handleMessage(bytes: Uint8Array): void {
@@ -283,6 +301,8 @@ export class Conversation {
     const frame = this.isOpen ? readDatagram(bytes) : null;
     if (frame === null) {
       this.#droppedDatagrams += 1;
+    } else if (frame.kind === "laneCopy") {
+      this.#handleCopy(frame);
     } else {
       this.#outputs.push({ type: "push", frame });
     }
@@ -306,6 +326,8 @@ export class Conversation {
       case "pong":
         this.#handlePong();
         break;
+      case "laneCopy":
+        break; // A copy of a lane on that lane, or on a WebSocket, says nothing new.
       case "unknown":
         this.#countUnknown();
         break;

@@ -164,6 +164,9 @@ export class Driver implements LinkEvents {
         case "goAway":
           this.listener.goAway(output.goAway);
           break;
+        case "copied":
+          this.#link?.startCopies();
+          break;
         case "closed":
           this.#link?.close();
           this.listener.closed(this, output.closed);

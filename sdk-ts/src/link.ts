@@ -48,6 +48,8 @@ export interface Link {
   readonly transport: TransportName;
   /** Sends a frame on its lane. Never waits; frames of the datagram lane may be dropped. */
   send(frame: ClientFrame): void;
+  /** The link loses packets: sends small writes of the live lane twice for a while, where it can. */
+  startCopies(): void;
   /** Sends what is on its way, then closes. Harmless when called again. */
   close(): void;
   /** Counters so far. */

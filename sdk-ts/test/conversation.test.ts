@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import { Conversation, type Output } from "../src/conversation.js";
 import { envelop } from "../src/envelope.js";
 import { CloseCode } from "../src/generated/code.js";
-import { encodeServerFrame, type ServerFrame, serverFrameType } from "../src/generated/frame.js";
-import { Writer } from "../src/wire.js";
+import { encodeServerFrame, FrameType, type ServerFrame, serverFrameType } from "../src/generated/frame.js";
+import { Writer, writeU32 } from "../src/wire.js";
 import { CHAT, welcome } from "./fake.js";
 import { unhex } from "./hex.js";
 
@@ -98,6 +98,47 @@ describe("opening", () => {
     const talk = new Talk().live({ kind: "bye", code: CloseCode.TOKEN_REFUSED, retryAfterMs: 7, reason: "" });
     const closed = { code: CloseCode.TOKEN_REFUSED, shouldReconnect: true, retryAfterMs: 7 };
     expect(talk.outputs.at(-1)).toEqual({ type: "closed", closed });
+  });
+});
+
+describe("copies of the live lane", () => {
+  const gone: ServerFrame = { kind: "gone", chat: CHAT };
+  const opening = bytes(welcome()).length;
+
+  function datagram(offset: number, frames: Uint8Array): Uint8Array {
+    const writer = new Writer();
+    writeU32(writer, FrameType.laneCopy);
+    encodeServerFrame(writer, { kind: "laneCopy", offset, bytes: frames });
+    return writer.finish();
+  }
+
+  it("count once, before or after the stream", () => {
+    const talk = Talk.ready();
+    const frame = bytes(gone);
+    talk.input({ type: "datagram", bytes: datagram(opening, frame) });
+    expect(talk.outputs).toEqual([{ type: "copied" }, { type: "push", frame: gone }]);
+    talk.outputs.length = 0;
+    talk.live(gone);
+    expect(talk.outputs).toEqual([]);
+    talk.live(gone);
+    expect(talk.outputs).toEqual([{ type: "push", frame: gone }]);
+    talk.outputs.length = 0;
+    talk.input({ type: "datagram", bytes: datagram(opening, frame) });
+    expect(talk.outputs).toEqual([{ type: "copied" }]);
+    expect(talk.conversation.droppedDatagrams).toBe(0);
+  });
+
+  it("are dropped behind a gap", () => {
+    const talk = Talk.ready().input({ type: "datagram", bytes: datagram(opening + 1, bytes(gone)) });
+    expect(talk.outputs).toEqual([{ type: "copied" }]);
+    expect(talk.conversation.droppedDatagrams).toBe(1);
+    expect(talk.live(gone).outputs.at(-1)).toEqual({ type: "push", frame: gone });
+  });
+
+  it("mean nothing on a WebSocket", () => {
+    const copy: ServerFrame = { kind: "laneCopy", offset: 0, bytes: bytes(gone) };
+    const talk = Talk.ready().input({ type: "message", bytes: bytes(copy) });
+    expect(talk.outputs).toEqual([]);
   });
 });
 

@@ -33,6 +33,8 @@ class FakeLink implements Link {
     this.sent.push(frame);
   }
 
+  startCopies(): void {}
+
   close(): void {
     this.isClosed = true;
   }

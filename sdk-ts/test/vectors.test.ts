@@ -76,6 +76,9 @@ function plain(value: unknown, frame: string, key = ""): unknown {
       value !== "" && names !== undefined && (names.includes(value) || value.startsWith("unknown:"));
     return isEnum ? enumNumber(value, names) : value;
   }
+  if (value instanceof Uint8Array) {
+    return [...value];
+  }
   if (typeof value === "object" && value !== null) {
     if (key === "body") {
       return plainBody(value as { kind: string; text?: string; type?: number; data?: Uint8Array });

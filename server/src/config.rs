@@ -43,6 +43,9 @@ pub struct Config {
     /// Where WebTransport listens (UDP); `None` turns it off. Default `127.0.0.1:4433`: this machine
     /// only. In production `0.0.0.0:443` or `[::]:443` together with `public_url.*` and `tls.*`.
     pub listen_quic: Option<SocketAddr>,
+    /// Whether small writes over WebTransport go out again, in datagrams, to clients whose
+    /// link loses packets. Default true.
+    pub fast_path: bool,
     /// Where `GET /metrics` is served (TCP), for Prometheus and nobody else; `None`, the default, turns
     /// it off.
     pub listen_metrics: Option<SocketAddr>,

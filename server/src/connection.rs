@@ -22,6 +22,8 @@ use nowrong_protocol::{
         Phase, ServerConversation, bye,
         server::{Input, Output},
     },
+    copies::CopyWriter,
+    envelope,
     frame::{Bye, GoAway, Lane},
     limits::SLOW_DEADLINE,
 };
@@ -50,6 +52,7 @@ pub async fn run<L: Link>(node: Arc<Node>, link: L, is_origin_allowed: bool) {
         conversation: ServerConversation::new(Instant::now()),
         pace: Pace::new(Instant::now()),
         node,
+        copies: link.losses().map(|_| CopyWriter::new()),
         link,
         is_origin_allowed,
         live: BytesMut::new(),
@@ -71,6 +74,8 @@ struct Connection<L> {
     pace: Pace,
     /// Frames that wait for the next write to the live lane.
     live: BytesMut,
+    /// What of it goes out once more, where that is of use.
+    copies: Option<CopyWriter>,
     /// The same for the bulk lane.
     bulk: BytesMut,
     user: Option<Attending>,
@@ -160,7 +165,9 @@ impl<L: Link> Connection<L> {
     }
 
     async fn next_event(&mut self) -> Event {
-        let deadline = self.conversation.poll_timeout();
+        let copy_due = self.copies.as_ref().and_then(CopyWriter::poll_timeout);
+        let deadlines = [self.conversation.poll_timeout(), copy_due];
+        let deadline = deadlines.into_iter().flatten().min();
         // A connection on its way out leaves the wakes to the one that speaks for the user now.
         let listening = self
             .user
@@ -186,7 +193,10 @@ impl<L: Link> Connection<L> {
                 self.conversation.handle_input(Input::LinkClosed, now);
             }
             Event::Woken => self.check_kick(now),
-            Event::Timeout => self.conversation.handle_timeout(now),
+            Event::Timeout => {
+                self.conversation.handle_timeout(now);
+                self.send_copy(now);
+            }
             Event::Drain => {
                 self.has_drained = true;
                 // Who is not in yet goes elsewhere at once: nobody has to be spread.
@@ -295,11 +305,34 @@ impl<L: Link> Connection<L> {
                 Lane::Bulk => self.bulk.split().freeze(),
                 _ => self.live.split().freeze(),
             };
-            if !frames.is_empty() {
-                self.send(lane, frames).await?;
+            if frames.is_empty() {
+                continue;
+            }
+            self.send(lane, frames.clone()).await?;
+            if lane == Lane::Live {
+                self.note_written(&frames);
             }
         }
         Ok(())
+    }
+
+    /// Has the bytes copied if the link loses packets.
+    fn note_written(&mut self, frames: &[u8]) {
+        let Some(copies) = &mut self.copies else {
+            return;
+        };
+        let now = Instant::now();
+        if copies.wants_losses(now) {
+            copies.observe(self.link.losses().unwrap_or_default(), now);
+        }
+        copies.wrote(frames, now);
+    }
+
+    fn send_copy(&mut self, now: Instant) {
+        let copy = self.copies.as_mut().and_then(|copies| copies.take(now));
+        if let Some(copy) = copy {
+            self.link.send_datagram(envelope::encode_datagram(&copy));
+        }
     }
 
     async fn send(&mut self, lane: Lane, frames: Bytes) -> Result<(), LinkError> {

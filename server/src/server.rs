@@ -412,6 +412,7 @@ impl Parts {
             addresses,
             connections_max,
             door,
+            has_fast_path: config.fast_path,
         });
         (node.clone(), Arc::new(NodeDeparture(node)))
     }

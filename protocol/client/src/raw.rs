@@ -180,8 +180,10 @@ impl RawConnection {
             Received::Bulk(bytes) => self.bulk.push(&bytes),
             Received::Datagram(bytes) => {
                 let raw = decode_datagram(&bytes, DATAGRAM_BYTES_MAX).map_err(garbled)?;
-                self.frames
-                    .extend(ServerFrame::decode(raw.kind, raw.body).map_err(garbled)?);
+                let frame = ServerFrame::decode(raw.kind, raw.body).map_err(garbled)?;
+                // The lane brings what a copy brings.
+                let is_copy = |frame: &ServerFrame| matches!(frame, ServerFrame::LaneCopy(_));
+                self.frames.extend(frame.filter(|frame| !is_copy(frame)));
             }
             Received::Message(mut message) => {
                 while !message.is_empty() {

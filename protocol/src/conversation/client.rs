@@ -5,7 +5,7 @@
 //! | phase | live lane | bulk lane | datagrams |
 //! |---|---|---|---|
 //! | `Verdict` | `Welcome`, `Bye`; else `OUT_OF_PHASE` | any byte: `OUT_OF_PHASE` | dropped |
-//! | `Ready`, `Draining` | all but `Welcome` (`OUT_OF_PHASE`) | `Page`, `Fail`; else `WRONG_LANE` | signals; else dropped |
+//! | `Ready`, `Draining` | all but `Welcome` (`OUT_OF_PHASE`) | `Page`, `Fail`; else `WRONG_LANE` | `LaneCopy`, signals; else dropped |
 //!
 //! A frame that only a client sends is `OUT_OF_PHASE`. A frame of an unknown type is skipped and
 //! counted once the connection is open.
@@ -22,8 +22,8 @@ use crate::{
     CloseCode,
     envelope::{RawFrame, decode_datagram},
     frame::{
-        self, Bye, ClientFrame, Fail, Frame, GoAway, Hello, Lane, Ping, Pong, Sender, ServerFrame,
-        Welcome,
+        self, Bye, ClientFrame, Fail, Frame, GoAway, Hello, Lane, LaneCopy, Ping, Pong, Sender,
+        ServerFrame, Welcome,
     },
     limits::{
         CLOSE_DEADLINE, DATAGRAM_BYTES_MAX, FRAME_BYTES_MAX, HELLO_DEADLINE, PING_INTERVAL,
@@ -127,8 +127,8 @@ impl ClientConversation {
         self.unknown_frames
     }
 
-    /// How many datagrams were dropped because they were malformed, unknown, out of phase, or of
-    /// another lane.
+    /// How many datagrams were dropped because they were malformed, unknown, out of phase, of another
+    /// lane, or copies of what follows a gap.
     pub const fn dropped_datagrams(&self) -> u64 {
         self.dropped_datagrams
     }
@@ -251,8 +251,20 @@ impl ClientConversation {
             .then(|| judge_datagram(bytes))
             .flatten()
         {
+            Some(ServerFrame::LaneCopy(copy)) => self.handle_copy(&copy),
             Some(frame) => self.outputs.push_back(Output::Push(frame)),
-            None => self.dropped_datagrams = self.dropped_datagrams.saturating_add(1),
+            None => self.count_dropped(),
+        }
+    }
+
+    fn count_dropped(&mut self) {
+        self.dropped_datagrams = self.dropped_datagrams.saturating_add(1);
+    }
+
+    fn handle_copy(&mut self, copy: &LaneCopy) {
+        self.last_heard = self.now;
+        if !self.inbox.push_copy(copy, self.now) {
+            self.count_dropped();
         }
     }
 
@@ -274,6 +286,8 @@ impl ClientConversation {
             }
             ServerFrame::Ping(ping) => self.transmit(Pong { nonce: ping.nonce }),
             ServerFrame::Pong(_) => self.pinged_at = None,
+            // A copy of a lane on that lane, or on a WebSocket, says nothing new.
+            ServerFrame::LaneCopy(_) => {}
             push => self.outputs.push_back(Output::Push(push)),
         }
     }

@@ -7,8 +7,9 @@ use std::time::Instant;
 use bytes::{Buf, Bytes};
 
 use crate::{
+    copies::CopyReader,
     envelope::{Decoder, EnvelopeError, RawFrame, split_frame},
-    frame::Lane,
+    frame::{Lane, LaneCopy},
     limits::PARTIAL_FRAME_DEADLINE,
 };
 
@@ -16,13 +17,21 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     live: LaneReader,
+    copies: CopyReader,
     bulk: LaneReader,
     message: Bytes,
 }
 
 impl Inbox {
     pub(super) fn push_live(&mut self, bytes: &[u8], now: Instant) {
-        self.live.push(bytes, now);
+        self.live.push(self.copies.stream(bytes), now);
+    }
+
+    /// Takes a copy of bytes of the live lane; `false` when they cannot be used yet.
+    pub(super) fn push_copy(&mut self, copy: &LaneCopy, now: Instant) -> bool {
+        let fresh = self.copies.copy(copy.offset, &copy.bytes);
+        self.live.push(fresh.unwrap_or_default(), now);
+        fresh.is_some()
     }
 
     pub(super) fn push_bulk(&mut self, bytes: &[u8], now: Instant) {

@@ -6,7 +6,7 @@
 //! |---|---|---|---|
 //! | `Hello` | one `Hello` of at most 4,096 bytes; else `OUT_OF_PHASE` | any byte: `OUT_OF_PHASE` | dropped |
 //! | `Verdict` | `Bye`; else `OUT_OF_PHASE` | any byte: `OUT_OF_PHASE` | dropped |
-//! | `Ready`, `Draining` | all but `Hello` (`OUT_OF_PHASE`) | `History`; else `WRONG_LANE` | `Typing`, `Presence`; else dropped |
+//! | `Ready`, `Draining` | all but `Hello` (`OUT_OF_PHASE`) | `History`; else `WRONG_LANE` | `LaneCopy`, `Typing`, `Presence`; else dropped |
 //!
 //! A frame that only a server sends is `OUT_OF_PHASE`. A frame of an unknown type is skipped and
 //! counted once the connection is open. A frame is judged when it is whole, and in this order:
@@ -21,7 +21,8 @@ use crate::{
     CloseCode, codec,
     envelope::{RawFrame, decode_datagram},
     frame::{
-        self, Bye, ClientFrame, Frame, GoAway, Hello, Lane, Pong, Sender, ServerFrame, Welcome,
+        self, Bye, ClientFrame, Frame, GoAway, Hello, Lane, LaneCopy, Pong, Sender, ServerFrame,
+        Welcome,
     },
     limits::{
         AGENT_BYTES_MAX, CLOSE_DEADLINE, CONNECT_TOKEN_BYTES_MAX, DATAGRAM_BYTES_MAX,
@@ -122,8 +123,8 @@ impl ServerConversation {
         self.unknown_frames
     }
 
-    /// How many datagrams were dropped because they were malformed, unknown, out of phase, or of
-    /// another lane.
+    /// How many datagrams were dropped because they were malformed, unknown, out of phase, of another
+    /// lane, or copies of what follows a gap.
     pub const fn dropped_datagrams(&self) -> u64 {
         self.dropped_datagrams
     }
@@ -254,12 +255,24 @@ impl ServerConversation {
             .then(|| judge_datagram(bytes))
             .flatten()
         {
+            Some(ClientFrame::LaneCopy(copy)) => self.handle_copy(&copy),
             Some(frame) => {
                 self.last_heard = self.now;
                 self.outputs
                     .push_back(Output::Request(frame, Lane::Datagram));
             }
-            None => self.dropped_datagrams = self.dropped_datagrams.saturating_add(1),
+            None => self.count_dropped(),
+        }
+    }
+
+    fn count_dropped(&mut self) {
+        self.dropped_datagrams = self.dropped_datagrams.saturating_add(1);
+    }
+
+    fn handle_copy(&mut self, copy: &LaneCopy) {
+        self.last_heard = self.now;
+        if !self.inbox.push_copy(copy, self.now) {
+            self.count_dropped();
         }
     }
 
@@ -272,7 +285,8 @@ impl ServerConversation {
                 self.end();
             }
             ClientFrame::Ping(ping) => self.transmit(Pong { nonce: ping.nonce }),
-            ClientFrame::Pong(_) => {}
+            // A copy of a lane on that lane, or on a WebSocket, says nothing new.
+            ClientFrame::Pong(_) | ClientFrame::LaneCopy(_) => {}
             request => self.outputs.push_back(Output::Request(request, lane)),
         }
     }

@@ -1,5 +1,6 @@
 //! Opening, keeping and closing a connection, and the general replies.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -125,4 +126,21 @@ pub struct Fail {
     pub retry_after_ms: u32,
     /// For a developer: which field, which bound; may be empty.
     pub detail: String,
+}
+
+/// A copy of bytes of the live lane, in a datagram: over a link that loses packets it may come before
+/// the stream does. What the receiver has already is skipped, here and when the stream brings it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneCopy {
+    /// How many bytes the sender wrote to its live lane before these.
+    pub offset: u64,
+    /// As they lie in the lane, cut anywhere; at most 987 bytes.
+    pub bytes: Bytes,
+}
+
+impl std::fmt::Debug for LaneCopy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { offset, bytes } = self;
+        write!(f, "LaneCopy({offset}, <{} bytes>)", bytes.len())
+    }
 }

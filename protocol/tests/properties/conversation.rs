@@ -9,7 +9,8 @@ use nowrong_protocol::{
         client::{Input as ClientInput, Output as ClientOutput},
         server::{Input as ServerInput, Output as ServerOutput},
     },
-    frame::{GoAway, Hello, Welcome},
+    envelope::encode_datagram,
+    frame::{GoAway, Hello, Lane, LaneCopy, Welcome},
     version::VersionRange,
 };
 use proptest::{collection::vec, prelude::*};
@@ -304,6 +305,42 @@ proptest! {
         prop_assert_eq!(got_up, up);
         prop_assert_eq!(got_down, down);
     }
+
+    /// The lane is the same whatever copies of it arrive, in whatever order, in between.
+    #[test]
+    fn copies_change_nothing(
+        frames in vec(client_frame().prop_filter("is a request", is_request), 1..8),
+        arrivals in vec((any::<bool>(), any::<u16>(), any::<u16>()), 0..60),
+        welcome in strategies::welcome(),
+    ) {
+        let now = Instant::now();
+        let greeting = ClientFrame::from(hello()).encode();
+        let mut server = ServerConversation::new(now);
+        server.handle_input(ServerInput::LiveBytes(&greeting), now);
+        server.handle_input(ServerInput::Admit(Box::new(welcome)), now);
+        let lane = frames.iter().flat_map(ClientFrame::encode).collect::<Vec<_>>();
+        let mut streamed = 0;
+        for (is_copy, at, length) in arrivals {
+            let start = if is_copy { usize::from(at) % (lane.len() + 1) } else { streamed };
+            let bytes = &lane[start..lane.len().min(start + usize::from(length) % 200)];
+            if is_copy {
+                let offset = (greeting.len() + start) as u64;
+                let copy = LaneCopy { offset, bytes: bytes.to_vec().into() };
+                server.handle_input(ServerInput::Datagram(&encode_datagram(&copy)), now);
+            } else {
+                server.handle_input(ServerInput::LiveBytes(bytes), now);
+                streamed += bytes.len();
+            }
+        }
+        server.handle_input(ServerInput::LiveBytes(&lane[streamed..]), now);
+        let outputs = std::iter::from_fn(|| server.poll_output());
+        let requests: Vec<_> = outputs.filter_map(|output| match output {
+            ServerOutput::Request(frame, Lane::Live) => Some(frame),
+            ServerOutput::Hello(_) | ServerOutput::Transmit(..) => None,
+            other => panic!("{other:?}"),
+        }).collect();
+        prop_assert_eq!(requests, frames);
+    }
 }
 
 fn feed_server(server: &mut ServerConversation, frame: &ClientFrame, piece: usize, now: Instant) {
@@ -321,7 +358,11 @@ fn feed_client(client: &mut ClientConversation, frame: &ServerFrame, piece: usiz
 fn is_request(frame: &ClientFrame) -> bool {
     !matches!(
         frame,
-        ClientFrame::Hello(_) | ClientFrame::Bye(_) | ClientFrame::Ping(_) | ClientFrame::Pong(_)
+        ClientFrame::Hello(_)
+            | ClientFrame::Bye(_)
+            | ClientFrame::Ping(_)
+            | ClientFrame::Pong(_)
+            | ClientFrame::LaneCopy(_)
     )
 }
 
@@ -333,5 +374,6 @@ fn is_push(frame: &ServerFrame) -> bool {
             | ServerFrame::GoAway(_)
             | ServerFrame::Ping(_)
             | ServerFrame::Pong(_)
+            | ServerFrame::LaneCopy(_)
     )
 }

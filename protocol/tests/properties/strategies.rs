@@ -69,6 +69,7 @@ records! {
     go_away GoAway { retry_after_ms: number::<u32>(), endpoint: option::of(framed(endpoint())), }
     ping Ping { nonce: number::<u32>(), }
     pong Pong { nonce: number::<u32>(), }
+    lane_copy LaneCopy { offset: prop_oneof![0u64..600, any::<u64>()], bytes: bytes(), }
     done Done { request: number::<u32>(), }
     fail Fail {
         request: number::<u32>(), code: number::<u16>().prop_map(ErrorCode),
@@ -150,6 +151,7 @@ pub(super) fn client_frame() -> impl Strategy<Value = ClientFrame> {
         bye().prop_map(ClientFrame::from),
         ping().prop_map(ClientFrame::from),
         pong().prop_map(ClientFrame::from),
+        lane_copy().prop_map(ClientFrame::from),
         join().prop_map(ClientFrame::from),
         cancel().prop_map(ClientFrame::from),
     ];
@@ -196,6 +198,7 @@ pub(super) fn server_frame() -> impl Strategy<Value = ServerFrame> {
         member_typing().prop_map(ServerFrame::from),
         member_presence().prop_map(ServerFrame::from),
         read_cursor().prop_map(ServerFrame::from),
+        lane_copy().prop_map(ServerFrame::from),
     ];
     prop_oneof![opening, chat, signals]
 }

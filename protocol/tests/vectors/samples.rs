@@ -4,9 +4,10 @@
 //! every number at its maximum (64-bit ones at 2^53 - 1, so that every JSON reader can hold them),
 //! texts and lists at their bounds and every option present. `u64_max` goes beyond 2^53 - 1.
 
+use bytes::Bytes;
 use nowrong_protocol::{
     ChatId, ClientMessageId, CloseCode, ConnectionId, ErrorCode, Framed, Position, TicketId,
-    frame::*, limits::*, version::VersionRange,
+    envelope, frame::*, limits::*, version::VersionRange,
 };
 
 mod chat;

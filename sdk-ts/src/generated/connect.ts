@@ -7,6 +7,7 @@
  */
 
 import {
+  readBytes,
   readFramed,
   readList,
   readOption,
@@ -16,6 +17,7 @@ import {
   readU64,
   type Reader,
   type Writer,
+  writeBytes,
   writeFramed,
   writeList,
   writeOption,
@@ -360,5 +362,33 @@ export function decodeFail(reader: Reader): Fail {
     code: readU16(reader),
     retryAfterMs: readU32(reader),
     detail: readString(reader),
+  };
+}
+
+/**
+ * A copy of bytes of the live lane, in a datagram: over a link that loses packets it may come before
+ * the stream does. What the receiver has already is skipped, here and when the stream brings it.
+ */
+export interface LaneCopy {
+  /** Tells the frames apart. */
+  readonly kind: "laneCopy";
+  /** How many bytes the sender wrote to its live lane before these. */
+  readonly offset: number;
+  /** As they lie in the lane, cut anywhere; at most 987 bytes. */
+  readonly bytes: Uint8Array;
+}
+
+/** Appends the encoding of a {@link LaneCopy}. */
+export function encodeLaneCopy(writer: Writer, value: LaneCopy): void {
+  writeU64(writer, value.offset);
+  writeBytes(writer, value.bytes);
+}
+
+/** Reads a {@link LaneCopy}. */
+export function decodeLaneCopy(reader: Reader): LaneCopy {
+  return {
+    kind: "laneCopy",
+    offset: readU64(reader),
+    bytes: readBytes(reader),
   };
 }

@@ -61,6 +61,7 @@ import {
   decodeFail,
   decodeGoAway,
   decodeHello,
+  decodeLaneCopy,
   decodePing,
   decodePong,
   decodeWelcome,
@@ -69,6 +70,7 @@ import {
   encodeFail,
   encodeGoAway,
   encodeHello,
+  encodeLaneCopy,
   encodePing,
   encodePong,
   encodeWelcome,
@@ -77,6 +79,7 @@ import {
   type Fail,
   type GoAway,
   type Hello,
+  type LaneCopy,
   type Ping,
   type Pong,
   type Welcome,
@@ -147,6 +150,7 @@ export const FRAMES: readonly FrameInfo[] = [
   { type: 3, kind: "bye", sender: "both", lane: "live" },
   { type: 5, kind: "ping", sender: "both", lane: "live" },
   { type: 6, kind: "pong", sender: "both", lane: "live" },
+  { type: 9, kind: "laneCopy", sender: "both", lane: "datagram" },
   { type: 1, kind: "hello", sender: "client", lane: "live" },
   { type: 16, kind: "join", sender: "client", lane: "live" },
   { type: 18, kind: "cancel", sender: "client", lane: "live" },
@@ -189,6 +193,11 @@ export const FrameType = {
   ping: 5,
   /** Answers a `Ping`. */
   pong: 6,
+  /**
+   * A copy of bytes of the live lane, in a datagram: over a link that loses packets it may come before
+   * the stream does. What the receiver has already is skipped, here and when the stream brings it.
+   */
+  laneCopy: 9,
   /** The first frame of a connection. */
   hello: 1,
   /**
@@ -291,6 +300,7 @@ export type ClientFrame =
   | Bye
   | Ping
   | Pong
+  | LaneCopy
   | Hello
   | Join
   | Cancel
@@ -315,6 +325,8 @@ export function clientFrameType(frame: ClientFrame): number {
       return 5;
     case "pong":
       return 6;
+    case "laneCopy":
+      return 9;
     case "hello":
       return 1;
     case "join":
@@ -357,6 +369,9 @@ export function encodeClientFrame(writer: Writer, frame: ClientFrame): void {
       return;
     case "pong":
       encodePong(writer, frame);
+      return;
+    case "laneCopy":
+      encodeLaneCopy(writer, frame);
       return;
     case "hello":
       encodeHello(writer, frame);
@@ -415,6 +430,8 @@ export function decodeClientFrame(type: number, body: Uint8Array): ClientFrame {
       return decodePing(new Reader(body));
     case 6:
       return decodePong(new Reader(body));
+    case 9:
+      return decodeLaneCopy(new Reader(body));
     case 1:
       return decodeHello(new Reader(body));
     case 16:
@@ -451,6 +468,7 @@ export type ServerFrame =
   | Bye
   | Ping
   | Pong
+  | LaneCopy
   | Welcome
   | GoAway
   | Done
@@ -481,6 +499,8 @@ export function serverFrameType(frame: ServerFrame): number {
       return 5;
     case "pong":
       return 6;
+    case "laneCopy":
+      return 9;
     case "welcome":
       return 2;
     case "goAway":
@@ -535,6 +555,9 @@ export function encodeServerFrame(writer: Writer, frame: ServerFrame): void {
       return;
     case "pong":
       encodePong(writer, frame);
+      return;
+    case "laneCopy":
+      encodeLaneCopy(writer, frame);
       return;
     case "welcome":
       encodeWelcome(writer, frame);
@@ -611,6 +634,8 @@ export function decodeServerFrame(type: number, body: Uint8Array): ServerFrame {
       return decodePing(new Reader(body));
     case 6:
       return decodePong(new Reader(body));
+    case 9:
+      return decodeLaneCopy(new Reader(body));
     case 2:
       return decodeWelcome(new Reader(body));
     case 4:
@@ -657,6 +682,8 @@ export function decodeServerFrame(type: number, body: Uint8Array): ServerFrame {
 /** Where `frame` travels. */
 export function clientFrameLane(frame: ClientFrame): Lane {
   switch (frame.kind) {
+    case "laneCopy":
+      return "datagram";
     case "history":
       return "bulk";
     case "typing":

@@ -21,6 +21,12 @@ export const HELLO_BYTES_MAX = 4096;
 export const DATAGRAM_BYTES_MAX = 1000;
 
 /**
+ * Most bytes of the live lane in one `LaneCopy`: with its header it is a datagram of
+ * `DATAGRAM_BYTES_MAX`.
+ */
+export const COPY_BYTES_MAX = 987;
+
+/**
  * Longest WebSocket message of a client in bytes: one frame of the longest body and its header.
  * Several small frames may share a message up to this.
  */
@@ -109,6 +115,24 @@ export const PONG_DEADLINE_MS = 10_000;
 
 /** Time a client waits for the reply to a request. */
 export const REPLY_DEADLINE_MS = 15_000;
+
+/**
+ * Time from a write to its copy: sent at once, QUIC would put both into one packet, to be lost
+ * together.
+ */
+export const COPY_DELAY_MS = 3;
+
+/** Time from a write to its second copy, for what a link lost in a spell; still before QUIC's own timer. */
+export const SECOND_COPY_DELAY_MS = 30;
+
+/** How far back a copy reaches, so that it also brings what was lost together with its own copy. */
+export const COPY_TAIL_MS = 200;
+
+/**
+ * How long after a lost packet a link counts as lossy: at 2 % loss and a message a second there is a
+ * minute between two losses.
+ */
+export const LOSSY_FOR_MS = 300_000;
 
 /** Time from `Bye` to the hard close, for the other side to read it and close first. */
 export const CLOSE_DEADLINE_MS = 2000;

@@ -78,6 +78,10 @@ class WebSocketLink implements Link {
     }
   }
 
+  startCopies(): void {
+    // There are no datagrams to send them in.
+  }
+
   close(): void {
     this.#socket.close(1000);
   }

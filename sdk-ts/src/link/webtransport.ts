@@ -1,5 +1,6 @@
 /**
- * A link over WebTransport: a stream for live frames, a second one for history, datagrams for signals.
+ * A link over WebTransport: a stream for live frames, a second one for history, datagrams for signals
+ * and, while the link loses packets, for copies of what the live stream carries.
  *
  * Both streams are opened here, by the client: browsers are poor at streams that a server opens. The
  * second is opened when the first frame of the bulk lane is sent.
@@ -7,6 +8,7 @@
  * @module
  */
 
+import { CopyWriter } from "../copies.js";
 import { encode, encodeDatagram } from "../envelope.js";
 import { NetworkError } from "../error.js";
 import { type ClientFrame, clientFrameLane } from "../generated/frame.js";
@@ -75,6 +77,8 @@ class WebTransportLink implements Link {
   readonly #session: WebTransport;
   readonly #events: LinkEvents;
   readonly #live: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #copies = new CopyWriter();
+  #copyTimer: ReturnType<typeof setTimeout> | undefined;
   #bulk: Promise<WritableStreamDefaultWriter<Uint8Array>> | null = null;
   readonly #datagrams: WritableStreamDefaultWriter<Uint8Array>;
   #isClosing = false;
@@ -105,8 +109,12 @@ class WebTransportLink implements Link {
         void this.#sendBulk(encode(frame));
         break;
       default:
-        this.#write(this.#live, encode(frame));
+        this.#writeLive(encode(frame));
     }
+  }
+
+  startCopies(): void {
+    this.#copies.start(performance.now());
   }
 
   close(): void {
@@ -145,6 +153,30 @@ class WebTransportLink implements Link {
       return;
     }
     this.#write(this.#datagrams, bytes);
+  }
+
+  #writeLive(bytes: Uint8Array): void {
+    this.#write(this.#live, bytes);
+    const now = performance.now();
+    this.#copies.wrote(bytes, now);
+    this.#setCopyTimer(now);
+  }
+
+  #setCopyTimer(now: number): void {
+    clearTimeout(this.#copyTimer);
+    const dueAt = this.#copies.pollTimeout();
+    if (dueAt !== null && !this.#isClosing) {
+      this.#copyTimer = setTimeout(() => this.#sendCopy(), Math.ceil(dueAt - now));
+    }
+  }
+
+  #sendCopy(): void {
+    const now = performance.now();
+    const copy = this.#isClosing ? null : this.#copies.take(now);
+    if (copy !== null) {
+      this.#sendDatagram(copy);
+    }
+    this.#setCopyTimer(now);
   }
 
   async #sendBulk(bytes: Uint8Array<ArrayBuffer>): Promise<void> {

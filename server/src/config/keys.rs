@@ -54,6 +54,11 @@ pub const KEYS: &[Key] = &[
         "WebTransport (UDP), or \"off\"",
     ),
     key(
+        "fast_path",
+        "true",
+        "whether small writes over WebTransport go out again to clients whose link loses packets",
+    ),
+    key(
         "listen_metrics",
         r#""off""#,
         "GET /metrics for Prometheus (TCP), or \"off\"; not for clients",

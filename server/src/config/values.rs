@@ -44,6 +44,7 @@ impl Config {
                 "must be an address and port such as 127.0.0.1:8080",
             )?,
             listen_quic: values.listen_quic()?,
+            fast_path: values.truth("fast_path")?,
             listen_metrics: values.listen_metrics()?,
             data: values.data()?,
             broker: values.broker()?,

@@ -35,6 +35,8 @@ pub struct NodeParts {
     pub connections_max: usize,
     /// Who may come in.
     pub door: Arc<Door>,
+    /// Whether links that lose packets get copies.
+    pub has_fast_path: bool,
 }
 
 /// One server process as its connections see it.
@@ -48,6 +50,7 @@ pub struct Node {
     addresses: Addresses,
     connections_max: usize,
     door: Arc<Door>,
+    has_fast_path: bool,
     connections: AtomicUsize,
     links: TaskTracker,
     spread_ms: AtomicU32,
@@ -68,6 +71,7 @@ impl Node {
             addresses,
             connections_max,
             door,
+            has_fast_path,
         } = parts;
         Arc::new(Self {
             hub,
@@ -79,6 +83,7 @@ impl Node {
             addresses,
             connections_max,
             door,
+            has_fast_path,
             connections: AtomicUsize::new(0),
             links: TaskTracker::new(),
             spread_ms: AtomicU32::new(0),
@@ -96,6 +101,11 @@ impl Node {
     /// Who may come in.
     pub fn door(&self) -> &Arc<Door> {
         &self.door
+    }
+
+    /// Whether links that lose packets get copies of their live lane.
+    pub fn has_fast_path(&self) -> bool {
+        self.has_fast_path
     }
 
     /// Coordination with the other nodes.

@@ -109,6 +109,10 @@ impl Link for WebSocketLink {
         false
     }
 
+    fn losses(&self) -> Option<u64> {
+        None
+    }
+
     async fn close(mut self, code: CloseCode) {
         let close = CloseFrame {
             code: code.0,

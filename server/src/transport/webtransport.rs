@@ -160,6 +160,7 @@ async fn connect(node: &Node, incoming: Incoming) -> Result<(WebTransportLink, b
     };
     let live = live.map_err(|_| LinkError::new("no live lane"))??;
     let link = WebTransportLink {
+        has_fast_path: node.has_fast_path(),
         quic,
         lanes,
         watch,
@@ -171,6 +172,7 @@ async fn connect(node: &Node, incoming: Incoming) -> Result<(WebTransportLink, b
 
 /// One client on a WebTransport session.
 struct WebTransportLink {
+    has_fast_path: bool,
     quic: quinn::Connection,
     lanes: Lanes,
     watch: Watch,
@@ -190,6 +192,7 @@ impl Link for WebTransportLink {
             watch,
             live,
             bulk,
+            ..
         } = self;
         tokio::select! {
             bytes = live.read() => match bytes? {
@@ -219,9 +222,14 @@ impl Link for WebTransportLink {
     }
 
     fn send_datagram(&mut self, datagram: Bytes) -> bool {
-        // Without room, or without datagrams on this path, the signal is lost: signals may be.
+        // Without room, or without datagrams on this path, it is lost: all that goes here may be.
         let _ = self.quic.send_datagram(wrap_datagram(&datagram));
         true
+    }
+
+    fn losses(&self) -> Option<u64> {
+        let count = || self.quic.stats().path.lost_packets;
+        self.has_fast_path.then(count)
     }
 
     /// Ends the session with the code, which is what a page gets to see, then the connection.

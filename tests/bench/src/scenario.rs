@@ -63,6 +63,11 @@ pub trait Case {
     /// Whether it can be done to this target and says something about it.
     fn takes(&self, target: &dyn Target) -> bool;
 
+    /// Whether packets get lost: only then it says something about a target without its fast path.
+    fn loses_packets(&self) -> bool {
+        false
+    }
+
     /// Most rounds that are worth their time.
     fn rounds_max(&self) -> u32 {
         u32::MAX
@@ -128,9 +133,13 @@ pub async fn measure(
     rounds: std::ops::Range<u64>,
     mut say: impl FnMut(String),
 ) -> Vec<Row> {
+    let says_something = |target: &dyn Target| {
+        let is_plain = target.as_nowrong().is_none_or(|one| one.has_fast_path());
+        case.takes(target) && (is_plain || case.loses_packets())
+    };
     let targets: Vec<_> = targets
         .iter()
-        .filter(|one| case.takes(one.as_ref()))
+        .filter(|one| says_something(one.as_ref()))
         .collect();
     let mut rows: Vec<Row> = targets
         .iter()

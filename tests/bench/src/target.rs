@@ -141,6 +141,7 @@ pub fn all() -> Vec<Box<dyn Target>> {
             Memory,
         )),
         Box::new(NoWrong::new("nowrong-websocket-memory", WebSocket, Memory)),
+        Box::new(webtransport.without_fast_path("nowrong-webtransport-stream")),
         Box::new(webtransport.with_receipts("nowrong-webtransport-receipts")),
         Box::new(websocket.with_receipts("nowrong-websocket-receipts")),
         Box::new(floor::Floor::WEBTRANSPORT),
@@ -176,7 +177,7 @@ mod tests {
     #[test]
     fn targets_are_chosen_by_name() {
         let default = choose(&[]).unwrap();
-        assert_eq!(default.len(), 7);
+        assert_eq!(default.len(), 8);
         let chosen = choose(&[
             "socketio".to_owned(),
             "nowrong-websocket-receipts".to_owned(),

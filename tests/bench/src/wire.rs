@@ -2,18 +2,26 @@
 //!
 //! Leaner than `nowrong-client`, and the same for every target, so that the generator costs the same
 //! whatever it measures: no reconnecting, no outbox, and many WebTransport connections share a UDP
-//! socket (each would hold about 3 MB of receive buffers).
+//! socket (each would hold about 3 MB of receive buffers). The one thing that only NoWrong has is the
+//! fast path ([`Wire::with_copies`]).
 
 use std::{
     cell::RefCell,
     net::{Ipv4Addr, SocketAddr},
     rc::Rc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
+use nowrong_protocol::{
+    codec,
+    copies::{CopyReader, CopyWriter},
+    envelope::{decode_datagram, encode_datagram},
+    frame::{Frame as _, LaneCopy},
+    limits::DATAGRAM_BYTES_MAX,
+};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
@@ -54,7 +62,16 @@ pub enum Wire {
         send: SendStream,
         /// Theirs.
         receive: RecvStream,
+        /// What both sides send twice.
+        copies: Option<Box<Copies>>,
     },
+}
+
+/// The copies of a lane, both ways.
+#[derive(Default)]
+pub struct Copies {
+    writer: CopyWriter,
+    reader: CopyReader,
 }
 
 impl Wire {
@@ -77,6 +94,15 @@ impl Wire {
         Ok(Self::WebSocket { socket, is_text })
     }
 
+    /// The same, sending the stream's bytes once more in datagrams while the link loses packets, and
+    /// taking such copies; a WebSocket has none.
+    pub fn with_copies(mut self) -> Self {
+        if let Self::Stream { copies, .. } = &mut self {
+            *copies = Some(Box::default());
+        }
+        self
+    }
+
     /// Puts bytes on the way; [`Self::flush`] sends what is not sent yet.
     ///
     /// # Errors
@@ -91,7 +117,17 @@ impl Wire {
                 };
                 socket.feed(message).await?;
             }
-            Self::Stream { send, .. } => send.write_all(&bytes).await?,
+            Self::Stream {
+                connection,
+                send,
+                copies,
+                ..
+            } => {
+                send.write_all(&bytes).await?;
+                if let Some(copies) = copies {
+                    copies.note_written(connection, &bytes);
+                }
+            }
         }
         Ok(())
     }
@@ -134,10 +170,15 @@ impl Wire {
                     Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
                 }
             },
-            Self::Stream { receive, .. } => {
-                let chunk = receive.quic_stream_mut().read_chunk(READ_MAX, true).await?;
-                Ok(chunk.context("the stream was finished")?.bytes)
-            }
+            Self::Stream {
+                connection,
+                receive,
+                copies,
+                ..
+            } => match copies {
+                None => read(receive).await,
+                Some(copies) => copies.receive(connection, receive).await,
+            },
         }
     }
 
@@ -146,6 +187,66 @@ impl Wire {
         if let Self::Stream { connection, .. } = self {
             connection.close(VarInt::from_u32(0), b"");
         }
+    }
+}
+
+impl Copies {
+    fn note_written(&mut self, connection: &Connection, bytes: &[u8]) {
+        let now = Instant::now();
+        if self.writer.wants_losses(now) {
+            let path = connection.quic_connection().stats().path;
+            self.writer.observe(path.lost_packets, now);
+        }
+        self.writer.wrote(bytes, now);
+    }
+
+    /// What is new of stream and copies; sends the copies of our own bytes when they are due.
+    async fn receive(
+        &mut self,
+        connection: &Connection,
+        receive: &mut RecvStream,
+    ) -> anyhow::Result<Bytes> {
+        loop {
+            let due = self.writer.poll_timeout();
+            let fresh = tokio::select! {
+                bytes = read(receive) => {
+                    let bytes = bytes?;
+                    let known = bytes.len() - self.reader.stream(&bytes).len();
+                    bytes.slice(known..)
+                }
+                datagram = connection.receive_datagram() => {
+                    let payload = datagram?.payload();
+                    let copy = decode_datagram(&payload, DATAGRAM_BYTES_MAX)
+                        .ok()
+                        .filter(|raw| raw.kind == LaneCopy::KIND)
+                        .and_then(|raw| codec::decode::<LaneCopy>(raw.body).ok());
+                    let fresh = copy.as_ref().and_then(|copy| self.reader.copy(copy.offset, &copy.bytes));
+                    fresh.map(Bytes::copy_from_slice).unwrap_or_default()
+                }
+                () = sleep_until(due) => {
+                    if let Some(copy) = self.writer.take(Instant::now()) {
+                        // Without room it is lost, as it may be on the way.
+                        let _ = connection.send_datagram(encode_datagram(&copy));
+                    }
+                    Bytes::new()
+                }
+            };
+            if !fresh.is_empty() {
+                return Ok(fresh);
+            }
+        }
+    }
+}
+
+async fn read(receive: &mut RecvStream) -> anyhow::Result<Bytes> {
+    let chunk = receive.quic_stream_mut().read_chunk(READ_MAX, true).await?;
+    Ok(chunk.context("the stream was finished")?.bytes)
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -186,6 +287,7 @@ impl Sockets {
             connection,
             send,
             receive,
+            copies: None,
         })
     }
 

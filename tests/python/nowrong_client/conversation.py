@@ -15,6 +15,7 @@ from uuid import UUID
 from . import frames as f
 from .chat import Chat
 from .codec import Malformed
+from .copies import CopyReader
 from .envelope import Decoder, TooLarge, decode_datagram, encode, encode_datagram
 from .frames import Frame, Lane
 from .link import Link, LinkClosed
@@ -66,6 +67,7 @@ class Conversation:
         self.welcome: f.Welcome
         self.lanes_seen: dict[str, Lane] = {}
         self._decoders = {Lane.LIVE: Decoder(), Lane.BULK: Decoder()}
+        self._copies = CopyReader()
         self._requests = 0
         self._waiting: dict[int, asyncio.Future[Frame]] = {}
         self._pushes: list[Frame] = []
@@ -292,7 +294,12 @@ class Conversation:
             self._finish(Closed(None, closed.code))
             return []
         if lane == Lane.DATAGRAM:
-            return self._seen(lane, [decode_datagram(data)])
+            frame = decode_datagram(data)
+            if not isinstance(frame, f.LaneCopy):
+                return self._seen(lane, [frame])
+            lane, data = Lane.LIVE, self._copies.copy(frame)
+        elif lane == Lane.LIVE:
+            data = self._copies.stream(data)
         decoder = self._decoders[lane]
         decoder.feed(data)
         frames = []

@@ -28,6 +28,9 @@ from .codec import (
     utf8,
 )
 
+Octets = bytes
+"""For a field that is itself called `bytes`."""
+
 
 class Sender(StrEnum):
     """Who may send a frame."""
@@ -387,6 +390,14 @@ class Fail(Frame):
     code: AnErrorCode
     retry_after_ms: U32
     detail: str
+
+
+@frame(9, Sender.BOTH, Lane.DATAGRAM)
+class LaneCopy(Frame):
+    """Bytes of the live lane, once more."""
+
+    offset: U64
+    bytes: Octets
 
 
 @frame(16, Sender.CLIENT, Lane.LIVE)

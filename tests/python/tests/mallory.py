@@ -68,7 +68,9 @@ class Mallory:
     async def _receive(self) -> None:
         lane, data = await self.link.receive()
         if lane == Lane.DATAGRAM:
-            frames = [decode_datagram(data)]
+            # The lane brings what a copy brings.
+            frame = decode_datagram(data)
+            frames = [] if isinstance(frame, f.LaneCopy) else [frame]
         else:
             decoder = self.decoders.setdefault(lane, Decoder())
             decoder.feed(data)

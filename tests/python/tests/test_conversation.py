@@ -6,8 +6,10 @@ import pytest
 
 from nowrong_client import frames as f
 from nowrong_client.conversation import Failed
+from nowrong_client.envelope import encode, encode_datagram
 from nowrong_client.frames import ErrorCode, Lane
 
+from .mallory import Mallory
 from .people import TRANSPORTS, WEBSOCKET, WEBTRANSPORT, People
 
 PAIRS = [(WEBTRANSPORT, WEBTRANSPORT), (WEBSOCKET, WEBSOCKET), (WEBTRANSPORT, WEBSOCKET)]
@@ -36,6 +38,18 @@ async def test_welcome_says_the_bounds_and_that_nothing_is_yet(
     assert talk.welcome.ticket is None
     assert talk.welcome.chat is None
     assert (await talk.ping(7)).nonce == 7
+
+
+async def test_a_copy_comes_before_its_stream_and_counts_once(people: People) -> None:
+    mallory = await Mallory.welcomed(await people.person(), WEBTRANSPORT)
+    lane = encode(f.Ping(1)) + encode(f.Ping(2))
+    copy = encode_datagram(f.LaneCopy(len(encode(mallory.hello())), lane))
+    await mallory.write(copy, Lane.DATAGRAM)
+    assert [(await mallory.expect(f.Pong)).nonce for _ in range(2)] == [1, 2]
+    await mallory.write(copy, Lane.DATAGRAM)
+    await mallory.write(lane + encode(f.Ping(3)))
+    assert (await mallory.expect(f.Pong)).nonce == 3
+    await mallory.link.close()
 
 
 @pairs

@@ -90,7 +90,7 @@ pub(super) enum BodyContent {
 /// A type of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Type {
-    /// `u8`, `u16`, `u32`, `u64`, `bool` or `String`.
+    /// `u8`, `u16`, `u32`, `u64`, `bool`, `String` or `Bytes`.
     Primitive(&'static str),
     /// A type of the protocol.
     Named(String),

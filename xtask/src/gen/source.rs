@@ -143,7 +143,7 @@ fn field_type(ty: &syn::Type) -> anyhow::Result<Type> {
             _ => bail!("`{}` without its argument", segment.ident),
         }
     };
-    const PRIMITIVES: [&str; 6] = ["u8", "u16", "u32", "u64", "bool", "String"];
+    const PRIMITIVES: [&str; 7] = ["u8", "u16", "u32", "u64", "bool", "String", "Bytes"];
     Ok(match segment.ident.to_string().as_str() {
         "Option" => Type::Option(inner()?),
         "Vec" => Type::List(inner()?),

@@ -7,6 +7,7 @@ pub(super) fn named(ty: &Type) -> String {
     match ty {
         Type::Primitive("bool") => "boolean".to_owned(),
         Type::Primitive("String") => "string".to_owned(),
+        Type::Primitive("Bytes") => "Uint8Array".to_owned(),
         Type::Primitive(_) => "number".to_owned(),
         Type::Named(name) => name.clone(),
         Type::Option(inner) => format!("{} | null", named(inner)),

@@ -1,9 +1,12 @@
 //! WebTransport links (HTTP/3 over QUIC): the live lane at once, the bulk lane when it is first used.
+//! What is written to the live lane goes out once more in datagrams while the link loses packets.
 
-use std::{collections::VecDeque, future::Future, pin::Pin};
+use std::{collections::VecDeque, future::Future, pin::Pin, time::Instant};
 
-use bytes::{Buf, Bytes};
-use nowrong_protocol::{CloseCode, frame::Lane, limits::CLOSE_DEADLINE};
+use bytes::Bytes;
+use nowrong_protocol::{
+    CloseCode, copies::CopyWriter, envelope::encode_datagram, frame::Lane, limits::CLOSE_DEADLINE,
+};
 use wtransport::{
     ClientConfig, Connection, RecvStream, SendStream, VarInt,
     endpoint::{ConnectOptions, endpoint_side::Client},
@@ -38,6 +41,14 @@ struct Stream {
     send: SendStream,
     receive: RecvStream,
     queued: VecDeque<Bytes>,
+    /// For the live lane.
+    copier: Option<Copier>,
+}
+
+/// Sends copies of what a stream wrote.
+struct Copier {
+    connection: Connection,
+    writer: CopyWriter,
 }
 
 impl WebTransportLink {
@@ -55,7 +66,11 @@ impl WebTransportLink {
             .connect(request.build())
             .await
             .map_err(LinkError::new)?;
-        let live = open_stream(&connection).await?;
+        let mut live = open_stream(&connection).await?;
+        live.copier = Some(Copier {
+            connection: connection.clone(),
+            writer: CopyWriter::new(),
+        });
         Ok(Self {
             endpoint,
             connection,
@@ -142,6 +157,7 @@ impl Stream {
             send,
             receive,
             queued,
+            copier,
         } = self;
         loop {
             tokio::select! {
@@ -150,15 +166,54 @@ impl Stream {
                     let chunk = chunk.ok_or_else(|| LinkError::new("the server finished a lane"))?;
                     return Ok(chunk.bytes);
                 }
-                written = write_front(send, queued) => written?,
+                written = write_front(send, queued) => {
+                    let written = written?;
+                    if let Some(copier) = copier {
+                        copier.note_written(&written);
+                    }
+                }
+                copier = due(copier) => copier.send(),
             }
         }
     }
 }
 
-/// Writes some of the first bytes that wait. What was written is taken off only when the write is
-/// done, so that a dropped future has written nothing.
-async fn write_front(send: &mut SendStream, queued: &mut VecDeque<Bytes>) -> Result<(), LinkError> {
+impl Copier {
+    fn note_written(&mut self, bytes: &[u8]) {
+        let now = Instant::now();
+        if self.writer.wants_losses(now) {
+            let path = self.connection.quic_connection().stats().path;
+            self.writer.observe(path.lost_packets, now);
+        }
+        self.writer.wrote(bytes, now);
+    }
+
+    fn send(&mut self) {
+        if let Some(copy) = self.writer.take(Instant::now()) {
+            // Without room it is lost, as it may be on the way.
+            let _ = self.connection.send_datagram(encode_datagram(&copy));
+        }
+    }
+}
+
+/// Waits until a copy is due.
+async fn due(copier: &mut Option<Copier>) -> &mut Copier {
+    let due = copier.as_ref().and_then(|one| one.writer.poll_timeout());
+    match (due, copier) {
+        (Some(at), Some(copier)) => {
+            tokio::time::sleep_until(at.into()).await;
+            copier
+        }
+        _ => std::future::pending().await,
+    }
+}
+
+/// Writes some of the first bytes that wait and answers them. What was written is taken off only when
+/// the write is done, so that a dropped future has written nothing.
+async fn write_front(
+    send: &mut SendStream,
+    queued: &mut VecDeque<Bytes>,
+) -> Result<Bytes, LinkError> {
     let Some(front) = queued.front_mut() else {
         return std::future::pending().await;
     };
@@ -167,11 +222,11 @@ async fn write_front(send: &mut SendStream, queued: &mut VecDeque<Bytes>) -> Res
         .write(front)
         .await
         .map_err(LinkError::new)?;
-    front.advance(written);
+    let bytes = front.split_to(written);
     if front.is_empty() {
         queued.pop_front();
     }
-    Ok(())
+    Ok(bytes)
 }
 
 async fn open_stream(connection: &Connection) -> Result<Stream, LinkError> {
@@ -181,6 +236,7 @@ async fn open_stream(connection: &Connection) -> Result<Stream, LinkError> {
         send,
         receive,
         queued: VecDeque::new(),
+        copier: None,
     })
 }
 

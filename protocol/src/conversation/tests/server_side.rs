@@ -49,6 +49,10 @@ impl Server {
         self.input(server::Input::LiveBytes(bytes))
     }
 
+    fn datagram(&mut self, bytes: &[u8]) -> Vec<server::Output> {
+        self.input(server::Input::Datagram(bytes))
+    }
+
     fn bulk(&mut self, bytes: &[u8]) -> Vec<server::Output> {
         self.input(server::Input::BulkBytes(bytes))
     }
@@ -338,6 +342,35 @@ fn server_answers_pings_itself() {
 }
 
 #[test]
+fn server_takes_a_frame_once_from_copy_and_stream() {
+    let mut server = Server::ready();
+    let (first, second) = (envelope::encode(&leave(1)), envelope::encode(&leave(2)));
+    let taken = |n| [server::Output::Request(leave(n).into(), Lane::Live)];
+    let opening = envelope::encode(&hello()).len();
+    let copy = |offset: usize, bytes: &Bytes| {
+        envelope::encode_datagram(&LaneCopy {
+            offset: (opening + offset) as u64,
+            bytes: bytes.clone(),
+        })
+    };
+    let both: Bytes = [&first[..], &second[..]].concat().into();
+    assert_eq!(server.datagram(&copy(0, &first)), taken(1));
+    assert_eq!(server.datagram(&copy(0, &both)), taken(2));
+    assert_eq!(server.live(&both), []);
+    assert_eq!(server.datagram(&copy(0, &both)), []);
+    // A copy may bring the rest of a frame that the stream has begun.
+    assert_eq!(server.live(&first[..3]), []);
+    assert_eq!(server.datagram(&copy(both.len(), &first)), taken(1));
+    assert_eq!(server.talk.dropped_datagrams(), 0);
+    let on_lane = LaneCopy {
+        offset: (opening + both.len() + first.len()) as u64,
+        bytes: first.clone(),
+    };
+    assert_eq!(server.live(&first[3..]), []);
+    assert_eq!(server.live(&envelope::encode(&on_lane)), []);
+}
+
+#[test]
 fn server_drops_and_counts_bad_datagrams() {
     let mut server = Server::new();
     let good = envelope::encode_datagram(&typing());
@@ -355,6 +388,12 @@ fn server_drops_and_counts_bad_datagrams() {
             chat: chat(),
             member: 0,
             is_typing: true,
+        })
+        .into(),
+        // It belongs behind bytes that have not come.
+        envelope::encode_datagram(&LaneCopy {
+            offset: 1 << 40,
+            bytes: envelope::encode(&leave(1)),
         })
         .into(),
     ];

@@ -42,7 +42,7 @@ fn bodies() -> [(&'static str, Body); 6] {
             "kind_largest",
             Body::Unknown {
                 kind: u32::MAX,
-                data: bytes::Bytes::new(),
+                data: Bytes::new(),
             },
         ),
     ]

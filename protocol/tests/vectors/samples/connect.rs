@@ -170,5 +170,26 @@ pub(crate) fn connect() -> Vec<Vector> {
                 detail: filled(1_000),
             },
         ),
+        vector(
+            "smallest",
+            LaneCopy {
+                offset: 0,
+                bytes: Bytes::new(),
+            },
+        ),
+        vector(
+            "typical",
+            LaneCopy {
+                offset: 1_234,
+                bytes: envelope::encode(&Done { request: 9 }),
+            },
+        ),
+        vector(
+            "largest",
+            LaneCopy {
+                offset: SAFE_MAX,
+                bytes: vec![0xff; COPY_BYTES_MAX].into(),
+            },
+        ),
     ]
 }

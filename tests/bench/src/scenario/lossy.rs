@@ -21,22 +21,39 @@ const DELAY: Duration = Duration::from_millis(20);
 /// What a message takes at least.
 const FLOOR_MS: f64 = 40.0;
 
-/// One share of loss.
+/// What a link that loses packets is like at first: what a target learns about its links in minutes it
+/// has learned when the counted time begins.
+const LESSON: Loss = Loss::Random(0.2);
+
+/// One kind of loss.
 pub(super) struct Lossy {
-    loss: f64,
+    loss: Loss,
+    lesson: Duration,
     workload: Workload,
 }
 
-/// The shares of the scenario.
+/// The kinds of the scenario.
 pub(super) fn cases(scale: Scale) -> impl Iterator<Item = Lossy> {
-    let shares = scale.of(&[0.0, 0.01, 0.02, 0.05][..], &[0.02][..]);
-    shares.iter().map(move |loss| Lossy {
-        loss: *loss,
+    let spells = Loss::Spells {
+        share: 0.02,
+        mean: Duration::from_millis(50),
+    };
+    let full = [
+        Loss::None,
+        Loss::Random(0.01),
+        Loss::Random(0.02),
+        Loss::Random(0.05),
+        spells,
+    ];
+    let kinds = scale.of(full.to_vec(), vec![Loss::Random(0.02)]);
+    kinds.into_iter().map(move |loss| Lossy {
+        loss,
+        lesson: scale.of(Duration::from_secs(10), Duration::from_millis(300)),
         workload: Workload {
             users: scale.of(400, 20),
             rate: scale.of(400.0, 40.0),
             body_bytes: 60,
-            warm_up: scale.of(Duration::from_secs(2), Duration::from_millis(300)),
+            warm_up: scale.of(Duration::from_secs(15), Duration::from_millis(600)),
             measured: scale.of(Duration::from_secs(20), Duration::from_millis(1_500)),
             seed: 0,
         },
@@ -50,16 +67,28 @@ impl Case for Lossy {
     }
 
     fn title(&self) -> String {
-        let (loss, users) = (self.loss * 100.0, self.workload.users);
-        format!(
-            "{loss} % lost each way, 40 ms there and back, {users} people, a message each second"
-        )
+        let users = self.workload.users;
+        let loss = match self.loss {
+            Loss::None => "nothing lost".to_owned(),
+            Loss::Random(share) => format!("{} % lost each way", share * 100.0),
+            Loss::Spells { share, mean } => {
+                format!(
+                    "dead {} % of the time, {mean:?} long, each way",
+                    share * 100.0
+                )
+            }
+        };
+        format!("{loss}, 40 ms there and back, {users} people, a message each second")
     }
 
-    /// What is stored where does not change what is lost.
+    /// What is stored where does not change what is lost, and bare relays lose what Socket.IO loses.
     fn takes(&self, target: &dyn Target) -> bool {
-        let is_in_memory = |name: &str| name.ends_with("-memory");
-        !is_in_memory(target.name())
+        let name = target.name();
+        !name.ends_with("-memory") && !name.starts_with("relay-")
+    }
+
+    fn loses_packets(&self) -> bool {
+        true
     }
 
     fn rounds_max(&self) -> u32 {
@@ -82,28 +111,36 @@ impl Case for Lossy {
         };
         let running = target.start(&place).await?;
         let peers = drive::connect_pairs(running.as_ref(), self.workload.users).await?;
-        lab.set(Conditions {
-            loss: Loss::Random(self.loss),
-            ..conditions
-        })
-        .await?;
-        let before = lab.counts().await?;
         let workload = Workload {
             seed: round.seed,
             ..self.workload
         };
-        let outcome = drive::load_on(running.as_ref(), peers, &workload).await?;
-        let counts = lab.counts().await?.since(before);
+        let losing = async {
+            if self.loss != Loss::None {
+                let loss = LESSON;
+                lab.set(Conditions { loss, ..conditions }).await?;
+                tokio::time::sleep(self.lesson).await;
+            }
+            let loss = self.loss;
+            lab.set(Conditions { loss, ..conditions }).await?;
+            lab.counts().await
+        };
+        let load = drive::load_on(running.as_ref(), peers, &workload);
+        let (outcome, before) = tokio::join!(load, losing);
+        let (outcome, counts) = (outcome?, lab.counts().await?.since(before?));
         // Without loss, so that it ends at once.
         lab.set(conditions).await?;
         running.stop().await?;
         lab.stop().await?;
-        Ok(sample(&outcome, counts))
+        let lesson = self.lesson.as_secs_f64();
+        let lesson = if self.loss == Loss::None { 0.0 } else { lesson };
+        let share = 1.0 - lesson / workload.length().as_secs_f64();
+        Ok(sample(&outcome, counts, share))
     }
 }
 
-/// `counts` are of the whole run, as is the number of messages that they are divided by.
-fn sample(outcome: &Outcome, counts: Counts) -> Sample {
+/// `counts` are of the time after the lesson, which sent `share` of the messages.
+fn sample(outcome: &Outcome, counts: Counts, share: f64) -> Sample {
     let (delivery, account) = (&outcome.figures.delivery, &outcome.account);
     let mut sample = Sample::default();
     sample.push(&metric::DELIVERED, outcome.window.delivered_per_second());
@@ -121,7 +158,7 @@ fn sample(outcome: &Outcome, counts: Counts) -> Sample {
         let share = delivery.share_above(Duration::from_millis(limit));
         sample.push(metric, share * 100.0);
     }
-    let per_message = |whole: u64| whole as f64 / (account.sent.max(1)) as f64;
+    let per_message = |whole: u64| whole as f64 / (account.sent.max(1) as f64 * share);
     sample.push(&metric::BYTES_PER_MESSAGE, per_message(counts.bytes));
     sample.push(&metric::PACKETS_PER_MESSAGE, per_message(counts.packets));
     sample.push(&metric::LAG_P99, outcome.figures.lag.quantile_ms(0.99));

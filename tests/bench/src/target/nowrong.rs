@@ -56,6 +56,7 @@ pub struct NoWrong {
     transport: Transport,
     storage: Storage,
     sends_receipts: bool,
+    has_fast_path: bool,
 }
 
 impl NoWrong {
@@ -66,7 +67,22 @@ impl NoWrong {
             transport,
             storage,
             sends_receipts: false,
+            has_fast_path: true,
         }
+    }
+
+    /// The same with the fast path off, on both sides.
+    pub const fn without_fast_path(self, name: &'static str) -> Self {
+        Self {
+            name,
+            has_fast_path: false,
+            ..self
+        }
+    }
+
+    /// Whether what is written goes out twice over links that lose packets.
+    pub fn has_fast_path(&self) -> bool {
+        self.has_fast_path
     }
 
     /// The same, with clients that confirm what they receive, as the SDK does. Nothing that it is
@@ -104,6 +120,9 @@ impl NoWrong {
             Storage::Memory => "memory".into(),
         };
         let mut command = command(place, data);
+        if !self.has_fast_path {
+            command.extend(["--set", "fast_path=false"].map(Into::into));
+        }
         if let Some(file) = categories {
             command.push("--set".into());
             command.push(format!("categories={}", file.display()).into());
@@ -113,6 +132,7 @@ impl NoWrong {
         Ok(RunningNoWrong {
             transport: self.transport,
             sends_receipts: self.sends_receipts,
+            has_fast_path: self.has_fast_path,
             process,
             api,
             sockets: RefCell::default(),
@@ -183,6 +203,7 @@ impl Target for NoWrong {
 pub struct RunningNoWrong {
     transport: Transport,
     sends_receipts: bool,
+    has_fast_path: bool,
     process: Process,
     api: Api,
     sockets: RefCell<Sockets>,
@@ -275,6 +296,11 @@ impl RunningNoWrong {
                     .context("no development certificate")?;
                 let sockets = self.sockets.borrow().clone();
                 let wire = sockets.webtransport(&endpoint.webtransport, hash).await?;
+                let wire = if self.has_fast_path {
+                    wire.with_copies()
+                } else {
+                    wire
+                };
                 (wire, nowrong::NoWrong::over_stream())
             }
         })

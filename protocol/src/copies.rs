@@ -1,0 +1,263 @@
+//! Copies: bytes of the live lane sent again, in datagrams, over a link that loses packets.
+//!
+//! A stream finds a lost packet by a timer, about two round trips after it was sent, because sparse chat
+//! has nothing behind it that would show the loss. A copy that follows a few milliseconds later arrives
+//! instead, and a second one when the link was dead for a moment. A copy names its place in the lane, so
+//! the receiver takes the bytes in their order, once, whichever comes first, and the stream stays the
+//! truth. [`CopyWriter`] says what to send when, [`CopyReader`] what of two arrivals is new. Copies cost
+//! two datagrams for each write, hence only links pay that lost a packet within [`LOSSY_FOR`].
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    frame::LaneCopy,
+    limits::{COPY_BYTES_MAX, COPY_DELAY, COPY_TAIL, LOSSY_FOR, SECOND_COPY_DELAY},
+};
+
+/// Time between two looks at the losses of a busy link.
+const OBSERVE_EVERY: Duration = Duration::from_millis(100);
+
+/// One side's record of what it wrote to its live lane of late. Holds nothing for a clean link.
+#[derive(Debug, Default)]
+pub struct CopyWriter {
+    /// Bytes written to the lane since it was opened.
+    written: u64,
+    /// The newest writes, oldest first, no gap between them; at most [`COPY_BYTES_MAX`] bytes.
+    tail: VecDeque<(Instant, Vec<u8>)>,
+    due: Option<Due>,
+    lossy_until: Option<Instant>,
+    /// Packets of the link that were lost, by the newest count.
+    losses: u64,
+    observed_at: Option<Instant>,
+}
+
+/// The copy that is sent next.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    at: Instant,
+    /// When the one after it is sent, unless more is written.
+    second: Option<Instant>,
+}
+
+impl CopyWriter {
+    /// A lane that nothing was written to, over a link that has lost nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether it is time for [`Self::observe`]: counting costs a look into the transport.
+    pub fn wants_losses(&self, now: Instant) -> bool {
+        self.observed_at.is_none_or(|at| at + OBSERVE_EVERY <= now)
+    }
+
+    /// Takes the link's count of lost packets: more of them than the last time make it lossy.
+    pub fn observe(&mut self, losses: u64, now: Instant) {
+        self.observed_at = Some(now);
+        if losses > self.losses {
+            self.losses = losses;
+            self.lossy_until = Some(now + LOSSY_FOR);
+        }
+    }
+
+    /// These bytes were written to the lane.
+    pub fn wrote(&mut self, bytes: &[u8], now: Instant) {
+        self.written += bytes.len() as u64;
+        let is_lossy = self.lossy_until.is_some_and(|until| now < until);
+        if !is_lossy || bytes.len() > COPY_BYTES_MAX {
+            self.tail.clear();
+            self.due = None;
+            return;
+        }
+        self.tail.push_back((now, bytes.to_vec()));
+        while self.is_tail_over(now) {
+            self.tail.pop_front();
+        }
+        self.due = Some(Due {
+            at: now + COPY_DELAY,
+            second: Some(now + SECOND_COPY_DELAY),
+        });
+    }
+
+    /// When [`Self::take`] has something; `None` while it has not.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.due.map(|due| due.at)
+    }
+
+    /// The copy that is due, once.
+    pub fn take(&mut self, now: Instant) -> Option<LaneCopy> {
+        let due = self.due.filter(|due| due.at <= now)?;
+        self.due = due.second.map(|at| Due { at, second: None });
+        let bytes: Vec<u8> = self
+            .tail
+            .iter()
+            .flat_map(|(_, bytes)| bytes)
+            .copied()
+            .collect();
+        Some(LaneCopy {
+            offset: self.written - bytes.len() as u64,
+            bytes: bytes.into(),
+        })
+    }
+
+    fn is_tail_over(&self, now: Instant) -> bool {
+        let length: usize = self.tail.iter().map(|(_, bytes)| bytes.len()).sum();
+        let oldest = self.tail.front().map(|(at, _)| *at);
+        length > COPY_BYTES_MAX || oldest.is_some_and(|at| at + COPY_TAIL < now)
+    }
+}
+
+/// How far a lane was received, by stream and by copies. Holds no bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CopyReader {
+    /// Bytes that came on the stream.
+    streamed: u64,
+    /// Bytes that were handed on; never less than `streamed`.
+    taken: u64,
+}
+
+impl CopyReader {
+    /// A lane of which nothing has come.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What is new of the next bytes of the stream.
+    pub fn stream<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let fresh = fresh(self.streamed, bytes, self.taken);
+        self.streamed += bytes.len() as u64;
+        self.taken = self.taken.max(self.streamed);
+        fresh.unwrap_or_default()
+    }
+
+    /// What is new of a copy; `None` when it begins behind bytes that have not come yet: they are on
+    /// their way, in the stream at the latest.
+    pub fn copy<'a>(&mut self, offset: u64, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let fresh = fresh(offset, bytes, self.taken)?;
+        self.taken += fresh.len() as u64;
+        Some(fresh)
+    }
+}
+
+/// The part of `bytes`, which begin at `offset`, from `taken` on; `None` when they begin behind it.
+fn fresh(offset: u64, bytes: &[u8], taken: u64) -> Option<&[u8]> {
+    let known = taken.checked_sub(offset)?;
+    let known = usize::try_from(known).unwrap_or(usize::MAX);
+    Some(&bytes[known.min(bytes.len())..])
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a test starts its clock somewhere, then moves it by hand"
+)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn lossy(now: Instant) -> CopyWriter {
+        let mut writer = CopyWriter::new();
+        writer.observe(1, now);
+        writer
+    }
+
+    #[test]
+    fn a_clean_link_pays_nothing() {
+        let now = Instant::now();
+        let mut writer = CopyWriter::new();
+        writer.observe(0, now);
+        writer.wrote(b"hello", now);
+        assert_eq!(
+            (writer.poll_timeout(), writer.take(now + COPY_DELAY)),
+            (None, None)
+        );
+        assert!(writer.tail.is_empty());
+    }
+
+    #[test]
+    fn a_write_is_copied_twice_and_later() {
+        let now = Instant::now();
+        let mut writer = CopyWriter::new();
+        writer.wrote(b"before", now);
+        writer.observe(1, now);
+        writer.wrote(b"hello", now);
+        assert_eq!(writer.poll_timeout(), Some(now + COPY_DELAY));
+        assert_eq!(
+            writer.take(now),
+            None,
+            "in one packet with the stream it would be lost with it"
+        );
+        let copy = writer.take(now + COPY_DELAY).unwrap();
+        assert_eq!((copy.offset, &copy.bytes[..]), (6, &b"hello"[..]));
+        assert_eq!(writer.take(now + COPY_DELAY), None);
+        assert_eq!(writer.poll_timeout(), Some(now + SECOND_COPY_DELAY));
+        assert_eq!(writer.take(now + SECOND_COPY_DELAY), Some(copy));
+        assert_eq!(writer.poll_timeout(), None);
+    }
+
+    #[test]
+    fn a_copy_holds_what_was_written_shortly_before() {
+        let now = Instant::now();
+        let mut writer = lossy(now);
+        writer.wrote(b"old", now);
+        let later = now + COPY_TAIL + MS;
+        writer.wrote(b"one", later);
+        writer.wrote(b"two", later + MS);
+        assert_eq!(
+            writer.take(later + COPY_DELAY),
+            None,
+            "the newest write puts it off"
+        );
+        let copy = writer.take(later + MS + COPY_DELAY).unwrap();
+        assert_eq!((copy.offset, &copy.bytes[..]), (3, &b"onetwo"[..]));
+    }
+
+    #[test]
+    fn a_copy_fits_a_datagram() {
+        let now = Instant::now();
+        let mut writer = lossy(now);
+        writer.wrote(&[1; COPY_BYTES_MAX], now);
+        writer.wrote(&[2; 10], now);
+        let copy = writer.take(now + COPY_DELAY).unwrap();
+        assert_eq!((copy.offset, copy.bytes.len()), (COPY_BYTES_MAX as u64, 10));
+
+        writer.wrote(&[3; COPY_BYTES_MAX + 1], now);
+        assert_eq!(writer.poll_timeout(), None, "too long to copy");
+        writer.wrote(&[4; 10], now);
+        let copy = writer.take(now + COPY_DELAY).unwrap();
+        assert_eq!(
+            (copy.offset, copy.bytes.len()),
+            (2 * COPY_BYTES_MAX as u64 + 11, 10)
+        );
+    }
+
+    #[test]
+    fn a_link_is_clean_again_after_a_while() {
+        let now = Instant::now();
+        let mut writer = lossy(now);
+        let late = now + LOSSY_FOR;
+        writer.observe(1, late);
+        writer.wrote(b"hello", late);
+        assert_eq!(writer.poll_timeout(), None);
+        writer.observe(2, late);
+        writer.wrote(b"hello", late);
+        assert!(writer.poll_timeout().is_some());
+    }
+
+    #[test]
+    fn whichever_comes_first_counts_once() {
+        let mut reader = CopyReader::new();
+        assert_eq!(reader.stream(b"ab"), b"ab");
+        assert_eq!(reader.copy(1, b"bcd"), Some(&b"cd"[..]));
+        assert_eq!(reader.copy(1, b"bcd"), Some(&b""[..]), "again");
+        assert_eq!(reader.copy(5, b"fg"), None, "behind a gap");
+        assert_eq!(reader.copy(u64::MAX, b"x"), None);
+        assert_eq!(reader.stream(b"c"), b"");
+        assert_eq!(reader.stream(b"de"), b"e");
+        assert_eq!(reader.copy(5, b"fg"), Some(&b"fg"[..]));
+        assert_eq!(reader.stream(b"fgh"), b"h");
+    }
+}
