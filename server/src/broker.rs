@@ -291,7 +291,8 @@ pub struct Reading {
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
     /// Opens the log of a chat: action `Seed`. Only who began the epoch calls it. `false`: refused,
-    /// since this memory is not the one that the seed names, or has a log of this or a newer epoch.
+    /// since this memory is not the one that the seed names, or has a log of this or a newer epoch. If
+    /// not refused, this node follows the chat from now on.
     async fn open_log(&self, chat: ChatId, seed: LogSeed) -> Result<bool, BrokerError>;
 
     /// Appends one message at the next seq of `epoch`, unless it is known: action `Append`. This node

@@ -41,6 +41,7 @@ pub(super) async fn open(parts: &Parts, chat: ChatId, seed: &LogSeed) -> Result<
         .arg(seed.epoch.base)
         .arg(LIFE_MS)
         .arg(memory)
+        .arg(&parts.id.0)
         .arg(known)
         .run(&parts.connection)
         .await

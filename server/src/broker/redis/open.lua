@@ -1,8 +1,8 @@
 -- Action Seed: opens the log of a chat, if this is the memory that the seed names (none for the first
 -- epoch of a new chat) and it has no log of this or a newer epoch. What is left of another memory
 -- gives way.
--- KEYS: meta, ids, log, nodes. ARGV: epoch, base, life in milliseconds, memory, then for each message
--- that survives: sender's id with member in front, and 'epoch seq time'.
+-- KEYS: meta, ids, log, nodes. ARGV: epoch, base, life in milliseconds, memory, this node, then for each
+-- message that survives: sender's id with member in front, and 'epoch seq time'.
 local here = memory()
 if ARGV[4] ~= '' and ARGV[4] ~= here then return 0 end
 local open = redis.call('HMGET', KEYS[1], 'epoch', 'memory')
@@ -12,10 +12,11 @@ redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'seq', ARGV[2], 'memory', here)
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 -- The field keeps the key, and with it its end, before the first message comes.
 redis.call('HSET', KEYS[2], '', '')
-for i = 5, #ARGV, 2 do
+for i = 6, #ARGV, 2 do
   redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
 end
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
--- Who followed the chat still does.
+-- Who followed the chat still does, and this node from now on: the next to follow must know of it.
+redis.call('SADD', KEYS[4], ARGV[5])
 redis.call('PEXPIRE', KEYS[4], ARGV[3])
 return 1
