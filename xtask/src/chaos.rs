@@ -40,6 +40,10 @@ pub struct ChaosArgs {
     /// How Redis runs: none (with one node), single, sentinel or cluster [default: single].
     #[arg(long)]
     redis: Option<String>,
+    /// Folder for the data of MongoDB and Redis [default: under target]; on a file system in memory, times
+    /// are without those of the disk.
+    #[arg(long)]
+    data: Option<String>,
     /// Build with optimisation.
     #[arg(long)]
     release: bool,
@@ -92,6 +96,7 @@ fn passed_on(args: &ChaosArgs) -> Vec<String> {
         ("--users", args.users.map(|users| users.to_string())),
         ("--rate", args.rate.map(|rate| rate.to_string())),
         ("--redis", args.redis.clone()),
+        ("--data", args.data.clone()),
     ];
     for (name, value) in named {
         words.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{generated, part::Part, python, run::Run, stale, tree};
+use crate::{generated, install, part::Part, python, run::Run, stale, tree};
 
 mod licence;
 mod source;
@@ -37,6 +37,11 @@ pub const PARTS: &[Part] = &[
         run: clippy,
     },
     Part {
+        name: "budget",
+        about: "the message path takes no more instructions than its budgets allow",
+        run: budget,
+    },
+    Part {
         name: "doc",
         about: "the documentation builds without a warning",
         run: doc,
@@ -69,6 +74,16 @@ fn clippy(root: &Path) -> anyhow::Result<()> {
     Run::new(root, "cargo")
         .args(clippy)
         .args(["--", "-D", "warnings"])
+        .run()
+}
+
+fn budget(root: &Path) -> anyhow::Result<()> {
+    install::require(&["valgrind"], "valgrind")?;
+    let run = ["run", "--locked", "--profile", "budget"];
+    Run::new(root, "cargo")
+        .args(run)
+        .args(["-p", "nowrong-micro", "--", "judge"])
+        .arg(Path::new("tests/micro/budgets.toml"))
         .run()
 }
 

@@ -23,7 +23,6 @@ pub mod latencies;
 pub mod ledger;
 pub mod machine;
 pub mod metric;
-pub mod micro;
 pub mod process;
 pub mod relay;
 pub mod report;

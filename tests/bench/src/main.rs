@@ -15,12 +15,13 @@ use clap::{Args, Parser, Subcommand};
 use nowrong_bench::{
     machine::{self, Machine},
     metric::{self, Sample},
-    micro, process,
+    process,
     relay::{self, Kind},
     report::{self, Report, Row},
     scenario::{self, SCENARIOS, Scale},
     target::{self, Place, Side},
 };
+use nowrong_micro as micro;
 use tokio::{
     signal::{
         ctrl_c,
@@ -213,7 +214,10 @@ async fn micro_rows(place: &Place, scale: Scale) -> Vec<Row> {
 async fn micro_sample(case: &micro::Case, place: &Place, scale: Scale) -> anyhow::Result<Sample> {
     let mut sample = Sample::default();
     if scale == Scale::Full {
-        let counted = micro::instructions(case, &place.bench, &place.scratch).await?;
+        let program = [place.bench.clone().into_os_string(), "micro".into()];
+        let (case, scratch) = (*case, place.scratch.clone());
+        let count = move || micro::instructions(&case, &program, &scratch);
+        let counted = tokio::task::spawn_blocking(count).await??;
         sample.push(&metric::INSTRUCTIONS, counted);
     }
     let operations = scale.of(100_000, 1_000);

@@ -3,11 +3,7 @@
 //! Its methods wait for processes and block: they run on a thread of their own, see
 //! [`faults`](crate::faults).
 
-use std::{
-    net::SocketAddr,
-    num::NonZero,
-    path::{Path, PathBuf},
-};
+use std::{net::SocketAddr, num::NonZero, path::PathBuf};
 
 use anyhow::{Context as _, bail};
 use e2e::{ServerOptions, TestServer};
@@ -36,6 +32,8 @@ pub struct Shape {
     /// Members of the replica set: three, so that one may be lost; one where nothing breaks and times
     /// are measured, since three of them on one machine share its processors and its disk.
     pub mongodb_members: usize,
+    /// Folder for the data of MongoDB and Redis.
+    pub data: PathBuf,
     /// Whether nodes tell their metrics.
     pub has_metrics: bool,
 }
@@ -58,11 +56,12 @@ impl Cluster {
     ///
     /// # Errors
     /// When something does not get ready.
-    pub async fn start(shape: &Shape, scratch: &Path) -> anyhow::Result<Self> {
+    pub async fn start(shape: &Shape) -> anyhow::Result<Self> {
         if shape.nodes > 1 && shape.redis == RedisKind::None {
             bail!("{} nodes need Redis to know of each other", shape.nodes);
         }
-        let folder = tempfile::tempdir_in(scratch)?;
+        std::fs::create_dir_all(&shape.data)?;
+        let folder = tempfile::tempdir_in(&shape.data)?;
         let mongodb = folder.path().join("mongodb");
         let mongodb = ReplicaSet::start(&shape.mongod, &mongodb, shape.mongodb_members, &[])?;
         let redis = RedisServers::start(shape.redis, &shape.redis_server, folder.path())?;

@@ -50,9 +50,13 @@ struct Servers {
     /// What faults and people grow from; by chance unless given.
     #[arg(long, global = true)]
     seed: Option<u64>,
-    /// Folder for data and reports.
+    /// Folder for reports.
     #[arg(long, global = true, default_value = "target/chaos")]
     out: PathBuf,
+    /// Folder for the data of MongoDB and Redis, as `--out` unless given. On a file system in memory,
+    /// times are without those of the disk.
+    #[arg(long, global = true)]
+    data: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -134,7 +138,7 @@ async fn execute(cli: Cli) -> anyhow::Result<()> {
 
 async fn run(cli: &Cli) -> anyhow::Result<()> {
     let say = |line| println!("   {line}");
-    let (shape, out) = (shape(cli)?, &cli.servers.out);
+    let shape = shape(cli)?;
     let seed = cli.servers.seed.unwrap_or_else(rand::random);
     let plan = |trouble, pairs, wanderers| Plan {
         shape: shape.clone(),
@@ -142,7 +146,7 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
         trouble,
         pairs,
         wanderers,
-        out: out.clone(),
+        out: cli.servers.out.clone(),
     };
     match cli.scenario {
         Scenario::Faults {
@@ -156,9 +160,7 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
         Scenario::Rolling { pairs, wanderers } => {
             chaos::run(&plan(Trouble::Rolling, pairs, wanderers), say).await
         }
-        Scenario::Match { users, rate } => {
-            matching::run(&shape, out, users, (rate, seed), say).await
-        }
+        Scenario::Match { users, rate } => matching::run(&shape, users, (rate, seed), say).await,
         Scenario::Cross {
             rate,
             users,
@@ -172,13 +174,15 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
                 measured: Duration::from_secs(seconds),
                 seed,
             };
-            cross::run(&shape, out, &workload, say).await
+            cross::run(&shape, &workload, say).await
         }
     }
 }
 
 fn shape(cli: &Cli) -> anyhow::Result<Shape> {
+    let Servers { out, data, .. } = &cli.servers;
     Ok(Shape {
+        data: data.as_ref().unwrap_or(out).clone(),
         nodes: cli.servers.nodes.max(1),
         redis: cli.servers.redis,
         mongod: shared::find(Setting::MongodProgram)?.into(),

@@ -80,7 +80,7 @@ const ARRIVAL: Duration = Duration::from_secs(3);
 pub async fn run(plan: &Plan, say: Say) -> anyhow::Result<()> {
     say(format!("seed {}", plan.seed));
     std::fs::create_dir_all(&plan.out)?;
-    let cluster = Cluster::start(&plan.shape, &plan.out).await?;
+    let cluster = Cluster::start(&plan.shape).await?;
     let nodes = cluster.addresses();
     let door = Door::open(&nodes).await?;
     let crew = Arc::new(Crew::new(&door.url(), plan.seed, pause_max(plan.trouble))?);

@@ -1,7 +1,5 @@
 //! `cross`: partners on different nodes write to each other at a steady rate.
 
-use std::path::Path;
-
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use nowrong_bench::{
@@ -30,9 +28,8 @@ const STORE_CALLS: &str = "nowrong_store_call_seconds";
 ///
 /// # Errors
 /// When a message was lost or came twice, or the servers could not be used.
-pub async fn run(shape: &Shape, out: &Path, workload: &Workload, say: Say) -> anyhow::Result<()> {
-    std::fs::create_dir_all(out)?;
-    let mut cluster = Cluster::start(shape, out).await?;
+pub async fn run(shape: &Shape, workload: &Workload, say: Say) -> anyhow::Result<()> {
+    let mut cluster = Cluster::start(shape).await?;
     let across = Across {
         entrances: Entrances::of(&mut cluster)?,
         entering: Semaphore::new(ENTERING_MAX),

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -30,13 +29,11 @@ const LISTENING: Duration = Duration::from_millis(1);
 /// When somebody was matched twice or not at all, or the servers could not be used.
 pub async fn run(
     shape: &Shape,
-    out: &Path,
     users: u32,
     (rate, seed): (f64, u64),
     say: Say,
 ) -> anyhow::Result<()> {
-    std::fs::create_dir_all(out)?;
-    let mut cluster = Cluster::start(shape, out).await?;
+    let mut cluster = Cluster::start(shape).await?;
     let entrances = Entrances::of(&mut cluster)?;
     let started = Instant::now();
     let people = entrances.enter_all(users).await?;

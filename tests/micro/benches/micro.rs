@@ -1,9 +1,9 @@
-//! The cases of `micro` under criterion: `cargo bench --package nowrong-bench`.
+//! The cases under criterion: `cargo bench --package nowrong-micro`.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use nowrong_bench::micro::CASES;
+use nowrong_micro::CASES;
 
 /// Operations of one measurement: the set-up of a case must not count.
 const OPERATIONS: u32 = 1_000;

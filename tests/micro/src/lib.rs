@@ -1,8 +1,10 @@
-//! `micro`: codec, chat log and matcher by themselves: the same cases for criterion, for callgrind and
-//! for a quick look.
+//! Codec, conversation, chat log and matcher by themselves: the same cases for criterion, for callgrind
+//! and for a quick look.
 //!
 //! Instructions repeat where times do not, so they are what a budget can be put on. A case is run
 //! under callgrind twice, with few and with many operations; the difference is without start and set-up.
+
+#![forbid(unsafe_code)]
 
 use std::{hint::black_box, time::Instant};
 
@@ -12,14 +14,19 @@ use nowrong_core::{
     node::NodeId,
 };
 use nowrong_protocol::{
-    ChatId, ClientFrame, ClientMessageId, Position, ServerFrame, TicketId, UserId,
+    ChatId, ClientFrame, ClientMessageId, ConnectionId, Framed, Position, ServerFrame, TicketId,
+    UserId,
+    conversation::{
+        ServerConversation,
+        server::{Input, Output},
+    },
     envelope::split_frame,
-    frame::{Body, Message, Send},
+    frame::{Body, Hello, Limits, Message, Send, Welcome},
     limits::{CHAT_MESSAGES_MAX, FRAME_BYTES_MAX},
+    version::VersionRange,
 };
 
-use crate::workload::text_of;
-
+pub mod budget;
 mod callgrind;
 
 pub use callgrind::instructions;
@@ -52,6 +59,10 @@ pub const CASES: &[Case] = &[
         run: decode_message,
     },
     Case {
+        name: "converse-send",
+        run: converse_send,
+    },
+    Case {
         name: "log-append",
         run: append,
     },
@@ -76,6 +87,9 @@ pub fn nanoseconds(case: &Case, operations: u32) -> f64 {
     (0..5).map(|_| once()).fold(f64::INFINITY, f64::min)
 }
 
+/// A text as people write, ASCII, 40 bytes.
+const TEXT: &str = "see you at the harbour at eight tonight?";
+
 fn id(number: u32) -> [u8; 16] {
     let mut bytes = [7; 16];
     bytes[..4].copy_from_slice(&number.to_be_bytes());
@@ -88,7 +102,7 @@ fn send() -> ClientFrame {
         chat: ChatId::from_bytes(id(1)),
         client_message_id: ClientMessageId::from_bytes(id(2)),
         reply_to: None,
-        body: Body::Text(text_of(3, 40)),
+        body: Body::Text(TEXT.to_owned()),
     })
 }
 
@@ -100,7 +114,7 @@ fn message() -> ServerFrame {
         client_message_id: ClientMessageId::from_bytes(id(2)),
         at_ms: 1_800_000_000_000,
         reply_to: None,
-        body: Body::Text(text_of(3, 40)),
+        body: Body::Text(TEXT.to_owned()),
     })
 }
 
@@ -142,6 +156,51 @@ fn decode_message(operations: u32) {
                 .is_some(),
         );
     }
+}
+
+/// What a server's end does with the bytes of a `Send` that came on the stream: a request comes out.
+fn converse_send(operations: u32) {
+    let now = Instant::now();
+    let mut conversation = admitted(now);
+    let bytes = send().encode();
+    for _ in 0..operations {
+        conversation.handle_input(Input::LiveBytes(black_box(&bytes)), now);
+        let output = conversation.poll_output();
+        debug_assert!(matches!(output, Some(Output::Request(..))));
+        black_box(output);
+    }
+}
+
+/// A conversation that is open.
+fn admitted(now: Instant) -> ServerConversation {
+    let mut conversation = ServerConversation::new(now);
+    let hello = Hello {
+        versions: VersionRange::SUPPORTED,
+        connect_token: "token".to_owned(),
+        agent: "micro".to_owned(),
+        resume: Vec::new(),
+    };
+    let hello = ClientFrame::from(hello).encode();
+    conversation.handle_input(Input::LiveBytes(&hello), now);
+    let welcome = Welcome {
+        version: 0,
+        connection: ConnectionId::from_bytes(id(1)),
+        server_time_ms: 0,
+        limits: Framed(Limits {
+            frame_bytes_max: 0,
+            text_bytes_max: 0,
+            text_graphemes_max: 0,
+            ping_interval_ms: 0,
+            idle_timeout_ms: 0,
+            seat_hold_ms: 0,
+        }),
+        ticket: None,
+        chat: None,
+    };
+    conversation.handle_input(Input::Admit(Box::new(welcome)), now);
+    while conversation.poll_output().is_some() {}
+    debug_assert!(conversation.phase().is_open());
+    conversation
 }
 
 /// What the log does with each message: recognise it as new, and give it a position.

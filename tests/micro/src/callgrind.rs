@@ -1,40 +1,46 @@
 //! Counts instructions with callgrind, of Debian's valgrind.
 
-use std::{path::Path, process::Stdio};
+use std::{
+    ffi::OsString,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context as _, bail};
-use tokio::process::Command;
 
-use super::Case;
+use crate::Case;
 
 /// Operations of the short and of the long run.
 const OPERATIONS: [u32; 2] = [1_000, 11_000];
 
-/// Instructions for one operation of `case`, which `bench micro` runs.
+/// Instructions for one operation of `case`. `program` is what runs it: the first word is started with
+/// the others, the name of the case and a number of operations as its arguments.
 ///
 /// # Errors
 /// When valgrind is missing or fails.
-pub async fn instructions(case: &Case, bench: &Path, scratch: &Path) -> anyhow::Result<f64> {
+pub fn instructions(case: &Case, program: &[OsString], scratch: &Path) -> anyhow::Result<f64> {
     let [few, many] = OPERATIONS;
-    let counted_few = count(case, bench, scratch, few).await?;
-    let counted_many = count(case, bench, scratch, many).await?;
-    Ok((counted_many - counted_few) as f64 / f64::from(many - few))
+    let counted_few = count(case, program, scratch, few)?;
+    let counted_many = count(case, program, scratch, many)?;
+    Ok(counted_many.saturating_sub(counted_few) as f64 / f64::from(many - few))
 }
 
-async fn count(case: &Case, bench: &Path, scratch: &Path, operations: u32) -> anyhow::Result<u64> {
+fn count(
+    case: &Case,
+    program: &[OsString],
+    scratch: &Path,
+    operations: u32,
+) -> anyhow::Result<u64> {
     let out = scratch.join("callgrind.out");
-    let mut file = std::ffi::OsString::from("--callgrind-out-file=");
+    let mut file = OsString::from("--callgrind-out-file=");
     file.push(&out);
     let status = Command::new("valgrind")
         .args(["--tool=callgrind", "--quiet"])
         .arg(file)
-        .arg(bench)
-        .args(["micro", case.name, &operations.to_string()])
+        .args(program)
+        .args([case.name, &operations.to_string()])
         .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .status();
-    let status = status
-        .await
+        .status()
         .context("cannot start valgrind; on Debian `apt-get install valgrind`")?;
     if !status.success() {
         bail!("valgrind failed: {status}");
