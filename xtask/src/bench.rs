@@ -10,7 +10,7 @@ use clap::Args;
 use crate::{
     binary, install,
     run::{Run, is_available},
-    stale, tree,
+    services, stale, tree,
 };
 
 /// What to measure.
@@ -61,6 +61,7 @@ pub fn bench(root: &Path, args: &BenchArgs) -> anyhow::Result<()> {
     let [bench, netlab, server] = binary::build(root, programs, !args.quick)?;
     let socketio = root.join("tests/bench/peers/socketio");
     stale::install_npm(&socketio)?;
+    let redis = services::redis_server()?;
     if args.has("micro") && !args.quick {
         install::require(&["valgrind"], "valgrind")?;
     }
@@ -70,6 +71,7 @@ pub fn bench(root: &Path, args: &BenchArgs) -> anyhow::Result<()> {
     let mut run = start(root);
     run = run.arg(bench).arg("run");
     run = run.arg("--server").arg(server);
+    run = run.arg("--redis").arg(redis);
     run = run.arg("--netlab").arg(netlab);
     run = run.arg("--socketio").arg(socketio);
     run = run.arg("--out").arg(target.join("bench"));

@@ -23,6 +23,8 @@ use crate::{run::Run, tree};
 
 mod program;
 
+pub use program::redis_server;
+
 /// Flags of the MongoDB that tests share. They make up their own time, so the server must not expire
 /// records by its own; what tests the expiry starts a server for it.
 const SHARED_MONGOD: [&str; 2] = ["--setParameter", "ttlMonitorEnabled=false"];
@@ -68,7 +70,7 @@ pub fn services(root: &Path, args: &ServicesArgs) -> anyhow::Result<()> {
 /// When one is missing and cannot be installed.
 pub fn programs(root: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
     let mongod = program::mongod(root, &folder(root).0)?;
-    Ok((mongod, program::redis_server()?))
+    Ok((mongod, redis_server()?))
 }
 
 /// Servers for the tests of one command.
@@ -141,7 +143,7 @@ impl Folder {
     fn up(&self, root: &Path) -> anyhow::Result<()> {
         self.down()?;
         let mongod = program::mongod(root, &self.0)?;
-        let redis_server = program::redis_server()?;
+        let redis_server = redis_server()?;
         let data = self.data();
         println!("   starting mongod and redis-server on loopback");
         let mongodb = ReplicaSet::start(&mongod, &data.join("mongodb"), 1, &SHARED_MONGOD)?;

@@ -83,6 +83,9 @@ struct RunArgs {
     /// Folder of the Socket.IO server.
     #[arg(long)]
     socketio: PathBuf,
+    /// The program `redis-server`, for what needs it beside the server.
+    #[arg(long)]
+    redis: PathBuf,
     /// The program that emulates a link.
     #[arg(long)]
     netlab: PathBuf,
@@ -164,6 +167,7 @@ async fn run(args: &RunArgs) -> anyhow::Result<()> {
             .context("the server's binary is missing")?,
         bench: std::env::current_exe()?,
         socketio: args.socketio.clone(),
+        redis: args.redis.clone(),
         netlab: args.netlab.clone(),
         scratch: scratch.path().canonicalize()?,
         core: is_pinned.then_some(CORES[0]),

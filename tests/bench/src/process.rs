@@ -4,6 +4,7 @@
 
 use std::{
     ffi::OsString,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -12,8 +13,9 @@ use std::{
 use anyhow::{Context as _, bail};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
+    net::TcpStream,
     process::{Child, ChildStdout, Command},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use crate::counters;
@@ -23,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Time from SIGTERM to SIGKILL.
 const STOP_DEADLINE: Duration = Duration::from_secs(15);
+
+/// How often a process that says nothing is asked whether it is ready.
+const ASK_EVERY: Duration = Duration::from_millis(20);
 
 /// How to start a process.
 #[derive(Clone, Debug)]
@@ -40,8 +45,8 @@ pub struct Process {
     child: Child,
     pid: u32,
     ready: String,
-    /// Open for as long as the process may write to it.
-    _stdout: BufReader<ChildStdout>,
+    /// Open for as long as the process may write to it; `None` when that is its log.
+    _stdout: Option<BufReader<ChildStdout>>,
 }
 
 impl Process {
@@ -50,7 +55,9 @@ impl Process {
     /// # Errors
     /// When it does not get ready; the message holds its log.
     pub async fn start(program: &Program) -> anyhow::Result<Self> {
-        let mut child = command(program)?.spawn().context("cannot start a target")?;
+        let mut command = command(program)?;
+        let child = command.stdout(Stdio::piped()).spawn();
+        let mut child = child.context("cannot start a target")?;
         let pid = child.id().context("a target ended at once")?;
         let mut stdout = BufReader::new(child.stdout.take().context("no standard output")?);
         let mut ready = String::new();
@@ -66,7 +73,39 @@ impl Process {
             child,
             pid,
             ready,
-            _stdout: stdout,
+            _stdout: Some(stdout),
+        })
+    }
+
+    /// Starts one that does not say when it is ready: it is when it listens at `address`.
+    ///
+    /// # Errors
+    /// When it does not get ready; the message holds its log.
+    pub async fn start_listening(program: &Program, address: SocketAddr) -> anyhow::Result<Self> {
+        let child = command(program)?.spawn();
+        let mut child = child.context("cannot start a target")?;
+        let pid = child.id().context("a target ended at once")?;
+        let listening = async {
+            while TcpStream::connect(address).await.is_err() {
+                sleep(ASK_EVERY).await;
+            }
+        };
+        let is_ready = tokio::select! {
+            listening = timeout(PATIENCE, listening) => listening.is_ok(),
+            _ = child.wait() => false,
+        };
+        if !is_ready {
+            bail!(
+                "{:?} did not get ready: {}",
+                program.command,
+                said(&program.log)
+            );
+        }
+        Ok(Self {
+            child,
+            pid,
+            ready: String::new(),
+            _stdout: None,
         })
     }
 
@@ -131,7 +170,7 @@ fn command(program: &Program) -> anyhow::Result<Command> {
     command
         .args(&words[1..])
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
+        .stdout(log.try_clone()?)
         .stderr(log)
         .kill_on_drop(true);
     Ok(command)

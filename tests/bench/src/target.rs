@@ -31,6 +31,8 @@ pub struct Place {
     pub bench: PathBuf,
     /// Folder of the Socket.IO server, with its packages installed.
     pub socketio: PathBuf,
+    /// The Redis that other targets need.
+    pub redis: PathBuf,
     /// The program that emulates a link.
     pub netlab: PathBuf,
     /// Folder for data and logs of targets.
@@ -146,7 +148,8 @@ pub fn all() -> Vec<Box<dyn Target>> {
         Box::new(websocket.with_receipts("nowrong-websocket-receipts")),
         Box::new(floor::Floor::WEBTRANSPORT),
         Box::new(floor::Floor::WEBSOCKET),
-        Box::new(socketio::SocketIo),
+        Box::new(socketio::SocketIo::Alone),
+        Box::new(socketio::SocketIo::Redis),
     ]
 }
 
@@ -177,7 +180,7 @@ mod tests {
     #[test]
     fn targets_are_chosen_by_name() {
         let default = choose(&[]).unwrap();
-        assert_eq!(default.len(), 8);
+        assert_eq!(default.len(), 9);
         let chosen = choose(&[
             "socketio".to_owned(),
             "nowrong-websocket-receipts".to_owned(),

@@ -81,10 +81,11 @@ impl Case for Lossy {
         format!("{loss}, 40 ms there and back, {users} people, a message each second")
     }
 
-    /// What is stored where does not change what is lost, and bare relays lose what Socket.IO loses.
+    /// What is stored where and how nodes are joined does not change what is lost, and bare relays lose
+    /// what Socket.IO loses.
     fn takes(&self, target: &dyn Target) -> bool {
         let name = target.name();
-        !name.ends_with("-memory") && !name.starts_with("relay-")
+        !name.ends_with("-memory") && !name.ends_with("-redis") && !name.starts_with("relay-")
     }
 
     fn loses_packets(&self) -> bool {

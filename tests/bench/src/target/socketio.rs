@@ -1,47 +1,107 @@
 //! Socket.IO as most people use it, at its best: WebSocket only, no compression, one ack per message.
 
+use std::net::TcpListener;
+
 use async_trait::async_trait;
 
 use super::{Place, Running, Target};
 use crate::{dialect, drive::Peer, process::Process, wire::Wire};
 
-/// Socket.IO 4.8.4 on Node.js, one process, without TLS.
-pub(super) struct SocketIo;
+/// Socket.IO 4.8.4 on Node.js, without TLS.
+pub(super) enum SocketIo {
+    /// One process.
+    Alone,
+    /// Two nodes with the Redis adapter between them, and Redis; partners are on different nodes.
+    Redis,
+}
+
+/// How many nodes there are with Redis.
+const NODES: usize = 2;
 
 #[async_trait(?Send)]
 impl Target for SocketIo {
     fn name(&self) -> &'static str {
-        "socketio"
+        match self {
+            Self::Alone => "socketio",
+            Self::Redis => "socketio-redis",
+        }
     }
 
     fn about(&self) -> &'static str {
-        "Socket.IO 4.8.4 on Node.js: WebSocket only, no compression, no TLS, an ack per message"
+        match self {
+            Self::Alone => {
+                "Socket.IO 4.8.4 on Node.js: WebSocket only, no compression, no TLS, an ack per message"
+            }
+            Self::Redis => {
+                "the same on two nodes with its Redis adapter, partners on different nodes"
+            }
+        }
     }
 
     async fn start(&self, place: &Place) -> anyhow::Result<Box<dyn Running>> {
-        let script = place.socketio.join("server.mjs");
-        let address = place.side.address.to_string();
-        let command = vec!["node".into(), script.into(), address.into()];
-        let process = Process::start(&place.program("socketio", command)).await?;
-        let address = process.field("address")?;
-        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
-        Ok(Box::new(RunningSocketIo { process, url }))
+        let mut running = RunningSocketIo::default();
+        let (nodes, redis) = match self {
+            Self::Alone => (1, None),
+            Self::Redis => (NODES, Some(running.start_redis(place).await?)),
+        };
+        for number in 0..nodes {
+            running.start_node(place, number, redis.as_deref()).await?;
+        }
+        Ok(Box::new(running))
     }
 }
 
+#[derive(Default)]
 struct RunningSocketIo {
-    process: Process,
-    url: String,
+    processes: Vec<Process>,
+    urls: Vec<String>,
+}
+
+impl RunningSocketIo {
+    /// Answers its URL.
+    async fn start_redis(&mut self, place: &Place) -> anyhow::Result<String> {
+        let address = place.side.address;
+        let port = TcpListener::bind((address, 0))?.local_addr()?.port();
+        let (host, listen) = (address.to_string(), port.to_string());
+        let flags = ["--bind", &host, "--port", &listen, "--save", ""];
+        let mut command = vec![place.redis.clone().into()];
+        command.extend(flags.map(Into::into));
+        let program = place.program("socketio-redis-server", command);
+        let process = Process::start_listening(&program, (address, port).into()).await?;
+        self.processes.push(process);
+        Ok(format!("redis://{address}:{port}"))
+    }
+
+    async fn start_node(
+        &mut self,
+        place: &Place,
+        number: usize,
+        redis: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let script = place.socketio.join("server.mjs");
+        let address = place.side.address.to_string();
+        let mut command = vec!["node".into(), script.into(), address.into()];
+        command.extend(redis.map(Into::into));
+        let program = place.program(&format!("socketio-{number}"), command);
+        let process = Process::start(&program).await?;
+        let address = process.field("address")?;
+        self.urls.push(format!(
+            "ws://{address}/socket.io/?EIO=4&transport=websocket"
+        ));
+        self.processes.push(process);
+        Ok(())
+    }
 }
 
 #[async_trait(?Send)]
 impl Running for RunningSocketIo {
     fn processes(&self) -> Vec<&Process> {
-        vec![&self.process]
+        self.processes.iter().collect()
     }
 
     async fn open(&self, user: u32) -> anyhow::Result<Peer> {
-        let mut wire = Wire::websocket(&self.url, true).await?;
+        let url = &self.urls[user as usize % self.urls.len()];
+        let mut wire = Wire::websocket(url, true).await?;
         let open = wire.receive().await?;
         anyhow::ensure!(open.starts_with(b"0"), "no open packet: {open:?}");
         wire.send(dialect::socketio::SocketIo::connect(user))
@@ -60,6 +120,10 @@ impl Running for RunningSocketIo {
     }
 
     async fn stop(self: Box<Self>) -> anyhow::Result<()> {
-        self.process.stop().await
+        // Those that were started last go first: nodes before the Redis they need.
+        for process in self.processes.into_iter().rev() {
+            process.stop().await?;
+        }
+        Ok(())
     }
 }
