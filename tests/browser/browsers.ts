@@ -61,7 +61,10 @@ export async function startFirefox(): Promise<Browser> {
     tab: async () => {
       const context = await browser.createBrowserContext();
       const page = await context.newPage();
-      await page.setViewport({ width: 1_000, height: 720 });
+      await page.setViewport({ width: 1_000, height: 720 }).catch(async (cause: unknown) => {
+        const advice = "update it, on Debian by `apt-get update && apt-get install firefox-esr`";
+        throw new Error(`${await browser.version()} lacks a command of WebDriver BiDi: ${advice}`, { cause });
+      });
       return firefoxTab(page);
     },
     close: () => browser.close(),
