@@ -57,8 +57,8 @@ const START: &str =
 /// When a build or an installation fails, or something could not be measured.
 pub fn bench(root: &Path, args: &BenchArgs) -> anyhow::Result<()> {
     let target = tree::target_dir(root);
-    let programs = ["nowrong-bench", "netlab", binary::SERVER];
-    let [bench, netlab, server] = binary::build(root, programs, !args.quick)?;
+    let programs = ["nowrong-bench", "nowrong-micro", "netlab", binary::SERVER];
+    let [bench, micro, netlab, server] = binary::build(root, programs, !args.quick)?;
     let socketio = root.join("tests/bench/peers/socketio");
     stale::install_npm(&socketio)?;
     let redis = services::redis_server()?;
@@ -73,6 +73,7 @@ pub fn bench(root: &Path, args: &BenchArgs) -> anyhow::Result<()> {
     run = run.arg("--server").arg(server);
     run = run.arg("--redis").arg(redis);
     run = run.arg("--netlab").arg(netlab);
+    run = run.arg("--micro").arg(micro);
     run = run.arg("--socketio").arg(socketio);
     run = run.arg("--out").arg(target.join("bench"));
     run = run.arg("--document").arg(root.join("docs/benchmarks.md"));

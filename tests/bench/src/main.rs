@@ -1,5 +1,5 @@
-//! `nowrong-bench`: measures, and is itself the bare relays and the cases of `micro`. `cargo xtask
-//! bench` builds what it needs and starts it.
+//! `nowrong-bench`: measures, and is itself the bare relays. `cargo xtask bench` builds what it needs and
+//! starts it.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -8,7 +8,11 @@
     reason = "a command line tool talks to a terminal"
 )]
 
-use std::{net::IpAddr, path::PathBuf, process::ExitCode};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
@@ -50,13 +54,6 @@ enum Command {
         #[arg(default_value = "127.0.0.1")]
         address: IpAddr,
     },
-    /// Does one case of `micro` many times, for callgrind.
-    Micro {
-        /// Which.
-        case: String,
-        /// How many times.
-        operations: u32,
-    },
 }
 
 /// What to measure.
@@ -89,6 +86,9 @@ struct RunArgs {
     /// The program that emulates a link.
     #[arg(long)]
     netlab: PathBuf,
+    /// The program that runs the cases of `micro`.
+    #[arg(long)]
+    micro: PathBuf,
     /// Folder for reports, logs and data.
     #[arg(long)]
     out: PathBuf,
@@ -128,11 +128,6 @@ async fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Relay { kind, address } => {
             relay::serve(kind, address, |ready| println!("{ready}")).await
-        }
-        Command::Micro { case, operations } => {
-            let case = micro::case(&case).with_context(|| format!("there is no case `{case}`"))?;
-            (case.run)(operations);
-            Ok(())
         }
         Command::Run(args) => {
             let mut terminate = signal(SignalKind::terminate())?;
@@ -185,7 +180,7 @@ async fn run(args: &RunArgs) -> anyhow::Result<()> {
         rows.extend(scenario::measure(case.as_ref(), &targets, &place, seeds.clone(), say).await);
     }
     if args.scenarios.is_empty() || args.scenarios.iter().any(|name| name == "micro") {
-        rows.extend(micro_rows(&place, scale).await);
+        rows.extend(micro_rows(&args.micro, &place.scratch, scale).await);
     }
     let report = Report {
         machine,
@@ -200,11 +195,11 @@ async fn run(args: &RunArgs) -> anyhow::Result<()> {
     judge(&report, scale)
 }
 
-async fn micro_rows(place: &Place, scale: Scale) -> Vec<Row> {
+async fn micro_rows(program: &Path, scratch: &Path, scale: Scale) -> Vec<Row> {
     let mut rows = Vec::new();
     for case in micro::CASES {
         let mut row = Row::new("micro", "one operation".to_owned(), case.name);
-        row.add(micro_sample(case, place, scale).await);
+        row.add(micro_sample(case, (program, scratch), scale).await);
         println!(
             "   micro · {}: {:?}",
             case.name,
@@ -215,11 +210,14 @@ async fn micro_rows(place: &Place, scale: Scale) -> Vec<Row> {
     rows
 }
 
-async fn micro_sample(case: &micro::Case, place: &Place, scale: Scale) -> anyhow::Result<Sample> {
+async fn micro_sample(
+    case: &micro::Case,
+    (program, scratch): (&Path, &Path),
+    scale: Scale,
+) -> anyhow::Result<Sample> {
     let mut sample = Sample::default();
     if scale == Scale::Full {
-        let program = [place.bench.clone().into_os_string(), "micro".into()];
-        let (case, scratch) = (*case, place.scratch.clone());
+        let (case, program, scratch) = (*case, program.to_owned(), scratch.to_owned());
         let count = move || micro::instructions(&case, &program, &scratch);
         let counted = tokio::task::spawn_blocking(count).await??;
         sample.push(&metric::INSTRUCTIONS, counted);

@@ -2,13 +2,7 @@
 //!
 //! It cannot outlive the generator, even if that is killed: the kernel ends it then.
 
-use std::{
-    ffi::OsString,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, bail};
 use tokio::{
@@ -40,6 +34,14 @@ pub struct Program {
     pub log: PathBuf,
 }
 
+impl Program {
+    /// Why it is of no use, with what it said.
+    fn not_ready(&self) -> String {
+        let said = std::fs::read_to_string(&self.log).unwrap_or_default();
+        format!("{:?} did not get ready: {said}", self.command)
+    }
+}
+
 /// A running process.
 pub struct Process {
     child: Child,
@@ -63,11 +65,7 @@ impl Process {
         let mut ready = String::new();
         let line = timeout(PATIENCE, stdout.read_line(&mut ready)).await;
         if !matches!(line, Ok(Ok(_))) || !ready.starts_with("ready") {
-            bail!(
-                "{:?} did not get ready: {}",
-                program.command,
-                said(&program.log)
-            );
+            bail!(program.not_ready());
         }
         Ok(Self {
             child,
@@ -95,11 +93,7 @@ impl Process {
             _ = child.wait() => false,
         };
         if !is_ready {
-            bail!(
-                "{:?} did not get ready: {}",
-                program.command,
-                said(&program.log)
-            );
+            bail!(program.not_ready());
         }
         Ok(Self {
             child,
@@ -174,10 +168,6 @@ fn command(program: &Program) -> anyhow::Result<Command> {
         .stderr(log)
         .kill_on_drop(true);
     Ok(command)
-}
-
-fn said(log: &Path) -> String {
-    std::fs::read_to_string(log).unwrap_or_default()
 }
 
 /// Pins this process to a core.

@@ -13,32 +13,26 @@ use crate::Case;
 /// Operations of the short and of the long run.
 const OPERATIONS: [u32; 2] = [1_000, 11_000];
 
-/// Instructions for one operation of `case`. `program` is what runs it: the first word is started with
-/// the others, the name of the case and a number of operations as its arguments.
+/// Instructions for one operation of `case`; `program` is `nowrong-micro`, which runs it.
 ///
 /// # Errors
 /// When valgrind is missing or fails.
-pub fn instructions(case: &Case, program: &[OsString], scratch: &Path) -> anyhow::Result<f64> {
+pub fn instructions(case: &Case, program: &Path, scratch: &Path) -> anyhow::Result<f64> {
     let [few, many] = OPERATIONS;
     let counted_few = count(case, program, scratch, few)?;
     let counted_many = count(case, program, scratch, many)?;
     Ok(counted_many.saturating_sub(counted_few) as f64 / f64::from(many - few))
 }
 
-fn count(
-    case: &Case,
-    program: &[OsString],
-    scratch: &Path,
-    operations: u32,
-) -> anyhow::Result<u64> {
+fn count(case: &Case, program: &Path, scratch: &Path, operations: u32) -> anyhow::Result<u64> {
     let out = scratch.join("callgrind.out");
     let mut file = OsString::from("--callgrind-out-file=");
     file.push(&out);
     let status = Command::new("valgrind")
         .args(["--tool=callgrind", "--quiet"])
         .arg(file)
-        .args(program)
-        .args([case.name, &operations.to_string()])
+        .arg(program)
+        .args(["run", case.name, &operations.to_string()])
         .stdin(Stdio::null())
         .status()
         .context("cannot start valgrind; on Debian `apt-get install valgrind`")?;

@@ -52,8 +52,7 @@ function forwardHere() {
 }
 
 http.listen(0, address, () => {
-  const { address, port } = http.address();
-  console.log(`ready address=${address}:${port}`);
+  console.log(`ready address=${address}:${http.address().port}`);
 });
 for (const signal of ["SIGTERM", "SIGINT"]) {
   process.on(signal, () => process.exit(0));

@@ -95,10 +95,9 @@ async fn live_nodes_that_follow_a_chat_are_told_of() {
         let placed = one.append(CHAT, 1, &draft(0, n)).await.expect("append");
         placed.elsewhere
     };
-    let read = two.read_log(CHAT, 1, 0).await.expect("read");
-    assert_eq!(read.elsewhere, [one.id()], "who opened it follows it");
-    let placed = two.append(CHAT, 1, &draft(1, 1)).await.expect("append");
-    assert_eq!(placed.elsewhere, [one.id()], "before it ever wrote");
+    assert_eq!(elsewhere(1).await, []);
+    let read = two.read_log(CHAT, 1, 1).await.expect("read");
+    assert_eq!(read.elsewhere, [one.id()]);
     assert_eq!(elsewhere(2).await, [two.id()], "at once");
     assert_eq!(elsewhere(2).await, [two.id()], "sent again too");
     one.open_log(CHAT, seed(2, 9)).await.expect("open");
@@ -114,6 +113,18 @@ async fn live_nodes_that_follow_a_chat_are_told_of() {
     assert_eq!(follows().await, [two.id()]);
     drop(two);
     eventually(vec![], follows).await;
+}
+
+#[tokio::test]
+async fn who_opens_a_log_is_told_of_what_others_say_first() {
+    let server = Server::start(&[]);
+    let url = server.url();
+    let (one, two) = (node_at(&url, "x").await, node_at(&url, "x").await);
+    one.open_log(CHAT, seed(1, 0)).await.expect("open");
+    let read = two.read_log(CHAT, 1, 0).await.expect("read");
+    assert_eq!(read.elsewhere, [one.id()]);
+    let placed = two.append(CHAT, 1, &draft(1, 1)).await.expect("append");
+    assert_eq!(placed.elsewhere, [one.id()]);
 }
 
 #[tokio::test]
