@@ -5,7 +5,8 @@
 //! instead, and a second one when the link was dead for a moment. A copy names its place in the lane, so
 //! the receiver takes the bytes in their order, once, whichever comes first, and the stream stays the
 //! truth. [`CopyWriter`] says what to send when, [`CopyReader`] what of two arrivals is new. Copies cost
-//! two datagrams for each write, hence only links pay that lost a packet within [`LOSSY_FOR`].
+//! two datagrams for each write, hence only links pay that lost a packet within [`LOSSY_FOR`] and are
+//! long enough to gain by it ([`COPY_ROUND_TRIP_MIN`]).
 
 use std::{
     collections::VecDeque,
@@ -14,11 +15,25 @@ use std::{
 
 use crate::{
     frame::LaneCopy,
-    limits::{COPY_BYTES_MAX, COPY_DELAY, COPY_TAIL, LOSSY_FOR, SECOND_COPY_DELAY},
+    limits::{
+        COPY_BYTES_MAX, COPY_DELAY, COPY_ROUND_TRIP_MIN, COPY_TAIL, LOSSY_FOR, SECOND_COPY_DELAY,
+    },
 };
 
-/// Time between two looks at the losses of a busy link.
+/// Time between two looks at the path of a busy link.
 const OBSERVE_EVERY: Duration = Duration::from_millis(100);
+
+/// How long the shortest round trip counts: a client may move to another network.
+const SHORTEST_FOR: Duration = Duration::from_secs(60);
+
+/// What a transport knows of its path to the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// Packets that it took for lost, since the path is used.
+    pub lost_packets: u64,
+    /// Its estimate of the round trip.
+    pub round_trip: Duration,
+}
 
 /// One side's record of what it wrote to its live lane of late. Holds nothing for a clean link.
 #[derive(Debug, Default)]
@@ -32,6 +47,8 @@ pub struct CopyWriter {
     /// Packets of the link that were lost, by the newest count.
     losses: u64,
     observed_at: Option<Instant>,
+    /// The shortest round trip of late, and when it was seen.
+    shortest: Option<(Duration, Instant)>,
 }
 
 /// The copy that is sent next.
@@ -48,17 +65,25 @@ impl CopyWriter {
         Self::default()
     }
 
-    /// Whether it is time for [`Self::observe`]: counting costs a look into the transport.
-    pub fn wants_losses(&self, now: Instant) -> bool {
+    /// Whether it is time for [`Self::observe`]: it costs a look into the transport.
+    pub fn wants_path(&self, now: Instant) -> bool {
         self.observed_at.is_none_or(|at| at + OBSERVE_EVERY <= now)
     }
 
-    /// Takes the link's count of lost packets: more of them than the last time make it lossy.
-    pub fn observe(&mut self, losses: u64, now: Instant) {
+    /// Takes a look at the path: more losses than the last time make a long link lossy. A busy machine
+    /// answers late, is taken for one that loses packets and must not be given more of them: it is known
+    /// by its shortest round trip.
+    pub fn observe(&mut self, path: Path, now: Instant) {
         self.observed_at = Some(now);
-        if losses > self.losses {
-            self.losses = losses;
-            self.lossy_until = Some(now + LOSSY_FOR);
+        let shortest = self.shortest.filter(|(_, at)| now < *at + SHORTEST_FOR);
+        let shortest = shortest.filter(|(shortest, _)| *shortest < path.round_trip);
+        let (shortest, at) = shortest.unwrap_or((path.round_trip, now));
+        self.shortest = Some((shortest, at));
+        if path.lost_packets > self.losses {
+            self.losses = path.lost_packets;
+            if shortest >= COPY_ROUND_TRIP_MIN {
+                self.lossy_until = Some(now + LOSSY_FOR);
+            }
         }
     }
 
@@ -158,9 +183,17 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
+    /// A link across a country.
+    fn far(lost_packets: u64) -> Path {
+        Path {
+            lost_packets,
+            round_trip: 4 * COPY_ROUND_TRIP_MIN,
+        }
+    }
+
     fn lossy(now: Instant) -> CopyWriter {
         let mut writer = CopyWriter::new();
-        writer.observe(1, now);
+        writer.observe(far(1), now);
         writer
     }
 
@@ -168,7 +201,7 @@ mod tests {
     fn a_clean_link_pays_nothing() {
         let now = Instant::now();
         let mut writer = CopyWriter::new();
-        writer.observe(0, now);
+        writer.observe(far(0), now);
         writer.wrote(b"hello", now);
         assert_eq!(
             (writer.poll_timeout(), writer.take(now + COPY_DELAY)),
@@ -182,7 +215,7 @@ mod tests {
         let now = Instant::now();
         let mut writer = CopyWriter::new();
         writer.wrote(b"before", now);
-        writer.observe(1, now);
+        writer.observe(far(1), now);
         writer.wrote(b"hello", now);
         assert_eq!(writer.poll_timeout(), Some(now + COPY_DELAY));
         assert_eq!(
@@ -239,11 +272,33 @@ mod tests {
         let now = Instant::now();
         let mut writer = lossy(now);
         let late = now + LOSSY_FOR;
-        writer.observe(1, late);
+        writer.observe(far(1), late);
         writer.wrote(b"hello", late);
         assert_eq!(writer.poll_timeout(), None);
-        writer.observe(2, late);
+        writer.observe(far(2), late);
         writer.wrote(b"hello", late);
+        assert!(writer.poll_timeout().is_some());
+    }
+
+    #[test]
+    fn a_busy_machine_nearby_is_not_a_lossy_link() {
+        let near = |lost_packets, round_trip| Path {
+            lost_packets,
+            round_trip,
+        };
+        let now = Instant::now();
+        let mut writer = CopyWriter::new();
+        writer.observe(near(0, MS), now);
+        writer.observe(near(7, 10 * COPY_ROUND_TRIP_MIN), now + MS);
+        writer.wrote(b"hello", now + MS);
+        assert_eq!(writer.poll_timeout(), None);
+
+        let moved = now + SHORTEST_FOR;
+        writer.observe(near(7, COPY_ROUND_TRIP_MIN), moved);
+        writer.wrote(b"hello", moved);
+        assert_eq!(writer.poll_timeout(), None, "its losses were nearby");
+        writer.observe(near(8, COPY_ROUND_TRIP_MIN), moved + MS);
+        writer.wrote(b"hello", moved + MS);
         assert!(writer.poll_timeout().is_some());
     }
 

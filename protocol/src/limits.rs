@@ -104,6 +104,10 @@ pub const SECOND_COPY_DELAY: Duration = Duration::from_millis(30);
 /// How far back a copy reaches, so that it also brings what was lost together with its own copy.
 pub const COPY_TAIL: Duration = Duration::from_millis(200);
 
+/// Shortest round trip of a link whose losses are copied: on a shorter one QUIC's own timer brings a lost
+/// message within 50 ms, and what looks lost was mostly answered late by a busy machine.
+pub const COPY_ROUND_TRIP_MIN: Duration = Duration::from_millis(10);
+
 /// How long after a lost packet a link counts as lossy: at 2 % loss and a message a second there is a
 /// minute between two losses.
 pub const LOSSY_FOR: Duration = Duration::from_secs(300);

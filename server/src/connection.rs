@@ -52,7 +52,7 @@ pub async fn run<L: Link>(node: Arc<Node>, link: L, is_origin_allowed: bool) {
         conversation: ServerConversation::new(Instant::now()),
         pace: Pace::new(Instant::now()),
         node,
-        copies: link.losses().map(|_| CopyWriter::new()),
+        copies: link.path().map(|_| CopyWriter::new()),
         link,
         is_origin_allowed,
         live: BytesMut::new(),
@@ -322,8 +322,10 @@ impl<L: Link> Connection<L> {
             return;
         };
         let now = Instant::now();
-        if copies.wants_losses(now) {
-            copies.observe(self.link.losses().unwrap_or_default(), now);
+        if copies.wants_path(now)
+            && let Some(path) = self.link.path()
+        {
+            copies.observe(path, now);
         }
         copies.wrote(frames, now);
     }

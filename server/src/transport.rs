@@ -7,7 +7,7 @@
 use std::future::Future;
 
 use bytes::Bytes;
-use nowrong_protocol::{CloseCode, frame::Lane};
+use nowrong_protocol::{CloseCode, copies::Path, frame::Lane};
 
 pub mod door;
 pub mod quic_key;
@@ -92,9 +92,9 @@ pub trait Link: Send + 'static {
     /// the frame has to go with [`Self::send`] if it goes at all.
     fn send_datagram(&mut self, datagram: Bytes) -> bool;
 
-    /// How many packets that were sent to the client got lost so far; `None` when copies of the live
-    /// lane are of no use on this link.
-    fn losses(&self) -> Option<u64>;
+    /// What is known of the way to the client; `None` when copies of the live lane are of no use on
+    /// this link.
+    fn path(&self) -> Option<Path>;
 
     /// Closes the link at once, with a code where the transport has room for one.
     fn close(self, code: CloseCode) -> impl Future<Output = ()> + Send;

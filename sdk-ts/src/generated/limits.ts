@@ -129,6 +129,12 @@ export const SECOND_COPY_DELAY_MS = 30;
 export const COPY_TAIL_MS = 200;
 
 /**
+ * Shortest round trip of a link whose losses are copied: on a shorter one QUIC's own timer brings a lost
+ * message within 50 ms, and what looks lost was mostly answered late by a busy machine.
+ */
+export const COPY_ROUND_TRIP_MIN_MS = 10;
+
+/**
  * How long after a lost packet a link counts as lossy: at 2 % loss and a message a second there is a
  * minute between two losses.
  */

@@ -19,6 +19,7 @@ use axum::{
 use bytes::Bytes;
 use nowrong_protocol::{
     CloseCode,
+    copies::Path,
     frame::Lane,
     limits::{CLOSE_DEADLINE, FRAME_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX},
 };
@@ -109,7 +110,7 @@ impl Link for WebSocketLink {
         false
     }
 
-    fn losses(&self) -> Option<u64> {
+    fn path(&self) -> Option<Path> {
         None
     }
 

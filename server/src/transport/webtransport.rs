@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use nowrong_certs::Identity;
 use nowrong_core::http3::wrap_datagram;
-use nowrong_protocol::{CloseCode, frame::Lane, limits::CLOSE_DEADLINE};
+use nowrong_protocol::{CloseCode, copies::Path, frame::Lane, limits::CLOSE_DEADLINE};
 use quinn::{Incoming, VarInt, crypto::rustls::QuicServerConfig};
 use tokio::time::timeout;
 
@@ -227,9 +227,15 @@ impl Link for WebTransportLink {
         true
     }
 
-    fn losses(&self) -> Option<u64> {
-        let count = || self.quic.stats().path.lost_packets;
-        self.has_fast_path.then(count)
+    fn path(&self) -> Option<Path> {
+        let path = || {
+            let path = self.quic.stats().path;
+            Path {
+                lost_packets: path.lost_packets,
+                round_trip: path.rtt,
+            }
+        };
+        self.has_fast_path.then(path)
     }
 
     /// Ends the session with the code, which is what a page gets to see, then the connection.

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use nowrong_protocol::{
     codec,
-    copies::{CopyReader, CopyWriter},
+    copies::{CopyReader, CopyWriter, Path},
     envelope::{decode_datagram, encode_datagram},
     frame::{Frame as _, LaneCopy},
     limits::DATAGRAM_BYTES_MAX,
@@ -193,9 +193,13 @@ impl Wire {
 impl Copies {
     fn note_written(&mut self, connection: &Connection, bytes: &[u8]) {
         let now = Instant::now();
-        if self.writer.wants_losses(now) {
+        if self.writer.wants_path(now) {
             let path = connection.quic_connection().stats().path;
-            self.writer.observe(path.lost_packets, now);
+            let path = Path {
+                lost_packets: path.lost_packets,
+                round_trip: path.rtt,
+            };
+            self.writer.observe(path, now);
         }
         self.writer.wrote(bytes, now);
     }

@@ -5,7 +5,11 @@ use std::{collections::VecDeque, future::Future, pin::Pin, time::Instant};
 
 use bytes::Bytes;
 use nowrong_protocol::{
-    CloseCode, copies::CopyWriter, envelope::encode_datagram, frame::Lane, limits::CLOSE_DEADLINE,
+    CloseCode,
+    copies::{CopyWriter, Path},
+    envelope::encode_datagram,
+    frame::Lane,
+    limits::CLOSE_DEADLINE,
 };
 use wtransport::{
     ClientConfig, Connection, RecvStream, SendStream, VarInt,
@@ -181,9 +185,13 @@ impl Stream {
 impl Copier {
     fn note_written(&mut self, bytes: &[u8]) {
         let now = Instant::now();
-        if self.writer.wants_losses(now) {
+        if self.writer.wants_path(now) {
             let path = self.connection.quic_connection().stats().path;
-            self.writer.observe(path.lost_packets, now);
+            let path = Path {
+                lost_packets: path.lost_packets,
+                round_trip: path.rtt,
+            };
+            self.writer.observe(path, now);
         }
         self.writer.wrote(bytes, now);
     }
