@@ -161,6 +161,14 @@ impl Chat {
         }
     }
 
+    fn wake_each(&self, members: &[u8]) {
+        for member in members {
+            if let Some(entry) = self.members.get(usize::from(*member)) {
+                entry.wake();
+            }
+        }
+    }
+
     fn wake_all(&self) {
         for entry in &self.members {
             entry.wake();

@@ -12,6 +12,7 @@ mod following;
 mod node;
 mod pace;
 mod requests;
+mod waiting;
 
 use std::{sync::Arc, time::Instant};
 
@@ -33,6 +34,7 @@ pub use self::node::{Node, NodeParts};
 use self::{
     following::{Following, Pulled},
     pace::Pace,
+    waiting::{Alarm, Ending, Endings},
 };
 use crate::{
     hub::{Push, UserEntry},
@@ -51,6 +53,8 @@ pub async fn run<L: Link>(node: Arc<Node>, link: L, is_origin_allowed: bool) {
     let connection = Connection {
         conversation: ServerConversation::new(Instant::now()),
         pace: Pace::new(Instant::now()),
+        alarm: Alarm::new(),
+        endings: Endings::new(node.draining(), node.halting()),
         node,
         copies: link.path().map(|_| CopyWriter::new()),
         link,
@@ -58,8 +62,6 @@ pub async fn run<L: Link>(node: Arc<Node>, link: L, is_origin_allowed: bool) {
         live: BytesMut::new(),
         bulk: BytesMut::new(),
         user: None,
-        has_drained: false,
-        has_halted: false,
         close_code: CloseCode::CLIENT_LEFT,
     };
     connection.drive().await;
@@ -72,6 +74,8 @@ struct Connection<L> {
     is_origin_allowed: bool,
     conversation: ServerConversation,
     pace: Pace,
+    alarm: Alarm,
+    endings: Endings,
     /// Frames that wait for the next write to the live lane.
     live: BytesMut,
     /// What of it goes out once more, where that is of use.
@@ -79,8 +83,6 @@ struct Connection<L> {
     /// The same for the bulk lane.
     bulk: BytesMut,
     user: Option<Attending>,
-    has_drained: bool,
-    has_halted: bool,
     /// What the transport says at the end, where it has room for a code.
     close_code: CloseCode,
 }
@@ -106,8 +108,7 @@ enum Event {
     Received(Result<Received, LinkError>),
     Woken,
     Timeout,
-    Drain,
-    Halt,
+    Ending(Ending),
 }
 
 impl<L: Link> Connection<L> {
@@ -173,14 +174,12 @@ impl<L: Link> Connection<L> {
             .user
             .as_ref()
             .filter(|_| self.conversation.phase().is_open());
-        let entry = listening.map(|user| user.entry.clone());
-        let (drain, halt) = (self.node.draining(), self.node.halting());
+        let entry = listening.map(|user| &*user.entry);
         tokio::select! {
             received = self.link.receive() => Event::Received(received),
-            () = woken(entry.as_deref()) => Event::Woken,
-            () = sleep_until(deadline) => Event::Timeout,
-            () = drain.cancelled(), if !self.has_drained => Event::Drain,
-            () = halt.cancelled(), if !self.has_halted => Event::Halt,
+            () = woken(entry) => Event::Woken,
+            () = self.alarm.at(deadline) => Event::Timeout,
+            ending = self.endings.next() => Event::Ending(ending),
         }
     }
 
@@ -197,8 +196,7 @@ impl<L: Link> Connection<L> {
                 self.conversation.handle_timeout(now);
                 self.send_copy(now);
             }
-            Event::Drain => {
-                self.has_drained = true;
+            Event::Ending(Ending::Drain) => {
                 // Who is not in yet goes elsewhere at once: nobody has to be spread.
                 let retry_after_ms = match &self.user {
                     Some(_) => random::below(self.node.spread_ms()),
@@ -210,8 +208,7 @@ impl<L: Link> Connection<L> {
                 };
                 self.conversation.handle_input(Input::Drain(goaway), now);
             }
-            Event::Halt => {
-                self.has_halted = true;
+            Event::Ending(Ending::Halt) => {
                 let retry_after_ms = random::below(HALT_SPREAD_MS);
                 let bye = Bye {
                     retry_after_ms,
@@ -353,13 +350,6 @@ impl<L: Link> Connection<L> {
 async fn woken(entry: Option<&UserEntry>) {
     match entry {
         Some(entry) => entry.woken().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
 }

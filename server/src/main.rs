@@ -21,6 +21,10 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
+/// Chosen by measurement, see ARCHITECTURE.md.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -223,8 +223,8 @@ impl Chats {
                 }
             }
             Notice::Durable { position, .. } => {
-                lock(&chat.state).messages.persisted(position);
-                chat.wake_all();
+                let senders = lock(&chat.state).messages.persisted(position);
+                chat.wake_each(&senders);
             }
             Notice::Follows { .. } => chat.followed(from),
             Notice::Deleted { position, .. } => {

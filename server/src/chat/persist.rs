@@ -102,19 +102,19 @@ impl Chats {
         all.len()
     }
 
-    /// The store has everything up to this position: the members are acked, and the other nodes need
+    /// The store has everything up to this position: the senders are acked, and the other nodes need
     /// not store it too.
     pub(super) fn persisted(&self, chat: &Arc<Chat>, position: Position) {
-        let has_more = {
+        let (senders, has_more) = {
             let mut state = lock(&chat.state);
-            state.messages.persisted(position);
+            let senders = state.messages.persisted(position);
             chat.tell(&state, || Notice::Durable {
                 chat: chat.id,
                 position,
             });
-            state.messages.has_unpersisted()
+            (senders, state.messages.has_unpersisted())
         };
-        chat.wake_all();
+        chat.wake_each(&senders);
         if has_more {
             self.persister.enqueue(chat);
         }

@@ -18,13 +18,17 @@ use bytes::Bytes;
 use nowrong_certs::Identity;
 use nowrong_core::http3::wrap_datagram;
 use nowrong_protocol::{CloseCode, copies::Path, frame::Lane, limits::CLOSE_DEADLINE};
-use quinn::{Incoming, VarInt, crypto::rustls::QuicServerConfig};
+use quinn::{Incoming, SendStream, VarInt, crypto::rustls::QuicServerConfig};
 use tokio::time::timeout;
 
-use self::session::{Lanes, Session, Stream, Watch};
+use self::{
+    asides::{Aside, Asides},
+    session::{Farewell, Session, Stream},
+};
 use super::{Link, LinkError, Received, Transport, quic_key::QuicKey};
 use crate::connection::{self, Node};
 
+mod asides;
 mod session;
 
 /// The path of the WebTransport endpoint.
@@ -153,6 +157,7 @@ async fn connect(node: &Node, incoming: Incoming) -> Result<(WebTransportLink, b
         quic,
         mut lanes,
         mut watch,
+        farewell,
     } = requested.accept().await?;
     let live = tokio::select! {
         lane = timeout(LANE_DEADLINE, lanes.next()) => lane,
@@ -161,11 +166,11 @@ async fn connect(node: &Node, incoming: Incoming) -> Result<(WebTransportLink, b
     let live = live.map_err(|_| LinkError::new("no live lane"))??;
     let link = WebTransportLink {
         has_fast_path: node.has_fast_path(),
+        asides: Asides::new(quic.clone(), lanes, watch),
         quic,
-        lanes,
-        watch,
         live,
         bulk: None,
+        farewell,
     };
     Ok((link, is_origin_allowed))
 }
@@ -174,10 +179,11 @@ async fn connect(node: &Node, incoming: Incoming) -> Result<(WebTransportLink, b
 struct WebTransportLink {
     has_fast_path: bool,
     quic: quinn::Connection,
-    lanes: Lanes,
-    watch: Watch,
     live: Stream,
-    bulk: Option<Stream>,
+    /// Where the client wants bulk, once it has opened that lane.
+    bulk: Option<SendStream>,
+    asides: Asides,
+    farewell: Farewell,
 }
 
 impl Link for WebTransportLink {
@@ -186,39 +192,33 @@ impl Link for WebTransportLink {
     }
 
     async fn receive(&mut self) -> Result<Received, LinkError> {
-        let Self {
-            quic,
-            lanes,
-            watch,
-            live,
-            bulk,
-            ..
-        } = self;
-        tokio::select! {
-            bytes = live.read() => match bytes? {
+        let aside = tokio::select! {
+            bytes = self.live.receive.read() => return match bytes? {
                 Some(bytes) => Ok(Received::Live(bytes)),
                 None => Err(LinkError::new("the live lane was finished")),
             },
-            bytes = read_bulk(bulk) => match bytes? {
-                Some(bytes) => Ok(Received::Bulk(bytes)),
-                // A client may end its bulk lane and open another one later.
-                None => { *bulk = None; Ok(Received::BulkEnded) }
-            },
-            lane = lanes.next(), if bulk.is_none() => {
-                *bulk = Some(lane?);
-                Ok(Received::Bulk(Bytes::new()))
+            aside = self.asides.next() => aside?,
+        };
+        Ok(match aside {
+            Aside::BulkOpened(bulk) => {
+                self.bulk = Some(bulk);
+                Received::Bulk(Bytes::new())
             }
-            datagram = session::datagram(quic) => Ok(Received::Datagram(datagram?)),
-            ended = watch.ended() => Err(ended),
-        }
+            Aside::Bulk(bytes) => Received::Bulk(bytes),
+            Aside::BulkEnded => {
+                self.bulk = None;
+                Received::BulkEnded
+            }
+            Aside::Datagram(bytes) => Received::Datagram(bytes),
+        })
     }
 
     async fn send(&mut self, lane: Lane, frames: Bytes) -> Result<(), LinkError> {
         let stream = match (lane, &mut self.bulk) {
             (Lane::Bulk, Some(bulk)) => bulk,
-            _ => &mut self.live,
+            _ => &mut self.live.send,
         };
-        stream.write(frames).await
+        stream.write_chunk(frames).await.map_err(LinkError::new)
     }
 
     fn send_datagram(&mut self, datagram: Bytes) -> bool {
@@ -240,15 +240,15 @@ impl Link for WebTransportLink {
 
     /// Ends the session with the code, which is what a page gets to see, then the connection.
     async fn close(self, code: CloseCode) {
-        let _ = timeout(CLOSE_DEADLINE, self.watch.close(code)).await;
+        let Self {
+            quic,
+            mut asides,
+            farewell,
+            ..
+        } = self;
+        let said = farewell.say(code, &quic, asides.ended());
+        let _ = timeout(CLOSE_DEADLINE, said).await;
         let number = VarInt::from_u32(u32::from(code.0));
-        self.quic.close(number, code.name().as_bytes());
-    }
-}
-
-async fn read_bulk(bulk: &mut Option<Stream>) -> Result<Option<Bytes>, LinkError> {
-    match bulk {
-        Some(stream) => stream.read_to_end_or_reset().await,
-        None => std::future::pending().await,
+        quic.close(number, code.name().as_bytes());
     }
 }

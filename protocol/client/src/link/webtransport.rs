@@ -46,7 +46,7 @@ struct Stream {
     receive: RecvStream,
     queued: VecDeque<Bytes>,
     /// For the live lane.
-    copier: Option<Copier>,
+    copier: Option<Box<Copier>>,
 }
 
 /// Sends copies of what a stream wrote.
@@ -71,10 +71,10 @@ impl WebTransportLink {
             .await
             .map_err(LinkError::new)?;
         let mut live = open_stream(&connection).await?;
-        live.copier = Some(Copier {
+        live.copier = Some(Box::new(Copier {
             connection: connection.clone(),
             writer: CopyWriter::new(),
-        });
+        }));
         Ok(Self {
             endpoint,
             connection,
@@ -205,7 +205,7 @@ impl Copier {
 }
 
 /// Waits until a copy is due.
-async fn due(copier: &mut Option<Copier>) -> &mut Copier {
+async fn due(copier: &mut Option<Box<Copier>>) -> &mut Copier {
     let due = copier.as_ref().and_then(|one| one.writer.poll_timeout());
     match (due, copier) {
         (Some(at), Some(copier)) => {

@@ -212,12 +212,19 @@ impl Messages {
     }
 
     /// The store has everything up to this position; one of another epoch than the present says nothing.
-    pub(in crate::chat) fn persisted(&mut self, position: Position) {
+    /// Answers who sent what it has now and had not before, each once.
+    pub(in crate::chat) fn persisted(&mut self, position: Position) -> Vec<u8> {
+        let mut senders = Vec::new();
         if position.epoch != self.epoch() {
-            return;
+            return senders;
         }
-        self.durable = self.durable.max(position.seq);
+        let before = self.durable;
+        self.durable = before.max(position.seq);
         self.unpersisted = self.unpersisted.split_off(&(self.durable + 1));
+        for seq in before + 1..=self.durable.min(self.head.seq) {
+            senders.extend(self.sender(seq).filter(|sender| !senders.contains(sender)));
+        }
+        senders
     }
 
     /// Where `seq` stands: the epoch in which it was given out and survived.

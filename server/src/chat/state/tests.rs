@@ -282,6 +282,18 @@ fn what_was_read_while_an_epoch_began_is_read_again() {
 }
 
 #[test]
+fn those_are_acked_whose_messages_became_durable() {
+    let mut state = state();
+    for (seq, member) in [(1, 0), (2, 0), (3, 1)] {
+        appended(&mut state, message(seq, member));
+    }
+    let mut acked = |seq| state.messages.persisted(Position::new(1, seq));
+    assert_eq!(acked(2), [0], "once for both");
+    assert_eq!(acked(2), [0; 0], "again");
+    assert_eq!(acked(9), [1], "and one that is still on its way");
+}
+
+#[test]
 fn what_another_node_made_durable_is_not_stored_again() {
     let mut state = state();
     appended(&mut state, message(1, 0));

@@ -1,11 +1,13 @@
 //! The one WebTransport session of a QUIC connection: the IO around `nowrong_core::http3`.
 //!
-//! [`accept`] waits for the CONNECT request; [`Requested::accept`] makes it a [`Session`] of three
+//! [`accept`] waits for the CONNECT request; [`Requested::accept`] makes it a [`Session`] of four
 //! parts that are used at the same time: the connection (datagrams), [`Lanes`] (streams that the
-//! client opens) and [`Watch`] (everything that can only end the session). Every future here keeps its
-//! state in its owner, so it can be dropped in a `select!` and started again: nothing is lost between.
+//! client opens), [`Watch`] (everything that can only end the session) and [`Farewell`]. Every future
+//! here keeps its state in its owner, so it can be dropped in a `select!` and started again: nothing is
+//! lost between.
 
 use std::{
+    future::Future,
     task::{Context, Poll},
     time::Duration,
 };
@@ -43,6 +45,7 @@ pub(super) struct Session {
     pub(super) quic: Connection,
     pub(super) lanes: Lanes,
     pub(super) watch: Watch,
+    pub(super) farewell: Farewell,
 }
 
 /// Completes the handshake and waits for a request. The caller sets the deadline.
@@ -93,12 +96,19 @@ impl Requested {
         let watch = Watch {
             capsules: Capsules::after(connect.frames),
             quic: connect.quic,
-            send: connect.send,
             receive: connect.receive,
             unidirectional: Vec::new(),
+        };
+        let farewell = Farewell {
+            send: connect.send,
             _control: connect.control,
         };
-        Ok(Session { quic, lanes, watch })
+        Ok(Session {
+            quic,
+            lanes,
+            watch,
+            farewell,
+        })
     }
 }
 
@@ -210,21 +220,28 @@ impl Lanes {
         }
         Ok(self.opening.take().map(|(send, receive, frames)| Stream {
             send,
-            receive,
-            front: frames.into_rest(),
+            receive: LaneReader {
+                receive,
+                front: frames.into_rest(),
+            },
         }))
     }
 }
 
 /// One lane.
 pub(super) struct Stream {
-    send: SendStream,
+    pub(super) send: SendStream,
+    pub(super) receive: LaneReader,
+}
+
+/// What comes on a lane.
+pub(super) struct LaneReader {
     receive: RecvStream,
     /// What came together with the front of the stream.
     front: Bytes,
 }
 
-impl Stream {
+impl LaneReader {
     /// The next bytes; `None` when the client has finished the lane.
     pub(super) async fn read(&mut self) -> Result<Option<Bytes>, LinkError> {
         if !self.front.is_empty() {
@@ -245,22 +262,14 @@ impl Stream {
             Err(error) => Err(LinkError::new(error)),
         }
     }
-
-    /// Writes all of these bytes.
-    pub(super) async fn write(&mut self, bytes: Bytes) -> Result<(), LinkError> {
-        self.send.write_chunk(bytes).await.map_err(LinkError::new)
-    }
 }
 
 /// What can only end the session: the CONNECT stream, and the streams that only the client writes to.
 pub(super) struct Watch {
     quic: Connection,
-    send: SendStream,
     receive: RecvStream,
     capsules: Capsules,
     unidirectional: Vec<(RecvStream, Unidirectional)>,
-    /// Open as long as the connection.
-    _control: SendStream,
 }
 
 impl Watch {
@@ -297,17 +306,32 @@ impl Watch {
             }
         }
     }
+}
 
-    /// Ends the session with a code, and waits until the client has taken note of it.
+/// What the server says on the CONNECT stream: nothing until the end.
+pub(super) struct Farewell {
+    send: SendStream,
+    /// Open as long as the connection.
+    _control: SendStream,
+}
+
+impl Farewell {
+    /// Ends the session with a code, and waits until the client has taken note of it: until `ended`,
+    /// what is watched, is over.
     ///
     /// A client answers the capsule with the end of its CONNECT stream (draft-ietf-webtrans-http3
     /// §6). Firefox then closes the connection, Chromium leaves that to us; closed at once, a busy page
     /// would see a lost connection instead of the code: hence [`LINGER`].
-    pub(super) async fn close(mut self, code: CloseCode) {
+    pub(super) async fn say(
+        mut self,
+        code: CloseCode,
+        quic: &Connection,
+        ended: impl Future<Output = ()>,
+    ) {
         let capsule = close_capsule(u32::from(code.0), code.name());
         if self.send.write_chunk(capsule).await.is_ok() && self.send.finish().is_ok() {
-            while let Ok(Some(_)) = self.receive.read_chunk(WATCH_READ_MAX, true).await {}
-            let _ = tokio::time::timeout(LINGER, self.quic.closed()).await;
+            ended.await;
+            let _ = tokio::time::timeout(LINGER, quic.closed()).await;
         }
     }
 }

@@ -1,0 +1,87 @@
+//! What a session hears beside its live lane, and rarely: the bulk lane, datagrams, its end.
+//!
+//! The live lane wakes the connection with every message, and each look at a stream takes the lock of its
+//! QUIC connection. So these are polled only when they themselves have news.
+
+use bytes::Bytes;
+use futures_util::{
+    StreamExt as _,
+    stream::{self, BoxStream, SelectAll},
+};
+use quinn::{Connection, SendStream};
+
+use super::session::{LaneReader, Lanes, Stream, Watch, datagram};
+use crate::transport::LinkError;
+
+/// News of a session beside its live lane.
+pub(super) enum Aside {
+    /// The client has opened its bulk lane.
+    BulkOpened(SendStream),
+    /// Bytes of it.
+    Bulk(Bytes),
+    /// It is over. The client may open another one.
+    BulkEnded,
+    /// A datagram.
+    Datagram(Bytes),
+}
+
+/// All that can come beside the live lane.
+pub(super) struct Asides(SelectAll<BoxStream<'static, Result<Aside, LinkError>>>);
+
+impl Asides {
+    pub(super) fn new(quic: Connection, lanes: Lanes, mut watch: Watch) -> Self {
+        let datagrams = stream::unfold(quic, async |quic| {
+            let datagram = datagram(&quic).await;
+            Some((datagram.map(Aside::Datagram), quic))
+        });
+        let bulk = stream::unfold(Bulk { lanes, open: None }, async |mut bulk| {
+            Some((bulk.next().await, bulk))
+        });
+        let end = stream::once(async move { Err(watch.ended().await) });
+        Self(SelectAll::from_iter([
+            datagrams.boxed(),
+            bulk.boxed(),
+            end.boxed(),
+        ]))
+    }
+
+    /// The next news.
+    ///
+    /// # Errors
+    /// [`LinkError`] when the session is over.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub(super) async fn next(&mut self) -> Result<Aside, LinkError> {
+        let next = self.0.next().await;
+        next.unwrap_or_else(|| Err(LinkError::new("the session is over")))
+    }
+
+    /// Resolves when the session is over.
+    pub(super) async fn ended(&mut self) {
+        while self.next().await.is_ok() {}
+    }
+}
+
+/// The lanes that the client opens after its live lane, one at a time.
+struct Bulk {
+    lanes: Lanes,
+    open: Option<LaneReader>,
+}
+
+impl Bulk {
+    async fn next(&mut self) -> Result<Aside, LinkError> {
+        let Some(open) = &mut self.open else {
+            let Stream { send, receive } = self.lanes.next().await?;
+            self.open = Some(receive);
+            return Ok(Aside::BulkOpened(send));
+        };
+        match open.read_to_end_or_reset().await? {
+            Some(bytes) => Ok(Aside::Bulk(bytes)),
+            None => {
+                self.open = None;
+                Ok(Aside::BulkEnded)
+            }
+        }
+    }
+}
