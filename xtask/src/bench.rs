@@ -16,7 +16,7 @@ use crate::{
 /// What to measure.
 #[derive(Default, Args)]
 pub struct BenchArgs {
-    /// Scenarios, all without any: pairs, idle, match, rest, storm, ceiling, lossy, micro.
+    /// Scenarios, all without any: pairs, idle, match, rest, storm, tier2, ceiling, lossy, micro.
     scenarios: Vec<String>,
     /// Few people and short times, and no optimisation: shows that everything works, measures nothing.
     #[arg(long)]

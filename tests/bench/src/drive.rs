@@ -15,7 +15,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::{
     sync::mpsc::{self, error::TrySendError},
     task::{JoinSet, spawn_local},
-    time::{sleep, sleep_until},
+    time::{interval_at, sleep, sleep_until},
 };
 
 use crate::{
@@ -40,6 +40,12 @@ pub use window::{Snapshot, Window};
 /// Messages that may wait for one connection to take them. Beyond it they count as refused: the
 /// connection is stuck, and the schedule must not wait for it.
 const OUTBOX_MAX: usize = 256;
+
+/// A client that has nothing to say says that this often, as the SDK does.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// Multiples of it fall evenly between two integers.
+const GOLDEN: f64 = 0.618_033_988_749_895;
 
 /// Pairs that are being connected at one time.
 const CONNECTING_MAX: usize = 16;
@@ -253,10 +259,15 @@ impl Run {
         due: &mut mpsc::Receiver<Due>,
     ) -> anyhow::Result<()> {
         let mut events = Vec::new();
+        // As if each had written last at a time of its own.
+        let silent_for = KEEP_ALIVE.mul_f64(f64::from(user) * GOLDEN % 1.0);
+        let first = tokio::time::Instant::now() + KEEP_ALIVE - silent_for;
+        let mut keep_alive = interval_at(first, KEEP_ALIVE);
         loop {
             tokio::select! {
                 first = due.recv() => {
                     let Some(first) = first else { return Ok(()) };
+                    keep_alive.reset();
                     self.send(peer, first).await?;
                     while let Ok(next) = due.try_recv() {
                         self.send(peer, next).await?;
@@ -267,6 +278,11 @@ impl Run {
                     peer.dialect.receive(&bytes?, &mut events)?;
                     for event in events.drain(..) {
                         self.take(user, peer, event).await?;
+                    }
+                }
+                _ = keep_alive.tick() => {
+                    if let Some(bytes) = peer.dialect.keep_alive() {
+                        peer.wire.send(bytes).await?;
                     }
                 }
             }

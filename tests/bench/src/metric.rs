@@ -64,6 +64,8 @@ metrics! {
     CONNECTS "connects" "/s" 0;
     /// How late the generator itself was.
     LAG_P99 "generator lag p99" "ms" 2;
+    /// Processor time of the target, share of a core.
+    TARGET_CPU "CPU" "%" 0;
     /// Share of its core that the generator used.
     GENERATOR_CPU "generator CPU" "%" 0;
     /// Messages that took longer than 100 ms.

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::{
     metric::Sample,
     report::Row,
-    target::{Place, Target},
+    target::{Place, Target, Transport},
 };
 
 mod ceiling;
@@ -19,6 +19,7 @@ mod matching;
 mod pairs;
 mod rest;
 mod storm;
+mod tier2;
 
 /// How large everything is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,11 @@ pub trait Case {
         false
     }
 
+    /// Whether some people come over one transport and some over the other.
+    fn mixes_transports(&self) -> bool {
+        false
+    }
+
     /// Most rounds that are worth their time.
     fn rounds_max(&self) -> u32 {
         u32::MAX
@@ -97,6 +103,10 @@ pub const SCENARIOS: &[(&str, &str)] = &[
         "5,000 clients lose their connections at once and come back",
     ),
     (
+        "tier2",
+        "50,000 people over both transports write at 1,667 messages/s",
+    ),
+    (
         "ceiling",
         "the highest rate at which 99 % arrive within 50 ms",
     ),
@@ -118,6 +128,7 @@ pub fn cases(scale: Scale, names: &[String]) -> Vec<Box<dyn Case>> {
     cases.push(Box::new(matching::Matching::new(scale)));
     cases.push(Box::new(rest::Rest::new(scale)));
     cases.push(Box::new(storm::Storm::new(scale)));
+    cases.push(Box::new(tier2::Tier2::new(scale)));
     cases.push(Box::new(ceiling::Ceiling::new(scale)));
     cases.extend(lossy::cases(scale).map(|case| Box::new(case) as _));
     cases.retain(|case| names.is_empty() || names.iter().any(|name| name == case.scenario()));
@@ -134,8 +145,11 @@ pub async fn measure(
     mut say: impl FnMut(String),
 ) -> Vec<Row> {
     let says_something = |target: &dyn Target| {
-        let is_plain = target.as_nowrong().is_none_or(|one| one.has_fast_path());
-        case.takes(target) && (is_plain || case.loses_packets())
+        let nowrong = target.as_nowrong();
+        let is_plain = nowrong.is_none_or(|one| one.has_fast_path());
+        let is_mixed = nowrong.is_some_and(|one| one.transport() == Transport::Both);
+        let is_fitting = is_mixed == case.mixes_transports() && (is_plain || case.loses_packets());
+        is_fitting && case.takes(target)
     };
     let targets: Vec<_> = targets
         .iter()

@@ -131,7 +131,7 @@ pub trait Running {
 /// Every target, in the order of reports.
 pub fn all() -> Vec<Box<dyn Target>> {
     use Storage::{Disk, Memory};
-    use Transport::{WebSocket, WebTransport};
+    use Transport::{Both, WebSocket, WebTransport};
     let webtransport = NoWrong::new("nowrong-webtransport", WebTransport, Disk);
     let websocket = NoWrong::new("nowrong-websocket", WebSocket, Disk);
     vec![
@@ -146,6 +146,7 @@ pub fn all() -> Vec<Box<dyn Target>> {
         Box::new(webtransport.without_fast_path("nowrong-webtransport-stream")),
         Box::new(webtransport.with_receipts("nowrong-webtransport-receipts")),
         Box::new(websocket.with_receipts("nowrong-websocket-receipts")),
+        Box::new(NoWrong::new("nowrong", Both, Disk)),
         Box::new(floor::Floor::WEBTRANSPORT),
         Box::new(floor::Floor::WEBSOCKET),
         Box::new(socketio::SocketIo::Alone),

@@ -1,7 +1,5 @@
 //! Keeps connections open while others are still being opened: who says nothing for 50 s is closed.
 
-use std::time::Duration;
-
 use anyhow::Context as _;
 use tokio::{
     sync::oneshot,
@@ -9,14 +7,11 @@ use tokio::{
     time::{Instant, interval_at},
 };
 
-use super::Peer;
+use super::{KEEP_ALIVE, Peer};
 use crate::{
     dialect::{Dialect, Event},
     wire::Wire,
 };
-
-/// A client that has nothing to say says that this often, as the SDK does.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// Something with a connection.
 pub trait Connected {

@@ -64,7 +64,8 @@ impl Case for Pairs {
     }
 }
 
-fn sample(outcome: &Outcome) -> Sample {
+/// The figures of a run.
+pub(super) fn sample(outcome: &Outcome) -> Sample {
     let (window, figures) = (&outcome.window, &outcome.figures);
     let cpu_us = window.target.as_secs_f64() * 1e6;
     let mut sample = Sample::default();

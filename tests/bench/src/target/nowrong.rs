@@ -38,6 +38,19 @@ pub enum Transport {
     WebTransport,
     /// WebSocket.
     WebSocket,
+    /// Seven of ten over WebTransport, the others over WebSocket.
+    Both,
+}
+
+impl Transport {
+    /// The transport of the `number`th person to connect.
+    fn of(self, number: u32) -> Self {
+        match self {
+            Self::Both if number % 10 < 7 => Self::WebTransport,
+            Self::Both => Self::WebSocket,
+            one => one,
+        }
+    }
 }
 
 /// Where the server keeps things.
@@ -137,6 +150,7 @@ impl NoWrong {
             api,
             sockets: RefCell::default(),
             registered: Cell::new(0),
+            connected: Cell::new(0),
             folder,
         })
     }
@@ -180,6 +194,9 @@ impl Target for NoWrong {
             (Transport::WebTransport, Storage::Memory) => {
                 "NoWrong over WebTransport, its store in memory"
             }
+            (Transport::Both, _) => {
+                "NoWrong; seven of ten people use WebTransport, the others WebSocket"
+            }
             (Transport::WebSocket, Storage::Memory) => {
                 "NoWrong over WebSocket, without TLS, its store in memory"
             }
@@ -208,6 +225,7 @@ pub struct RunningNoWrong {
     api: Api,
     sockets: RefCell<Sockets>,
     registered: Cell<u32>,
+    connected: Cell<u32>,
     folder: TempDir,
 }
 
@@ -285,12 +303,14 @@ impl RunningNoWrong {
     }
 
     async fn open_wire(&self, endpoint: &Endpoint) -> anyhow::Result<(Wire, nowrong::NoWrong)> {
-        Ok(match self.transport {
+        let number = self.connected.get();
+        self.connected.set(number + 1);
+        Ok(match self.transport.of(number) {
             Transport::WebSocket => {
                 let wire = Wire::websocket(&endpoint.websocket, false).await?;
                 (wire, nowrong::NoWrong::over_messages())
             }
-            Transport::WebTransport => {
+            Transport::WebTransport | Transport::Both => {
                 let hash = endpoint
                     .certificate_hash
                     .context("no development certificate")?;
