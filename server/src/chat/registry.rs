@@ -32,6 +32,10 @@ use crate::{
 /// Most chats that one look at the store brings at a start.
 const START_PAGE: usize = 1_000;
 
+/// Chats that are looked at in one go by what looks at all of them: some tens of microseconds, which is what
+/// a message then waits at most.
+const TICK_CHATS: usize = 64;
+
 /// Most cursors in one write: a few hundred kilobytes.
 const CURSORS_AT_ONCE: usize = 1_000;
 
@@ -306,12 +310,15 @@ impl Chats {
         let live: Vec<NodeId> = self.broker.nodes().iter().map(|node| node.id).collect();
         let chats = self.all();
         self.save_cursors(&chats).await;
-        for chat in chats {
-            chat.miss(&live, self.rules.held_until(now));
-            self.mend(&chat, &live, now);
-            self.end_due(&chat, &live, now).await;
-            self.count(&chat).await;
-            self.let_go(&chat, now).await;
+        for some in chats.chunks(TICK_CHATS) {
+            for chat in some {
+                chat.miss(&live, self.rules.held_until(now));
+                self.mend(chat, &live, now);
+                self.end_due(chat, &live, now).await;
+                self.count(chat).await;
+                self.let_go(chat, now).await;
+            }
+            tokio::task::yield_now().await;
         }
     }
 
@@ -319,7 +326,11 @@ impl Chats {
     /// move again.
     async fn save_cursors(&self, chats: &[Arc<Chat>]) {
         let dirty = |chat: &Arc<Chat>| lock(&chat.state).take_dirty_cursors();
-        let cursors: Vec<Cursors> = chats.iter().flat_map(dirty).collect();
+        let mut cursors: Vec<Cursors> = Vec::new();
+        for some in chats.chunks(TICK_CHATS) {
+            cursors.extend(some.iter().flat_map(dirty));
+            tokio::task::yield_now().await;
+        }
         for some in cursors.chunks(CURSORS_AT_ONCE) {
             if let Err(error) = self.store.save_cursors(some).await {
                 tracing::warn!(%error, cursors = some.len(), "cursors could not be stored");
