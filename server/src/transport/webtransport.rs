@@ -5,14 +5,7 @@
 //! first is the live lane, the second the bulk lane. Every step before the conversation has a
 //! deadline. A foreign `Origin` is accepted and told so in-band.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use nowrong_certs::Identity;
@@ -23,12 +16,14 @@ use tokio::time::timeout;
 
 use self::{
     asides::{Aside, Asides},
+    rush::{Coming, Rush, Turn},
     session::{Farewell, Session, Stream},
 };
 use super::{Link, LinkError, Received, Transport, quic_key::QuicKey};
 use crate::connection::{self, Node};
 
 mod asides;
+mod rush;
 mod session;
 
 /// The path of the WebTransport endpoint.
@@ -40,11 +35,16 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// Time from the accepted CONNECT to the live lane.
 const LANE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Handshakes under way from which on an address has to prove itself with a Retry (RFC 9000 §8.1.2).
+/// Receive buffer of the socket: what may come while the server is busy elsewhere. The usual default holds
+/// some hundred packets, fewer than there are clients in a rush.
+const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
+
+/// Clients, waiting or in their handshake, from which on an address has to prove itself with a Retry
+/// (RFC 9000 §8.1.2).
 const RETRY_FROM: usize = 256;
 
-/// Handshakes under way from which on new ones are ignored: no reply is built.
-const IGNORE_FROM: usize = 2_048;
+/// The same from which on new ones are ignored: no reply is built.
+const IGNORE_FROM: usize = 16_384;
 
 /// The transport parameters for chat: small windows, few streams. Windows bound what a peer can make
 /// us hold (`WINDOW` for each connection); they are no allocations.
@@ -86,12 +86,14 @@ pub fn bind(
         .transport_config(Arc::new(transport_config()))
         .max_incoming(IGNORE_FROM)
         .incoming_buffer_size(64 * 1024)
-        .incoming_buffer_size_total(16 * 1024 * 1024);
+        .incoming_buffer_size_total(32 * 1024 * 1024);
     let socket = std::net::UdpSocket::bind(address).with_context(|| {
         format!(
             "WebTransport cannot listen on UDP {address}: is the port taken? Set listen_quic to a free one"
         )
     })?;
+    // Best effort: the system grants what it allows (on Linux `net.core.rmem_max`).
+    let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
     let runtime = Arc::new(quinn::TokioRuntime);
     let endpoint = quinn::Endpoint::new(key.endpoint_config(), Some(config), socket, runtime);
     endpoint.context("QUIC cannot use its socket")
@@ -99,46 +101,32 @@ pub fn bind(
 
 /// Accepts clients until the endpoint is closed.
 pub async fn serve(node: Arc<Node>, endpoint: quinn::Endpoint) {
-    let handshakes = Arc::new(AtomicUsize::new(0));
+    let rush = Rush::new();
     while let Some(incoming) = endpoint.accept().await {
-        let under_way = handshakes.load(Ordering::Relaxed);
-        if under_way >= IGNORE_FROM {
+        if rush.count() >= IGNORE_FROM {
             incoming.ignore();
         } else if node.is_draining() {
             // Told so, the client asks for another node at once.
             incoming.refuse();
-        } else if under_way >= RETRY_FROM && incoming.may_retry() {
+        } else if rush.count() >= RETRY_FROM && incoming.may_retry() {
             // Fails only for an address that has proved itself: `may_retry` says it has not.
             let _ = incoming.retry();
         } else {
-            let guard = Handshake::begin(&handshakes);
-            node.links().spawn(accept(node.clone(), incoming, guard));
+            node.links()
+                .spawn(accept(node.clone(), incoming, rush.join()));
         }
     }
 }
 
-/// Counts a handshake while it lives.
-struct Handshake(Arc<AtomicUsize>);
-
-impl Handshake {
-    fn begin(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count.clone())
-    }
-}
-
-impl Drop for Handshake {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-async fn accept(node: Arc<Node>, incoming: Incoming, guard: Handshake) {
+async fn accept(node: Arc<Node>, incoming: Incoming, coming: Coming) {
     let Some(_pass) = node.door().enter(incoming.remote_address().into()).await else {
         return incoming.ignore();
     };
-    let connected = timeout(CONNECT_DEADLINE, connect(&node, incoming)).await;
-    drop(guard);
+    let Some(turn) = coming.turn().await else {
+        return incoming.ignore();
+    };
+    let connected = timeout(CONNECT_DEADLINE, connect(&node, incoming, &turn)).await;
+    drop(turn);
     match connected {
         Ok(Ok((link, is_origin_allowed))) => connection::run(node, link, is_origin_allowed).await,
         Ok(Err(error)) => tracing::debug!(%error, "a WebTransport client was not let in"),
@@ -146,8 +134,13 @@ async fn accept(node: Arc<Node>, incoming: Incoming, guard: Handshake) {
     }
 }
 
-async fn connect(node: &Node, incoming: Incoming) -> Result<(WebTransportLink, bool), LinkError> {
-    let requested = session::accept(incoming).await?;
+async fn connect(
+    node: &Node,
+    incoming: Incoming,
+    turn: &Turn,
+) -> Result<(WebTransportLink, bool), LinkError> {
+    let connecting = turn.begin(|| incoming.accept()).await;
+    let requested = session::accept(connecting.map_err(LinkError::new)?).await?;
     if requested.path() != PATH {
         requested.refuse(404).await;
         return Err(LinkError::new("another path was asked for"));

@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn targets_are_chosen_by_name() {
         let default = choose(&[]).unwrap();
-        assert_eq!(default.len(), 9);
+        assert_eq!(default.len(), 10);
         let chosen = choose(&[
             "socketio".to_owned(),
             "nowrong-websocket-receipts".to_owned(),

@@ -18,7 +18,7 @@ use nowrong_core::http3::{
     control_preface, response, unwrap_datagram,
 };
 use nowrong_protocol::CloseCode;
-use quinn::{Connection, Incoming, ReadError, RecvStream, SendStream, VarInt};
+use quinn::{Connecting, Connection, ReadError, RecvStream, SendStream, VarInt};
 
 use crate::transport::LinkError;
 
@@ -52,8 +52,8 @@ pub(super) struct Session {
 ///
 /// # Errors
 /// [`LinkError`] when the connection is lost or what comes is no WebTransport.
-pub(super) async fn accept(incoming: Incoming) -> Result<Requested, LinkError> {
-    let mut connect = ConnectStream::accept(incoming).await?;
+pub(super) async fn accept(connecting: Connecting) -> Result<Requested, LinkError> {
+    let mut connect = ConnectStream::accept(connecting).await?;
     let request = connect.headers().await?;
     match Request::parse(&request).map_err(|error| fail(&connect.quic, error))? {
         Some(request) => Ok(Requested { request, connect }),
@@ -123,8 +123,8 @@ struct ConnectStream {
 }
 
 impl ConnectStream {
-    async fn accept(incoming: Incoming) -> Result<Self, LinkError> {
-        let quic = incoming.await.map_err(LinkError::new)?;
+    async fn accept(connecting: Connecting) -> Result<Self, LinkError> {
+        let quic = connecting.await.map_err(LinkError::new)?;
         let mut control = quic.open_uni().await.map_err(LinkError::new)?;
         let preface = control.write_chunk(control_preface());
         preface.await.map_err(LinkError::new)?;

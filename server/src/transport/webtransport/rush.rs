@@ -1,0 +1,95 @@
+//! A rush: everybody comes at once, as after a restart.
+//!
+//! A handshake is the dearest thing that a client can ask for, and a socket holds only some hundred
+//! packets. So handshakes begin one after the other with a look at the socket in between, a bounded number
+//! of them is under way, and everybody else waits, at the cost of one packet each: who is let in then is
+//! done before it asks again, and no packet is lost that would bring its sender back seconds later.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Mutex, OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+/// Handshakes that are under way at one time.
+const HANDSHAKES_MAX: usize = 512;
+
+/// How long a client waits for its turn: after that it asks elsewhere, or again.
+const TURN_DEADLINE: Duration = Duration::from_secs(8);
+
+/// Everybody who is coming in.
+#[derive(Clone)]
+pub(super) struct Rush {
+    coming: Arc<AtomicUsize>,
+    turns: Arc<Semaphore>,
+    begins: Arc<Mutex<()>>,
+}
+
+/// One who is coming in; counts until it is dropped.
+pub(super) struct Coming(Rush);
+
+/// One whose handshake is under way until this is dropped.
+pub(super) struct Turn {
+    _coming: Coming,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Rush {
+    /// Nobody.
+    pub(super) fn new() -> Self {
+        Self {
+            coming: Arc::default(),
+            turns: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+            begins: Arc::default(),
+        }
+    }
+
+    /// How many are coming in.
+    pub(super) fn count(&self) -> usize {
+        self.coming.load(Ordering::Relaxed)
+    }
+
+    /// One more.
+    pub(super) fn join(&self) -> Coming {
+        self.coming.fetch_add(1, Ordering::Relaxed);
+        Coming(self.clone())
+    }
+}
+
+impl Coming {
+    /// Waits for the turn; `None` when that takes too long.
+    pub(super) async fn turn(self) -> Option<Turn> {
+        let turn = timeout(TURN_DEADLINE, self.0.turns.clone().acquire_owned()).await;
+        let turn = turn.ok()?.ok()?;
+        Some(Turn {
+            _coming: self,
+            _turn: turn,
+        })
+    }
+}
+
+impl Turn {
+    /// Does what is dear at the begin of a handshake, after the others who do so, and lets the socket be
+    /// read before the next one.
+    pub(super) async fn begin<T>(&self, work: impl FnOnce() -> T) -> T {
+        let begins = self._coming.0.begins.clone();
+        let begin = begins.lock().await;
+        let done = work();
+        tokio::task::yield_now().await;
+        drop(begin);
+        done
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.coming.fetch_sub(1, Ordering::Relaxed);
+    }
+}
