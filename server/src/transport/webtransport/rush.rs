@@ -18,8 +18,9 @@ use tokio::{
     time::timeout,
 };
 
-/// Handshakes that are under way at one time.
-const HANDSHAKES_MAX: usize = 512;
+/// Handshakes that are under way at one time, some 50 KB each. Who began one and goes silent holds it until
+/// its deadline, hence so many.
+const HANDSHAKES_MAX: usize = 4_096;
 
 /// How long a client waits for its turn: after that it asks elsewhere, or again.
 const TURN_DEADLINE: Duration = Duration::from_secs(8);

@@ -51,6 +51,11 @@ impl Case for Idle {
         target.is_default() && storage != Some(Storage::Memory)
     }
 
+    fn rounds_max(&self) -> u32 {
+        // Memory is the same in each round, but for a few percent.
+        1
+    }
+
     async fn measure(&self, target: &dyn Target, round: &Round) -> anyhow::Result<Sample> {
         let running = target.start(&round.place).await?;
         sleep(self.rest).await;

@@ -25,8 +25,8 @@ pub(super) fn cases(scale: Scale) -> impl Iterator<Item = Pairs> {
             users: scale.of(1_000, 20),
             rate,
             body_bytes: 40,
-            warm_up: scale.of(Duration::from_secs(3), Duration::from_millis(300)),
-            measured: scale.of(Duration::from_secs(10), Duration::from_millis(1_200)),
+            warm_up: scale.of(Duration::from_secs(2), Duration::from_millis(300)),
+            measured: scale.of(Duration::from_secs(8), Duration::from_millis(1_200)),
             seed: 0,
         },
     })
