@@ -2,7 +2,8 @@
 //!
 //! Writes go through a bounded queue to one thread, which commits all that wait in one transaction
 //! and one fsync (`writer`); a call returns when its transaction is on the medium. Reads see the
-//! last commit and never wait for a writer. Keys of chats lie outside the database (`vault`), so
+//! last commit and never wait for a writer. Messages are written in the order in which they come and
+//! filed under their chats later, in large batches (`journal`). Keys of chats lie outside the database (`vault`), so
 //! that destroying one leaves no copy. Everything that expires has an entry in one index
 //! (`expiry`); reads do not wait for the sweeper, they filter by time.
 //!
@@ -16,6 +17,7 @@ mod chats;
 mod draft;
 mod expiry;
 mod fault;
+mod journal;
 mod messages;
 mod open;
 mod record;
@@ -36,7 +38,13 @@ use std::{
 use redb::{Database, ReadableDatabase};
 
 use self::{
-    draft::Draft, fault::Fault, open::Medium, snapshot::Snapshot, vault::Keys, writer::Writer,
+    draft::Draft,
+    fault::Fault,
+    journal::{Filing, Waiting},
+    open::Medium,
+    snapshot::Snapshot,
+    vault::Keys,
+    writer::Writer,
 };
 use crate::store::StoreError;
 pub use open::OpenError;
@@ -61,7 +69,7 @@ impl EmbeddedStore {
     /// # Errors
     /// [`OpenError`], which names the path and says what to do.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
-        open::folder(dir)
+        open::folder(dir, Filing::default())
     }
 
     /// A store that lives in memory and dies with this value: for tests.
@@ -69,7 +77,7 @@ impl EmbeddedStore {
     /// # Errors
     /// [`OpenError`] when the machine starts no thread.
     pub fn in_memory() -> Result<Self, OpenError> {
-        open::memory()
+        open::memory(Filing::default())
     }
 
     /// Runs `work` in the next transaction and waits until it is on the medium.
@@ -128,6 +136,7 @@ impl EmbeddedStore {
 struct Shared {
     handle: RwLock<Handle>,
     keys: Arc<Keys>,
+    waiting: Arc<Waiting>,
 }
 
 /// The database, when there is one.

@@ -86,6 +86,7 @@ impl Draft<'_> {
         let Some(before) = record.epochs.last().filter(|epoch| epoch.number == last) else {
             return Ok(None);
         };
+        self.file(id)?;
         let low = message_key(id, Position::new(last, 0));
         let high = message_key(id, Position::new(last, u64::MAX));
         let newest = self
@@ -159,6 +160,7 @@ impl Draft<'_> {
         budget: usize,
     ) -> Result<(usize, bool), Fault> {
         self.destroy_key(id);
+        self.file(id)?;
         let (low, high) = bounds::<28>(id.as_bytes());
         let found = self.messages.range::<&[u8; 28]>(&low..=&high)?;
         let keys: Result<Vec<_>, Fault> = found

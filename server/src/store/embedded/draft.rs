@@ -1,4 +1,5 @@
-//! The write side: the tables of one write transaction, and the changes to keys that go with it.
+//! The write side: the tables of one write transaction, and the changes to keys and
+//! journal that go with it.
 //!
 //! Each job of a batch runs on the same draft and sees what the jobs before it did. What a job may
 //! do is written beside its subject: `users`, `categories`, `chats`, `seats`, `messages`, `expiry`.
@@ -8,13 +9,17 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::{
     fault::Fault,
+    journal::{JournalChanges, Waiting},
     table::{self, Expiring, FamilyMember, Id, MessageKey, Record, Wide},
     vault::{KeyChanges, Keys},
 };
 use crate::store::{ChatKey, UnixMs};
 
 /// The version of the tables, in [`table::META`].
-const SCHEMA: u64 = 1;
+const SCHEMA: u64 = 2;
+
+/// A version whose tables are as they are now, but for those that it lacks.
+const SCHEMA_BEFORE: u64 = 1;
 
 /// Every table, open for writing, and what becomes of the keys when the transaction is committed.
 pub(super) struct Draft<'t> {
@@ -32,14 +37,21 @@ pub(super) struct Draft<'t> {
     pub(super) spent: Table<'t, Id, Record>,
     pub(super) messages: Table<'t, MessageKey, Record>,
     pub(super) expiry: Table<'t, &'static [u8], ()>,
+    pub(super) journal: Table<'t, u64, Record>,
     meta: Table<'t, &'static str, u64>,
     keys: &'t Keys,
     key_changes: KeyChanges,
+    pub(super) waiting: &'t Waiting,
+    pub(super) journal_changes: JournalChanges,
 }
 
 impl<'t> Draft<'t> {
     /// Opens every table of `transaction`, creating those that do not exist.
-    pub(super) fn open(transaction: &'t WriteTransaction, keys: &'t Keys) -> Result<Self, Fault> {
+    pub(super) fn open(
+        transaction: &'t WriteTransaction,
+        keys: &'t Keys,
+        waiting: &'t Waiting,
+    ) -> Result<Self, Fault> {
         Ok(Self {
             users: transaction.open_table(table::USERS)?,
             names: transaction.open_table(table::NAMES)?,
@@ -55,18 +67,21 @@ impl<'t> Draft<'t> {
             spent: transaction.open_table(table::SPENT)?,
             messages: transaction.open_table(table::MESSAGES)?,
             expiry: transaction.open_table(table::EXPIRY)?,
+            journal: transaction.open_table(table::JOURNAL)?,
             meta: transaction.open_table(table::META)?,
             keys,
             key_changes: KeyChanges::new(),
+            waiting,
+            journal_changes: JournalChanges::default(),
         })
     }
 
-    /// Marks a new file with the version of the tables; refuses a file of another version.
+    /// Marks a file that is new, or of the version before, with the version of the tables; refuses a file of another version.
     pub(super) fn check_schema(&mut self) -> Result<(), Fault> {
         let found = self.meta.get("schema")?.map(|version| version.value());
         match found {
             Some(SCHEMA) => {}
-            None => drop(self.meta.insert("schema", SCHEMA)?),
+            None | Some(SCHEMA_BEFORE) => drop(self.meta.insert("schema", SCHEMA)?),
             Some(other) => {
                 let detail = format!("it has schema {other}, this server knows {SCHEMA}");
                 return Err(Fault::Corrupt(detail));
@@ -129,8 +144,8 @@ impl<'t> Draft<'t> {
         Ok(())
     }
 
-    /// Closes the tables; answers what becomes of the keys.
-    pub(super) fn into_key_changes(self) -> KeyChanges {
-        self.key_changes
+    /// Closes the tables; answers what becomes of the keys and of the journal.
+    pub(super) fn into_changes(self) -> (KeyChanges, JournalChanges) {
+        (self.key_changes, self.journal_changes)
     }
 }

@@ -9,7 +9,7 @@ use redb::ReadableTable;
 use super::{
     draft::Draft,
     fault::Fault,
-    table::{Expiring, load},
+    table::{self, Expiring, load},
 };
 use crate::store::{UnixMs, User};
 
@@ -62,7 +62,10 @@ impl Draft<'_> {
                 self.remove_spent(user)?;
                 1
             }
-            Expiring::Message(key) => usize::from(self.messages.remove(&key)?.is_some()),
+            Expiring::Message(key) => {
+                self.file(table::chat(&key))?;
+                usize::from(self.messages.remove(&key)?.is_some())
+            }
         };
         self.expiry.remove(entry)?;
         Ok(due)

@@ -1,18 +1,23 @@
 //! Messages. Their expiry is the earlier of their own and that of their chat.
 
-use std::{collections::BTreeSet, ops::Bound};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use nowrong_protocol::{ChatId, Position};
+use redb::AccessGuard;
 
 use super::{
     EmbeddedStore,
     draft::Draft,
     fault::Fault,
+    journal::Entry,
     record::{self, ChatRecord, MessageRecord},
     snapshot::Snapshot,
-    table::{self, Expiring, bounds, load, message_key},
+    table::{self, Expiring, MessageKey, Record, bounds, load, message_key},
 };
 use crate::store::{MessageStore, StoreError, Stored, StoredMessage, Survivors, UnixMs};
 
@@ -30,8 +35,9 @@ impl MessageStore for EmbeddedStore {
         limit: usize,
         now: UnixMs,
     ) -> Result<Vec<StoredMessage>, StoreError> {
+        let waiting = self.shared.waiting.of(chat);
         self.read_many(limit, move |snapshot| {
-            snapshot.messages_after(chat, after, limit, now)
+            snapshot.messages_after(chat, &waiting, after, limit, now)
         })
         .await
     }
@@ -43,8 +49,9 @@ impl MessageStore for EmbeddedStore {
         limit: usize,
         now: UnixMs,
     ) -> Result<Vec<StoredMessage>, StoreError> {
+        let waiting = self.shared.waiting.of(chat);
         self.read_many(limit, move |snapshot| {
-            snapshot.messages_before(chat, before, limit, now)
+            snapshot.messages_before(chat, &waiting, before, limit, now)
         })
         .await
     }
@@ -90,8 +97,7 @@ impl Draft<'_> {
 
     /// Stores a message, unless it is there. `false`: its position has another one.
     fn insert(&mut self, message: &StoredMessage, chat_expires_at: UnixMs) -> Result<bool, Fault> {
-        let key = message_key(message.chat, message.position);
-        if let Some(first) = load::<_, MessageRecord>(&self.messages, &key)? {
+        if let Some(first) = self.message(message.chat, message.position)? {
             let is_same = first.member == message.member
                 && first.client_message_id == message.client_message_id;
             if !is_same {
@@ -99,15 +105,26 @@ impl Draft<'_> {
             }
             return Ok(is_same);
         }
-        let record = MessageRecord::from(message);
-        self.messages.insert(&key, &record::encode(&record)[..])?;
         if message.expires_at < chat_expires_at {
+            let key = message_key(message.chat, message.position);
             self.move_expiry(Expiring::Message(key), None, Some(message.expires_at))?;
         }
+        let entry = Entry {
+            position: message.position,
+            message: MessageRecord::from(message),
+        };
+        self.journal(message.chat, entry);
         Ok(true)
     }
 
+    /// The message at a position, filed or not.
+    fn message(&self, chat: ChatId, position: Position) -> Result<Option<MessageRecord>, Fault> {
+        let filed = load(&self.messages, &message_key(chat, position))?;
+        Ok(filed.or_else(|| self.waiting(chat, position)))
+    }
+
     fn delete_message(&mut self, chat: ChatId, position: Position) -> Result<bool, Fault> {
+        self.file(chat)?;
         let key = message_key(chat, position);
         let Some(mut record) = load::<_, MessageRecord>(&self.messages, &key)? else {
             return Ok(false);
@@ -123,6 +140,7 @@ impl Snapshot {
     fn messages_after(
         &self,
         chat: ChatId,
+        waiting: &[Entry],
         after: Position,
         limit: usize,
         now: UnixMs,
@@ -130,23 +148,21 @@ impl Snapshot {
         let Some(readable) = self.readable(chat, now)? else {
             return Ok(Vec::new());
         };
-        let after = message_key(chat, after);
+        let from = message_key(chat, after);
         let (_, high) = bounds::<28>(chat.as_bytes());
         let table = self.table(table::MESSAGES)?;
-        let found = table.range::<&[u8; 28]>((Bound::Excluded(&after), Bound::Included(&high)))?;
-        found
-            .map(|entry| {
-                let (key, value) = entry?;
-                read(chat, key.value(), value.value(), readable.expires_at)
-            })
-            .filter(|read| readable.includes(read, now))
-            .take(limit)
-            .collect()
+        let filed = table.range::<&[u8; 28]>((Bound::Excluded(&from), Bound::Included(&high)))?;
+        let first = waiting.partition_point(|entry| entry.position <= after);
+        let waiting = waiting[first..].iter().map(Entry::read);
+        let mut both = readable.first(limit, waiting)?;
+        both.extend(readable.first(limit, filed.map(read))?);
+        Ok(both.into_values().take(limit).collect())
     }
 
     fn messages_before(
         &self,
         chat: ChatId,
+        waiting: &[Entry],
         before: Option<Position>,
         limit: usize,
         now: UnixMs,
@@ -155,68 +171,89 @@ impl Snapshot {
             return Ok(Vec::new());
         };
         let (low, high) = bounds::<28>(chat.as_bytes());
-        let before = before.map(|position| message_key(chat, position));
-        let to = before
-            .as_ref()
-            .map_or(Bound::Included(&high), Bound::Excluded);
+        let to = before.map(|position| message_key(chat, position));
+        let to = to.as_ref().map_or(Bound::Included(&high), Bound::Excluded);
         let table = self.table(table::MESSAGES)?;
-        let found = table.range::<&[u8; 28]>((Bound::Included(&low), to))?;
-        let newest_first: Result<Vec<_>, Fault> = found
-            .rev()
-            .map(|entry| {
-                let (key, value) = entry?;
-                read(chat, key.value(), value.value(), readable.expires_at)
-            })
-            .filter(|read| readable.includes(read, now))
-            .take(limit)
-            .collect();
-        let mut messages = newest_first?;
-        messages.reverse();
-        Ok(messages)
+        let filed = table.range::<&[u8; 28]>((Bound::Included(&low), to))?;
+        let is_before = |entry: &Entry| before.is_none_or(|before| entry.position < before);
+        let waiting = &waiting[..waiting.partition_point(is_before)];
+        let mut both = readable.first(limit, waiting.iter().rev().map(Entry::read))?;
+        both.extend(readable.first(limit, filed.rev().map(read))?);
+        let surplus = both.len().saturating_sub(limit);
+        Ok(both.into_values().skip(surplus).collect())
     }
 
     /// What of a chat can be read; `None` when it has expired, or its key is gone.
     fn readable(&self, chat: ChatId, now: UnixMs) -> Result<Option<Readable>, Fault> {
-        Ok(self.chat(chat, now)?.map(|chat| Readable {
-            expires_at: chat.expires_at,
-            survivors: Survivors::new(&chat.epochs),
+        Ok(self.chat(chat, now)?.map(|found| Readable {
+            chat,
+            now,
+            expires_at: found.expires_at,
+            survivors: Survivors::new(&found.epochs),
         }))
     }
 }
 
 /// What of a chat can be read.
 struct Readable {
+    chat: ChatId,
+    now: UnixMs,
     expires_at: UnixMs,
     survivors: Survivors,
 }
 
 impl Readable {
-    /// Errors are wanted too: they end the read.
-    fn includes(&self, read: &Result<StoredMessage, Fault>, now: UnixMs) -> bool {
-        read.as_ref().map_or(true, |message| {
-            message.expires_at > now && self.survivors.include(message.position)
-        })
+    /// The first `limit` of `records` that can be read.
+    fn first(
+        &self,
+        limit: usize,
+        records: impl Iterator<Item = Result<(Position, MessageRecord), Fault>>,
+    ) -> Result<BTreeMap<Position, StoredMessage>, Fault> {
+        // Errors are wanted too: they end the read.
+        let is_readable = |found: &Result<(Position, MessageRecord), Fault>| {
+            found.as_ref().map_or(true, |(position, record)| {
+                self.expiry(record) > self.now && self.survivors.include(*position)
+            })
+        };
+        let found = records.filter(is_readable).take(limit);
+        found
+            .map(|found| found.map(|(position, record)| (position, self.stored(position, record))))
+            .collect()
+    }
+
+    /// A message expires with its chat, if not before.
+    fn expiry(&self, record: &MessageRecord) -> UnixMs {
+        record.expires_at.min(self.expires_at)
+    }
+
+    fn stored(&self, position: Position, record: MessageRecord) -> StoredMessage {
+        StoredMessage {
+            chat: self.chat,
+            position,
+            member: record.member,
+            client_message_id: record.client_message_id,
+            at: record.at,
+            reply_to: record.reply_to,
+            expires_at: self.expiry(&record),
+            sealed: record.sealed,
+            is_deleted: record.is_deleted,
+        }
     }
 }
 
+/// A message that is filed.
 fn read(
-    chat: ChatId,
-    key: &[u8; 28],
-    bytes: &[u8],
-    expires_at: UnixMs,
-) -> Result<StoredMessage, Fault> {
-    let record: MessageRecord = record::decode(bytes)?;
-    Ok(StoredMessage {
-        chat,
-        position: table::position(key),
-        member: record.member,
-        client_message_id: record.client_message_id,
-        at: record.at,
-        reply_to: record.reply_to,
-        sealed: record.sealed,
-        is_deleted: record.is_deleted,
-        expires_at: record.expires_at.min(expires_at),
-    })
+    entry: Result<(AccessGuard<'_, MessageKey>, AccessGuard<'_, Record>), redb::StorageError>,
+) -> Result<(Position, MessageRecord), Fault> {
+    let (key, value) = entry?;
+    Ok((table::position(key.value()), record::decode(value.value())?))
+}
+
+impl Entry {
+    /// A message that waits.
+    fn read(&self) -> Result<(Position, MessageRecord), Fault> {
+        Ok((self.position, self.message.clone()))
+    }
 }
 
 impl From<&StoredMessage> for MessageRecord {

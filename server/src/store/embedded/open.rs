@@ -11,7 +11,7 @@ use redb::{
     backends::{FileBackend, InMemoryBackend},
 };
 
-use super::{EmbeddedStore, fault::Fault, vault::Vault};
+use super::{EmbeddedStore, fault::Fault, journal::Filing, vault::Vault};
 
 /// The database's file in the folder.
 const DATABASE_FILE: &str = "nowrong.redb";
@@ -74,10 +74,11 @@ pub(super) struct Medium {
     pub(super) reopen: Box<dyn Fn() -> Result<Database, DatabaseError> + Send>,
     pub(super) database: Database,
     pub(super) vault: Vault,
+    pub(super) filing: Filing,
 }
 
 /// Opens the store in a folder.
-pub(super) fn folder(dir: &Path) -> Result<EmbeddedStore, OpenError> {
+pub(super) fn folder(dir: &Path, filing: Filing) -> Result<EmbeddedStore, OpenError> {
     create_folder(dir).map_err(|error| OpenError::io(dir, error))?;
     let path = dir.join(DATABASE_FILE);
     let keys = dir.join(KEYS_FILE);
@@ -88,12 +89,13 @@ pub(super) fn folder(dir: &Path) -> Result<EmbeddedStore, OpenError> {
         reopen: Box::new(move || open_database(&path, false)),
         database,
         vault,
+        filing,
     };
     EmbeddedStore::start(medium).map_err(|fault| OpenError::fault(dir, fault))
 }
 
 /// Opens a store in memory.
-pub(super) fn memory() -> Result<EmbeddedStore, OpenError> {
+pub(super) fn memory(filing: Filing) -> Result<EmbeddedStore, OpenError> {
     let path = Path::new("memory");
     let database = Builder::new()
         .create_with_backend(InMemoryBackend::new())
@@ -104,6 +106,7 @@ pub(super) fn memory() -> Result<EmbeddedStore, OpenError> {
         reopen: Box::new(|| Err(io::Error::other("memory cannot be reopened").into())),
         database,
         vault,
+        filing,
     };
     EmbeddedStore::start(medium).map_err(|fault| OpenError::fault(path, fault))
 }

@@ -4,7 +4,7 @@
 //! byte that this version does not know is an error, never a guess.
 
 use bytes::Bytes;
-use nowrong_protocol::{ClientMessageId, Position, TicketId, UserId, codec, frame::Why};
+use nowrong_protocol::{ChatId, ClientMessageId, Position, TicketId, UserId, codec, frame::Why};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::fault::Fault;
@@ -45,8 +45,16 @@ pub(super) struct ChatRecord {
     pub(super) end: Option<ChatEnd>,
 }
 
-/// A message without its chat and position, which are the key of the record.
+/// A message that is not filed yet; a row of the journal holds several.
 #[derive(Debug, Serialize, Deserialize)]
+pub(super) struct JournalRecord {
+    pub(super) chat: ChatId,
+    pub(super) position: Position,
+    pub(super) message: MessageRecord,
+}
+
+/// A message without its chat and position, which are the key of the record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct MessageRecord {
     pub(super) member: u8,
     pub(super) client_message_id: ClientMessageId,

@@ -48,6 +48,8 @@ pub(super) const SPENT: TableDefinition<'_, Id, Record> = TableDefinition::new("
 /// Chat, epoch, seq → `MessageRecord`.
 pub(super) const MESSAGES: TableDefinition<'_, MessageKey, Record> =
     TableDefinition::new("messages");
+/// Row → messages that are not filed yet, as a list of `JournalRecord`. See `journal`.
+pub(super) const JOURNAL: TableDefinition<'_, u64, Record> = TableDefinition::new("journal");
 /// Expiry, kind, id: what the sweeper removes next. See [`Expiring`].
 pub(super) const EXPIRY: TableDefinition<'_, &[u8], ()> = TableDefinition::new("expiry");
 /// Facts about the file itself.
@@ -95,6 +97,11 @@ pub(super) fn message_key(chat: ChatId, position: Position) -> [u8; 28] {
         &position.epoch.to_be_bytes(),
         &position.seq.to_be_bytes(),
     ])
+}
+
+/// The chat in a message's key.
+pub(super) fn chat(key: &[u8; 28]) -> ChatId {
+    ChatId::from_bytes(key.first_chunk().copied().unwrap_or_default())
 }
 
 /// The position in a message's key.

@@ -10,6 +10,8 @@
 //! Invariant: a job is answered `Ok` only after the commit that holds it is on the medium, and a key
 //! is on the medium before the commit of its chat. Dropping a caller changes nothing: its job, once
 //! queued, is done, and its answer goes nowhere.
+//!
+//! What a batch appends goes into the journal, and each batch carries it a step on (`journal`).
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -22,7 +24,10 @@ use redb::{Database, WriteTransaction};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{CLOSED, Handle, Shared, draft::Draft, fault::Fault, open::Medium, vault::Vault};
+use super::{
+    CLOSED, Handle, Shared, draft::Draft, fault::Fault, journal::Journal, open::Medium,
+    vault::Vault,
+};
 use crate::store::StoreError;
 
 /// Jobs that may wait: four full batches, a few dozen milliseconds of work. When it is full callers
@@ -62,14 +67,17 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts the thread.
     pub(super) fn start(medium: Medium) -> Result<(Arc<Shared>, Self), Fault> {
+        let journal = Journal::new(medium.filing);
         let shared = Arc::new(Shared {
             handle: RwLock::new(Handle::Closed),
             keys: Arc::clone(medium.vault.keys()),
+            waiting: Arc::clone(journal.waiting()),
         });
         let (queue, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
         let mut thread = Thread {
             shared: Arc::clone(&shared),
             vault: medium.vault,
+            journal,
             reopen: medium.reopen,
             suspended: None,
         };
@@ -208,6 +216,7 @@ where
 struct Thread {
     shared: Arc<Shared>,
     vault: Vault,
+    journal: Journal,
     reopen: Box<dyn Fn() -> Result<Database, redb::DatabaseError> + Send>,
     /// Since when writes are refused, and why.
     suspended: Option<(Instant, String)>,
@@ -265,14 +274,16 @@ impl Thread {
         {
             transaction.set_durability(redb::Durability::None)?;
         }
-        let keys = Arc::clone(&self.shared.keys);
-        let mut draft = Draft::open(&transaction, &keys)?;
+        let mut draft = Draft::open(&transaction, &self.shared.keys, &self.shared.waiting)?;
         for job in batch {
             job.run(&mut draft)?;
         }
-        let key_changes = draft.into_key_changes();
+        self.journal.write(&mut draft)?;
+        let (key_changes, journal_changes) = draft.into_changes();
         self.vault.apply(&key_changes)?;
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        self.journal.apply(journal_changes);
+        Ok(())
     }
 
     /// Begins a transaction; reopens the file first when a read has made redb give it up.
@@ -329,15 +340,15 @@ impl Thread {
         reopened
     }
 
-    /// Makes a database that was just opened the one that is used: with all its tables, and without
-    /// keys of chats that were never committed.
+    /// Makes a database that was just opened the one that is used: with all its tables, without keys
+    /// of chats that were never committed, and with what waits in its journal.
     fn adopt(&mut self, database: Database) -> Result<(), Fault> {
         let transaction = database.begin_write()?;
-        let keys = Arc::clone(&self.shared.keys);
-        let mut draft = Draft::open(&transaction, &keys)?;
+        let mut draft = Draft::open(&transaction, &self.shared.keys, &self.shared.waiting)?;
         draft.check_schema()?;
         draft.destroy_stray_keys()?;
-        let key_changes = draft.into_key_changes();
+        self.journal.load(&draft)?;
+        let (key_changes, _) = draft.into_changes();
         self.vault.apply(&key_changes)?;
         transaction.commit()?;
         self.shared.replace(Handle::Open(database));

@@ -16,10 +16,13 @@ use nowrong_protocol::Position;
 use crate::store::{
     ChatStore, MessageStore,
     conformance::{NOW, at_once, chat, chat_id, message, tickets},
-    embedded::EmbeddedStore,
+    embedded::{EmbeddedStore, journal::Filing, open},
 };
 
+use super::RESTLESS;
+
 const DIR: &str = "NOWRONG_CRASH_DIR";
+const RESTLESSLY: &str = "NOWRONG_CRASH_RESTLESSLY";
 const ROUNDS: u64 = 12;
 const CHATS: u64 = 8;
 
@@ -34,7 +37,7 @@ async fn what_was_acked_survives_kill_9() {
     let mut acked = Acked::new();
     for round in 0..ROUNDS {
         let lines = (seed.rotate_left(5 * round as u32) % 400) as usize;
-        append_until_killed(dir.path(), lines, &mut acked);
+        append_until_killed(dir.path(), lines, round % 3 > 0, &mut acked);
         verify(dir.path(), &acked).await;
     }
     let sum: usize = acked.values().map(BTreeSet::len).sum();
@@ -42,8 +45,9 @@ async fn what_was_acked_survives_kill_9() {
 }
 
 /// Lets a child append, kills it when it has acked `lines` messages, and notes all it has acked.
-fn append_until_killed(dir: &Path, lines: usize, acked: &mut Acked) {
+fn append_until_killed(dir: &Path, lines: usize, is_restless: bool, acked: &mut Acked) {
     let mut child = Command::new(std::env::current_exe().unwrap())
+        .envs(is_restless.then_some((RESTLESSLY, "1")))
         .args(["--exact", "--ignored", "--nocapture"])
         .arg(
             concat!(module_path!(), "::child")
@@ -123,7 +127,11 @@ async fn child() {
     let Some(dir) = std::env::var_os(DIR) else {
         return;
     };
-    let store = Arc::new(EmbeddedStore::open(Path::new(&dir)).unwrap());
+    let filing = match std::env::var_os(RESTLESSLY) {
+        Some(_) => RESTLESS,
+        None => Filing::default(),
+    };
+    let store = Arc::new(open::folder(Path::new(&dir), filing).unwrap());
     at_once(1..=CHATS, |number| {
         append_for_ever(Arc::clone(&store), number)
     })

@@ -11,7 +11,7 @@ use std::{
 
 use redb::{Builder, StorageBackend};
 
-use crate::store::embedded::{EmbeddedStore, open::Medium, vault::Vault};
+use crate::store::embedded::{EmbeddedStore, journal::Filing, open::Medium, vault::Vault};
 
 /// Unit of allocation, and of what a loss of power keeps or loses.
 const BLOCK_BYTES: usize = 4_096;
@@ -21,9 +21,18 @@ const BLOCK_BYTES: usize = 4_096;
 pub(super) struct Disk {
     pub(super) database: Arc<DiskFile>,
     pub(super) keys: Arc<DiskFile>,
+    pub(super) filing: Filing,
 }
 
 impl Disk {
+    /// A new disk, for a store that files as `filing` says.
+    pub(super) fn filing(filing: Filing) -> Self {
+        Self {
+            filing,
+            ..Self::default()
+        }
+    }
+
     /// Opens a store on it.
     pub(super) fn open(&self) -> EmbeddedStore {
         let database = Arc::clone(&self.database);
@@ -36,6 +45,7 @@ impl Disk {
             database: reopen().unwrap(),
             reopen: Box::new(reopen),
             vault: Vault::open(Box::new(Handle(Arc::clone(&self.keys)))).unwrap(),
+            filing: self.filing,
         };
         EmbeddedStore::start(medium).unwrap()
     }
@@ -52,6 +62,7 @@ impl Disk {
         Self {
             database: Arc::new(self.database.after_power_loss(&mut is_kept)),
             keys: Arc::new(self.keys.after_power_loss(&mut is_kept)),
+            filing: self.filing,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use nowrong_protocol::Position;
 
-use super::disk::Disk;
+use super::{RESTLESS, disk::Disk};
 use crate::store::{
     ChatStore, MessageStore, StoreError, StoredMessage, UserStore,
     conformance::{NOW, at_once, chat, chat_id, message, seqs, tickets, user, user_id},
@@ -145,6 +145,9 @@ async fn what_was_acked_survives_a_loss_of_power() {
     let mut disk = Disk::default();
     let mut acked = Vec::new();
     for round in 1..=25_u64 {
+        if round > 10 {
+            disk.filing = RESTLESS;
+        }
         let store = Arc::new(disk.open());
         store
             .open_chat(&chat(round, &[2 * round, 2 * round + 1]), &tickets())

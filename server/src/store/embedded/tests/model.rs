@@ -12,8 +12,10 @@ use crate::store::{
     Avoid, CategoryStore, Chat, ChatEnd, ChatStore, Epoch, MessageStore, NameClaim, Opening,
     RefreshToken, Rotation, StoredMessage, UnixMs, User, UserStore,
     conformance::{DAY, NOW, chat, chat_id, cursors, end, message, ticket, token, user, user_id},
-    embedded::EmbeddedStore,
+    embedded::{EmbeddedStore, journal::Filing, open},
 };
+
+use super::RESTLESS;
 
 const GRACE: u64 = 10_000;
 const USERS: u64 = 5;
@@ -511,13 +513,13 @@ impl Pair {
     }
 }
 
-async fn check(operations: &[Operation]) {
+async fn check(operations: &[Operation], filing: Filing) {
     let mut pair = Pair {
         model: Model {
             now: NOW,
             ..Model::default()
         },
-        store: EmbeddedStore::in_memory().unwrap(),
+        store: open::memory(filing).unwrap(),
     };
     for operation in operations {
         pair.perform(operation).await;
@@ -545,9 +547,13 @@ proptest! {
     })]
 
     #[test]
-    fn the_store_agrees_with_the_model(operations in prop::collection::vec(operation(), 1..80)) {
+    fn the_store_agrees_with_the_model(
+        operations in prop::collection::vec(operation(), 1..80),
+        is_restless: bool,
+    ) {
+        let filing = if is_restless { RESTLESS } else { Filing::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(check(&operations));
+        runtime.block_on(check(&operations, filing));
     }
 }
 
@@ -574,6 +580,6 @@ impl EmbeddedStore {
                 + snapshot.table(EXPIRY)?.len()?
                 + snapshot.keys.chats().len() as u64)
         };
-        self.read(count).unwrap()
+        self.read(count).unwrap() + self.shared.waiting.len() as u64
     }
 }
