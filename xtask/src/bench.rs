@@ -16,7 +16,8 @@ use crate::{
 /// What to measure.
 #[derive(Default, Args)]
 pub struct BenchArgs {
-    /// Scenarios, all without any: pairs, idle, match, rest, storm, tier2, ceiling, lossy, micro.
+    /// Scenarios, all without any: pairs, idle, match, rest, storm, tier2, cluster, ceiling, lossy,
+    /// micro.
     scenarios: Vec<String>,
     /// Few people and short times, and no optimisation: shows that everything works, measures nothing.
     #[arg(long)]
@@ -24,7 +25,8 @@ pub struct BenchArgs {
     /// Rounds of each case [default: 3, or 1 with --quick].
     #[arg(long)]
     rounds: Option<u32>,
-    /// Only these targets, separated by commas; an unknown one lists those there are.
+    /// Only these targets, separated by commas; an unknown one lists those there are. `nats` is
+    /// measured only when it is named.
     #[arg(long)]
     targets: Option<String>,
     /// What the schedules grow from [default: 1].
@@ -39,6 +41,11 @@ impl BenchArgs {
             quick: true,
             ..Self::default()
         }
+    }
+
+    fn names(&self, target: &str) -> bool {
+        let targets = self.targets.iter().flat_map(|all| all.split(','));
+        targets.into_iter().any(|name| name == target)
     }
 
     fn has(&self, scenario: &str) -> bool {
@@ -72,6 +79,12 @@ pub fn bench(root: &Path, args: &BenchArgs) -> anyhow::Result<()> {
     run = run.arg(bench).arg("run");
     run = run.arg("--server").arg(server);
     run = run.arg("--redis").arg(redis);
+    if args.has("cluster") {
+        run = run.arg("--mongod").arg(services::programs(root)?.0);
+    }
+    if args.names("nats") {
+        run = run.arg("--nats").arg(services::nats_server(root)?);
+    }
     run = run.arg("--netlab").arg(netlab);
     run = run.arg("--micro").arg(micro);
     run = run.arg("--socketio").arg(socketio);

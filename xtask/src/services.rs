@@ -73,6 +73,14 @@ pub fn programs(root: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
     Ok((mongod, redis_server()?))
 }
 
+/// The program `nats-server`, for who compares with it.
+///
+/// # Errors
+/// When it is missing and cannot be installed.
+pub fn nats_server(root: &Path) -> anyhow::Result<PathBuf> {
+    program::nats_server(root, &folder(root).0)
+}
+
 /// Servers for the tests of one command.
 pub struct ForTests {
     folder: Folder,

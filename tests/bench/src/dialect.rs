@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use nowrong_protocol::frame::ServerFrame;
 
+pub mod nats;
 pub mod nowrong;
 pub mod relay;
 pub mod socketio;

@@ -83,6 +83,12 @@ struct RunArgs {
     /// The program `redis-server`, for what needs it beside the server.
     #[arg(long)]
     redis: PathBuf,
+    /// The program `mongod`, for the same.
+    #[arg(long, default_value = "mongod")]
+    mongod: PathBuf,
+    /// The program `nats-server`, when the target `nats` is asked for.
+    #[arg(long, default_value = "nats-server")]
+    nats: PathBuf,
     /// The program that emulates a link.
     #[arg(long)]
     netlab: PathBuf,
@@ -163,6 +169,8 @@ async fn run(args: &RunArgs) -> anyhow::Result<()> {
         bench: std::env::current_exe()?,
         socketio: args.socketio.clone(),
         redis: args.redis.clone(),
+        mongod: args.mongod.clone(),
+        nats: args.nats.clone(),
         netlab: args.netlab.clone(),
         scratch: scratch.path().canonicalize()?,
         core: is_pinned.then_some(CORES[0]),
@@ -258,7 +266,9 @@ fn now() -> u64 {
 fn write(args: &RunArgs, report: &Report) -> anyhow::Result<()> {
     let json = args.out.join("report.json");
     std::fs::write(&json, serde_json::to_string_pretty(report)?)?;
-    for (name, svg) in report::plots(report) {
+    let curves = report::curves(report).into_iter();
+    let curves = curves.map(|picture| (picture.file, picture.svg));
+    for (name, svg) in report::plots(report).into_iter().chain(curves) {
         std::fs::write(args.out.join(name), svg)?;
     }
     println!("   {} and plots beside it", json.display());
@@ -284,7 +294,10 @@ fn publish(args: &RunArgs, report: &Report, is_quiet: bool) -> anyhow::Result<()
     } else {
         std::fs::create_dir_all(path.parent().context("a document has a folder")?)?;
         std::fs::write(path, report::document(report))?;
-        println!("   wrote {}", path.display());
+        for picture in report::curves(report) {
+            std::fs::write(path.with_file_name(picture.file), picture.svg)?;
+        }
+        println!("   wrote {} and its pictures", path.display());
     }
     Ok(())
 }

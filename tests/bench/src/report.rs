@@ -8,10 +8,12 @@ use crate::{
     spread::Spread,
 };
 
+mod curves;
 mod document;
 mod plot;
 mod table;
 
+pub use curves::curves;
 pub use document::document;
 pub use plot::plots;
 pub use table::table;

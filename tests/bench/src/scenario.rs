@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod ceiling;
+mod cluster;
 mod idle;
 mod lossy;
 mod matching;
@@ -74,6 +75,11 @@ pub trait Case {
         false
     }
 
+    /// Whether partners are on different nodes.
+    fn spans_nodes(&self) -> bool {
+        false
+    }
+
     /// Most rounds that are worth their time.
     fn rounds_max(&self) -> u32 {
         u32::MAX
@@ -107,6 +113,10 @@ pub const SCENARIOS: &[(&str, &str)] = &[
         "50,000 people over both transports write at 1,667 messages/s",
     ),
     (
+        "cluster",
+        "1,000 people write to partners on another node at 1,000 messages/s",
+    ),
+    (
         "ceiling",
         "the highest rate at which 99 % arrive within 50 ms",
     ),
@@ -129,6 +139,7 @@ pub fn cases(scale: Scale, names: &[String]) -> Vec<Box<dyn Case>> {
     cases.push(Box::new(rest::Rest::new(scale)));
     cases.push(Box::new(storm::Storm::new(scale)));
     cases.push(Box::new(tier2::Tier2::new(scale)));
+    cases.push(Box::new(cluster::Cluster::new(scale)));
     cases.push(Box::new(ceiling::Ceiling::new(scale)));
     cases.extend(lossy::cases(scale).map(|case| Box::new(case) as _));
     cases.retain(|case| names.is_empty() || names.iter().any(|name| name == case.scenario()));
@@ -148,7 +159,9 @@ pub async fn measure(
         let nowrong = target.as_nowrong();
         let is_plain = nowrong.is_none_or(|one| one.has_fast_path());
         let is_mixed = nowrong.is_some_and(|one| one.transport() == Transport::Both);
-        let is_fitting = is_mixed == case.mixes_transports() && (is_plain || case.loses_packets());
+        let is_fitting = is_mixed == case.mixes_transports()
+            && target.is_cluster() == case.spans_nodes()
+            && (is_plain || case.loses_packets());
         is_fitting && case.takes(target)
     };
     let targets: Vec<_> = targets

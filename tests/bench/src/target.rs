@@ -16,7 +16,9 @@ use crate::{
     process::{Process, Program},
 };
 
+mod cluster;
 mod floor;
+mod nats;
 pub mod nowrong;
 mod socketio;
 
@@ -31,8 +33,12 @@ pub struct Place {
     pub bench: PathBuf,
     /// Folder of the Socket.IO server, with its packages installed.
     pub socketio: PathBuf,
-    /// The Redis that other targets need.
+    /// The Redis that some targets need.
     pub redis: PathBuf,
+    /// The MongoDB that some targets need.
+    pub mongod: PathBuf,
+    /// NATS, when it is asked for.
+    pub nats: PathBuf,
     /// The program that emulates a link.
     pub netlab: PathBuf,
     /// Folder for data and logs of targets.
@@ -97,6 +103,11 @@ pub trait Target {
         true
     }
 
+    /// Whether it is several nodes, with partners on different ones.
+    fn is_cluster(&self) -> bool {
+        false
+    }
+
     /// The same as NoWrong, for what only NoWrong has.
     fn as_nowrong(&self) -> Option<&NoWrong> {
         None
@@ -147,10 +158,12 @@ pub fn all() -> Vec<Box<dyn Target>> {
         Box::new(webtransport.with_receipts("nowrong-webtransport-receipts")),
         Box::new(websocket.with_receipts("nowrong-websocket-receipts")),
         Box::new(NoWrong::new("nowrong", Both, Disk)),
+        Box::new(cluster::Cluster),
         Box::new(floor::Floor::WEBTRANSPORT),
         Box::new(floor::Floor::WEBSOCKET),
         Box::new(socketio::SocketIo::Alone),
         Box::new(socketio::SocketIo::Redis),
+        Box::new(nats::Nats),
     ]
 }
 
@@ -181,7 +194,7 @@ mod tests {
     #[test]
     fn targets_are_chosen_by_name() {
         let default = choose(&[]).unwrap();
-        assert_eq!(default.len(), 10);
+        assert_eq!(default.len(), 11);
         let chosen = choose(&[
             "socketio".to_owned(),
             "nowrong-websocket-receipts".to_owned(),

@@ -72,8 +72,7 @@ impl Mongod {
 
     /// Whether it is the primary of its replica set.
     pub fn is_primary(&self) -> bool {
-        hello(self.port())
-            .is_ok_and(|reply| reply.get("isWritablePrimary") == Some(&Value::Bool(true)))
+        is_primary(self.port())
     }
 
     /// Ends it as a crash would: SIGKILL.
@@ -122,7 +121,7 @@ impl ReplicaSet {
             .map(|index| Mongod::start(program, &folder.join(index.to_string()), &all))
             .collect();
         let mut set = Self { members: members? };
-        initiate(&set.members)?;
+        initiate(&set.ports())?;
         for member in &mut set.members {
             let port = member.port();
             // Before that a member has not the data, and could not take over.
@@ -140,11 +139,8 @@ impl ReplicaSet {
     /// # Errors
     /// When none is in time.
     pub fn wait_for_primary(&mut self) -> anyhow::Result<()> {
-        let ports: Vec<_> = self.members.iter().map(Mongod::port).collect();
-        let is_any_primary = || {
-            let mut replies = ports.iter().filter_map(|port| hello(*port).ok());
-            replies.any(|reply| is(&reply, "isWritablePrimary"))
-        };
+        let ports = self.ports();
+        let is_any_primary = || ports.iter().any(|port| is_primary(*port));
         let first = self.members.first_mut().context("no members")?;
         first
             .0
@@ -154,11 +150,11 @@ impl ReplicaSet {
 
     /// Where clients find it.
     pub fn url(&self) -> String {
-        let members = self.members.iter();
-        let hosts: Vec<_> = members
-            .map(|member| format!("127.0.0.1:{}", member.port()))
-            .collect();
-        format!("mongodb://{}/?replicaSet={SET_NAME}", hosts.join(","))
+        url(&self.ports())
+    }
+
+    fn ports(&self) -> Vec<u16> {
+        self.members.iter().map(Mongod::port).collect()
     }
 
     /// Lets the members run on; answers their process ids.
@@ -176,11 +172,29 @@ fn is(reply: &BTreeMap<String, Value>, claim: &str) -> bool {
     reply.get(claim) == Some(&Value::Bool(true))
 }
 
-fn initiate(members: &[Mongod]) -> anyhow::Result<()> {
-    let member = |(index, member): (usize, &Mongod)| {
+/// Whether the server on this port is the primary of its replica set.
+pub fn is_primary(port: u16) -> bool {
+    hello(port).is_ok_and(|reply| is(&reply, "isWritablePrimary"))
+}
+
+/// Where clients find the replica set of the members on these ports.
+pub fn url(ports: &[u16]) -> String {
+    let hosts: Vec<_> = ports
+        .iter()
+        .map(|port| format!("127.0.0.1:{port}"))
+        .collect();
+    format!("mongodb://{}/?replicaSet={SET_NAME}", hosts.join(","))
+}
+
+/// Makes the members on these ports, which were started with [`SET_NAME`], a replica set.
+///
+/// # Errors
+/// When the first does not take the command.
+pub fn initiate(ports: &[u16]) -> anyhow::Result<()> {
+    let member = |(index, port): (usize, &u16)| {
         Value::Document(vec![
             ("_id", Value::Int(index as i32)),
-            ("host", Value::Text(format!("127.0.0.1:{}", member.port()))),
+            ("host", Value::Text(format!("127.0.0.1:{port}"))),
         ])
     };
     let settings = Value::Document(vec![
@@ -192,11 +206,11 @@ fn initiate(members: &[Mongod]) -> anyhow::Result<()> {
         ("_id", Value::Text(SET_NAME.to_owned())),
         (
             "members",
-            Value::Array(members.iter().enumerate().map(member).collect()),
+            Value::Array(ports.iter().enumerate().map(member).collect()),
         ),
         ("settings", settings),
     ]);
-    let first = members.first().context("no members")?;
-    command(first.port(), vec![("replSetInitiate", config)])?;
+    let first = ports.first().context("no members")?;
+    command(*first, vec![("replSetInitiate", config)])?;
     Ok(())
 }

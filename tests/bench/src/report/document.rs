@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Figure, Group, Report, table::cell};
+use super::{Figure, Group, Report, curves, table::cell};
 
 const HEAD: &str = "# Benchmarks
 
@@ -35,7 +35,12 @@ pub fn document(report: &Report) -> String {
     for condition in &report.conditions {
         let _ = writeln!(text, "- {condition}");
     }
+    let mut pictures = curves(report);
     for group in report.groups() {
+        // A picture stands before the first of the cases that it is about.
+        for picture in pictures.extract_if(.., |it| it.scenario == group.scenario) {
+            let _ = writeln!(text, "\n![{0}]({1})", picture.scenario, picture.file);
+        }
         text.push_str(&section(&group));
     }
     text

@@ -113,7 +113,8 @@ fn bar(svg: &mut String, top: usize, target: &str, (figure, scale): (&Figure, f6
     );
 }
 
-fn escaped(text: &str) -> String {
+/// Text that cannot break the markup.
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

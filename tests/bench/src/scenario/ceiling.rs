@@ -59,9 +59,8 @@ impl Case for Ceiling {
         format!("highest rate with p99 under {IN_TIME_MS} ms")
     }
 
-    /// Two nodes with their Redis have no ceiling on one core that says anything.
     fn takes(&self, target: &dyn Target) -> bool {
-        target.is_default() && target.name() != "socketio-redis"
+        target.is_default()
     }
 
     fn rounds_max(&self) -> u32 {

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use async_trait::async_trait;
 use nowrong_client::{Api, Endpoint, NewAccount, User};
 use nowrong_protocol::{
@@ -26,10 +26,7 @@ use crate::{
 
 mod person;
 
-pub use person::Person;
-
-/// A category that the server brings.
-const CATEGORY: &str = "music";
+pub use person::{Person, bring_together};
 
 /// Which transport the people use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +153,8 @@ impl NoWrong {
     }
 }
 
-fn command(place: &Place, data: OsString) -> Vec<OsString> {
+/// The command of a server that takes a whole crowd from one address.
+pub(super) fn command(place: &Place, data: OsString) -> Vec<OsString> {
     let mut command: Vec<OsString> = vec![place.server.clone().into(), "serve".into()];
     let listen = place.listen();
     let fixed = ["--listen-http", &listen, "--listen-quic", &listen];
@@ -292,13 +290,7 @@ impl RunningNoWrong {
         let (mut one, mut two) = (self.arrive().await?, self.arrive().await?);
         one.welcomed().await?;
         two.welcomed().await?;
-        let interest = vec![format!("pair {first}")];
-        one.join(CATEGORY, interest.clone()).await?;
-        two.join(CATEGORY, interest).await?;
-        let (ones, twos) = (one.matched().await?, two.matched().await?);
-        if ones.chat != twos.chat {
-            bail!("people were matched with others than they should: the machine is too slow");
-        }
+        bring_together(&mut one, &mut two, first).await?;
         Ok([one, two])
     }
 

@@ -1,10 +1,8 @@
 //! Socket.IO as most people use it, at its best: WebSocket only, no compression, one ack per message.
 
-use std::net::TcpListener;
-
 use async_trait::async_trait;
 
-use super::{Place, Running, Target};
+use super::{Place, Running, Target, cluster};
 use crate::{dialect, drive::Peer, process::Process, wire::Wire};
 
 /// Socket.IO 4.8.4 on Node.js, without TLS.
@@ -38,6 +36,10 @@ impl Target for SocketIo {
         }
     }
 
+    fn is_cluster(&self) -> bool {
+        matches!(self, Self::Redis)
+    }
+
     async fn start(&self, place: &Place) -> anyhow::Result<Box<dyn Running>> {
         let mut running = RunningSocketIo::default();
         let (nodes, redis) = match self {
@@ -60,16 +62,9 @@ struct RunningSocketIo {
 impl RunningSocketIo {
     /// Answers its URL.
     async fn start_redis(&mut self, place: &Place) -> anyhow::Result<String> {
-        let address = place.side.address;
-        let port = TcpListener::bind((address, 0))?.local_addr()?.port();
-        let (host, listen) = (address.to_string(), port.to_string());
-        let flags = ["--bind", &host, "--port", &listen, "--save", ""];
-        let mut command = vec![place.redis.clone().into()];
-        command.extend(flags.map(Into::into));
-        let program = place.program("socketio-redis-server", command);
-        let process = Process::start_listening(&program, (address, port).into()).await?;
+        let (process, url) = cluster::start_redis(place, "socketio-redis-server").await?;
         self.processes.push(process);
-        Ok(format!("redis://{address}:{port}"))
+        Ok(url)
     }
 
     async fn start_node(

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use nowrong_bench::{
     drive::{self, Outcome, Peer},
     process::Process,
-    target::Running,
+    target::{Running, nowrong::bring_together},
     workload::Workload,
 };
 use tokio::sync::Semaphore;
@@ -15,7 +15,6 @@ use crate::{
     cluster::{Cluster, Shape},
     crowd::Entrances,
     metrics,
-    pair::CATEGORY,
 };
 
 /// Pairs that come in at one time: how a burst is borne is another question (`match`).
@@ -116,16 +115,10 @@ impl Running for Across {
     }
 
     async fn open_pair(&self, first: u32) -> anyhow::Result<[Peer; 2]> {
-        let interest = vec![format!("pair {first}")];
         let _entering = self.entering.acquire().await?;
         let mut one = self.entrances.enter(first as usize).await?;
         let mut two = self.entrances.enter(first as usize + 1).await?;
-        one.join(CATEGORY, interest.clone()).await?;
-        two.join(CATEGORY, interest).await?;
-        let (ones, twos) = (one.matched().await?, two.matched().await?);
-        if ones.chat != twos.chat {
-            bail!("people were matched with others than they should: the machine is too slow");
-        }
+        bring_together(&mut one, &mut two, first).await?;
         Ok([one.into(), two.into()])
     }
 

@@ -19,6 +19,9 @@ use crate::{
     wire::Wire,
 };
 
+/// A category that the server brings.
+const CATEGORY: &str = "music";
+
 /// How long an answer may take before the run is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -123,4 +126,20 @@ impl From<Person> for Peer {
             dialect: Box::new(person.dialect),
         }
     }
+}
+
+/// Matches two people with each other: an interest that nobody else has, from the number of their
+/// pair, brings them together.
+///
+/// # Errors
+/// When they do not get together.
+pub async fn bring_together(one: &mut Person, two: &mut Person, pair: u32) -> anyhow::Result<()> {
+    let interest = vec![format!("pair {pair}")];
+    one.join(CATEGORY, interest.clone()).await?;
+    two.join(CATEGORY, interest).await?;
+    let (ones, twos) = (one.matched().await?, two.matched().await?);
+    if ones.chat != twos.chat {
+        bail!("people were matched with others than they should: the machine is too slow");
+    }
+    Ok(())
 }
