@@ -49,8 +49,13 @@ const FLUSH_BYTES: usize = 32 * 1024;
 const HALT_SPREAD_MS: u32 = 1_000;
 
 /// Serves one client until its link is gone.
-pub async fn run<L: Link>(node: Arc<Node>, link: L, is_origin_allowed: bool) {
-    let connection = Connection {
+pub fn run<L: Link>(
+    node: Arc<Node>,
+    link: L,
+    is_origin_allowed: bool,
+) -> impl Future<Output = ()> + Send {
+    // Boxed here, it is not moved from one future into the next, each with room for it.
+    let mut connection = Box::new(Connection {
         conversation: ServerConversation::new(Instant::now()),
         pace: Pace::new(Instant::now()),
         alarm: Alarm::new(),
@@ -63,8 +68,11 @@ pub async fn run<L: Link>(node: Arc<Node>, link: L, is_origin_allowed: bool) {
         bulk: BytesMut::new(),
         user: None,
         close_code: CloseCode::CLIENT_LEFT,
-    };
-    connection.drive().await;
+    });
+    async move {
+        connection.drive().await;
+        Box::pin(connection.depart()).await;
+    }
 }
 
 /// The state of one connection.
@@ -112,7 +120,7 @@ enum Event {
 }
 
 impl<L: Link> Connection<L> {
-    async fn drive(mut self) {
+    async fn drive(&mut self) {
         loop {
             let step = match self.step().await {
                 Ok(step) => step,
@@ -130,15 +138,15 @@ impl<L: Link> Connection<L> {
                 }
             }
         }
-        self.depart().await;
     }
 
     /// Does all that can be done without waiting for news.
     async fn step(&mut self) -> Result<Step, LinkError> {
         while let Some(output) = self.conversation.poll_output() {
             match output {
-                Output::Hello(hello) => self.admit(hello).await,
-                Output::Request(frame, lane) => self.request(frame, lane).await,
+                // Boxed: a connection that waits keeps no room for what it does now and then.
+                Output::Hello(hello) => Box::pin(self.admit(hello)).await,
+                Output::Request(frame, lane) => Box::pin(self.request(frame, lane)).await,
                 Output::Transmit(lane, frame) => self.write(lane, &frame),
                 Output::Close(code) => {
                     self.close_code = code;

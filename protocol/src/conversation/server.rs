@@ -100,7 +100,8 @@ impl ServerConversation {
             phase_deadline: Some(now + HELLO_DEADLINE),
             last_heard: now,
             inbox: Inbox::default(),
-            outputs: VecDeque::new(),
+            // Mostly one waits; grown from nothing, a connection would keep room for four.
+            outputs: VecDeque::with_capacity(1),
             agreed_version: None,
             closing_code: CloseCode::INTERNAL,
             unknown_frames: 0,

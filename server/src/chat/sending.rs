@@ -51,7 +51,7 @@ impl Chats {
         let draft = message.draft()?;
         match self.append(chat, epoch, &draft).await? {
             Appended::New(position) => Ok(self.taken(&message, draft, position)),
-            Appended::Again(position, at) => self.sent_before(chat, position, at).await,
+            Appended::Again(position, at) => Box::pin(self.sent_before(chat, position, at)).await,
             Appended::Full => Err(ErrorCode::CHAT_FULL.into()),
             Appended::NoLog(_) => Err(Refusal::retry_after(ErrorCode::INTERNAL, 1_000)),
         }
@@ -69,7 +69,8 @@ impl Chats {
             lock(&chat.state).elsewhere = elsewhere;
             return Ok(outcome);
         };
-        self.reopen(chat, epoch, incarnation).await?;
+        // Rare, hence boxed, as is `sent_before`: each send would have room for it.
+        Box::pin(self.reopen(chat, epoch, incarnation)).await?;
         let epoch = lock(&chat.state).messages.epoch();
         let Placed { outcome, elsewhere } = self.broker.append(chat.id, epoch, draft).await?;
         lock(&chat.state).elsewhere = elsewhere;

@@ -195,7 +195,7 @@ impl<L: Link> Connection<L> {
 
     /// The link is gone: the seat and the ticket are held for a while, unless another connection
     /// speaks for the user by now.
-    pub(super) async fn depart(mut self) {
+    pub(super) async fn depart(mut self: Box<Self>) {
         let (node, link, code) = (self.node.clone(), self.link, self.close_code);
         if let Some(user) = self.user.take() {
             node.leave();

@@ -43,30 +43,34 @@ impl<L: Link> Connection<L> {
 
     /// The reply with the id of its request; `None` when there is none (yet).
     async fn carry_out(&mut self, frame: ClientFrame) -> Option<(u32, Reply)> {
-        match frame {
-            ClientFrame::Send(send) => {
-                let request = send.request;
-                return self
-                    .send_message(send)
-                    .await
-                    .err()
-                    .map(|refusal| (request, Err(refusal)));
-            }
-            ClientFrame::Join(join) => Some((join.request, self.join(join).await)),
-            ClientFrame::Cancel(cancel) => Some((cancel.request, self.cancel(cancel).await)),
-            ClientFrame::Delete(delete) => Some((delete.request, self.delete(delete).await)),
+        let Some(request) = request_id(&frame) else {
+            self.take_signal(&frame);
+            return None;
+        };
+        if let ClientFrame::Send(send) = frame {
+            let sent = self.send_message(send).await;
+            return sent.err().map(|refusal| (request, Err(refusal)));
+        }
+        // Rare, and larger than a send.
+        let reply = Box::pin(self.reply(frame)).await?;
+        Some((request, reply))
+    }
+
+    /// The reply to what is neither a message nor a signal.
+    async fn reply(&mut self, frame: ClientFrame) -> Option<Reply> {
+        Some(match frame {
+            ClientFrame::Join(join) => self.join(join).await,
+            ClientFrame::Cancel(cancel) => self.cancel(cancel).await,
+            ClientFrame::Delete(delete) => self.delete(delete).await,
             ClientFrame::Leave(Leave { request, chat }) => {
                 let left = self.leave(chat).await;
-                Some((request, left.map(|()| Done { request }.into())))
+                left.map(|()| Done { request }.into())
             }
-            ClientFrame::Next(next) => Some((next.request, self.next(next).await)),
-            ClientFrame::Block(block) => Some((block.request, self.block(block).await)),
-            ClientFrame::History(history) => Some((history.request, self.history(history).await)),
-            other => {
-                self.take_signal(&other);
-                None
-            }
-        }
+            ClientFrame::Next(next) => self.next(next).await,
+            ClientFrame::Block(block) => self.block(block).await,
+            ClientFrame::History(history) => self.history(history).await,
+            _ => return None,
+        })
     }
 
     async fn send_message(&mut self, send: Send) -> Result<(), Refusal> {

@@ -17,6 +17,7 @@ use axum::{
     routing::any,
 };
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use nowrong_protocol::{
     CloseCode,
     copies::Path,
@@ -38,8 +39,8 @@ pub const PATH: &str = "/v1/websocket";
 const WRITE_BUFFER_MAX: usize = 4 * FRAME_BYTES_MAX;
 
 /// Bytes of a socket's read buffer: some messages of usual length. The library's default of 128 KiB
-/// would be most of what an idle connection costs.
-const READ_BUFFER: usize = 4 * 1024;
+/// would be most of what an idle connection costs; for a longer message it makes room.
+const READ_BUFFER: usize = 1024;
 
 /// The WebSocket route.
 pub fn router(node: Arc<Node>) -> Router {
@@ -68,9 +69,9 @@ async fn upgrade(
         .on_upgrade(move |socket| async move {
             let links = node.links().clone();
             let run = connection::run(node, WebSocketLink { socket }, is_origin_allowed);
-            // The upgrade task belongs to hyper; ours is tracked so that a stop waits for it.
-            let _ = links.spawn(run).await;
-            drop(pass);
+            // This task belongs to hyper and ends; the one of the link is tracked, so that a stop waits
+            // for it.
+            links.spawn(run.map(move |()| drop(pass)));
         })
 }
 

@@ -64,6 +64,8 @@ fn transport_config() -> quinn::TransportConfig {
         .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
         .datagram_send_buffer_size(DATAGRAM_BUFFER)
         .max_idle_timeout(Some(VarInt::from_u32(60_000).into()))
+        // Messages fit into one packet each, and a connection would keep a buffer for ten.
+        .enable_segmentation_offload(false)
         // Messages are small: probing for larger packets costs memory and gains nothing.
         .mtu_discovery_config(None);
     config
@@ -125,7 +127,8 @@ async fn accept(node: Arc<Node>, incoming: Incoming, coming: Coming) {
     let Some(turn) = coming.turn().await else {
         return incoming.ignore();
     };
-    let connected = timeout(CONNECT_DEADLINE, connect(&node, incoming, &turn)).await;
+    // Boxed: what a connection is made with makes room for what it runs with.
+    let connected = timeout(CONNECT_DEADLINE, Box::pin(connect(&node, incoming, &turn))).await;
     drop(turn);
     match connected {
         Ok(Ok((link, is_origin_allowed))) => connection::run(node, link, is_origin_allowed).await,
