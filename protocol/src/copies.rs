@@ -2,7 +2,7 @@
 //!
 //! A stream finds a lost packet by a timer, about two round trips after it was sent, because sparse chat
 //! has nothing behind it that would show the loss. A copy that follows a few milliseconds later arrives
-//! instead, and a second one when the link was dead for a moment. A copy names its place in the lane, so
+//! instead, and a second one, later, when the link was dead for a moment. A copy names its place in the lane, so
 //! the receiver takes the bytes in their order, once, whichever comes first, and the stream stays the
 //! truth. [`CopyWriter`] says what to send when, [`CopyReader`] what of two arrivals is new. Copies cost
 //! two datagrams for each write, hence only links pay that lost a packet within [`LOSSY_FOR`] and are

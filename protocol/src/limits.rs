@@ -98,8 +98,9 @@ pub const REPLY_DEADLINE: Duration = Duration::from_secs(15);
 /// together.
 pub const COPY_DELAY: Duration = Duration::from_millis(3);
 
-/// Time from a write to its second copy, for what a link lost in a spell; still before QUIC's own timer.
-pub const SECOND_COPY_DELAY: Duration = Duration::from_millis(30);
+/// Time from a write to its second copy, for what a link lost in a spell: most are over by then, and over a
+/// long link QUIC's own timer comes later still.
+pub const SECOND_COPY_DELAY: Duration = Duration::from_millis(80);
 
 /// How far back a copy reaches, so that it also brings what was lost together with its own copy.
 pub const COPY_TAIL: Duration = Duration::from_millis(200);

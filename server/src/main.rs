@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::{io, process::ExitCode};
+use std::{io, num::NonZero, process::ExitCode, thread};
 
 use clap::Parser as _;
 use nowrong_server::{
@@ -103,9 +103,15 @@ fn migrate(action: &MigrateAction) -> anyhow::Result<()> {
     })
 }
 
+/// The runtime: on one core it has no workers to hand work over to, nor the price of that.
 fn runtime(config: &config::Config) -> io::Result<Runtime> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = config.threads {
+    use tokio::runtime::Builder;
+    let threads = config.threads.or(thread::available_parallelism().ok());
+    let mut builder = match threads.map(NonZero::get) {
+        Some(1) => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    if let Some(threads) = threads {
         builder.worker_threads(threads.get());
     }
     builder.enable_all().build()

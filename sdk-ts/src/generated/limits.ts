@@ -122,8 +122,11 @@ export const REPLY_DEADLINE_MS = 15_000;
  */
 export const COPY_DELAY_MS = 3;
 
-/** Time from a write to its second copy, for what a link lost in a spell; still before QUIC's own timer. */
-export const SECOND_COPY_DELAY_MS = 30;
+/**
+ * Time from a write to its second copy, for what a link lost in a spell: most are over by then, and over a
+ * long link QUIC's own timer comes later still.
+ */
+export const SECOND_COPY_DELAY_MS = 80;
 
 /** How far back a copy reaches, so that it also brings what was lost together with its own copy. */
 export const COPY_TAIL_MS = 200;

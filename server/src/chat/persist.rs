@@ -21,7 +21,7 @@ const APPEND_MAX: usize = 2_048;
 /// Shortest time from the start of one append to the start of the next, unless one was full. An append
 /// costs much the same for one message as for many, and an `Ack` that comes this much later is no
 /// later to people; a message after silence waits for nothing.
-const APPEND_EVERY: Duration = Duration::from_millis(8);
+const APPEND_EVERY: Duration = Duration::from_millis(16);
 
 /// Chats with messages that are not yet durable. Holds each chat at most once, so it is bounded by
 /// the number of chats.

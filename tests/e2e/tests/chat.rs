@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::{TestServer, matched_pair, pair_over, within};
+use e2e::{ServerOptions, TestServer, matched_pair, pair_over, within};
 use nowrong_client::{ChatEvent, ConnectOptions, Outgoing, Transport};
 use nowrong_protocol::{
     Position,
@@ -36,9 +36,13 @@ async fn event<T>(
 
 async fn they_talk(first: Transport, second: Transport) {
     let server = TestServer::start().await.unwrap();
+    they_talk_on(&server, first, second).await;
+}
+
+async fn they_talk_on(server: &TestServer, first: Transport, second: Transport) {
     let options = [first, second].map(ConnectOptions::from);
     let [(ana, mut ana_chat), (ben, mut ben_chat)] =
-        pair_over(&server, ["Ana", "Ben"], options, "music")
+        pair_over(server, ["Ana", "Ben"], options, "music")
             .await
             .unwrap();
     assert_eq!(ana.client.opened().await.unwrap(), first);
@@ -121,6 +125,14 @@ async fn over_websocket() {
     they_talk(Transport::WebSocket, Transport::WebSocket).await;
 }
 
+/// One thread is another runtime.
+#[tokio::test]
+async fn on_one_thread() {
+    let options = ServerOptions::flags(&["--set", "threads=1"]);
+    let server = TestServer::start_with(options).await.unwrap();
+    they_talk_on(&server, Transport::WebTransport, Transport::WebSocket).await;
+}
+
 #[tokio::test]
 async fn one_over_each() {
     they_talk(Transport::WebTransport, Transport::WebSocket).await;
@@ -157,7 +169,7 @@ async fn next_finds_another_partner_and_not_the_same_one_at_once() {
     );
 }
 
-/// Who sends on at every ack waits for one append after the other: they are 8 ms apart.
+/// Who sends on at every ack waits for one append after the other: they are 16 ms apart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn appends_are_apart_so_that_those_of_many_become_one() {
     let server = TestServer::start().await.unwrap();
@@ -167,5 +179,5 @@ async fn appends_are_apart_so_that_those_of_many_become_one() {
         let sent = within("an ack", ana_chat.send(round.to_string())).await;
         assert_eq!(sent.unwrap().position.seq, round + 1);
     }
-    assert!(start.elapsed() >= 10 * Duration::from_millis(8));
+    assert!(start.elapsed() >= 10 * Duration::from_millis(16));
 }
