@@ -19,7 +19,7 @@ use self::{
     rush::{Coming, Rush, Turn},
     session::{Farewell, Session, Stream},
 };
-use super::{Link, LinkError, Received, Transport, quic_key::QuicKey};
+use super::{Link, LinkError, Received, Transport, door::Pass, quic_key::QuicKey};
 use crate::connection::{self, Node};
 
 mod asides;
@@ -120,21 +120,39 @@ pub async fn serve(node: Arc<Node>, endpoint: quinn::Endpoint) {
     }
 }
 
-async fn accept(node: Arc<Node>, incoming: Incoming, coming: Coming) {
-    let Some(_pass) = node.door().enter(incoming.remote_address().into()).await else {
-        return incoming.ignore();
+/// Serves one client. Letting it in is boxed: what that takes would be room in the task as long as the
+/// client stays.
+fn accept(node: Arc<Node>, incoming: Incoming, coming: Coming) -> impl Future<Output = ()> + Send {
+    let letting_in = Box::pin(let_in(node.clone(), incoming, coming));
+    async move {
+        let Some((link, is_origin_allowed, pass)) = letting_in.await else {
+            return;
+        };
+        connection::run(node, link, is_origin_allowed).await;
+        drop(pass);
+    }
+}
+
+/// The link of a client, unless it was turned away.
+async fn let_in(
+    node: Arc<Node>,
+    incoming: Incoming,
+    coming: Coming,
+) -> Option<(WebTransportLink, bool, Pass)> {
+    let Some(pass) = node.door().enter(incoming.remote_address().into()).await else {
+        incoming.ignore();
+        return None;
     };
     let Some(turn) = coming.turn().await else {
-        return incoming.ignore();
+        incoming.ignore();
+        return None;
     };
-    // Boxed: what a connection is made with makes room for what it runs with.
-    let connected = timeout(CONNECT_DEADLINE, Box::pin(connect(&node, incoming, &turn))).await;
-    drop(turn);
-    match connected {
-        Ok(Ok((link, is_origin_allowed))) => connection::run(node, link, is_origin_allowed).await,
+    match timeout(CONNECT_DEADLINE, connect(&node, incoming, &turn)).await {
+        Ok(Ok((link, is_origin_allowed))) => return Some((link, is_origin_allowed, pass)),
         Ok(Err(error)) => tracing::debug!(%error, "a WebTransport client was not let in"),
         Err(_) => tracing::debug!("a WebTransport client took too long to connect"),
     }
+    None
 }
 
 async fn connect(
