@@ -42,6 +42,12 @@ RECEIVED_MAX = 4_096
 CLOSE_WEBTRANSPORT_SESSION = 0x2843
 """Type of the capsule that closes a session."""
 
+CLOSED_CRITICAL_STREAM = 0x104
+"""What it costs a server to let go of the control and QPACK streams (RFC 9114, 6.2.1)."""
+
+UNIDIRECTIONAL = 0x2
+"""The bit of a stream id that says so (RFC 9000, 2.1)."""
+
 
 class Refused(ConnectionError):
     """There was no session: another certificate, or a status that is not 200."""
@@ -71,6 +77,8 @@ class Session(QuicConnectionProtocol):
                 self.lose(None)
         elif isinstance(event, StreamReset | StopSendingReceived) and event.stream_id in self.lanes:
             self.lose(None)
+        elif isinstance(event, StopSendingReceived) and event.stream_id & UNIDIRECTIONAL:
+            self.lose(CLOSED_CRITICAL_STREAM)
         else:
             for http_event in self.http.handle_event(event):
                 self.http_event_received(http_event)
@@ -81,6 +89,9 @@ class Session(QuicConnectionProtocol):
             self.status = dict(event.headers).get(b":status")
         elif isinstance(event, DataReceived) and event.stream_id == self.session:
             self.capsules += event.data
+            if event.stream_ended:
+                # So does a browser, which knows the session to be over.
+                self._quic.send_stream_data(event.stream_id, b"", end_stream=True)
         elif isinstance(event, DatagramReceived) and event.stream_id == self.session:
             self.take(Lane.DATAGRAM, event.data)
 

@@ -342,7 +342,8 @@ async def test_the_session_is_closed_with_the_number_of_the_bye(people: People) 
     assert isinstance(mallory.link, WebTransportLink)
     await mallory.write(b"\xff" * 10)
     assert (await mallory.bye()).code == CloseCode.BAD_FRAME
-    await mallory.end()
+    # Before this end nothing else may end the connection, else a page reads "connection lost".
+    assert await mallory.end() == CloseCode.BAD_FRAME
     assert mallory.link.close_capsule() == (CloseCode.BAD_FRAME, "BAD_FRAME")
 
 

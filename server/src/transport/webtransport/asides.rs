@@ -29,7 +29,7 @@ pub(super) enum Aside {
 pub(super) struct Asides(SelectAll<BoxStream<'static, Result<Aside, LinkError>>>);
 
 impl Asides {
-    pub(super) fn new(quic: Connection, lanes: Lanes, mut watch: Watch) -> Self {
+    pub(super) fn new(quic: Connection, lanes: Lanes, watch: Watch) -> Self {
         let datagrams = stream::unfold(quic, async |quic| {
             let datagram = datagram(&quic).await;
             Some((datagram.map(Aside::Datagram), quic))
@@ -37,7 +37,9 @@ impl Asides {
         let bulk = stream::unfold(Bulk { lanes, open: None }, async |mut bulk| {
             Some((bulk.next().await, bulk))
         });
-        let end = stream::once(async move { Err(watch.ended().await) });
+        // The watch outlives the end that it tells of: letting go of the client's control and QPACK
+        // streams would be an error of HTTP/3, which a client takes before it has read why we close.
+        let end = stream::unfold(watch, async |mut watch| Some((Err(watch.ended().await), watch)));
         Self(SelectAll::from_iter([
             datagrams.boxed(),
             bulk.boxed(),
