@@ -46,8 +46,8 @@ pub struct UserState {
     pub connection: Option<ConnectionId>,
     /// Set when the connection must be closed with this code.
     pub kick: Option<CloseCode>,
-    /// The ticket of the user, if waiting.
-    pub ticket: Option<Waiting>,
+    /// The ticket of the user, if waiting; boxed, since most users are not.
+    pub ticket: Option<Box<Waiting>>,
     /// The chat of the user: the active one, or the last one until it is erased.
     pub chat: Option<Arc<Chat>>,
     pushes: VecDeque<Push>,

@@ -196,10 +196,10 @@ impl Matching {
                 must_look: false,
             },
         );
-        state.ticket = Some(Waiting {
+        state.ticket = Some(Box::new(Waiting {
             ticket: ticket.clone(),
             stage,
-        });
+        }));
         Ok(())
     }
 

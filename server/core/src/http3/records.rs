@@ -33,6 +33,7 @@ impl Records {
         let skipped = self.skip.min(self.buffer.len() as u64);
         self.buffer.advance(skipped as usize);
         self.skip -= skipped;
+        self.let_go();
         let (kind, kind_bytes) = varint::read(&self.buffer)?;
         let (length, length_bytes) = varint::read(&self.buffer[kind_bytes..])?;
         Some(Front {
@@ -51,7 +52,17 @@ impl Records {
             return None;
         }
         self.pass(front);
-        Some(self.buffer.split_to(end - front.bytes).freeze())
+        let payload = self.buffer.split_to(end - front.bytes).freeze();
+        self.let_go();
+        Some(payload)
+    }
+
+    /// An empty buffer keeps no memory: what comes in records is said once, and then a stream is silent
+    /// as long as its connection lives.
+    fn let_go(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
     }
 
     /// Passes over the record.
@@ -68,5 +79,27 @@ impl Records {
     /// The bytes that were not looked at yet.
     pub(super) fn into_rest(self) -> Bytes {
         self.buffer.freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_taken_keeps_no_memory() {
+        let mut records = Records::default();
+        records.feed(&[1, 2, b'h', b'i', 7, 3, 0]);
+        let front = records.front().expect("a whole front");
+        assert_eq!(records.payload(&front).as_deref(), Some(&b"hi"[..]));
+        let skipped = records.front().expect("another one");
+        records.skip(&skipped);
+        records.feed(&[0, 0]);
+        assert!(records.front().is_none());
+        assert_eq!(records.buffer.capacity(), 0, "after a skipped record");
+        records.feed(&[1, 0]);
+        let last = records.front().expect("the last one");
+        assert_eq!(records.payload(&last).as_deref(), Some(&b""[..]));
+        assert_eq!(records.buffer.capacity(), 0, "after a kept one");
     }
 }

@@ -39,7 +39,9 @@ impl Asides {
         });
         // The watch outlives the end that it tells of: letting go of the client's control and QPACK
         // streams would be an error of HTTP/3, which a client takes before it has read why we close.
-        let end = stream::unfold(watch, async |mut watch| Some((Err(watch.ended().await), watch)));
+        let end = stream::unfold(watch, async |mut watch| {
+            Some((Err(watch.ended().await), watch))
+        });
         Self(SelectAll::from_iter([
             datagrams.boxed(),
             bulk.boxed(),

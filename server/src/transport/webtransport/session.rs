@@ -292,6 +292,8 @@ impl Watch {
                 },
                 stream = quic.accept_uni(), if has_room => match stream {
                     Ok(stream) => {
+                        // A client opens three and then no more.
+                        unidirectional.reserve_exact(1);
                         unidirectional.push((stream, Unidirectional::default()));
                         Ok(false)
                     }
