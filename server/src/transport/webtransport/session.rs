@@ -292,7 +292,7 @@ impl Watch {
                 },
                 stream = quic.accept_uni(), if has_room => match stream {
                     Ok(stream) => {
-                        // A client opens three and then no more.
+                        // HTTP/3 has three of them; room for more would be kept as long as the client stays.
                         unidirectional.reserve_exact(1);
                         unidirectional.push((stream, Unidirectional::default()));
                         Ok(false)
