@@ -10,7 +10,11 @@
 use std::{path::PathBuf, sync::Arc};
 
 use rustls::{
-    ServerConfig,
+    ServerConfig, SupportedCipherSuite,
+    crypto::{
+        CryptoProvider,
+        aws_lc_rs::{cipher_suite, default_provider},
+    },
     server::{NoServerSessionStorage, ResolvesServerCert},
     version::TLS13,
 };
@@ -66,17 +70,30 @@ pub enum CertError {
     Generate(#[from] rcgen::Error),
 }
 
+/// What a connection is encrypted with, of what its client offers: the one that it likes best.
+///
+/// Both have the 128 bits that browsers choose and every TLS 1.3 has to know (RFC 8446 §9.1), one is
+/// for machines without instructions for AES. AES-256 would be what clients on rustls ask for first, and
+/// cost a handshake SHA-384, for which processors have no instructions.
+const CIPHER_SUITES: [SupportedCipherSuite; 2] = [
+    cipher_suite::TLS13_AES_128_GCM_SHA256,
+    cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+];
+
 /// A rustls server configuration that shows `identity`, for QUIC and for TLS over TCP alike.
 ///
-/// TLS 1.3 only. No tickets and no early data: browsers do not resume WebTransport, and early data
+/// TLS 1.3 only, with the suites above. No tickets and no early data: browsers do not resume WebTransport, and early data
 /// can be replayed. `alpn` is in order of preference.
 ///
 /// # Errors
 /// [`CertError::Unusable`] when rustls refuses the configuration.
 pub fn server_config(identity: &Identity, alpn: &[&[u8]]) -> Result<ServerConfig, CertError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = CryptoProvider {
+        cipher_suites: CIPHER_SUITES.to_vec(),
+        ..default_provider()
+    };
     let resolver: Arc<dyn ResolvesServerCert> = Arc::new(identity.clone());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&[&TLS13])?
         .with_no_client_auth()
         .with_cert_resolver(resolver);

@@ -13,7 +13,16 @@ use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, ServerConnection,
     SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature},
+    crypto::{
+        CryptoProvider,
+        aws_lc_rs::{
+            self,
+            cipher_suite::{
+                TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
+            },
+        },
+        verify_tls13_signature,
+    },
     pki_types::{CertificateDer, ServerName, UnixTime},
     version::{TLS12, TLS13},
 };
@@ -70,14 +79,15 @@ struct Pair {
 }
 
 fn handshake(identity: &Identity) -> Result<Pair, Error> {
-    handshake_with(identity, &[&TLS13])
+    handshake_with(identity, aws_lc_rs::default_provider(), &[&TLS13])
 }
 
 fn handshake_with(
     identity: &Identity,
+    provider: CryptoProvider,
     versions: &[&'static rustls::SupportedProtocolVersion],
 ) -> Result<Pair, Error> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let provider = Arc::new(provider);
     let recorder = Arc::new(Recorder {
         provider: Arc::clone(&provider),
         seen: Mutex::new(None),
@@ -185,7 +195,7 @@ fn a_watch_takes_up_new_files_by_itself() {
 #[test]
 fn only_tls_1_3_without_tickets_or_early_data() {
     let identity = Identity::development(&[], SystemTime::now()).unwrap();
-    assert!(handshake_with(&identity, &[&TLS12]).is_err());
+    assert!(handshake_with(&identity, aws_lc_rs::default_provider(), &[&TLS12]).is_err());
     let mut pair = handshake(&identity).unwrap();
     say(
         &mut pair,
@@ -198,4 +208,25 @@ fn only_tls_1_3_without_tickets_or_early_data() {
         (config.max_early_data_size, config.send_tls13_tickets),
         (0, 0)
     );
+}
+
+#[test]
+fn the_client_chooses_between_two_suites_of_128_bits() {
+    let identity = Identity::development(&[], SystemTime::now()).unwrap();
+    let chosen = |cipher_suites: &[rustls::SupportedCipherSuite]| {
+        let provider = CryptoProvider {
+            cipher_suites: cipher_suites.to_vec(),
+            ..aws_lc_rs::default_provider()
+        };
+        let pair = handshake_with(&identity, provider, &[&TLS13])?;
+        Ok::<_, Error>(pair.server.negotiated_cipher_suite().unwrap().suite())
+    };
+    let (aes, chacha, aes_256) = (
+        TLS13_AES_128_GCM_SHA256,
+        TLS13_CHACHA20_POLY1305_SHA256,
+        TLS13_AES_256_GCM_SHA384,
+    );
+    assert_eq!(chosen(&[aes_256, aes, chacha]), Ok(aes.suite()));
+    assert_eq!(chosen(&[chacha, aes]), Ok(chacha.suite()));
+    assert!(chosen(&[aes_256]).is_err());
 }

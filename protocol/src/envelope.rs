@@ -14,10 +14,6 @@ use crate::{codec, frame::Frame};
 /// Longest header in bytes: two varints of nine.
 pub const HEADER_BYTES_MAX: usize = 18;
 
-/// What an empty [`Decoder`] keeps allocated, in bytes: enough for a burst of small frames, small
-/// enough to hold for every idle connection.
-const RETAINED_BYTES_MAX: usize = 2_048;
-
 /// A frame as it lies on the wire: its type and the bytes of its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawFrame<'a> {
@@ -206,8 +202,6 @@ impl Decoder {
     }
 
     fn release(&mut self) {
-        self.buffer.clear();
-        self.buffer.shrink_to(RETAINED_BYTES_MAX);
-        self.taken = 0;
+        *self = Self::new();
     }
 }

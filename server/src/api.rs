@@ -38,6 +38,7 @@ mod site;
 mod tests;
 mod users;
 
+pub use categories::CategoryList;
 pub use health::Watched;
 pub use openapi::openapi;
 
@@ -50,8 +51,10 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 /// What the REST side works with.
 #[derive(Clone)]
 pub struct ApiState {
-    /// Accounts and categories.
+    /// Accounts.
     pub store: Arc<dyn Store>,
+    /// What people can talk about.
+    pub categories: Arc<CategoryList>,
     /// Connect tokens, limits, counts.
     pub broker: Arc<dyn Broker>,
     /// The one clock.

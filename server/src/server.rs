@@ -17,7 +17,7 @@ use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api::{self, ApiState, Departure, Watched},
+    api::{self, ApiState, CategoryList, Departure, Watched},
     auth::{AccessTokens, keys::shared::REREAD_INTERVAL},
     broker::{Broker, Notice},
     chat::{ChatParts, ChatRules, Chats},
@@ -124,12 +124,13 @@ impl Server {
             clock: clock.clone(),
             pseudonyms: pseudonyms.clone(),
         };
-        let (node, departure) = parts.assemble(config, addresses.clone(), categories);
+        let (node, departure) = parts.assemble(config, addresses.clone(), categories.clone());
         if config.broker == config::Broker::Local {
             take_over_chats(&node).await?;
         }
         let api = ApiState {
             store: store.clone(),
+            categories: Arc::new(CategoryList::new(categories)),
             broker,
             clock: clock.clone(),
             access: access.clone(),

@@ -100,8 +100,7 @@ impl ServerConversation {
             phase_deadline: Some(now + HELLO_DEADLINE),
             last_heard: now,
             inbox: Inbox::default(),
-            // Mostly one waits; grown from nothing, a connection would keep room for four.
-            outputs: VecDeque::with_capacity(1),
+            outputs: VecDeque::new(),
             agreed_version: None,
             closing_code: CloseCode::INTERNAL,
             unknown_frames: 0,
@@ -164,7 +163,7 @@ impl ServerConversation {
                 Phase::Hello => self.close_with(CloseCode::HELLO_LATE),
                 Phase::Verdict => self.close_with(CloseCode::INTERNAL),
                 _ => {
-                    self.outputs.push_back(Output::Close(self.closing_code));
+                    self.put_out(Output::Close(self.closing_code));
                     self.end();
                 }
             }
@@ -178,7 +177,12 @@ impl ServerConversation {
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Option<Output> {
         while self.outputs.is_empty() && self.advance() {}
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if self.outputs.is_empty() {
+            // A silent connection keeps no room for what it says now and then.
+            self.outputs = VecDeque::new();
+        }
+        output
     }
 
     /// When to call [`Self::handle_timeout`]; `None` when nothing is awaited any more.
@@ -259,8 +263,7 @@ impl ServerConversation {
             Some(ClientFrame::LaneCopy(copy)) => self.handle_copy(&copy),
             Some(frame) => {
                 self.last_heard = self.now;
-                self.outputs
-                    .push_back(Output::Request(frame, Lane::Datagram));
+                self.put_out(Output::Request(frame, Lane::Datagram));
             }
             None => self.count_dropped(),
         }
@@ -281,14 +284,13 @@ impl ServerConversation {
         match frame {
             ClientFrame::Hello(hello) => self.handle_hello(hello),
             ClientFrame::Bye(_) => {
-                self.outputs
-                    .push_back(Output::Close(CloseCode::CLIENT_LEFT));
+                self.put_out(Output::Close(CloseCode::CLIENT_LEFT));
                 self.end();
             }
             ClientFrame::Ping(ping) => self.transmit(Pong { nonce: ping.nonce }),
             // A copy of a lane on that lane, or on a WebSocket, says nothing new.
             ClientFrame::Pong(_) | ClientFrame::LaneCopy(_) => {}
-            request => self.outputs.push_back(Output::Request(request, lane)),
+            request => self.put_out(Output::Request(request, lane)),
         }
     }
 
@@ -296,7 +298,7 @@ impl ServerConversation {
         self.agreed_version = VersionRange::SUPPORTED.agree(hello.versions);
         self.phase = Phase::Verdict;
         self.phase_deadline = Some(self.now + HELLO_DEADLINE);
-        self.outputs.push_back(Output::Hello(hello));
+        self.put_out(Output::Hello(hello));
     }
 
     fn handle_admit(&mut self, mut welcome: Welcome) {
@@ -331,9 +333,16 @@ impl ServerConversation {
         }
     }
 
+    fn put_out(&mut self, output: Output) {
+        if self.outputs.is_empty() {
+            // Mostly one waits; by itself the queue would make room for four.
+            self.outputs.reserve_exact(1);
+        }
+        self.outputs.push_back(output);
+    }
+
     fn transmit(&mut self, frame: impl Into<ServerFrame>) {
-        self.outputs
-            .push_back(Output::Transmit(Lane::Live, frame.into()));
+        self.put_out(Output::Transmit(Lane::Live, frame.into()));
     }
 
     fn close_with(&mut self, code: CloseCode) {

@@ -1,14 +1,18 @@
 //! `GET /v1/categories`: what people can talk about, and how many are there.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::{
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,10 +21,13 @@ use super::{
     problem::{Problem, ProblemDocument},
     users::Bracket,
 };
-use crate::{broker::Counts, store::Category};
+use crate::{
+    broker::{BrokerError, Counts, Presence},
+    store::Category,
+};
 
 /// How long a copy may be shown without asking again: counts change all the time.
-const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=5");
+const CACHE: &str = "public, max-age=5";
 
 /// All categories.
 #[derive(Serialize, ToSchema)]
@@ -73,38 +80,90 @@ pub(super) async fn list(
     State(api): State<Arc<ApiState>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut categories = Vec::new();
-    for category in api.store.categories().await? {
-        let counts = api.broker.counts(&category.id).await?;
-        categories.push(CategoryView::new(category, counts));
-    }
-    let body = serde_json::to_vec(&Categories { categories }).unwrap_or_default();
-    let tag = format!(
-        "\"{}\"",
-        URL_SAFE_NO_PAD.encode(&digest(&SHA256, &body).as_ref()[..16])
-    );
+    let shown = api.categories.show(&*api.broker).await?;
+    let tag = shown.tag.as_str();
     let is_known = headers
         .get_all(header::IF_NONE_MATCH)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .any(|value| names(value, &tag));
-    let cached = [(header::ETAG, tag), (header::CACHE_CONTROL, text(&CACHE))];
+        .any(|value| names(value, tag));
+    let cached = [(header::ETAG, tag), (header::CACHE_CONTROL, CACHE)];
     if is_known {
         return Ok((StatusCode::NOT_MODIFIED, cached).into_response());
     }
     let kind = [(header::CONTENT_TYPE, "application/json")];
-    Ok((cached, kind, body).into_response())
+    Ok((cached, kind, shown.body.clone()).into_response())
+}
+
+/// The categories that people can join here, and the newest answer that shows them: everybody who comes
+/// asks for it, and it is the same until somebody joins or leaves.
+#[derive(Debug)]
+pub struct CategoryList {
+    categories: Arc<[Category]>,
+    newest: Mutex<Option<Arc<Shown>>>,
+}
+
+/// An answer.
+#[derive(Debug)]
+struct Shown {
+    /// Of each category, in their order.
+    counts: Vec<Counts>,
+    body: Bytes,
+    tag: String,
+}
+
+impl CategoryList {
+    /// These, in this order.
+    pub fn new(categories: Arc<[Category]>) -> Self {
+        Self {
+            categories,
+            newest: Mutex::default(),
+        }
+    }
+
+    /// The answer by the counts of now.
+    async fn show(&self, presence: &(impl Presence + ?Sized)) -> Result<Arc<Shown>, BrokerError> {
+        let mut counts = Vec::with_capacity(self.categories.len());
+        for category in &*self.categories {
+            counts.push(presence.counts(&category.id).await?);
+        }
+        let newest = || self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = newest().clone().filter(|shown| shown.counts == counts);
+        Ok(known.unwrap_or_else(|| {
+            let shown = Arc::new(Shown::new(&self.categories, counts));
+            *newest() = Some(shown.clone());
+            shown
+        }))
+    }
+}
+
+impl Shown {
+    fn new(categories: &[Category], counts: Vec<Counts>) -> Self {
+        let views = categories.iter().zip(&counts);
+        let categories = Categories {
+            categories: views
+                .map(|(it, counts)| CategoryView::new(it, *counts))
+                .collect(),
+        };
+        let body = serde_json::to_vec(&categories).unwrap_or_default();
+        let tag = URL_SAFE_NO_PAD.encode(&digest(&SHA256, &body).as_ref()[..16]);
+        Self {
+            counts,
+            body: body.into(),
+            tag: format!("\"{tag}\""),
+        }
+    }
 }
 
 impl CategoryView {
-    fn new(category: Category, counts: Counts) -> Self {
+    fn new(category: &Category, counts: Counts) -> Self {
         Self {
-            id: category.id,
-            title: category.title,
-            description: category.description,
-            emoji: category.emoji,
+            id: category.id.clone(),
+            title: category.title.clone(),
+            description: category.description.clone(),
+            emoji: category.emoji.clone(),
             age_bracket: category.age_bracket.map(Bracket::from),
-            titles: category.titles,
+            titles: category.titles.clone(),
             online: counts.online,
             waiting: counts.waiting,
         }
@@ -115,8 +174,4 @@ impl CategoryView {
 fn names(value: &str, tag: &str) -> bool {
     let mut listed = value.split(',').map(str::trim);
     listed.any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
-}
-
-fn text(value: &HeaderValue) -> String {
-    value.to_str().unwrap_or_default().to_owned()
 }

@@ -18,14 +18,14 @@ use nowrong_protocol::UserId;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::{ApiState, Departure, router};
+use super::{ApiState, CategoryList, Departure, router};
 use crate::{
     auth::{AccessTokens, keys::SigningKeys},
     broker::{NodeStatus, Nodes as _, local::LocalBroker},
     clock::Clock,
     config::{Config, categories::built_in},
     privacy::PseudonymKey,
-    store::{CategoryStore as _, StoreError, embedded::EmbeddedStore},
+    store::{StoreError, embedded::EmbeddedStore},
 };
 
 mod accounts;
@@ -135,7 +135,6 @@ impl Api {
     async fn with(change: impl FnOnce(&mut ApiState)) -> Self {
         let clock = Clock::default();
         let store = Arc::new(EmbeddedStore::in_memory().unwrap());
-        store.seed_categories(&built_in()).await.unwrap();
         let departed = Arc::new(Departed::default());
         let config = Config::default();
         let keys = SigningKeys::in_memory(clock.now()).unwrap();
@@ -148,6 +147,7 @@ impl Api {
         });
         let mut state = ApiState {
             store,
+            categories: Arc::new(CategoryList::new(built_in().into())),
             broker,
             clock,
             access: Arc::new(AccessTokens::new(keys)),

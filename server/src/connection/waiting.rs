@@ -4,14 +4,15 @@
 //! earlier, and [`Endings`] polls nothing until one of them has come.
 
 use std::{
-    future::Future,
     pin::Pin,
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use futures_util::{StreamExt as _, stream};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
+
+use crate::wakes::Dormant;
 
 /// A timer for a deadline that mostly moves away.
 pub(super) struct Alarm {
@@ -61,20 +62,22 @@ pub(super) enum Ending {
 }
 
 /// The orders that have not come yet; each comes once.
-pub(super) struct Endings(FuturesUnordered<Pin<Box<dyn Future<Output = Ending> + Send>>>);
+pub(super) struct Endings(Dormant<Ending>);
 
 impl Endings {
     /// Each ending comes when its token is cancelled.
     pub(super) fn new(drain: CancellationToken, halt: CancellationToken) -> Self {
-        let endings = FuturesUnordered::new();
-        for (token, ending) in [(drain, Ending::Drain), (halt, Ending::Halt)] {
-            let order: Pin<Box<dyn Future<Output = Ending> + Send>> = Box::pin(async move {
-                token.cancelled().await;
+        let order = |token: CancellationToken, ending| {
+            stream::once(async move {
+                token.cancelled_owned().await;
                 ending
-            });
-            endings.push(order);
-        }
-        Self(endings)
+            })
+        };
+        let drain = order(drain, Ending::Drain);
+        Self(Dormant::new(stream::select(
+            drain,
+            order(halt, Ending::Halt),
+        )))
     }
 
     /// The next one; never when all have come.

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use self::{
     asides::{Aside, Asides},
+    runtime::EagerRuntime,
     rush::{Coming, Rush, Turn},
     session::{Farewell, Session, Stream},
 };
@@ -23,6 +24,7 @@ use super::{Link, LinkError, Received, Transport, door::Pass, quic_key::QuicKey}
 use crate::connection::{self, Node};
 
 mod asides;
+mod runtime;
 mod rush;
 mod session;
 
@@ -96,7 +98,7 @@ pub fn bind(
     })?;
     // Best effort: the system grants what it allows (on Linux `net.core.rmem_max`).
     let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
-    let runtime = Arc::new(quinn::TokioRuntime);
+    let runtime = Arc::new(EagerRuntime::default());
     let endpoint = quinn::Endpoint::new(key.endpoint_config(), Some(config), socket, runtime);
     endpoint.context("QUIC cannot use its socket")
 }

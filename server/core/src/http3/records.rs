@@ -74,6 +74,7 @@ impl Records {
     /// Passes over the front alone.
     pub(super) fn pass(&mut self, front: &Front) {
         self.buffer.advance(front.bytes);
+        self.let_go();
     }
 
     /// The bytes that were not looked at yet.

@@ -4,14 +4,11 @@
 //! QUIC connection. So these are polled only when they themselves have news.
 
 use bytes::Bytes;
-use futures_util::{
-    StreamExt as _,
-    stream::{self, BoxStream, SelectAll},
-};
+use futures_util::{StreamExt as _, stream};
 use quinn::{Connection, SendStream};
 
 use super::session::{LaneReader, Lanes, Stream, Watch, datagram};
-use crate::transport::LinkError;
+use crate::{transport::LinkError, wakes::Dormant};
 
 /// News of a session beside its live lane.
 pub(super) enum Aside {
@@ -26,7 +23,7 @@ pub(super) enum Aside {
 }
 
 /// All that can come beside the live lane.
-pub(super) struct Asides(SelectAll<BoxStream<'static, Result<Aside, LinkError>>>);
+pub(super) struct Asides([Dormant<Result<Aside, LinkError>>; 3]);
 
 impl Asides {
     pub(super) fn new(quic: Connection, lanes: Lanes, watch: Watch) -> Self {
@@ -34,19 +31,19 @@ impl Asides {
             let datagram = datagram(&quic).await;
             Some((datagram.map(Aside::Datagram), quic))
         });
-        let bulk = stream::unfold(Bulk { lanes, open: None }, async |mut bulk| {
-            Some((bulk.next().await, bulk))
-        });
+        // Boxed: each of these futures has room for its state twice.
+        let bulk = Box::new(Bulk { lanes, open: None });
+        let bulk = stream::unfold(bulk, async |mut bulk| Some((bulk.next().await, bulk)));
         // The watch outlives the end that it tells of: letting go of the client's control and QPACK
         // streams would be an error of HTTP/3, which a client takes before it has read why we close.
-        let end = stream::unfold(watch, async |mut watch| {
+        let end = stream::unfold(Box::new(watch), async |mut watch| {
             Some((Err(watch.ended().await), watch))
         });
-        Self(SelectAll::from_iter([
-            datagrams.boxed(),
-            bulk.boxed(),
-            end.boxed(),
-        ]))
+        Self([
+            Dormant::new(datagrams),
+            Dormant::new(bulk),
+            Dormant::new(end),
+        ])
     }
 
     /// The next news.
@@ -57,7 +54,12 @@ impl Asides {
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> Result<Aside, LinkError> {
-        let next = self.0.next().await;
+        let [datagrams, bulk, end] = &mut self.0;
+        let next = tokio::select! {
+            next = datagrams.next() => next,
+            next = bulk.next() => next,
+            next = end.next() => next,
+        };
         next.unwrap_or_else(|| Err(LinkError::new("the session is over")))
     }
 
