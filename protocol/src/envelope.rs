@@ -14,6 +14,10 @@ use crate::{codec, frame::Frame};
 /// Longest header in bytes: two varints of nine.
 pub const HEADER_BYTES_MAX: usize = 18;
 
+/// What an empty [`Decoder`] keeps allocated, in bytes: enough for a short message, small enough to hold for
+/// every idle connection.
+const RETAINED_BYTES_MAX: usize = 128;
+
 /// A frame as it lies on the wire: its type and the bytes of its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawFrame<'a> {
@@ -202,6 +206,11 @@ impl Decoder {
     }
 
     fn release(&mut self) {
-        *self = Self::new();
+        self.taken = 0;
+        if self.buffer.capacity() > RETAINED_BYTES_MAX {
+            self.buffer = Vec::new();
+        } else {
+            self.buffer.clear();
+        }
     }
 }

@@ -178,8 +178,8 @@ impl ServerConversation {
     pub fn poll_output(&mut self) -> Option<Output> {
         while self.outputs.is_empty() && self.advance() {}
         let output = self.outputs.pop_front();
-        if self.outputs.is_empty() {
-            // A silent connection keeps no room for what it says now and then.
+        if matches!(output, Some(Output::Transmit(..))) && self.outputs.is_empty() {
+            // A connection that does no more than ping keeps no room in between.
             self.outputs = VecDeque::new();
         }
         output
