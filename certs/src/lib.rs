@@ -74,7 +74,7 @@ pub enum CertError {
 ///
 /// Both have the 128 bits that browsers choose and every TLS 1.3 has to know (RFC 8446 §9.1), one is
 /// for machines without instructions for AES. AES-256 would be what clients on rustls ask for first, and
-/// cost a handshake SHA-384, for which processors have no instructions.
+/// cost a handshake SHA-384, for which few processors have instructions.
 const CIPHER_SUITES: [SupportedCipherSuite; 2] = [
     cipher_suite::TLS13_AES_128_GCM_SHA256,
     cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
@@ -82,8 +82,8 @@ const CIPHER_SUITES: [SupportedCipherSuite; 2] = [
 
 /// A rustls server configuration that shows `identity`, for QUIC and for TLS over TCP alike.
 ///
-/// TLS 1.3 only, with the suites above. No tickets and no early data: browsers do not resume WebTransport, and early data
-/// can be replayed. `alpn` is in order of preference.
+/// TLS 1.3 only, with two suites of 128 bits. No tickets and no early data: browsers do not resume
+/// WebTransport, and early data can be replayed. `alpn` is in order of preference.
 ///
 /// # Errors
 /// [`CertError::Unusable`] when rustls refuses the configuration.

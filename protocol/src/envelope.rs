@@ -214,3 +214,22 @@ impl Decoder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_decoder_keeps_room_for_a_short_message_alone() {
+        let mut decoder = Decoder::new();
+        for length in [2, 500] {
+            let mut bytes = vec![1];
+            put_varint(length as u64, &mut bytes);
+            bytes.resize(bytes.len() + length, 0);
+            decoder.push(&bytes);
+            assert!(matches!(decoder.next_frame(length), Ok(Some(_))));
+            assert!(matches!(decoder.next_frame(length), Ok(None)));
+            assert!(decoder.buffer.capacity() <= RETAINED_BYTES_MAX);
+        }
+    }
+}

@@ -102,5 +102,9 @@ mod tests {
         let last = records.front().expect("the last one");
         assert_eq!(records.payload(&last).as_deref(), Some(&b""[..]));
         assert_eq!(records.buffer.capacity(), 0, "after a kept one");
+        records.feed(&[1, 0]);
+        let passed = records.front().expect("one more");
+        records.pass(&passed);
+        assert_eq!(records.buffer.capacity(), 0, "after a front alone");
     }
 }
