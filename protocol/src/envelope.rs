@@ -14,6 +14,9 @@ use crate::{codec, frame::Frame};
 /// Longest header in bytes: two varints of nine.
 pub const HEADER_BYTES_MAX: usize = 18;
 
+/// Largest value whose varint is one byte.
+const SHORT_MAX: usize = 250;
+
 /// What an empty [`Decoder`] keeps allocated, in bytes: enough for a short message, small enough to hold for
 /// every idle connection.
 const RETAINED_BYTES_MAX: usize = 128;
@@ -91,10 +94,19 @@ pub fn read_varint(bytes: &[u8]) -> Result<Option<(u64, usize)>, EnvelopeError> 
 
 /// Appends the stream envelope of `frame`.
 pub fn encode_into<F: Frame>(frame: &F, out: &mut Vec<u8>) {
-    let body = codec::encode(frame);
     put_varint(u64::from(F::KIND), out);
-    put_varint(body.len() as u64, out);
-    out.extend_from_slice(&body);
+    let at = out.len();
+    // Room for the length of a short body, as nearly all are; a longer one moves.
+    out.push(0);
+    codec::encode_into(frame, out);
+    let length = out.len() - at - 1;
+    if length <= SHORT_MAX {
+        out[at] = length as u8;
+    } else {
+        let mut wide = Vec::with_capacity(HEADER_BYTES_MAX);
+        put_varint(length as u64, &mut wide);
+        out.splice(at..=at, wide);
+    }
 }
 
 /// The stream envelope of `frame`.
@@ -218,6 +230,31 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        ChatId, ClientMessageId,
+        frame::{Body, Send},
+    };
+
+    #[test]
+    fn the_length_is_that_of_the_body_and_one_byte_if_it_can_be() {
+        let frame = |text: usize| Send {
+            request: 7,
+            chat: ChatId::from_bytes([1; 16]),
+            client_message_id: ClientMessageId::from_bytes([2; 16]),
+            reply_to: None,
+            body: Body::Text("x".repeat(text)),
+        };
+        for text in (190..240).chain([4_000]) {
+            let body = codec::encode(&frame(text));
+            let mut expected = b"before".to_vec();
+            put_varint(u64::from(Send::KIND), &mut expected);
+            put_varint(body.len() as u64, &mut expected);
+            expected.extend_from_slice(&body);
+            let mut encoded = b"before".to_vec();
+            encode_into(&frame(text), &mut encoded);
+            assert_eq!(encoded, expected, "a body of {} bytes", body.len());
+        }
+    }
 
     #[test]
     fn an_empty_decoder_keeps_room_for_a_short_message_alone() {

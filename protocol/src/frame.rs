@@ -145,6 +145,11 @@ macro_rules! frames {
                 match self { $(Self::$name(frame) => envelope::encode(frame),)* }
             }
 
+            /// Appends its stream envelope.
+            pub fn encode_into(&self, out: &mut Vec<u8>) {
+                match self { $(Self::$name(frame) => envelope::encode_into(frame, out),)* }
+            }
+
             /// Its datagram envelope.
             pub fn encode_datagram(&self) -> bytes::Bytes {
                 match self { $(Self::$name(frame) => envelope::encode_datagram(frame),)* }

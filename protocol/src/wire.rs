@@ -42,6 +42,15 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Framed<T> {
     }
 }
 
+/// Bytes that are written as a byte string; a slice by itself would be a list of numbers.
+pub(crate) struct ByteString<'a>(pub(crate) &'a [u8]);
+
+impl Serialize for ByteString<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
 /// Most list items that memory is set aside for before they are read. Longer lists grow as their
 /// items come: a length that lies costs its sender the connection and us nothing.
 const LIST_ITEMS_AHEAD_MAX: usize = 16;

@@ -16,7 +16,7 @@ mod waiting;
 
 use std::{sync::Arc, time::Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use nowrong_protocol::{
     CloseCode, ConnectionId, ServerFrame,
     conversation::{
@@ -64,8 +64,8 @@ pub fn run<L: Link>(
         copies: link.path().map(|_| CopyWriter::new()),
         link,
         is_origin_allowed,
-        live: BytesMut::new(),
-        bulk: BytesMut::new(),
+        live: Vec::new(),
+        bulk: Vec::new(),
         user: None,
         close_code: CloseCode::CLIENT_LEFT,
     });
@@ -85,11 +85,11 @@ struct Connection<L> {
     alarm: Alarm,
     endings: Endings,
     /// Frames that wait for the next write to the live lane.
-    live: BytesMut,
+    live: Vec<u8>,
     /// What of it goes out once more, where that is of use.
     copies: Option<CopyWriter>,
     /// The same for the bulk lane.
-    bulk: BytesMut,
+    bulk: Vec<u8>,
     user: Option<Attending>,
     /// What the transport says at the end, where it has room for a code.
     close_code: CloseCode,
@@ -298,8 +298,8 @@ impl<L: Link> Connection<L> {
     fn write(&mut self, lane: Lane, frame: &ServerFrame) {
         match lane {
             Lane::Datagram if self.link.send_datagram(frame.encode_datagram()) => {}
-            Lane::Bulk => self.bulk.extend_from_slice(&frame.encode()),
-            Lane::Live | Lane::Datagram => self.live.extend_from_slice(&frame.encode()),
+            Lane::Bulk => frame.encode_into(&mut self.bulk),
+            Lane::Live | Lane::Datagram => frame.encode_into(&mut self.live),
         }
     }
 
@@ -307,12 +307,13 @@ impl<L: Link> Connection<L> {
     async fn flush(&mut self) -> Result<(), LinkError> {
         for lane in [Lane::Live, Lane::Bulk] {
             let frames = match lane {
-                Lane::Bulk => self.bulk.split().freeze(),
-                _ => self.live.split().freeze(),
+                Lane::Bulk => std::mem::take(&mut self.bulk),
+                _ => std::mem::take(&mut self.live),
             };
             if frames.is_empty() {
                 continue;
             }
+            let frames = Bytes::from(frames);
             self.send(lane, frames.clone()).await?;
             if lane == Lane::Live {
                 self.note_written(&frames);

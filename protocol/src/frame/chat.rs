@@ -1,9 +1,12 @@
 //! A chat and its messages.
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct as _};
 
-use crate::{ChatId, ClientMessageId, Framed, Position, wire::open_enum};
+use crate::{
+    ChatId, ClientMessageId, Framed, Position,
+    wire::{ByteString, open_enum},
+};
 
 /// A chat as one of its members sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,8 +76,8 @@ open_enum! {
 
 /// What a message says. On the wire a varint kind and a byte string, so that an old client can
 /// show a place-holder for a kind it does not know.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "RawBody", into = "RawBody")]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "RawBody")]
 pub enum Body {
     /// The message was deleted for all. Sent by the server only.
     Deleted,
@@ -100,7 +103,7 @@ impl std::fmt::Debug for Body {
 }
 
 /// [`Body`] as it lies on the wire.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename = "Body")]
 struct RawBody {
     kind: u32,
@@ -114,29 +117,28 @@ impl Body {
     pub const KIND_TEXT: u32 = 1;
 }
 
-impl From<Body> for RawBody {
-    fn from(body: Body) -> Self {
-        match body {
-            Body::Deleted => Self {
-                kind: Body::KIND_DELETED,
-                data: Bytes::new(),
-            },
-            Body::Text(text) => Self {
-                kind: Body::KIND_TEXT,
-                data: text.into(),
-            },
-            Body::Unknown { kind, data } => Self { kind, data },
-        }
+/// As [`RawBody`], whose bytes stay where they are.
+impl Serialize for Body {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (kind, data): (u32, &[u8]) = match self {
+            Self::Deleted => (Self::KIND_DELETED, &[]),
+            Self::Text(text) => (Self::KIND_TEXT, text.as_bytes()),
+            Self::Unknown { kind, data } => (*kind, data),
+        };
+        let mut raw = serializer.serialize_struct("Body", 2)?;
+        raw.serialize_field("kind", &kind)?;
+        raw.serialize_field("data", &ByteString(data))?;
+        raw.end()
     }
 }
 
 impl TryFrom<RawBody> for Body {
-    type Error = std::str::Utf8Error;
+    type Error = std::string::FromUtf8Error;
 
     fn try_from(raw: RawBody) -> Result<Self, Self::Error> {
         Ok(match raw.kind {
             Self::KIND_DELETED => Self::Deleted,
-            Self::KIND_TEXT => Self::Text(std::str::from_utf8(&raw.data)?.to_owned()),
+            Self::KIND_TEXT => Self::Text(String::from_utf8(raw.data.into())?),
             kind => Self::Unknown {
                 kind,
                 data: raw.data,

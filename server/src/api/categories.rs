@@ -13,6 +13,7 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -123,10 +124,9 @@ impl CategoryList {
 
     /// The answer by the counts of now.
     async fn show(&self, presence: &(impl Presence + ?Sized)) -> Result<Arc<Shown>, BrokerError> {
-        let mut counts = Vec::with_capacity(self.categories.len());
-        for category in &*self.categories {
-            counts.push(presence.counts(&category.id).await?);
-        }
+        // Asked all at once: a broker on another machine is one way there and back, not one for each.
+        let counted = self.categories.iter();
+        let counts = try_join_all(counted.map(|category| presence.counts(&category.id))).await?;
         let newest = || self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         let known = newest().clone().filter(|shown| shown.counts == counts);
         Ok(known.unwrap_or_else(|| {
@@ -174,4 +174,48 @@ impl CategoryView {
 fn names(value: &str, tag: &str) -> bool {
     let mut listed = value.split(',').map(str::trim);
     listed.any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::config::categories::built_in;
+
+    /// Never answers; knows how often it was asked.
+    #[derive(Default)]
+    struct Silent(AtomicUsize);
+
+    #[async_trait]
+    impl Presence for Silent {
+        async fn count_chatting(&self, _: &str, _: i32) -> Result<(), BrokerError> {
+            Ok(())
+        }
+
+        async fn count_connected(&self, _: i32) -> Result<(), BrokerError> {
+            Ok(())
+        }
+
+        async fn counts(&self, _: &str) -> Result<Counts, BrokerError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            std::future::pending().await
+        }
+
+        async fn connected(&self) -> Result<u32, BrokerError> {
+            Ok(0)
+        }
+    }
+
+    #[tokio::test]
+    async fn the_counts_of_all_categories_are_asked_for_at_once() {
+        let categories = built_in();
+        let (silent, all) = (Silent::default(), categories.len());
+        let list = CategoryList::new(categories.into());
+        assert!(list.show(&silent).now_or_never().is_none());
+        assert_eq!(silent.0.load(Ordering::Relaxed), all);
+    }
 }

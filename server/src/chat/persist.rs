@@ -40,29 +40,39 @@ impl Persister {
         }
     }
 
-    fn gather(&self) -> Vec<(Arc<Chat>, Vec<StoredMessage>)> {
+    /// Takes what the store gets next.
+    fn gather(&self) -> Batch {
         let mut queue = lock(&self.queue);
-        let (mut batches, mut messages) = (Vec::new(), 0);
-        while messages < APPEND_MAX {
+        let mut batch = Batch::default();
+        while batch.messages.len() < APPEND_MAX {
             let Some(chat) = queue.pop_front() else { break };
-            let batch = chat.take_batch();
-            messages += batch.len();
-            if !batch.is_empty() {
-                batches.push((chat, batch));
+            let messages = chat.take_batch();
+            if let Some(last) = messages.last() {
+                batch.chats.push((chat, last.position));
+                batch.messages.extend(messages);
             }
         }
-        batches
+        batch
     }
+}
+
+/// What the store gets in one append.
+#[derive(Default)]
+struct Batch {
+    messages: Vec<StoredMessage>,
+    /// Each chat in it, with the last position that it has there.
+    chats: Vec<(Arc<Chat>, Position)>,
 }
 
 impl Chats {
     /// Works until `stop` is cancelled and nothing is left to do.
     pub(super) async fn run_persister(&self, stop: CancellationToken) {
         loop {
-            let batches = self.persister.gather();
-            if !batches.is_empty() {
+            let batch = self.persister.gather();
+            if !batch.messages.is_empty() {
                 let next = Instant::now() + APPEND_EVERY;
-                let is_full = self.persist_all(batches).await >= APPEND_MAX;
+                let is_full = batch.messages.len() >= APPEND_MAX;
+                self.persist_all(batch).await;
                 if !is_full {
                     tokio::time::sleep_until(next).await;
                 }
@@ -78,28 +88,22 @@ impl Chats {
         }
     }
 
-    /// Answers how many messages there were.
-    async fn persist_all(&self, batches: Vec<(Arc<Chat>, Vec<StoredMessage>)>) -> usize {
-        let all: Vec<StoredMessage> = batches
-            .iter()
-            .flat_map(|(_, batch)| batch.iter().cloned())
-            .collect();
-        let outcome = self.store.append(&all).await;
+    async fn persist_all(&self, batch: Batch) {
+        let Batch { messages, chats } = batch;
+        let outcome = self.store.append(&messages).await;
         if let Err(error) = &outcome {
-            tracing::warn!(%error, messages = all.len(), "messages could not be stored");
+            tracing::warn!(%error, messages = messages.len(), "messages could not be stored");
         }
-        for (chat, batch) in batches {
-            let Some(last) = batch.last() else { continue };
+        for (chat, last) in chats {
             match &outcome {
                 Ok(stored) if stored.void.contains(&chat.id) => {
                     lock(&chat.state).messages.set_void();
                     self.checks.enqueue(&chat);
                 }
-                Ok(_) => self.persisted(&chat, last.position),
+                Ok(_) => self.persisted(&chat, last),
                 Err(_) => chat.persist_failed(),
             }
         }
-        all.len()
     }
 
     /// The store has everything up to this position: the senders are acked, and the other nodes need

@@ -50,7 +50,7 @@ impl Chats {
         // Sealed before it has a position: after that nothing may fail.
         let draft = message.draft()?;
         match self.append(chat, epoch, &draft).await? {
-            Appended::New(position) => Ok(self.taken(&message, draft, position)),
+            Appended::New(position) => Ok(self.taken(message, draft, position)),
             Appended::Again(position, at) => Box::pin(self.sent_before(chat, position, at)).await,
             Appended::Full => Err(ErrorCode::CHAT_FULL.into()),
             Appended::NoLog(_) => Err(Refusal::retry_after(ErrorCode::INTERNAL, 1_000)),
@@ -78,8 +78,8 @@ impl Chats {
     }
 
     /// The message counts here, and the nodes of the other members are told of it.
-    fn taken(&self, message: &Outgoing<'_>, draft: Draft, position: Position) -> Sent {
-        let (chat, at) = (message.chat, draft.at);
+    fn taken(&self, message: Outgoing<'_>, draft: Draft, position: Position) -> Sent {
+        let (chat, at, sender) = (message.chat, draft.at, message.member);
         let frame = message.encode(position);
         let stored = draft.placed(chat.id, position);
         let (count, failures) = {
@@ -98,7 +98,7 @@ impl Chats {
         };
         match count {
             0 => {}
-            1 => chat.wake_others(message.member),
+            1 => chat.wake_others(sender),
             _ => chat.wake_all(),
         }
         self.persister.enqueue(chat);
@@ -169,7 +169,8 @@ impl Outgoing<'_> {
         })
     }
 
-    fn encode(&self, position: Position) -> Bytes {
+    /// The frame that the members get.
+    fn encode(self, position: Position) -> Bytes {
         envelope::encode(&Message {
             chat: self.chat.id,
             position,
@@ -177,7 +178,7 @@ impl Outgoing<'_> {
             client_message_id: self.client_message_id,
             at_ms: self.at,
             reply_to: self.reply_to,
-            body: self.body.clone(),
+            body: self.body,
         })
     }
 }

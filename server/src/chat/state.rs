@@ -80,7 +80,7 @@ impl State {
         let member = |stored| MemberState::new(stored, held_until);
         Self {
             chat: record.id,
-            messages: Messages::new(record.epochs.clone()),
+            messages: Messages::new(&record.epochs),
             end: record.end,
             is_queued_to_persist: false,
             is_queued_to_check: false,

@@ -2,7 +2,6 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use bytes::BytesMut;
 use nowrong_protocol::{
     ErrorCode, Position, ServerFrame,
     frame::{Ack, ChatState, Fail},
@@ -27,7 +26,8 @@ pub(super) struct Following {
     epoch: u32,
     /// The client was told every message up to this seq.
     after: u64,
-    /// Positions over `after` that this connection sent itself, ascending: their `Ack` tells the client.
+    /// Positions over `after` that this connection sent itself, ascending: their `Ack` tells the client. One
+    /// that comes next is told by then, and is not kept here.
     own: VecDeque<Position>,
     unacked: Vec<Unacked>,
 }
@@ -74,9 +74,14 @@ impl Following {
 
     /// A send was taken; its `Ack` is due once it is durable.
     pub(super) fn sent(&mut self, request: u32, sent: Sent) {
+        let position = sent.position;
         // What is void by now: another message has its seq.
-        if sent.is_new && !self.chat.is_void(sent.position) {
-            self.own.push_back(sent.position);
+        if sent.is_new && !self.chat.is_void(position) {
+            if position == Position::new(self.epoch, self.after + 1) {
+                self.after = position.seq;
+            } else {
+                self.own.push_back(position);
+            }
         }
         self.unacked.push(Unacked { request, sent });
     }
@@ -85,7 +90,7 @@ impl Following {
     pub(super) async fn pull(
         &mut self,
         chats: &Chats,
-        live: &mut BytesMut,
+        live: &mut Vec<u8>,
         frames: &mut Vec<ServerFrame>,
     ) -> Pulled {
         let head = self.chat.progress().head;
@@ -129,7 +134,7 @@ impl Following {
         is_void
     }
 
-    async fn pull_messages(&mut self, chats: &Chats, live: &mut BytesMut) -> bool {
+    async fn pull_messages(&mut self, chats: &Chats, live: &mut Vec<u8>) -> bool {
         let messages = match chats.frames(&self.chat, self.epoch, self.after).await {
             Ok(messages) => messages,
             Err(refusal) => {

@@ -3,7 +3,7 @@
 //! The log gives out the order; what is here is a copy that may be behind it, and that is thrown away
 //! and built again from the store when the log goes on in an epoch that this node did not see begin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use nowrong_core::chat_log::{self, Resume, Tail, locate, resume_point};
@@ -17,6 +17,9 @@ use crate::{
 /// Most messages handed to the store at once for one chat.
 const PERSIST_BATCH_MAX: usize = 256;
 
+/// Messages that wait for the store for which a chat keeps room once none does.
+const UNPERSISTED_KEPT: usize = 8;
+
 /// The messages of a chat.
 pub(in crate::chat) struct Messages {
     /// The newest message.
@@ -27,7 +30,7 @@ pub(in crate::chat) struct Messages {
     pub(in crate::chat) failures: u64,
     /// Positions of messages that were deleted, in the order in which this node learned of it.
     pub(in crate::chat) deleted: Vec<Position>,
-    epochs: Vec<Epoch>,
+    epochs: Vec<chat_log::Epoch>,
     senders: Vec<u8>,
     /// The newest frames up to the head.
     tail: Tail,
@@ -35,25 +38,26 @@ pub(in crate::chat) struct Messages {
     early: BTreeMap<u64, (StoredMessage, Bytes)>,
     /// The head when something was early at the last look.
     stuck_at: Option<u64>,
-    unpersisted: BTreeMap<u64, StoredMessage>,
+    /// What counts and is not in the store: every message after `durable` up to the head.
+    unpersisted: VecDeque<StoredMessage>,
     /// Whether the store has said that what waits for it may be void.
     is_void: bool,
 }
 
 impl Messages {
     /// None yet of a chat with these epochs.
-    pub(in crate::chat) fn new(epochs: Vec<Epoch>) -> Self {
+    pub(in crate::chat) fn new(epochs: &[Epoch]) -> Self {
         Self {
             head: Position::START,
             durable: 0,
             failures: 0,
             deleted: Vec::new(),
-            epochs,
+            epochs: plain(epochs),
             senders: Vec::new(),
             tail: Tail::default(),
             early: BTreeMap::new(),
             stuck_at: None,
-            unpersisted: BTreeMap::new(),
+            unpersisted: VecDeque::new(),
             is_void: false,
         }
     }
@@ -68,7 +72,7 @@ impl Messages {
             deleted,
         } = rebuilt;
         let is_void = |message: &StoredMessage| message.position.seq > head.seq;
-        let has_void = !self.early.is_empty() || self.unpersisted.values().any(is_void);
+        let has_void = !self.early.is_empty() || self.unpersisted.iter().any(is_void);
         let failures = self.failures + u64::from(has_void);
         let news = deleted.into_iter().filter(|at| !self.deleted.contains(at));
         let news: Vec<_> = news.collect();
@@ -80,7 +84,7 @@ impl Messages {
             senders,
             tail: Tail::after(head.seq),
             deleted: std::mem::take(&mut self.deleted),
-            ..Self::new(epochs)
+            ..Self::new(&epochs)
         };
     }
 
@@ -111,7 +115,7 @@ impl Messages {
         self.tail.push(frame);
         set_sender(&mut self.senders, message.position.seq, message.member);
         if message.position.seq > self.durable {
-            self.unpersisted.insert(message.position.seq, message);
+            self.unpersisted.push_back(message);
         }
         taken
     }
@@ -198,17 +202,8 @@ impl Messages {
     /// sent them (rules `StoreWholeRun`, `StoreAscending`). A later message is never durable before an
     /// earlier one.
     pub(in crate::chat) fn next_batch(&self) -> Vec<StoredMessage> {
-        let mut next = self.durable + 1;
-        self.unpersisted
-            .range(next..)
-            .take(PERSIST_BATCH_MAX)
-            .take_while(|(seq, _)| {
-                let is_next = **seq == next;
-                next += 1;
-                is_next
-            })
-            .map(|(_, message)| message.clone())
-            .collect()
+        let run = self.unpersisted.iter().take(PERSIST_BATCH_MAX);
+        run.cloned().collect()
     }
 
     /// The store has everything up to this position; one of another epoch than the present says nothing.
@@ -220,7 +215,12 @@ impl Messages {
         }
         let before = self.durable;
         self.durable = before.max(position.seq);
-        self.unpersisted = self.unpersisted.split_off(&(self.durable + 1));
+        let is_durable = |message: &StoredMessage| message.position.seq <= self.durable;
+        let stored = self.unpersisted.partition_point(is_durable);
+        self.unpersisted.drain(..stored);
+        if self.unpersisted.is_empty() {
+            self.unpersisted.shrink_to(UNPERSISTED_KEPT);
+        }
         for seq in before + 1..=self.durable.min(self.head.seq) {
             senders.extend(self.sender(seq).filter(|sender| !senders.contains(sender)));
         }
@@ -229,20 +229,16 @@ impl Messages {
 
     /// Where `seq` stands: the epoch in which it was given out and survived.
     pub(in crate::chat) fn position_of(&self, seq: u64) -> Position {
-        locate(&self.plain_epochs(), seq)
+        locate(&self.epochs, seq)
     }
 
     /// Where a client goes on that holds the chat up to `asked`; `None` when it names an epoch that this
     /// node does not know.
     pub(in crate::chat) fn resume_point(&self, asked: Position) -> Option<Position> {
-        match resume_point(&self.plain_epochs(), asked, self.head) {
+        match resume_point(&self.epochs, asked, self.head) {
             Resume::From(position) => Some(position),
             Resume::Beyond => None,
         }
-    }
-
-    fn plain_epochs(&self) -> Vec<chat_log::Epoch> {
-        self.epochs.iter().map(chat_log::Epoch::from).collect()
     }
 }
 
@@ -285,10 +281,15 @@ impl Rebuilt {
     /// Whether the messages are those that survive the epochs, which are known by now: none of them is
     /// void, and none is older than the newest epoch and missing.
     pub(in crate::chat) fn is_whole(&self) -> bool {
-        let epochs: Vec<_> = self.epochs.iter().map(chat_log::Epoch::from).collect();
+        let epochs = plain(&self.epochs);
         let base = epochs.last().map_or(0, |epoch| epoch.base);
         locate(&epochs, self.head.seq) == self.head && self.head.seq >= base
     }
+}
+
+/// The epochs as the rules of the log take them.
+fn plain(epochs: &[Epoch]) -> Vec<chat_log::Epoch> {
+    epochs.iter().map(From::from).collect()
 }
 
 fn set_sender(senders: &mut Vec<u8>, seq: u64, member: u8) {
@@ -300,4 +301,34 @@ fn set_sender(senders: &mut Vec<u8>, seq: u64, member: u8) {
         senders.resize(index + 1, u8::MAX);
     }
     senders[index] = member;
+}
+
+#[cfg(test)]
+mod tests {
+    use nowrong_protocol::{ChatId, ClientMessageId};
+
+    use super::*;
+
+    #[test]
+    fn g10_what_waited_for_the_store_leaves_little_room_behind() {
+        let mut messages = Messages::new(&[Epoch { number: 1, base: 0 }]);
+        for seq in 1..=500 {
+            let message = StoredMessage {
+                chat: ChatId::from_bytes([9; 16]),
+                position: Position::new(1, seq),
+                member: 0,
+                client_message_id: ClientMessageId::from_bytes([1; 16]),
+                at: 0,
+                reply_to: None,
+                sealed: Bytes::new(),
+                is_deleted: false,
+                expires_at: 0,
+            };
+            assert_eq!(messages.appended(message, Bytes::new()).len(), 1);
+        }
+        messages.persisted(Position::new(1, 499));
+        assert_eq!(messages.next_batch().len(), 1);
+        messages.persisted(Position::new(1, 500));
+        assert!(messages.unpersisted.capacity() <= UNPERSISTED_KEPT);
+    }
 }

@@ -200,12 +200,11 @@ impl Draft<'_> {
     /// Writes what this batch appended, and has not filed, as rows after `last`.
     fn write_rows(&mut self, last: u64) -> Result<(), Fault> {
         let appended = self.journal_changes.chats.iter().flat_map(|(chat, it)| {
-            let record = |entry: &Entry| JournalRecord {
+            it.appended.iter().map(|entry| JournalRecord {
                 chat: *chat,
                 position: entry.position,
-                message: entry.message.clone(),
-            };
-            it.appended.iter().map(record)
+                message: &entry.message,
+            })
         });
         let records: Vec<_> = appended.collect();
         for row in records.chunks(ROW_MESSAGES_MAX) {
@@ -273,7 +272,7 @@ impl Journal {
             let (number, records) = row?;
             last = number.value();
             first.get_or_insert(last);
-            let records: Vec<JournalRecord> = record::decode(records.value())?;
+            let records: Vec<JournalRecord<MessageRecord>> = record::decode(records.value())?;
             for JournalRecord {
                 chat,
                 position,

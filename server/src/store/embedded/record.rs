@@ -45,12 +45,13 @@ pub(super) struct ChatRecord {
     pub(super) end: Option<ChatEnd>,
 }
 
-/// A message that is not filed yet; a row of the journal holds several.
+/// A message that is not filed yet, a [`MessageRecord`] or a reference to one; a row of the journal holds
+/// several.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct JournalRecord {
+pub(super) struct JournalRecord<M> {
     pub(super) chat: ChatId,
     pub(super) position: Position,
-    pub(super) message: MessageRecord,
+    pub(super) message: M,
 }
 
 /// A message without its chat and position, which are the key of the record.

@@ -124,6 +124,19 @@ mod tests {
         (Eager::new(future.boxed()), polls)
     }
 
+    #[tokio::test]
+    async fn the_first_future_of_an_endpoint_is_its_own() {
+        let runtime = Arc::<EagerRuntime>::default();
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let config = quinn::EndpointConfig::default();
+        let endpoint = quinn::Endpoint::new(config, None, socket, runtime.clone());
+        assert!(
+            runtime.has_endpoint.load(Ordering::Relaxed),
+            "quinn spawns the endpoint's future before there are connections"
+        );
+        drop(endpoint);
+    }
+
     #[test]
     fn what_wakes_itself_goes_on_at_once_but_not_for_ever() {
         let (mut eager, polls) = busy(3);
