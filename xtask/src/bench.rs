@@ -25,8 +25,8 @@ pub struct BenchArgs {
     /// Rounds of each case [default: 3, or 1 with --quick].
     #[arg(long)]
     rounds: Option<u32>,
-    /// Only these targets, separated by commas; an unknown one lists those there are. `nats` is
-    /// measured only when it is named.
+    /// Only these targets, separated by commas; an unknown one lists those there are. `nats` and
+    /// `sockudo` are measured only when they are named.
     #[arg(long)]
     targets: Option<String>,
     /// What the schedules grow from [default: 1].
@@ -84,6 +84,9 @@ pub fn bench(root: &Path, args: &BenchArgs) -> anyhow::Result<()> {
     }
     if args.names("nats") {
         run = run.arg("--nats").arg(services::nats_server(root)?);
+    }
+    if args.names("sockudo") {
+        run = run.arg("--sockudo").arg(services::sockudo(root)?);
     }
     run = run.arg("--netlab").arg(netlab);
     run = run.arg("--micro").arg(micro);

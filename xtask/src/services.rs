@@ -81,6 +81,14 @@ pub fn nats_server(root: &Path) -> anyhow::Result<PathBuf> {
     program::nats_server(root, &folder(root).0)
 }
 
+/// The program `sockudo`, for who compares with it.
+///
+/// # Errors
+/// When it is missing and does not build.
+pub fn sockudo(root: &Path) -> anyhow::Result<PathBuf> {
+    program::sockudo(root, &folder(root).0)
+}
+
 /// Servers for the tests of one command.
 pub struct ForTests {
     folder: Folder,

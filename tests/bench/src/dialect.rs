@@ -10,6 +10,7 @@ pub mod nats;
 pub mod nowrong;
 pub mod relay;
 pub mod socketio;
+pub mod sockudo;
 
 /// What came in.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +33,12 @@ pub enum Event {
 pub trait Dialect {
     /// The bytes that send message `number` with this text to the partner, and ask for an ack.
     fn message(&mut self, number: u32, text: &str) -> Bytes;
+
+    /// What has to follow each message for its ack to come, where [`Self::message`] alone cannot ask for
+    /// it.
+    fn ack_request(&mut self) -> Option<Bytes> {
+        None
+    }
 
     /// Takes what the wire received: one message of a WebSocket, or some bytes of a stream.
     ///

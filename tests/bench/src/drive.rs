@@ -293,7 +293,11 @@ impl Run {
         let text = text_of(due.number, self.workload.body_bytes);
         let bytes = peer.dialect.message(due.number, &text);
         self.record(due.at, |figures| &mut figures.lag);
-        peer.wire.feed(bytes).await
+        peer.wire.feed(bytes).await?;
+        if let Some(request) = peer.dialect.ack_request() {
+            peer.wire.feed(request).await?;
+        }
+        Ok(())
     }
 
     async fn take(&self, user: u32, peer: &mut Peer, event: Event) -> anyhow::Result<()> {

@@ -89,6 +89,9 @@ struct RunArgs {
     /// The program `nats-server`, when the target `nats` is asked for.
     #[arg(long, default_value = "nats-server")]
     nats: PathBuf,
+    /// The program `sockudo`, when the target `sockudo` is asked for.
+    #[arg(long, default_value = "sockudo")]
+    sockudo: PathBuf,
     /// The program that emulates a link.
     #[arg(long)]
     netlab: PathBuf,
@@ -171,6 +174,7 @@ async fn run(args: &RunArgs) -> anyhow::Result<()> {
         redis: args.redis.clone(),
         mongod: args.mongod.clone(),
         nats: args.nats.clone(),
+        sockudo: args.sockudo.clone(),
         netlab: args.netlab.clone(),
         scratch: scratch.path().canonicalize()?,
         core: is_pinned.then_some(CORES[0]),

@@ -21,6 +21,7 @@ mod floor;
 mod nats;
 pub mod nowrong;
 mod socketio;
+mod sockudo;
 
 pub use nowrong::{NoWrong, Storage, Transport};
 
@@ -39,6 +40,8 @@ pub struct Place {
     pub mongod: PathBuf,
     /// NATS, when it is asked for.
     pub nats: PathBuf,
+    /// Sockudo, when it is asked for.
+    pub sockudo: PathBuf,
     /// The program that emulates a link.
     pub netlab: PathBuf,
     /// Folder for data and logs of targets.
@@ -164,6 +167,7 @@ pub fn all() -> Vec<Box<dyn Target>> {
         Box::new(socketio::SocketIo::Alone),
         Box::new(socketio::SocketIo::Redis),
         Box::new(nats::Nats),
+        Box::new(sockudo::Sockudo),
     ]
 }
 

