@@ -14,6 +14,9 @@ use crate::{codec, frame::Frame};
 /// Longest header in bytes: two varints of nine.
 pub const HEADER_BYTES_MAX: usize = 18;
 
+/// Room made for a frame before it is written, in bytes: most fit.
+const ROOM: usize = 64;
+
 /// Largest value whose varint is one byte.
 const SHORT_MAX: usize = 250;
 
@@ -94,6 +97,7 @@ pub fn read_varint(bytes: &[u8]) -> Result<Option<(u64, usize)>, EnvelopeError> 
 
 /// Appends the stream envelope of `frame`.
 pub fn encode_into<F: Frame>(frame: &F, out: &mut Vec<u8>) {
+    out.reserve(ROOM);
     put_varint(u64::from(F::KIND), out);
     let at = out.len();
     // Room for the length of a short body, as nearly all are; a longer one moves.

@@ -314,9 +314,11 @@ impl<L: Link> Connection<L> {
                 continue;
             }
             let frames = Bytes::from(frames);
-            self.send(lane, frames.clone()).await?;
-            if lane == Lane::Live {
-                self.note_written(&frames);
+            let has_copies = lane == Lane::Live && self.copies.is_some();
+            let copied = has_copies.then(|| frames.clone());
+            self.send(lane, frames).await?;
+            if let Some(copied) = copied {
+                self.note_written(&copied);
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use nowrong_protocol::{
-    ErrorCode, Position, ServerFrame,
+    ErrorCode, Position, ServerFrame, envelope,
     frame::{Ack, ChatState, Fail},
 };
 
@@ -86,7 +86,7 @@ impl Following {
         self.unacked.push(Unacked { request, sent });
     }
 
-    /// Gathers messages into `live` and the rest into `frames`.
+    /// Gathers messages and acks into `live` and the rest into `frames`.
     pub(super) async fn pull(
         &mut self,
         chats: &Chats,
@@ -106,7 +106,7 @@ impl Following {
             }
         }
         let polled = self.chat.poll(self.me, &mut self.view, frames);
-        self.settle(polled, frames);
+        self.settle(polled, live, frames);
         if self.is_void() {
             Pulled::Void
         } else if self.after < polled.head && self.after >= head {
@@ -157,21 +157,19 @@ impl Following {
         is_progress
     }
 
-    /// Acks what became durable, fails what the store refused and what is void.
-    fn settle(&mut self, polled: Polled, frames: &mut Vec<ServerFrame>) {
+    /// Acks what became durable, into `live`; fails what the store refused and what is void.
+    fn settle(&mut self, polled: Polled, live: &mut Vec<u8>, frames: &mut Vec<ServerFrame>) {
         let chat = &self.chat;
         self.unacked.retain(|Unacked { request, sent }| {
             let position = sent.position;
             let is_void = position.epoch != polled.epoch && chat.is_void(position);
             if position.seq <= polled.durable && !is_void {
-                frames.push(
-                    Ack {
-                        request: *request,
-                        position,
-                        at_ms: sent.at,
-                    }
-                    .into(),
-                );
+                let ack = Ack {
+                    request: *request,
+                    position,
+                    at_ms: sent.at,
+                };
+                envelope::encode_into(&ack, live);
                 return false;
             }
             let is_refused = is_void || sent.failures != polled.failures;

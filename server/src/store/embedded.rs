@@ -18,6 +18,7 @@ mod draft;
 mod expiry;
 mod fault;
 mod journal;
+mod lazy;
 mod messages;
 mod open;
 mod record;

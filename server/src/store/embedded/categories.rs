@@ -21,12 +21,14 @@ impl CategoryStore for EmbeddedStore {
 
 impl Draft<'_> {
     fn seed_categories(&mut self, categories: &[Category]) -> Result<bool, Fault> {
-        if categories.is_empty() || !self.categories.is_empty()? {
+        if categories.is_empty() || !self.categories.read()?.is_empty()? {
             return Ok(false);
         }
         for category in categories {
             let key = (category.rank, &*category.id);
-            self.categories.insert(key, &record::encode(category)[..])?;
+            self.categories
+                .write()?
+                .insert(key, &record::encode(category)[..])?;
         }
         Ok(true)
     }

@@ -78,7 +78,7 @@ impl ChatStore for EmbeddedStore {
 
 impl Draft<'_> {
     fn begin_epoch(&mut self, id: ChatId, last: u32, now: UnixMs) -> Result<Option<Epoch>, Fault> {
-        let found = load::<_, ChatRecord>(&self.chats, id.as_bytes())?;
+        let found = load::<_, ChatRecord>(self.chats.read()?, id.as_bytes())?;
         let Some(mut record) = found.filter(|chat| chat.expires_at > now && self.has_key(id))
         else {
             return Ok(None);
@@ -91,6 +91,7 @@ impl Draft<'_> {
         let high = message_key(id, Position::new(last, u64::MAX));
         let newest = self
             .messages
+            .read()?
             .range::<&[u8; 28]>(&low..=&high)?
             .next_back()
             .transpose()?;
@@ -107,7 +108,7 @@ impl Draft<'_> {
     fn save_cursors(&mut self, cursors: &[Cursors]) -> Result<(), Fault> {
         for cursors in cursors {
             let id = cursors.chat;
-            let Some(mut record) = load::<_, ChatRecord>(&self.chats, id.as_bytes())? else {
+            let Some(mut record) = load::<_, ChatRecord>(self.chats.read()?, id.as_bytes())? else {
                 continue;
             };
             let Some(member) = record.members.get_mut(usize::from(cursors.member)) else {
@@ -126,7 +127,7 @@ impl Draft<'_> {
     /// Ends a chat. Its messages expire with it, since reading them asks the chat first; an end
     /// never makes a chat live longer.
     fn end_chat(&mut self, id: ChatId, end: &ChatEnd) -> Result<Option<ChatEnd>, Fault> {
-        let Some(mut record) = load::<_, ChatRecord>(&self.chats, id.as_bytes())? else {
+        let Some(mut record) = load::<_, ChatRecord>(self.chats.read()?, id.as_bytes())? else {
             return Ok(None);
         };
         if record.end.is_some() {
@@ -148,6 +149,7 @@ impl Draft<'_> {
 
     pub(super) fn put_chat(&mut self, id: ChatId, record: &ChatRecord) -> Result<(), Fault> {
         self.chats
+            .write()?
             .insert(id.as_bytes(), &record::encode(record)[..])?;
         Ok(())
     }
@@ -162,21 +164,21 @@ impl Draft<'_> {
         self.destroy_key(id);
         self.file(id)?;
         let (low, high) = bounds::<28>(id.as_bytes());
-        let found = self.messages.range::<&[u8; 28]>(&low..=&high)?;
+        let found = self.messages.read()?.range::<&[u8; 28]>(&low..=&high)?;
         let keys: Result<Vec<_>, Fault> = found
             .take(budget)
             .map(|entry| Ok(*entry?.0.value()))
             .collect();
         let keys = keys?;
         for key in &keys {
-            self.messages.remove(key)?;
+            self.messages.write()?.remove(key)?;
         }
         if keys.len() == budget {
             return Ok((budget, false));
         }
-        if let Some(record) = load::<_, ChatRecord>(&self.chats, id.as_bytes())? {
+        if let Some(record) = load::<_, ChatRecord>(self.chats.read()?, id.as_bytes())? {
             self.free_seats(id, &record)?;
-            self.chats.remove(id.as_bytes())?;
+            self.chats.write()?.remove(id.as_bytes())?;
             self.move_expiry(Expiring::Chat(id), Some(record.expires_at), None)?;
         }
         Ok((keys.len() + 1, true))

@@ -5,11 +5,12 @@
 //! do is written beside its subject: `users`, `categories`, `chats`, `seats`, `messages`, `expiry`.
 
 use nowrong_protocol::ChatId;
-use redb::{ReadableTable, Table, WriteTransaction};
+use redb::{ReadableTable as _, WriteTransaction};
 
 use super::{
     fault::Fault,
     journal::{JournalChanges, Waiting},
+    lazy::Lazy,
     table::{self, Expiring, FamilyMember, Id, MessageKey, Record, Wide},
     vault::{KeyChanges, Keys},
 };
@@ -21,24 +22,24 @@ const SCHEMA: u64 = 2;
 /// A version whose tables are as they are now, but for those that it lacks.
 const SCHEMA_BEFORE: u64 = 1;
 
-/// Every table, open for writing, and what becomes of the keys when the transaction is committed.
+/// The tables of a write transaction, and what becomes of the keys when it is committed.
 pub(super) struct Draft<'t> {
-    pub(super) users: Table<'t, Id, Record>,
-    pub(super) names: Table<'t, &'static str, Id>,
-    pub(super) refresh: Table<'t, Wide, Record>,
-    pub(super) families: Table<'t, FamilyMember, ()>,
-    pub(super) blocks: Table<'t, Wide, u64>,
-    pub(super) blocked_by: Table<'t, Wide, ()>,
-    pub(super) recents: Table<'t, Id, Record>,
-    pub(super) categories: Table<'t, (u32, &'static str), Record>,
-    pub(super) chats: Table<'t, Id, Record>,
-    pub(super) active: Table<'t, Id, ()>,
-    pub(super) seats: Table<'t, Id, Id>,
-    pub(super) spent: Table<'t, Id, Record>,
-    pub(super) messages: Table<'t, MessageKey, Record>,
-    pub(super) expiry: Table<'t, &'static [u8], ()>,
-    pub(super) journal: Table<'t, u64, Record>,
-    meta: Table<'t, &'static str, u64>,
+    pub(super) users: Lazy<'t, Id, Record>,
+    pub(super) names: Lazy<'t, &'static str, Id>,
+    pub(super) refresh: Lazy<'t, Wide, Record>,
+    pub(super) families: Lazy<'t, FamilyMember, ()>,
+    pub(super) blocks: Lazy<'t, Wide, u64>,
+    pub(super) blocked_by: Lazy<'t, Wide, ()>,
+    pub(super) recents: Lazy<'t, Id, Record>,
+    pub(super) categories: Lazy<'t, (u32, &'static str), Record>,
+    pub(super) chats: Lazy<'t, Id, Record>,
+    pub(super) active: Lazy<'t, Id, ()>,
+    pub(super) seats: Lazy<'t, Id, Id>,
+    pub(super) spent: Lazy<'t, Id, Record>,
+    pub(super) messages: Lazy<'t, MessageKey, Record>,
+    pub(super) expiry: Lazy<'t, &'static [u8], ()>,
+    pub(super) journal: Lazy<'t, u64, Record>,
+    meta: Lazy<'t, &'static str, u64>,
     keys: &'t Keys,
     key_changes: KeyChanges,
     pub(super) waiting: &'t Waiting,
@@ -46,42 +47,67 @@ pub(super) struct Draft<'t> {
 }
 
 impl<'t> Draft<'t> {
-    /// Opens every table of `transaction`, creating those that do not exist.
-    pub(super) fn open(
+    /// Begins a draft; it opens the tables that it needs.
+    pub(super) fn new(
         transaction: &'t WriteTransaction,
         keys: &'t Keys,
         waiting: &'t Waiting,
-    ) -> Result<Self, Fault> {
-        Ok(Self {
-            users: transaction.open_table(table::USERS)?,
-            names: transaction.open_table(table::NAMES)?,
-            refresh: transaction.open_table(table::REFRESH)?,
-            families: transaction.open_table(table::FAMILIES)?,
-            blocks: transaction.open_table(table::BLOCKS)?,
-            blocked_by: transaction.open_table(table::BLOCKED_BY)?,
-            recents: transaction.open_table(table::RECENTS)?,
-            categories: transaction.open_table(table::CATEGORIES)?,
-            chats: transaction.open_table(table::CHATS)?,
-            active: transaction.open_table(table::ACTIVE)?,
-            seats: transaction.open_table(table::SEATS)?,
-            spent: transaction.open_table(table::SPENT)?,
-            messages: transaction.open_table(table::MESSAGES)?,
-            expiry: transaction.open_table(table::EXPIRY)?,
-            journal: transaction.open_table(table::JOURNAL)?,
-            meta: transaction.open_table(table::META)?,
+    ) -> Self {
+        Self {
+            users: Lazy::new(transaction, table::USERS),
+            names: Lazy::new(transaction, table::NAMES),
+            refresh: Lazy::new(transaction, table::REFRESH),
+            families: Lazy::new(transaction, table::FAMILIES),
+            blocks: Lazy::new(transaction, table::BLOCKS),
+            blocked_by: Lazy::new(transaction, table::BLOCKED_BY),
+            recents: Lazy::new(transaction, table::RECENTS),
+            categories: Lazy::new(transaction, table::CATEGORIES),
+            chats: Lazy::new(transaction, table::CHATS),
+            active: Lazy::new(transaction, table::ACTIVE),
+            seats: Lazy::new(transaction, table::SEATS),
+            spent: Lazy::new(transaction, table::SPENT),
+            messages: Lazy::new(transaction, table::MESSAGES),
+            expiry: Lazy::new(transaction, table::EXPIRY),
+            journal: Lazy::new(transaction, table::JOURNAL),
+            meta: Lazy::new(transaction, table::META),
             keys,
             key_changes: KeyChanges::new(),
             waiting,
             journal_changes: JournalChanges::default(),
-        })
+        }
+    }
+
+    /// Opens every table, creating those that do not exist: readers take it that they do.
+    pub(super) fn create_tables(&self) -> Result<(), Fault> {
+        self.users.read()?;
+        self.names.read()?;
+        self.refresh.read()?;
+        self.families.read()?;
+        self.blocks.read()?;
+        self.blocked_by.read()?;
+        self.recents.read()?;
+        self.categories.read()?;
+        self.chats.read()?;
+        self.active.read()?;
+        self.seats.read()?;
+        self.spent.read()?;
+        self.messages.read()?;
+        self.expiry.read()?;
+        self.journal.read()?;
+        self.meta.read()?;
+        Ok(())
     }
 
     /// Marks a file that is new, or of the version before, with the version of the tables; refuses a file of another version.
     pub(super) fn check_schema(&mut self) -> Result<(), Fault> {
-        let found = self.meta.get("schema")?.map(|version| version.value());
+        let found = self
+            .meta
+            .read()?
+            .get("schema")?
+            .map(|version| version.value());
         match found {
             Some(SCHEMA) => {}
-            None | Some(SCHEMA_BEFORE) => drop(self.meta.insert("schema", SCHEMA)?),
+            None | Some(SCHEMA_BEFORE) => drop(self.meta.write()?.insert("schema", SCHEMA)?),
             Some(other) => {
                 let detail = format!("it has schema {other}, this server knows {SCHEMA}");
                 return Err(Fault::Corrupt(detail));
@@ -92,8 +118,12 @@ impl<'t> Draft<'t> {
 
     /// Changes one number, so that the commit has to write.
     pub(super) fn touch(&mut self) -> Result<(), Fault> {
-        let count = self.meta.get("checks")?.map_or(0, |count| count.value());
-        self.meta.insert("checks", count.wrapping_add(1))?;
+        let count = self
+            .meta
+            .read()?
+            .get("checks")?
+            .map_or(0, |count| count.value());
+        self.meta.write()?.insert("checks", count.wrapping_add(1))?;
         Ok(())
     }
 
@@ -118,7 +148,7 @@ impl<'t> Draft<'t> {
     /// Destroys the keys of chats that do not exist: a crash came between key and commit.
     pub(super) fn destroy_stray_keys(&mut self) -> Result<(), Fault> {
         for chat in self.keys.chats() {
-            if self.chats.get(chat.as_bytes())?.is_none() {
+            if self.chats.read()?.get(chat.as_bytes())?.is_none() {
                 self.destroy_key(chat);
             }
         }
@@ -136,10 +166,10 @@ impl<'t> Draft<'t> {
             return Ok(());
         }
         if let Some(at) = from {
-            self.expiry.remove(&what.key(at)[..])?;
+            self.expiry.write()?.remove(&what.key(at)[..])?;
         }
         if let Some(at) = to {
-            self.expiry.insert(&what.key(at)[..], ())?;
+            self.expiry.write()?.insert(&what.key(at)[..], ())?;
         }
         Ok(())
     }

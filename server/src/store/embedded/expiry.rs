@@ -29,7 +29,12 @@ impl Draft<'_> {
 
     fn next_due(&self, now: UnixMs) -> Result<Option<Vec<u8>>, Fault> {
         let end = now.saturating_add(1).to_be_bytes();
-        let first = self.expiry.range::<&[u8]>(..&end[..])?.next().transpose()?;
+        let first = self
+            .expiry
+            .read()?
+            .range::<&[u8]>(..&end[..])?
+            .next()
+            .transpose()?;
         Ok(first.map(|(key, _)| key.value().to_vec()))
     }
 
@@ -45,7 +50,7 @@ impl Draft<'_> {
                 removed
             }
             Expiring::User(id) => {
-                let user: Option<User> = load(&self.users, id.as_bytes())?;
+                let user: Option<User> = load(self.users.read()?, id.as_bytes())?;
                 debug_assert!(user.is_none_or(|user| user.expires_at <= now));
                 self.remove_user(id)?;
                 1
@@ -64,10 +69,10 @@ impl Draft<'_> {
             }
             Expiring::Message(key) => {
                 self.file(table::chat(&key))?;
-                usize::from(self.messages.remove(&key)?.is_some())
+                usize::from(self.messages.write()?.remove(&key)?.is_some())
             }
         };
-        self.expiry.remove(entry)?;
+        self.expiry.write()?.remove(entry)?;
         Ok(due)
     }
 }

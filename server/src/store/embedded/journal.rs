@@ -189,9 +189,9 @@ impl Draft<'_> {
         let appended = std::mem::take(&mut change.appended);
         for entry in waiting.iter().chain(&appended) {
             let key = message_key(chat, entry.position);
-            if self.messages.get(&key)?.is_none() {
+            if self.messages.read()?.get(&key)?.is_none() {
                 let record = record::encode(&entry.message);
-                self.messages.insert(&key, &record[..])?;
+                self.messages.write()?.insert(&key, &record[..])?;
             }
         }
         Ok(waiting.len() + appended.len())
@@ -210,7 +210,9 @@ impl Draft<'_> {
         for row in records.chunks(ROW_MESSAGES_MAX) {
             self.journal_changes.written += 1;
             let number = last + self.journal_changes.written;
-            self.journal.insert(number, &record::encode(&row)[..])?;
+            self.journal
+                .write()?
+                .insert(number, &record::encode(&row)[..])?;
         }
         Ok(())
     }
@@ -268,7 +270,7 @@ impl Journal {
     pub(super) fn load(&mut self, draft: &Draft<'_>) -> Result<(), Fault> {
         let mut chats = BTreeMap::<ChatId, ChatChange>::new();
         let (mut first, mut last) = (None, 0);
-        for row in draft.journal.iter()? {
+        for row in draft.journal.read()?.iter()? {
             let (number, records) = row?;
             last = number.value();
             first.get_or_insert(last);
@@ -284,7 +286,7 @@ impl Journal {
             }
         }
         for chat in chats.keys().copied().collect::<Vec<_>>() {
-            if draft.chats.get(chat.as_bytes())?.is_none() {
+            if draft.chats.read()?.get(chat.as_bytes())?.is_none() {
                 chats.remove(&chat);
             }
         }
@@ -327,7 +329,7 @@ impl Journal {
         if left.is_empty() {
             let rows = budget.div_ceil(ROW_COST) as u64;
             let to = pass.last.min(self.removed + rows);
-            draft.journal.retain_in(..=to, |_, _| false)?;
+            draft.journal.write()?.retain_in(..=to, |_, _| false)?;
             draft.journal_changes.removed = to - self.removed;
             return Ok(());
         }

@@ -82,7 +82,7 @@ impl Draft<'_> {
         let mut void = BTreeSet::new();
         for message in messages {
             let id = message.chat.as_bytes();
-            let chat = load::<_, ChatRecord>(&self.chats, id)?;
+            let chat = load::<_, ChatRecord>(self.chats.read()?, id)?;
             let Some(chat) = chat.filter(|_| !void.contains(&message.chat)) else {
                 continue;
             };
@@ -119,19 +119,21 @@ impl Draft<'_> {
 
     /// The message at a position, filed or not.
     fn message(&self, chat: ChatId, position: Position) -> Result<Option<MessageRecord>, Fault> {
-        let filed = load(&self.messages, &message_key(chat, position))?;
+        let filed = load(self.messages.read()?, &message_key(chat, position))?;
         Ok(filed.or_else(|| self.waiting(chat, position)))
     }
 
     fn delete_message(&mut self, chat: ChatId, position: Position) -> Result<bool, Fault> {
         self.file(chat)?;
         let key = message_key(chat, position);
-        let Some(mut record) = load::<_, MessageRecord>(&self.messages, &key)? else {
+        let Some(mut record) = load::<_, MessageRecord>(self.messages.read()?, &key)? else {
             return Ok(false);
         };
         record.is_deleted = true;
         record.sealed = Bytes::new();
-        self.messages.insert(&key, &record::encode(&record)[..])?;
+        self.messages
+            .write()?
+            .insert(&key, &record::encode(&record)[..])?;
         Ok(true)
     }
 }

@@ -31,7 +31,7 @@ impl Draft<'_> {
                 return Ok(Opening::Seated(*user));
             }
         }
-        if self.chats.get(chat.id.as_bytes())?.is_some() && self.has_key(chat.id) {
+        if self.chats.read()?.get(chat.id.as_bytes())?.is_some() && self.has_key(chat.id) {
             return Ok(Opening::Opened);
         }
         for (user, ticket) in &members {
@@ -52,11 +52,11 @@ impl Draft<'_> {
 
     /// Whether the user has a seat in another chat that lives when `chat` starts.
     fn is_seated_elsewhere(&self, user: UserId, chat: &Chat) -> Result<bool, Fault> {
-        let seat = self.seats.get(user.as_bytes())?;
+        let seat = self.seats.read()?.get(user.as_bytes())?;
         let Some(other) = seat.map(|seat| ChatId::from_bytes(*seat.value())) else {
             return Ok(false);
         };
-        let record: Option<ChatRecord> = load(&self.chats, other.as_bytes())?;
+        let record: Option<ChatRecord> = load(self.chats.read()?, other.as_bytes())?;
         let is_live = record.is_some_and(|record| record.is_active(chat.started_at));
         Ok(other != chat.id && is_live && self.has_key(other))
     }
@@ -65,7 +65,12 @@ impl Draft<'_> {
     fn has_block(&self, users: &[UserId]) -> Result<bool, Fault> {
         for blocker in users {
             for blocked in users.iter().filter(|other| *other != blocker) {
-                if self.blocks.get(&pair(*blocker, *blocked))?.is_some() {
+                if self
+                    .blocks
+                    .read()?
+                    .get(&pair(*blocker, *blocked))?
+                    .is_some()
+                {
                     return Ok(true);
                 }
             }
@@ -75,12 +80,14 @@ impl Draft<'_> {
 
     fn seat_all(&mut self, users: &[UserId], chat: &Chat) -> Result<(), Fault> {
         for user in users {
-            self.seats.insert(user.as_bytes(), chat.id.as_bytes())?;
+            self.seats
+                .write()?
+                .insert(user.as_bytes(), chat.id.as_bytes())?;
             for partner in users.iter().filter(|partner| *partner != user) {
                 self.remember(*user, *partner, chat.started_at)?;
             }
         }
-        self.active.insert(chat.id.as_bytes(), ())?;
+        self.active.write()?.insert(chat.id.as_bytes(), ())?;
         self.put_chat(chat.id, &ChatRecord::from(chat))?;
         self.create_key(chat.id, chat.key.clone());
         self.move_expiry(Expiring::Chat(chat.id), None, Some(chat.expires_at))
@@ -88,12 +95,12 @@ impl Draft<'_> {
 
     /// Frees the seats in a chat that ends.
     pub(super) fn free_seats(&mut self, id: ChatId, record: &ChatRecord) -> Result<(), Fault> {
-        self.active.remove(id.as_bytes())?;
+        self.active.write()?.remove(id.as_bytes())?;
         for member in &record.members {
             let user = member.user.as_bytes();
-            let seat = self.seats.get(user)?.map(|seat| *seat.value());
+            let seat = self.seats.read()?.get(user)?.map(|seat| *seat.value());
             if seat.as_ref() == Some(id.as_bytes()) {
-                self.seats.remove(user)?;
+                self.seats.write()?.remove(user)?;
             }
         }
         Ok(())
@@ -113,7 +120,7 @@ impl Draft<'_> {
     }
 
     fn spent(&self, user: UserId, now: UnixMs) -> Result<SpentRecord, Fault> {
-        let spent: Option<SpentRecord> = load(&self.spent, user.as_bytes())?;
+        let spent: Option<SpentRecord> = load(self.spent.read()?, user.as_bytes())?;
         Ok(spent.filter(|it| it.expires_at > now).unwrap_or_default())
     }
 
@@ -128,17 +135,18 @@ impl Draft<'_> {
         change(&mut spent);
         spent.expires_at = spent.expires_at.max(now.saturating_add(SPENT_LIFETIME_MS));
         self.spent
+            .write()?
             .insert(user.as_bytes(), &record::encode(&spent)[..])?;
         self.move_expiry(Expiring::Spent(user), None, Some(spent.expires_at))
     }
 
     /// Forgets which tickets of the user are spent.
     pub(super) fn remove_spent(&mut self, user: UserId) -> Result<(), Fault> {
-        let old: Option<SpentRecord> = load(&self.spent, user.as_bytes())?;
+        let old: Option<SpentRecord> = load(self.spent.read()?, user.as_bytes())?;
         let Some(spent) = old else {
             return Ok(());
         };
-        self.spent.remove(user.as_bytes())?;
+        self.spent.write()?.remove(user.as_bytes())?;
         self.move_expiry(Expiring::Spent(user), Some(spent.expires_at), None)
     }
 }

@@ -88,19 +88,19 @@ impl Draft<'_> {
         if let Some(owner) = self.name_owner(&user.skeleton)?
             && owner != user.id
         {
-            let holder: Option<User> = load(&self.users, owner.as_bytes())?;
+            let holder: Option<User> = load(self.users.read()?, owner.as_bytes())?;
             if holder.is_some_and(|holder| holder.expires_at > user.created_at) {
                 return Ok(NameClaim::Taken);
             }
             self.remove_user(owner)?;
         }
-        let old = load(&self.users, user.id.as_bytes())?;
+        let old = load(self.users.read()?, user.id.as_bytes())?;
         self.put_user(old.as_ref(), user)?;
         Ok(NameClaim::Claimed)
     }
 
     fn update_user(&mut self, user: &User) -> Result<NameClaim, Fault> {
-        let Some(old) = load(&self.users, user.id.as_bytes())? else {
+        let Some(old) = load(self.users.read()?, user.id.as_bytes())? else {
             return Ok(NameClaim::Unknown);
         };
         if self
@@ -114,7 +114,7 @@ impl Draft<'_> {
     }
 
     fn touch_user(&mut self, id: UserId, expires_at: UnixMs) -> Result<bool, Fault> {
-        let Some(old): Option<User> = load(&self.users, id.as_bytes())? else {
+        let Some(old): Option<User> = load(self.users.read()?, id.as_bytes())? else {
             return Ok(false);
         };
         if expires_at > old.expires_at {
@@ -128,7 +128,7 @@ impl Draft<'_> {
     }
 
     fn name_owner(&self, skeleton: &str) -> Result<Option<UserId>, Fault> {
-        let owner = self.names.get(skeleton)?;
+        let owner = self.names.read()?.get(skeleton)?;
         Ok(owner.map(|id| UserId::from_bytes(*id.value())))
     }
 
@@ -136,10 +136,13 @@ impl Draft<'_> {
         if let Some(old) = old
             && old.skeleton != user.skeleton
         {
-            self.names.remove(&*old.skeleton)?;
+            self.names.write()?.remove(&*old.skeleton)?;
         }
-        self.names.insert(&*user.skeleton, user.id.as_bytes())?;
+        self.names
+            .write()?
+            .insert(&*user.skeleton, user.id.as_bytes())?;
         self.users
+            .write()?
             .insert(user.id.as_bytes(), &record::encode(user)[..])?;
         let expired = old.map(|old| old.expires_at);
         self.move_expiry(Expiring::User(user.id), expired, Some(user.expires_at))
@@ -147,14 +150,14 @@ impl Draft<'_> {
 
     /// Removes an account and all that is its own, whatever of it is still there.
     pub(super) fn remove_user(&mut self, id: UserId) -> Result<(), Fault> {
-        if let Some(user) = load::<_, User>(&self.users, id.as_bytes())? {
-            self.users.remove(id.as_bytes())?;
+        if let Some(user) = load::<_, User>(self.users.read()?, id.as_bytes())? {
+            self.users.write()?.remove(id.as_bytes())?;
             if self.name_owner(&user.skeleton)? == Some(id) {
-                self.names.remove(&*user.skeleton)?;
+                self.names.write()?.remove(&*user.skeleton)?;
             }
             self.move_expiry(Expiring::User(id), Some(user.expires_at), None)?;
         }
-        self.seats.remove(id.as_bytes())?;
+        self.seats.write()?.remove(id.as_bytes())?;
         self.remove_spent(id)?;
         self.remove_family(id.as_bytes())?;
         self.remove_blocks(id)?;
@@ -162,7 +165,7 @@ impl Draft<'_> {
     }
 
     fn create_refresh(&mut self, token: &RefreshToken) -> Result<(), Fault> {
-        let expired = load::<_, RefreshRecord>(&self.refresh, &token.hash)?
+        let expired = load::<_, RefreshRecord>(self.refresh.read()?, &token.hash)?
             .map(|record| record.token.expires_at);
         let record = RefreshRecord {
             token: token.clone(),
@@ -170,8 +173,9 @@ impl Draft<'_> {
             is_grace_used: false,
         };
         self.refresh
+            .write()?
             .insert(&token.hash, &record::encode(&record)[..])?;
-        self.families.insert(&family_key(token), ())?;
+        self.families.write()?.insert(&family_key(token), ())?;
         self.move_expiry(
             Expiring::Refresh(token.hash),
             expired,
@@ -186,7 +190,7 @@ impl Draft<'_> {
         now: UnixMs,
         grace_ms: u64,
     ) -> Result<Rotation, Fault> {
-        let found = load::<_, RefreshRecord>(&self.refresh, used)?;
+        let found = load::<_, RefreshRecord>(self.refresh.read()?, used)?;
         let Some(mut record) = found.filter(|record| record.token.expires_at > now) else {
             return Ok(Rotation::Unknown);
         };
@@ -200,7 +204,9 @@ impl Draft<'_> {
                 return Ok(Rotation::Reused);
             }
         }
-        self.refresh.insert(used, &record::encode(&record)[..])?;
+        self.refresh
+            .write()?
+            .insert(used, &record::encode(&record)[..])?;
         self.create_refresh(next)?;
         Ok(Rotation::Rotated)
     }
@@ -208,7 +214,7 @@ impl Draft<'_> {
     /// Removes the tokens whose key in `families` begins with `prefix`: a user, or user and family.
     fn remove_family(&mut self, prefix: &[u8]) -> Result<(), Fault> {
         let (low, high) = bounds::<64>(prefix);
-        let found = self.families.range::<&[u8; 64]>(&low..=&high)?;
+        let found = self.families.read()?.range::<&[u8; 64]>(&low..=&high)?;
         let hashes: Result<Vec<_>, Fault> = found
             .map(|entry| Ok(family_hash(entry?.0.value())))
             .collect();
@@ -220,11 +226,11 @@ impl Draft<'_> {
 
     /// Removes one token.
     pub(super) fn remove_refresh(&mut self, hash: &TokenHash) -> Result<(), Fault> {
-        let Some(record) = load::<_, RefreshRecord>(&self.refresh, hash)? else {
+        let Some(record) = load::<_, RefreshRecord>(self.refresh.read()?, hash)? else {
             return Ok(());
         };
-        self.refresh.remove(hash)?;
-        self.families.remove(&family_key(&record.token))?;
+        self.refresh.write()?.remove(hash)?;
+        self.families.write()?.remove(&family_key(&record.token))?;
         self.move_expiry(
             Expiring::Refresh(*hash),
             Some(record.token.expires_at),
@@ -234,9 +240,11 @@ impl Draft<'_> {
 
     fn block(&mut self, blocker: UserId, blocked: UserId, now: UnixMs) -> Result<(), Fault> {
         let key = pair(blocker, blocked);
-        if self.blocks.get(&key)?.is_none() {
-            self.blocks.insert(&key, now)?;
-            self.blocked_by.insert(&pair(blocked, blocker), ())?;
+        if self.blocks.read()?.get(&key)?.is_none() {
+            self.blocks.write()?.insert(&key, now)?;
+            self.blocked_by
+                .write()?
+                .insert(&pair(blocked, blocker), ())?;
         }
         Ok(())
     }
@@ -245,19 +253,20 @@ impl Draft<'_> {
     /// user are moot.
     fn remove_blocks(&mut self, user: UserId) -> Result<(), Fault> {
         let (low, high) = bounds::<32>(user.as_bytes());
-        let made: Result<Vec<_>, Fault> = (self.blocks.range::<&[u8; 32]>(&low..=&high)?)
+        let made: Result<Vec<_>, Fault> = (self.blocks.read()?.range::<&[u8; 32]>(&low..=&high)?)
             .map(|entry| Ok(second(entry?.0.value())))
             .collect();
-        let suffered: Result<Vec<_>, Fault> = (self.blocked_by.range::<&[u8; 32]>(&low..=&high)?)
-            .map(|entry| Ok(second(entry?.0.value())))
-            .collect();
+        let suffered: Result<Vec<_>, Fault> =
+            (self.blocked_by.read()?.range::<&[u8; 32]>(&low..=&high)?)
+                .map(|entry| Ok(second(entry?.0.value())))
+                .collect();
         for blocked in made? {
-            self.blocks.remove(&pair(user, blocked))?;
-            self.blocked_by.remove(&pair(blocked, user))?;
+            self.blocks.write()?.remove(&pair(user, blocked))?;
+            self.blocked_by.write()?.remove(&pair(blocked, user))?;
         }
         for blocker in suffered? {
-            self.blocks.remove(&pair(blocker, user))?;
-            self.blocked_by.remove(&pair(user, blocker))?;
+            self.blocks.write()?.remove(&pair(blocker, user))?;
+            self.blocked_by.write()?.remove(&pair(user, blocker))?;
         }
         Ok(())
     }
@@ -299,13 +308,15 @@ impl Draft<'_> {
         user: UserId,
         change: impl FnOnce(&mut Vec<(UserId, UnixMs)>),
     ) -> Result<(), Fault> {
-        let mut record: RecentsRecord = load(&self.recents, user.as_bytes())?.unwrap_or_default();
+        let mut record: RecentsRecord =
+            load(self.recents.read()?, user.as_bytes())?.unwrap_or_default();
         let from = expiry(&record);
         change(&mut record.partners);
         if record.partners.is_empty() {
-            self.recents.remove(user.as_bytes())?;
+            self.recents.write()?.remove(user.as_bytes())?;
         } else {
             self.recents
+                .write()?
                 .insert(user.as_bytes(), &record::encode(&record)[..])?;
         }
         self.move_expiry(Expiring::Recents(user), from, expiry(&record))

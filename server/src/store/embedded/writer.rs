@@ -274,7 +274,7 @@ impl Thread {
         {
             transaction.set_durability(redb::Durability::None)?;
         }
-        let mut draft = Draft::open(&transaction, &self.shared.keys, &self.shared.waiting)?;
+        let mut draft = Draft::new(&transaction, &self.shared.keys, &self.shared.waiting);
         for job in batch {
             job.run(&mut draft)?;
         }
@@ -344,7 +344,8 @@ impl Thread {
     /// of chats that were never committed, and with what waits in its journal.
     fn adopt(&mut self, database: Database) -> Result<(), Fault> {
         let transaction = database.begin_write()?;
-        let mut draft = Draft::open(&transaction, &self.shared.keys, &self.shared.waiting)?;
+        let mut draft = Draft::new(&transaction, &self.shared.keys, &self.shared.waiting);
+        draft.create_tables()?;
         draft.check_schema()?;
         draft.destroy_stray_keys()?;
         self.journal.load(&draft)?;

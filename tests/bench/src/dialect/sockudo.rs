@@ -2,7 +2,8 @@
 //!
 //! A pair has a private channel; a message is a client event there, and goes to its other subscriber.
 //! The server acks no event. So a ping follows each: what comes on a connection is taken in order, and
-//! the pong tells that the event before the ping was taken and handed on
+//! the pong tells that the event before the ping was taken and handed on. Before the pong to an event
+//! that is refused comes an error, which ends the run of this connection
 //! (<https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/>).
 
 use std::{borrow::Cow, collections::VecDeque};

@@ -100,7 +100,10 @@ async fn a_corrupt_record_fails_its_own_job_only() {
         .await
         .unwrap();
     let damage = |draft: &mut super::super::Draft<'_>| {
-        draft.chats.insert(chat_id(1).as_bytes(), &b"\x01?"[..])?;
+        draft
+            .chats
+            .write()?
+            .insert(chat_id(1).as_bytes(), &b"\x01?"[..])?;
         Ok(())
     };
     store.write(damage).await.unwrap();
