@@ -1,6 +1,6 @@
 //! NoWrong on two nodes: partners are on different ones, MongoDB keeps and Redis connects.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use anyhow::ensure;
 use async_trait::async_trait;
@@ -109,12 +109,19 @@ async fn start_mongodb(place: &Place, folder: &TempDir) -> anyhow::Result<(Proce
     Ok((process, mongodb::url(&ports)))
 }
 
-/// An address where nothing listens, where targets do.
+/// An address where nothing listens, where targets do. In a namespace of their own nothing does, so there
+/// a port that is free here will do.
 ///
 /// # Errors
 /// When there is none.
 pub(super) fn free_address(place: &Place) -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind((place.side.address, 0))?.local_addr()?)
+    let address = place.side.address;
+    let here = match place.side.enter.is_empty() {
+        true => address,
+        false => Ipv4Addr::LOCALHOST.into(),
+    };
+    let port = TcpListener::bind((here, 0))?.local_addr()?.port();
+    Ok((address, port).into())
 }
 
 struct RunningCluster {
