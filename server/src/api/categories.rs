@@ -124,7 +124,7 @@ impl CategoryList {
 
     /// The answer by the counts of now.
     async fn show(&self, presence: &(impl Presence + ?Sized)) -> Result<Arc<Shown>, BrokerError> {
-        // Asked all at once: a broker on another machine is one way there and back, not one for each.
+        // Asked for at once: of a broker on another machine they all come in one round trip.
         let counted = self.categories.iter();
         let counts = try_join_all(counted.map(|category| presence.counts(&category.id))).await?;
         let newest = || self.newest.lock().unwrap_or_else(PoisonError::into_inner);
@@ -210,8 +210,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn the_counts_of_all_categories_are_asked_for_at_once() {
+    #[test]
+    fn the_counts_of_all_categories_are_asked_for_at_once() {
         let categories = built_in();
         let (silent, all) = (Silent::default(), categories.len());
         let list = CategoryList::new(categories.into());

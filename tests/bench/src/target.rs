@@ -129,11 +129,14 @@ pub trait Running {
     /// When the person is not let in.
     async fn open(&self, user: u32) -> anyhow::Result<Peer>;
 
-    /// Connects `first` and `first + 1`, who can write to each other when this is done.
+    /// Connects `first` and `first + 1`, who can write to each other when this is done: at once, where nobody
+    /// has to be matched.
     ///
     /// # Errors
     /// When they are not let in, or do not get together.
-    async fn open_pair(&self, first: u32) -> anyhow::Result<[Peer; 2]>;
+    async fn open_pair(&self, first: u32) -> anyhow::Result<[Peer; 2]> {
+        Ok([self.open(first).await?, self.open(first + 1).await?])
+    }
 
     /// Ends it.
     ///

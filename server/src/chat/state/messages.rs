@@ -305,26 +305,14 @@ fn set_sender(senders: &mut Vec<u8>, seq: u64, member: u8) {
 
 #[cfg(test)]
 mod tests {
-    use nowrong_protocol::{ChatId, ClientMessageId};
-
     use super::*;
+    use crate::chat::state::tests::message;
 
     #[test]
     fn g10_what_waited_for_the_store_leaves_little_room_behind() {
         let mut messages = Messages::new(&[Epoch { number: 1, base: 0 }]);
         for seq in 1..=500 {
-            let message = StoredMessage {
-                chat: ChatId::from_bytes([9; 16]),
-                position: Position::new(1, seq),
-                member: 0,
-                client_message_id: ClientMessageId::from_bytes([1; 16]),
-                at: 0,
-                reply_to: None,
-                sealed: Bytes::new(),
-                is_deleted: false,
-                expires_at: 0,
-            };
-            assert_eq!(messages.appended(message, Bytes::new()).len(), 1);
+            assert_eq!(messages.appended(message(seq, 0), Bytes::new()).len(), 1);
         }
         messages.persisted(Position::new(1, 499));
         assert_eq!(messages.next_batch().len(), 1);

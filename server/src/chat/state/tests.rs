@@ -65,7 +65,7 @@ fn types(state: &mut State, member: u8) {
     state.signal(member, Signal::Typing(true));
 }
 
-fn message(seq: u64, member: u8) -> StoredMessage {
+pub(super) fn message(seq: u64, member: u8) -> StoredMessage {
     StoredMessage {
         chat: ChatId::from_bytes([9; 16]),
         position: Position::new(1, seq),
@@ -303,8 +303,13 @@ fn what_another_node_made_durable_is_not_stored_again() {
     appended(&mut state, message(2, 1));
     assert_eq!(state.messages.polled().durable, 3);
     assert!(!state.messages.has_unpersisted());
+    durable(&mut state, 5);
+    for seq in 4..=6 {
+        appended(&mut state, message(seq, 0));
+    }
+    assert_eq!(seqs(&state.messages.next_batch()), [6]);
     state.messages.persisted(Position::new(2, 9));
-    assert_eq!(state.messages.durable, 3, "of an epoch that is not known");
+    assert_eq!(state.messages.durable, 5, "of an epoch that is not known");
 }
 
 #[test]

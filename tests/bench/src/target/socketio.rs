@@ -110,10 +110,6 @@ impl Running for RunningSocketIo {
         })
     }
 
-    async fn open_pair(&self, first: u32) -> anyhow::Result<[Peer; 2]> {
-        Ok([self.open(first).await?, self.open(first + 1).await?])
-    }
-
     async fn stop(self: Box<Self>) -> anyhow::Result<()> {
         // Those that were started last go first: nodes before the Redis they need.
         for process in self.processes.into_iter().rev() {

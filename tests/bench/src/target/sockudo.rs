@@ -112,10 +112,6 @@ impl Running for RunningSockudo {
         })
     }
 
-    async fn open_pair(&self, first: u32) -> anyhow::Result<[Peer; 2]> {
-        Ok([self.open(first).await?, self.open(first + 1).await?])
-    }
-
     async fn stop(self: Box<Self>) -> anyhow::Result<()> {
         self.process.stop().await
     }
