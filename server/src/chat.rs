@@ -343,3 +343,6 @@ impl Chat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

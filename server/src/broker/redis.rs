@@ -322,4 +322,4 @@ impl Nodes for RedisBroker {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -79,6 +79,20 @@ impl Chat {
         }
     }
 
+    /// The member was found connected to another node, unheard.
+    fn found_on(&self, me: u8, node: NodeId) {
+        let is_news = {
+            let mut state = lock(&self.state);
+            state.member_mut(me).is_some_and(|member| {
+                member.set_home(Home::There(node));
+                member.set_seat(SeatState::Taken, 0)
+            })
+        };
+        if is_news {
+            self.wake_others(me);
+        }
+    }
+
     fn is_connected_here(&self, me: u8) -> bool {
         let entry = self.members.get(usize::from(me));
         entry.is_some_and(|user| user.state().connection.is_some())
@@ -137,9 +151,13 @@ impl Chat {
         let here = (0..).zip(state.members());
         let here = here.filter(|(_, member): &(u8, &MemberState)| member.home() == Home::Here);
         for (index, member) in here {
-            for signal in member.signals() {
-                self.broker.tell(nodes, self.signal(index, signal));
-            }
+            self.introduce_member(nodes, index, member);
+        }
+    }
+
+    fn introduce_member(&self, nodes: &[NodeId], me: u8, member: &MemberState) {
+        for signal in member.signals() {
+            self.broker.tell(nodes, self.signal(me, signal));
         }
     }
 
@@ -155,15 +173,14 @@ impl Chat {
     }
 
     /// Takes over what a node tells of one of its members. Who has a connection here is not there, and
-    /// the connection that a member has left says nothing any more.
+    /// the connection that a member has left says nothing any more. A node that holds the seat of a member
+    /// who is here has missed the move, and is told; two nodes that both have a connection do not argue.
     fn hear(&self, from: NodeId, me: u8, signal: Signal) {
-        let is_taken = matches!(
-            signal,
-            Signal::Seat {
-                state: SeatState::Taken,
-                ..
-            }
-        );
+        let seat = match signal {
+            Signal::Seat { state, .. } => Some(state),
+            _ => None,
+        };
+        let is_taken = seat == Some(SeatState::Taken);
         let is_news = {
             let is_connected_here = self.is_connected_here(me);
             let mut state = lock(&self.state);
@@ -172,6 +189,9 @@ impl Chat {
             };
             let is_ours = member.home() == Home::Here && is_connected_here;
             let is_left = matches!(member.home(), Home::There(node) if node != from);
+            if is_ours && seat == Some(SeatState::Held) {
+                self.introduce_member(&[from], me, member);
+            }
             if is_ours || (is_left && !is_taken) {
                 return;
             }
@@ -242,6 +262,25 @@ impl Chats {
     pub(crate) fn check_all(&self) {
         for chat in self.all() {
             self.checks.enqueue(&chat);
+        }
+    }
+
+    /// Whether a member whose seat was held for long enough is connected nowhere. What other nodes tell
+    /// may be lost all the time that a seat is held, so the broker is asked; while it is away nobody is gone.
+    pub(super) async fn is_gone(&self, chat: &Chat, me: u8) -> bool {
+        let Some(member) = chat.members.get(usize::from(me)) else {
+            return true;
+        };
+        match self.broker.place(member.user).await {
+            Ok(Some(node)) if node != self.broker.id() => {
+                chat.found_on(me, node);
+                false
+            }
+            Ok(_) => true,
+            Err(error) => {
+                tracing::warn!(%error, chat = %chat.id, "a member could not be looked for");
+                false
+            }
         }
     }
 

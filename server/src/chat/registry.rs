@@ -370,6 +370,7 @@ impl Chats {
                 lock(&chat.state).set_idle_notice(&self.rules);
                 chat.wake_all();
             }
+            Due::End(EndReason::Gone, Some(member)) if !self.is_gone(chat, member).await => {}
             Due::End(reason, member) => {
                 if let Err(refusal) = self.end(chat, reason, member).await {
                     tracing::warn!(code = %refusal.code, chat = %chat.id, "a chat could not be ended");

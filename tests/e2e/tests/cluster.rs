@@ -384,3 +384,50 @@ async fn an_account_erased_at_one_node_leaves_the_queue_and_the_connection_of_an
     cem.matched().await;
     assert_eq!(ben.chat, cem.chat);
 }
+
+/// How many people wait or chat, as a node says.
+async fn online(node: &TestServer) -> u32 {
+    let categories = node.api().categories().await.unwrap();
+    categories.iter().map(|category| category.online).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g5_a_node_that_slept_lets_go_of_those_who_went_on_elsewhere() {
+    let cluster = Cluster::start(&[]).await.unwrap();
+    let [sleeper, awake] = &cluster.nodes;
+    // All register at the node that stays awake: it gives them their tokens.
+    let mut ana = Someone::arrive(awake, "Ana").await;
+    let mut ben = Someone::arrive(awake, "Ben").await;
+    let mut cem = Someone::arrive(awake, "Cem").await;
+    ana.join().await;
+    ben.join().await;
+    ana.matched().await;
+    ben.matched().await;
+    for someone in [&mut ana, &mut ben, &mut cem] {
+        someone.move_to(sleeper).await;
+    }
+    ana.say("one").await;
+    ben.holds(1).await;
+
+    let is_cem_at = async |node: &TestServer| {
+        let is_there = sent_to(&cem.user).await == node.websocket();
+        is_there.then_some(())
+    };
+    eventually("both nodes live", || is_cem_at(sleeper)).await;
+    sleeper.signal("-STOP").await.unwrap();
+    eventually("one counts as dead", || is_cem_at(awake)).await;
+    for someone in [&mut ana, &mut ben] {
+        assert!(someone.move_to(awake).await.chat.is_some());
+    }
+    ben.say("two").await;
+    ana.holds(2).await;
+
+    sleeper.signal("-CONT").await.unwrap();
+    eventually("it is back", || is_cem_at(sleeper)).await;
+    let are_two = async |node| (online(node).await == 2).then_some(());
+    eventually("its people count once", || are_two(awake)).await;
+    eventually("it sees that too", || are_two(sleeper)).await;
+    ana.say("three").await;
+    ben.holds(3).await;
+    assert_same(&ana, &ben);
+}

@@ -34,13 +34,13 @@ impl Conforming for RedisBroker {
 }
 
 /// A Redis of a test's own, empty, gone with the test.
-struct Server {
-    redis: Redis,
+pub(crate) struct Server {
+    pub(crate) redis: Redis,
     _folder: TempDir,
 }
 
 impl Server {
-    fn start(flags: &[&str]) -> Self {
+    pub(crate) fn start(flags: &[&str]) -> Self {
         let program = find(Setting::RedisProgram).expect("the program redis-server");
         let folder = TempDir::new().expect("a folder");
         let redis = Redis::start(program.as_ref(), folder.path(), flags).expect("it starts");
@@ -50,7 +50,7 @@ impl Server {
         }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.redis.url()
     }
 
@@ -69,7 +69,7 @@ async fn broker_at(url: &str) -> Arc<RedisBroker> {
     node_at(url, &namespace).await
 }
 
-async fn node_at(url: &str, namespace: &str) -> Arc<RedisBroker> {
+pub(crate) async fn node_at(url: &str, namespace: &str) -> Arc<RedisBroker> {
     connect(url, namespace).await.expect("redis")
 }
 
