@@ -20,6 +20,7 @@ use super::{
 use crate::{
     broker::{Notice, Signal},
     hub::lock,
+    refusal::Refusal,
     store::{ChatEnd, UnixMs},
 };
 
@@ -81,9 +82,11 @@ impl Chat {
 
     /// The member was found connected to another node, unheard.
     fn found_on(&self, me: u8, node: NodeId) {
+        let is_connected_here = self.is_connected_here(me);
         let is_news = {
             let mut state = lock(&self.state);
-            state.member_mut(me).is_some_and(|member| {
+            let member = state.member_mut(me).filter(|_| !is_connected_here);
+            member.is_some_and(|member| {
                 member.set_home(Home::There(node));
                 member.set_seat(SeatState::Taken, 0)
             })
@@ -173,8 +176,9 @@ impl Chat {
     }
 
     /// Takes over what a node tells of one of its members. Who has a connection here is not there, and
-    /// the connection that a member has left says nothing any more. A node that holds the seat of a member
-    /// who is here has missed the move, and is told; two nodes that both have a connection do not argue.
+    /// the connection that a member has left says nothing any more. A node that holds a seat of a chat which
+    /// has ended, or of a member who is here, has missed that, and is told. Who takes a seat is not answered, so
+    /// two nodes that both have a connection do not argue.
     fn hear(&self, from: NodeId, me: u8, signal: Signal) {
         let seat = match signal {
             Signal::Seat { state, .. } => Some(state),
@@ -184,12 +188,17 @@ impl Chat {
         let is_news = {
             let is_connected_here = self.is_connected_here(me);
             let mut state = lock(&self.state);
+            let end = state.end;
             let Some(member) = state.member_mut(me) else {
                 return;
             };
             let is_ours = member.home() == Home::Here && is_connected_here;
             let is_left = matches!(member.home(), Home::There(node) if node != from);
-            if is_ours && seat == Some(SeatState::Held) {
+            let is_held = seat == Some(SeatState::Held);
+            if let Some(end) = end.filter(|_| is_held) {
+                let chat = self.id;
+                self.broker.tell(&[from], Notice::Ended { chat, end });
+            } else if is_ours && is_held && member.seat().0 == SeatState::Taken {
                 self.introduce_member(&[from], me, member);
             }
             if is_ours || (is_left && !is_taken) {
@@ -266,22 +275,32 @@ impl Chats {
     }
 
     /// Whether a member whose seat was held for long enough is connected nowhere. What other nodes tell
-    /// may be lost all the time that a seat is held, so the broker is asked; while it is away nobody is gone.
-    pub(super) async fn is_gone(&self, chat: &Chat, me: u8) -> bool {
+    /// may be lost all the time that a seat is held, so the broker is asked.
+    ///
+    /// # Errors
+    /// [`Refusal`] when broker or store fail: nobody knows.
+    pub(super) async fn is_gone(
+        &self,
+        chat: &Chat,
+        me: u8,
+        live: &[NodeId],
+    ) -> Result<bool, Refusal> {
         let Some(member) = chat.members.get(usize::from(me)) else {
-            return true;
+            return Ok(true);
         };
-        match self.broker.place(member.user).await {
-            Ok(Some(node)) if node != self.broker.id() => {
-                chat.found_on(me, node);
-                false
-            }
-            Ok(_) => true,
-            Err(error) => {
-                tracing::warn!(%error, chat = %chat.id, "a member could not be looked for");
-                false
-            }
+        let place = self.broker.place(member.user).await?;
+        if chat.is_connected_here(me) {
+            return Ok(false);
         }
+        let Some(node) = place.filter(|node| *node != self.broker.id()) else {
+            return Ok(true);
+        };
+        // One that is not live has just started or just died; the next look knows.
+        if live.contains(&node) {
+            chat.found_on(me, node);
+            self.learn_end(chat).await?;
+        }
+        Ok(false)
     }
 
     /// The store has no such chat: it ended unheard on another node, and was erased since.

@@ -66,6 +66,21 @@ pub struct Chats {
     chats: Mutex<HashMap<ChatId, Arc<Chat>>>,
 }
 
+/// One look at all chats.
+struct Tick {
+    now: UnixMs,
+    /// The live nodes, this one too.
+    live: Vec<NodeId>,
+    /// Whether the broker still answers where people are.
+    is_anyone_known: bool,
+}
+
+impl Tick {
+    fn has_others(&self) -> bool {
+        self.live.len() > 1
+    }
+}
+
 impl Chats {
     /// No chats yet. [`Self::persist`] must run for anything to become durable.
     pub fn new(parts: ChatParts) -> Arc<Self> {
@@ -285,9 +300,17 @@ impl Chats {
         let Some(chat) = chat.filter(|chat| !chat.has_ended()) else {
             return Ok(());
         };
+        self.learn_end(&chat).await
+    }
+
+    /// Takes over how the chat ended on another node, if it did.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the store cannot be read.
+    pub(super) async fn learn_end(&self, chat: &Chat) -> Result<(), Refusal> {
         let record = self.store.chat(chat.id, self.clock.now()).await?;
         if let Some(end) = record.and_then(|record| record.end) {
-            self.ended(&chat, end).await;
+            self.ended(chat, end).await;
         }
         Ok(())
     }
@@ -306,17 +329,20 @@ impl Chats {
 
     /// Does what the passing of time asks for. Called about once a second.
     pub async fn tick(&self) {
-        let now = self.clock.now();
-        let live: Vec<NodeId> = self.broker.nodes().iter().map(|node| node.id).collect();
+        let mut tick = Tick {
+            now: self.clock.now(),
+            live: self.broker.nodes().iter().map(|node| node.id).collect(),
+            is_anyone_known: true,
+        };
         let chats = self.all();
         self.save_cursors(&chats).await;
         for some in chats.chunks(TICK_CHATS) {
             for chat in some {
-                chat.miss(&live, self.rules.held_until(now));
-                self.mend(chat, &live, now);
-                self.end_due(chat, &live, now).await;
+                chat.miss(&tick.live, self.rules.held_until(tick.now));
+                self.mend(chat, &tick);
+                self.end_due(chat, &mut tick).await;
                 self.count(chat).await;
-                self.let_go(chat, now).await;
+                self.let_go(chat, tick.now).await;
             }
             tokio::task::yield_now().await;
         }
@@ -340,12 +366,12 @@ impl Chats {
 
     /// Has done what was left undone for a chat: messages that are not durable, a gap that stays, a look
     /// at what other nodes may have told.
-    fn mend(&self, chat: &Arc<Chat>, live: &[NodeId], now: UnixMs) {
+    fn mend(&self, chat: &Arc<Chat>, tick: &Tick) {
         let (is_behind, is_due) = {
             let mut state = lock(&chat.state);
             let is_torn = state.messages.is_torn() || state.messages.is_void();
-            let is_shared = live.len() > 1 && state.has_members_elsewhere();
-            let is_due = is_shared && state.is_check_due(now, CHECK_EVERY);
+            let is_shared = tick.has_others() && state.may_be_shared();
+            let is_due = is_shared && state.is_check_due(tick.now, CHECK_EVERY);
             (state.messages.has_unpersisted(), is_torn || is_due)
         };
         if is_behind {
@@ -356,26 +382,44 @@ impl Chats {
         }
     }
 
-    async fn end_due(&self, chat: &Arc<Chat>, live: &[NodeId], now: UnixMs) {
+    async fn end_due(&self, chat: &Arc<Chat>, tick: &mut Tick) {
         // Of a member on another node this one may have missed the return: that node ends the chat first.
-        let patience = if live.len() > 1 {
+        let patience = if tick.has_others() {
             2 * CHECK_EVERY
         } else {
             Duration::ZERO
         };
-        let due = lock(&chat.state).due_end(&self.rules, patience, chat.expires_at, now);
+        let due = lock(&chat.state).due_end(&self.rules, patience, chat.expires_at, tick.now);
         match due {
             Due::Nothing => {}
             Due::IdleNotice => {
                 lock(&chat.state).set_idle_notice(&self.rules);
                 chat.wake_all();
             }
-            Due::End(EndReason::Gone, Some(member)) if !self.is_gone(chat, member).await => {}
-            Due::End(reason, member) => {
-                if let Err(refusal) = self.end(chat, reason, member).await {
-                    tracing::warn!(code = %refusal.code, chat = %chat.id, "a chat could not be ended");
-                }
+            Due::End(EndReason::Gone, Some(member)) => self.end_gone(chat, member, tick).await,
+            Due::End(reason, member) => self.try_end(chat, reason, member).await,
+        }
+    }
+
+    /// Ends the chat unless the member is found somewhere. When that cannot be known, nobody else is
+    /// asked for in this tick: each question may take as long as the broker may take to answer.
+    async fn end_gone(&self, chat: &Arc<Chat>, member: u8, tick: &mut Tick) {
+        if !tick.is_anyone_known {
+            return;
+        }
+        match self.is_gone(chat, member, &tick.live).await {
+            Ok(true) => self.try_end(chat, EndReason::Gone, Some(member)).await,
+            Ok(false) => {}
+            Err(refusal) => {
+                tick.is_anyone_known = false;
+                tracing::warn!(code = %refusal.code, "nobody knows who is gone");
             }
+        }
+    }
+
+    async fn try_end(&self, chat: &Arc<Chat>, reason: EndReason, member: Option<u8>) {
+        if let Err(refusal) = self.end(chat, reason, member).await {
+            tracing::warn!(code = %refusal.code, chat = %chat.id, "a chat could not be ended");
         }
     }
 

@@ -155,10 +155,12 @@ impl State {
         is_news
     }
 
-    /// Whether some member is, or may be, connected to another node.
-    pub(super) fn has_members_elsewhere(&self) -> bool {
-        let is_elsewhere = |member: &MemberState| member.home() != Home::Here;
-        self.members.iter().any(is_elsewhere)
+    /// Whether some member is, or may be, connected to another node: whoever is not connected here.
+    pub(super) fn may_be_shared(&self) -> bool {
+        let may_be_elsewhere = |member: &MemberState| {
+            member.home() != Home::Here || member.seat().0 == SeatState::Held
+        };
+        self.members.iter().any(may_be_elsewhere)
     }
 
     /// Whether every member is connected to another node.

@@ -1,22 +1,26 @@
-//! Two nodes with one store and one Redis, which tell each other nothing.
+//! A node beside another one of which it hears only what a test says.
 
 use std::{sync::Arc, time::Duration};
 
-use nowrong_protocol::frame::EndReason;
+use nowrong_protocol::{
+    ConnectionId,
+    frame::{EndReason, SeatState},
+};
 
 use super::{Chat, ChatParts, ChatRules, Chats};
 use crate::{
     broker::{
-        Nodes as _,
+        Inbox, Nodes as _, Notice, Signal,
         redis::{
             RedisBroker,
-            tests::{Server, node_at},
+            tests::{Server, eventually, node_at},
         },
     },
     clock::Clock,
     hub::Hub,
+    random,
     store::{
-        Store,
+        ChatEnd, Store,
         conformance::{chat, tickets, user_id},
         embedded::EmbeddedStore,
     },
@@ -35,6 +39,7 @@ struct Left {
     server: Server,
     broker: Arc<RedisBroker>,
     other: Arc<RedisBroker>,
+    store: Arc<dyn Store>,
     chats: Arc<Chats>,
     chat: Arc<Chat>,
     clock: Clock,
@@ -43,8 +48,9 @@ struct Left {
 impl Left {
     async fn begin() -> Self {
         let server = Server::start(&[]);
-        let broker = node_at(&server.url(), "x").await;
+        // Whoever connects knows the nodes that are there.
         let other = node_at(&server.url(), "x").await;
+        let broker = node_at(&server.url(), "x").await;
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory().unwrap());
         let clock = Clock::default();
         let chats = Chats::new(ChatParts {
@@ -63,6 +69,7 @@ impl Left {
             server,
             broker,
             other,
+            store,
             chats,
             chat,
             clock,
@@ -73,6 +80,42 @@ impl Left {
     async fn seats_run_out(&self) {
         self.clock.advance(RULES.seat_hold);
         self.chats.tick().await;
+    }
+
+    /// The member comes back to this node.
+    fn connect(&self, me: u8) {
+        let id = ConnectionId::v7(self.clock.now(), &random::bytes());
+        self.chat.members[usize::from(me)].state().connection = Some(id);
+        self.chat.take_seat(me);
+    }
+
+    /// The other node tells of a seat.
+    async fn hear(&self, member: u8, state: SeatState) {
+        let held_until = match state {
+            SeatState::Held => self.clock.now() + 60_000,
+            _ => 0,
+        };
+        let notice = Notice::Signal {
+            chat: self.chat.id,
+            member,
+            signal: Signal::Seat { state, held_until },
+        };
+        self.chats.told(self.other.id(), notice).await;
+    }
+
+    /// What the other node is told next.
+    async fn answer(&self) -> Notice {
+        let first = async {
+            loop {
+                if let Inbox::Notices(notices) = self.other.receive().await
+                    && let Some((_, notice)) = notices.into_iter().next()
+                {
+                    return notice;
+                }
+            }
+        };
+        let patience = Duration::from_secs(10);
+        tokio::time::timeout(patience, first).await.unwrap()
     }
 
     fn end(&self) -> Option<EndReason> {
@@ -91,6 +134,54 @@ async fn g5_a_chat_whose_people_went_on_elsewhere_unheard_does_not_end() {
     left.seats_run_out().await;
     left.seats_run_out().await;
     assert_eq!(left.end(), None);
+    assert!(left.chats.all().is_empty(), "it is the other node's");
+}
+
+#[tokio::test]
+async fn a_chat_whose_end_was_not_heard_ends_when_its_people_are_found() {
+    let left = Left::begin().await;
+    left.other.take_place(user_id(1)).await.unwrap();
+    let now = left.clock.now();
+    let end = ChatEnd {
+        reason: EndReason::Left,
+        member: Some(0),
+        at: now,
+        expires_at: now + 600_000,
+    };
+    left.store.end_chat(left.chat.id, &end).await.unwrap();
+    left.seats_run_out().await;
+    assert_eq!(left.end(), Some(EndReason::Left));
+}
+
+#[tokio::test]
+async fn a_node_that_holds_the_seat_of_who_is_here_is_told() {
+    let left = Left::begin().await;
+    left.connect(0);
+    left.connect(1);
+    left.hear(0, SeatState::Taken).await;
+    left.hear(1, SeatState::Held).await;
+    let told = Notice::Signal {
+        chat: left.chat.id,
+        member: 1,
+        signal: Signal::Seat {
+            state: SeatState::Taken,
+            held_until: 0,
+        },
+    };
+    assert_eq!(left.answer().await, told, "and nothing about the first");
+}
+
+#[tokio::test]
+async fn a_node_that_holds_a_seat_of_a_chat_that_ended_is_told() {
+    let left = Left::begin().await;
+    let reason = EndReason::Left;
+    left.chats.end(&left.chat, reason, Some(0)).await.unwrap();
+    left.hear(1, SeatState::Held).await;
+    let answer = left.answer().await;
+    assert!(
+        matches!(answer, Notice::Ended { chat, end } if chat == left.chat.id && end.reason == reason),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
@@ -110,4 +201,10 @@ async fn nobody_is_gone_while_the_broker_is_away() {
     left.server.redis.kill().unwrap();
     left.seats_run_out().await;
     assert_eq!(left.end(), None);
+    left.server.redis.restart().unwrap();
+    let end = || async {
+        left.chats.tick().await;
+        left.end()
+    };
+    eventually(Some(EndReason::Gone), end).await;
 }

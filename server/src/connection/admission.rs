@@ -218,7 +218,9 @@ impl<L: Link> Connection<L> {
                         .hold_seat(following.me, node.clock.now() + hold);
                 }
                 node.matching.pause(&user.entry).await;
-                if let Err(error) = node.broker.leave_place(user.entry.user).await {
+                // Who has come back here meanwhile keeps the place.
+                let is_away = user.entry.state().connection.is_none();
+                if is_away && let Err(error) = node.broker.leave_place(user.entry.user).await {
                     tracing::warn!(%error, "a place could not be left");
                 }
                 node.hub.forget_if_idle(user.entry.user);

@@ -79,7 +79,7 @@ async fn connect(url: &str, namespace: &str) -> Result<Arc<RedisBroker>, Connect
 }
 
 /// Asks until the answer is `wanted`; what is asked for takes at most a lease and two renewals.
-async fn eventually<T, F>(wanted: T, ask: impl Fn() -> F)
+pub(crate) async fn eventually<T, F>(wanted: T, ask: impl Fn() -> F)
 where
     T: PartialEq + std::fmt::Debug,
     F: Future<Output = T>,
