@@ -9,11 +9,11 @@ use crate::metric::{self, Metric};
 /// What is worth it: how one figure grows from case to case.
 static DRAWN: [(&str, &Metric); 1] = [("lossy", &metric::DELIVERY_P99)];
 
-const WIDTH: f64 = 900.0;
+const WIDTH: f64 = 980.0;
 const HEIGHT: f64 = 420.0;
 /// Where the plane is; names of targets stand to its right.
 const LEFT: f64 = 64.0;
-const RIGHT: f64 = 620.0;
+const RIGHT: f64 = 700.0;
 const TOP: f64 = 48.0;
 const BOTTOM: f64 = 370.0;
 
@@ -235,7 +235,7 @@ mod tests {
         };
         assert_eq!(curves.file, "benchmarks-lossy.svg");
         // The scale goes from 20 at the bottom to 200 at the top.
-        for path in ["M203.0 370.0L481.0 370.0", "M203.0 370.0L481.0 48.0"] {
+        for path in ["M223.0 370.0L541.0 370.0", "M223.0 370.0L541.0 48.0"] {
             assert!(curves.svg.contains(path), "{}", curves.svg);
         }
         assert!(curves.svg.contains(">a&lt;b</text>") && curves.svg.contains(">1 %</text>"));
