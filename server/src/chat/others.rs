@@ -27,17 +27,19 @@ use crate::{
 /// How often a chat with members on other nodes is checked: how long a lost notice goes unnoticed.
 pub(super) const CHECK_EVERY: Duration = Duration::from_secs(10);
 
+/// The seat of a member with a connection.
+const TAKEN: Signal = Signal::Seat {
+    state: SeatState::Taken,
+    held_until: 0,
+};
+
 impl Chat {
     /// The member's connection is here.
     pub(crate) fn take_seat(&self, me: u8) {
-        let taken = Signal::Seat {
-            state: SeatState::Taken,
-            held_until: 0,
-        };
         if let Some(member) = lock(&self.state).member_mut(me) {
             member.set_home(Home::Here);
         }
-        self.say(me, taken);
+        self.say(me, TAKEN);
     }
 
     /// The member's connection to this node is gone; the seat is held until the given time, unless the
@@ -77,22 +79,6 @@ impl Chat {
         {
             member.set_home(Home::There(node));
             member.set_seat(SeatState::Taken, 0);
-        }
-    }
-
-    /// The member was found connected to another node, unheard.
-    fn found_on(&self, me: u8, node: NodeId) {
-        let is_connected_here = self.is_connected_here(me);
-        let is_news = {
-            let mut state = lock(&self.state);
-            let member = state.member_mut(me).filter(|_| !is_connected_here);
-            member.is_some_and(|member| {
-                member.set_home(Home::There(node));
-                member.set_seat(SeatState::Taken, 0)
-            })
-        };
-        if is_news {
-            self.wake_others(me);
         }
     }
 
@@ -297,7 +283,7 @@ impl Chats {
         };
         // One that is not live has just started or just died; the next look knows.
         if live.contains(&node) {
-            chat.found_on(me, node);
+            chat.hear(node, me, TAKEN);
             self.learn_end(chat).await?;
         }
         Ok(false)

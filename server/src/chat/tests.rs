@@ -20,8 +20,8 @@ use crate::{
     hub::Hub,
     random,
     store::{
-        ChatEnd, Store,
-        conformance::{chat, tickets, user_id},
+        Store,
+        conformance::{chat, end, tickets, user_id},
         embedded::EmbeddedStore,
     },
 };
@@ -141,14 +141,8 @@ async fn g5_a_chat_whose_people_went_on_elsewhere_unheard_does_not_end() {
 async fn a_chat_whose_end_was_not_heard_ends_when_its_people_are_found() {
     let left = Left::begin().await;
     left.other.take_place(user_id(1)).await.unwrap();
-    let now = left.clock.now();
-    let end = ChatEnd {
-        reason: EndReason::Left,
-        member: Some(0),
-        at: now,
-        expires_at: now + 600_000,
-    };
-    left.store.end_chat(left.chat.id, &end).await.unwrap();
+    let unheard = end(left.clock.now() + 600_000);
+    left.store.end_chat(left.chat.id, &unheard).await.unwrap();
     left.seats_run_out().await;
     assert_eq!(left.end(), Some(EndReason::Left));
 }
