@@ -7,17 +7,13 @@
 //! Each method is one atomic step; dropping a future leaves its step done or not done.
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use nowrong_protocol::{ChatId, ClientMessageId, Position, TicketId, UserId};
-use serde::{Deserialize, Serialize};
-
-pub use nowrong_core::{
-    limiter::Grant,
-    matching::{Joined, Offer, Retried, Ticket},
+use nowrong_core::{
+    limiter::{Grant, Rate},
+    matching::{Joined, Retried, Ticket},
     node::NodeId,
+    record::{Draft, Epoch, KnownMessage, StoredMessage, TokenHash, UnixMs},
 };
-
-use crate::store::{Epoch, StoredMessage, TokenHash, UnixMs};
+use nowrong_protocol::{ChatId, Position, TicketId, UserId};
 
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -27,7 +23,7 @@ mod nodes;
 pub mod redis;
 
 pub use counts::CATEGORIES_MAX;
-pub use nodes::{Inbox, NodeEndpoint, NodeStatus, NodeView, Nodes, Notice, Signal};
+pub use nodes::{Inbox, Nodes};
 
 /// Why the broker could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -73,15 +69,13 @@ pub trait Admission: Send + Sync + 'static {
     ) -> Result<Option<UserId>, BrokerError>;
 }
 
-/// How much of something is allowed: `burst` at once, then `burst` per `period_ms`.
+/// How much of something is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitRule {
     /// Name for metrics, such as `register`.
     pub name: &'static str,
-    /// Units allowed in a period.
-    pub burst: u32,
-    /// Length of the period in milliseconds.
-    pub period_ms: u64,
+    /// So many units at once, and then.
+    pub rate: Rate,
 }
 
 /// Limits shared by all nodes.
@@ -179,65 +173,9 @@ pub struct LogSeed {
     pub incarnation: Option<Incarnation>,
 }
 
-/// A stored message that the log must recognise when it is sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KnownMessage {
-    /// Index of the sender.
-    pub member: u8,
-    /// The sender's id.
-    pub client_message_id: ClientMessageId,
-    /// Where it stands.
-    pub position: Position,
-    /// When the server took it.
-    pub at: UnixMs,
-}
-
-/// A message on its way into a log: all of it but its position. Its body is sealed, so that no copy
-/// that a broker makes outlives the key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Draft {
-    /// Index of the sender.
-    pub member: u8,
-    /// The sender's id of the message.
-    pub client_message_id: ClientMessageId,
-    /// When the server took it.
-    pub at: UnixMs,
-    /// The message it answers.
-    pub reply_to: Option<Position>,
-    /// The sealed body.
-    pub sealed: Bytes,
-    /// When it is erased.
-    pub expires_at: UnixMs,
-}
-
-impl Draft {
-    /// The message at its position.
-    pub fn placed(self, chat: ChatId, position: Position) -> StoredMessage {
-        let Self {
-            member,
-            client_message_id,
-            at,
-            reply_to,
-            sealed,
-            expires_at,
-        } = self;
-        StoredMessage {
-            chat,
-            position,
-            member,
-            client_message_id,
-            at,
-            reply_to,
-            sealed,
-            is_deleted: false,
-            expires_at,
-        }
-    }
-}
-
 /// The outcome of [`Log::append`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Appended {
+pub enum AppendOutcome {
     /// It has this position.
     New(Position),
     /// It was appended before, at this position and time.
@@ -252,7 +190,7 @@ pub enum Appended {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
     /// What became of the message.
-    pub outcome: Appended,
+    pub outcome: AppendOutcome,
     /// The other live nodes that follow the chat.
     pub elsewhere: Vec<NodeId>,
 }

@@ -23,6 +23,7 @@ mod state;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use nowrong_core::record::{KnownMessage, Notice, StoredMessage, UnixMs};
 use nowrong_protocol::{
     ChatId, ErrorCode, Framed, Position, ServerFrame, codec, envelope,
     frame::{ChatState, Member, Message, Page, Why},
@@ -37,10 +38,9 @@ pub use self::{
     state::ChatRules,
 };
 use crate::{
-    broker::{Broker, KnownMessage, LogSeed, Notice},
+    broker::{Broker, LogSeed},
     hub::{UserEntry, lock},
     refusal::Refusal,
-    store::{StoredMessage, UnixMs},
 };
 
 /// Most frames pulled from the log or the store at once for one connection.

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::store::UnixMs;
+use nowrong_core::record::UnixMs;
 
 /// A shared clock: the system's, moved ahead by an offset.
 #[derive(Clone, Debug, Default)]

@@ -24,11 +24,11 @@ mod print;
 mod tests;
 mod values;
 
+use crate::{broker::redis::RedisUrl, store::mongodb::MongoOptions};
 pub use addresses::{Addresses, Origin};
 use layers::{Layer, Source, Values};
+use nowrong_core::limiter::Rate;
 pub use print::to_toml;
-
-use crate::{broker::redis::RedisUrl, store::mongodb::MongoOptions};
 
 /// Everything an operator can set. Built by [`load`] or [`Config::default`], always checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -237,20 +237,11 @@ pub struct Limits {
     /// Most connections of one prefix: many people share one address behind a mobile network.
     pub connections_per_prefix_max: u32,
     /// New connections of one prefix.
-    pub handshakes: Allowance,
+    pub handshakes: Rate,
     /// New accounts of one prefix.
-    pub register: Allowance,
+    pub register: Rate,
     /// Other REST calls of one prefix that cost the server something: refresh and connect.
-    pub requests: Allowance,
-}
-
-/// So many at once, and the same number again in each period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allowance {
-    /// Units at once, and per period.
-    pub burst: u32,
-    /// The period.
-    pub period: Duration,
+    pub requests: Rate,
 }
 
 impl Default for Config {

@@ -10,13 +10,14 @@
 mod admission;
 mod following;
 mod node;
-mod pace;
+
 mod requests;
 mod waiting;
 
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
+use nowrong_core::pace::Pace;
 use nowrong_protocol::{
     CloseCode, ConnectionId, ServerFrame,
     conversation::{
@@ -33,7 +34,6 @@ use tokio::time::timeout;
 pub use self::node::{Node, NodeParts};
 use self::{
     following::{Following, Pulled},
-    pace::Pace,
     waiting::{Alarm, Ending, Endings},
 };
 use crate::{

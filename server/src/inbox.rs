@@ -6,14 +6,11 @@
 
 use std::sync::Arc;
 
-use nowrong_core::node::NodeId;
+use nowrong_core::{node::NodeId, record::Notice};
 use nowrong_protocol::{CloseCode, UserId};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    broker::{Inbox, Notice},
-    connection::Node,
-};
+use crate::{broker::Inbox, connection::Node};
 
 /// Takes notices until `stop` is cancelled.
 pub async fn serve(node: Arc<Node>, stop: CancellationToken) {

@@ -21,7 +21,6 @@ pub mod metrics;
 pub mod privacy;
 pub mod random;
 pub mod refusal;
-pub mod routing;
 pub mod server;
 pub mod store;
 pub mod transport;

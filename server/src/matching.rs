@@ -21,7 +21,8 @@ use std::{
 };
 
 use nowrong_core::{
-    matching::{Joined, Ticket, next_retry_ms, stage_at},
+    matching::{Joined, Offer, Ticket, next_retry_ms, stage_at},
+    record::{AgeBracket, Category, UnixMs, User},
     text::Interests,
 };
 use nowrong_protocol::{
@@ -32,13 +33,13 @@ use nowrong_protocol::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    broker::{Broker, Offer},
+    broker::Broker,
     chat::Chats,
     clock::Clock,
     hub::{Hub, Push, UserEntry, Waiting, lock},
     random,
     refusal::Refusal,
-    store::{AgeBracket, Category, Store, UnixMs, User},
+    store::Store,
 };
 
 /// Most tickets of the users of one node.
@@ -164,7 +165,7 @@ impl Matching {
             category,
             interests,
             language: user.language.clone(),
-            age_bracket: user.age_bracket as u8,
+            age_bracket: user.age_bracket,
             blocked: avoid.blocked,
             recent: avoid.recent,
             since_ms: now,

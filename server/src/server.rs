@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use axum::serve::ListenerExt as _;
 use nowrong_certs::Watch;
+use nowrong_core::record::{Category, Notice};
 use nowrong_protocol::{CloseCode, UserId, limits::CLOSE_DEADLINE};
 use quinn::Endpoint;
 use tokio::{net::TcpListener, time::timeout};
@@ -19,7 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     api::{self, ApiState, CategoryList, Departure, Watched},
     auth::{AccessTokens, keys::shared::REREAD_INTERVAL},
-    broker::{Broker, Notice},
+    broker::Broker,
     chat::{ChatParts, ChatRules, Chats},
     clock::Clock,
     config::{self, Addresses, Config, Role},
@@ -30,7 +31,7 @@ use crate::{
     metrics::{self, Metrics},
     privacy::PseudonymKey,
     refusal::Refusal,
-    store::{Category, Store, StoreError, measured::MeasuredStore},
+    store::{Store, StoreError, measured::MeasuredStore},
     transport::{door::Door, websocket, webtransport},
 };
 

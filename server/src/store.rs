@@ -15,12 +15,10 @@
 //! messages can be read afterwards.
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use nowrong_protocol::{
-    ChatId, ClientMessageId, Position, TicketId, UserId,
-    frame::{EndReason, Why},
+use nowrong_core::record::{
+    Category, Chat, ChatEnd, Cursors, Epoch, RefreshToken, StoredMessage, TokenHash, UnixMs, User,
 };
-use serde::{Deserialize, Serialize};
+use nowrong_protocol::{ChatId, Position, TicketId, UserId};
 
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -28,9 +26,6 @@ pub mod embedded;
 pub mod measured;
 pub mod mongodb;
 pub mod secrets;
-
-/// Milliseconds since the Unix epoch.
-pub type UnixMs = u64;
 
 /// How long a ticket stays refused that was cancelled or has opened a chat, in milliseconds: a day.
 /// What still holds such a ticket then (a queue that was left behind, an offer under way) lapses
@@ -222,38 +217,6 @@ pub trait MessageStore: Send + Sync + 'static {
     async fn close(&self);
 }
 
-/// An anonymous account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct User {
-    /// Its id.
-    pub id: UserId,
-    /// The name as shown, NFC.
-    pub name: String,
-    /// The confusable skeleton of the name: what is unique.
-    pub skeleton: String,
-    /// BCP 47 tag.
-    pub language: String,
-    /// Normalised interests.
-    pub interests: Vec<String>,
-    /// The bracket that the person declared. Never shown to others, never widened.
-    pub age_bracket: AgeBracket,
-    /// When it was created.
-    pub created_at: UnixMs,
-    /// When it is erased unless it is used.
-    pub expires_at: UnixMs,
-}
-
-/// Who may meet whom: only equal brackets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum AgeBracket {
-    /// 13 to 17 years.
-    #[serde(rename = "13-17")]
-    Teen,
-    /// 18 years and over.
-    #[serde(rename = "18+")]
-    Adult,
-}
-
 /// Whether a name could be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameClaim {
@@ -263,22 +226,6 @@ pub enum NameClaim {
     Taken,
     /// There is no such account.
     Unknown,
-}
-
-/// SHA-256 of a token.
-pub type TokenHash = [u8; 32];
-
-/// A refresh token, by its hash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefreshToken {
-    /// SHA-256 of the token.
-    pub hash: TokenHash,
-    /// All tokens that descend from one registration.
-    pub family: [u8; 16],
-    /// Whose.
-    pub user: UserId,
-    /// When it can no longer be used.
-    pub expires_at: UnixMs,
 }
 
 /// What became of the use of a refresh token.
@@ -301,98 +248,6 @@ pub struct Avoid {
     pub recent: Vec<UserId>,
 }
 
-/// A topic people are matched in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Category {
-    /// Lower-case ASCII letters, digits and hyphens.
-    pub id: String,
-    /// English title.
-    pub title: String,
-    /// One English sentence.
-    pub description: String,
-    /// One emoji.
-    pub emoji: String,
-    /// Only this bracket may join, if set.
-    pub age_bracket: Option<AgeBracket>,
-    /// Titles by language tag.
-    pub titles: std::collections::BTreeMap<String, String>,
-    /// Place in the list, ascending.
-    pub rank: u32,
-}
-
-/// A chat (`ChatSessions`).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Chat {
-    /// Its id.
-    pub id: ChatId,
-    /// Id of the category.
-    pub category: String,
-    /// The members, in the order of their index.
-    pub members: Vec<ChatMember>,
-    /// Why they were matched.
-    pub why: Why,
-    /// The key that seals its messages.
-    pub key: ChatKey,
-    /// The epochs of its log, ascending; never empty.
-    pub epochs: Vec<Epoch>,
-    /// When it began.
-    pub started_at: UnixMs,
-    /// When it is erased: 24 h after its start, or soon after its end.
-    pub expires_at: UnixMs,
-    /// Set when it has ended.
-    pub end: Option<ChatEnd>,
-}
-
-/// A member of a stored chat.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChatMember {
-    /// Who; never told to the other members.
-    pub user: UserId,
-    /// The name at the time of the match.
-    pub name: String,
-    /// The language at the time of the match.
-    pub language: String,
-    /// Cursor: has reached the member.
-    pub delivered: Position,
-    /// Cursor: was read by the member.
-    pub read: Position,
-}
-
-/// How far a member has got in a chat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursors {
-    /// The chat.
-    pub chat: ChatId,
-    /// Index of the member.
-    pub member: u8,
-    /// Has reached the member.
-    pub delivered: Position,
-    /// Was read by the member.
-    pub read: Position,
-}
-
-/// One build of a chat's log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Epoch {
-    /// From 1.
-    pub number: u32,
-    /// The seq of the last message before it: its first message has the next.
-    pub base: u64,
-}
-
-/// How a chat ended.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ChatEnd {
-    /// Why.
-    pub reason: EndReason,
-    /// Index of the member who ended it.
-    pub member: Option<u8>,
-    /// When.
-    pub at: UnixMs,
-    /// When it is erased.
-    pub expires_at: UnixMs,
-}
-
 /// What became of opening a chat. Unless it is open, nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
@@ -412,61 +267,4 @@ pub struct Stored {
     /// Chats that have another epoch by now, or another message at one of the positions: what was just
     /// written of them may be void, and must not be acked. Each once, in no order.
     pub void: Vec<ChatId>,
-}
-
-/// A message as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredMessage {
-    /// The chat.
-    pub chat: ChatId,
-    /// Where it stands.
-    pub position: Position,
-    /// Index of the sender.
-    pub member: u8,
-    /// The sender's id of the message.
-    pub client_message_id: ClientMessageId,
-    /// When the server took it.
-    pub at: UnixMs,
-    /// The message it answers.
-    pub reply_to: Option<Position>,
-    /// The sealed body; empty when deleted.
-    pub sealed: Bytes,
-    /// Whether it was deleted.
-    pub is_deleted: bool,
-    /// When it is erased.
-    pub expires_at: UnixMs,
-}
-
-/// The AES-256 key that seals the bodies of one chat. Its bytes are in no log.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ChatKey(pub [u8; 32]);
-
-impl std::fmt::Debug for ChatKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ChatKey(<redacted>)")
-    }
-}
-
-/// Tells the messages that survive from those that are void, by the epochs of their chat.
-#[derive(Debug)]
-struct Survivors(Vec<nowrong_core::chat_log::Epoch>);
-
-impl Survivors {
-    fn new(epochs: &[Epoch]) -> Self {
-        Self(epochs.iter().map(From::from).collect())
-    }
-
-    /// Whether the message at `position` has not been overtaken by a later epoch.
-    fn include(&self, position: Position) -> bool {
-        nowrong_core::chat_log::locate(&self.0, position.seq) == position
-    }
-}
-
-impl From<&Epoch> for nowrong_core::chat_log::Epoch {
-    fn from(epoch: &Epoch) -> Self {
-        Self {
-            number: epoch.number,
-            base: epoch.base,
-        }
-    }
 }

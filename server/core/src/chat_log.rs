@@ -9,26 +9,15 @@ use std::collections::HashMap;
 
 use nowrong_protocol::{ClientMessageId, Position, limits::CHAT_MESSAGES_MAX};
 
+use crate::record::{Epoch, KnownMessage, UnixMs};
+
 mod resume;
 mod tail;
 #[cfg(test)]
 mod tests;
 
-pub use resume::{Epoch, Resume, locate, resume_point};
+pub use resume::{Resume, locate, resume_point};
 pub use tail::{TAIL_BYTES_MAX, TAIL_FRAMES_MAX, Tail};
-
-/// A stored message that the log must recognise when it is sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Known {
-    /// Index of the sender.
-    pub member: u8,
-    /// The sender's id.
-    pub client_message_id: ClientMessageId,
-    /// Where it stands.
-    pub position: Position,
-    /// When the server took it, in milliseconds since the Unix epoch.
-    pub at_ms: u64,
-}
 
 /// The outcome of [`ChatLog::append`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +25,7 @@ pub enum Appended {
     /// It has this position now.
     New(Position),
     /// It was appended before, at this position and time.
-    Again(Position, u64),
+    Again(Position, UnixMs),
     /// The chat has as many messages as it may have.
     Full,
 }
@@ -47,13 +36,13 @@ pub struct ChatLog {
     epoch: u32,
     head: Position,
     /// Never iterated, so that nothing depends on its order.
-    known: HashMap<(u8, ClientMessageId), (Position, u64)>,
+    known: HashMap<(u8, ClientMessageId), (Position, UnixMs)>,
 }
 
 impl ChatLog {
     /// The log that goes on after `epoch.base`. `known` are the messages that the store has; any
     /// beyond the base are void and ignored.
-    pub fn new(epoch: Epoch, known: impl IntoIterator<Item = Known>) -> Self {
+    pub fn new(epoch: Epoch, known: impl IntoIterator<Item = KnownMessage>) -> Self {
         let mut log = Self {
             epoch: epoch.number,
             head: Position::new(epoch.number.saturating_sub(1), epoch.base),
@@ -68,7 +57,7 @@ impl ChatLog {
         log
     }
 
-    fn learn(&mut self, message: Known) {
+    fn learn(&mut self, message: KnownMessage) {
         if message.position.seq > self.head.seq {
             return;
         }
@@ -76,7 +65,7 @@ impl ChatLog {
             self.head = message.position;
         }
         let key = (message.member, message.client_message_id);
-        self.known.insert(key, (message.position, message.at_ms));
+        self.known.insert(key, (message.position, message.at));
     }
 
     /// The newest message; [`Position::START`] when there is none.
@@ -95,17 +84,17 @@ impl ChatLog {
         &mut self,
         member: u8,
         client_message_id: ClientMessageId,
-        at_ms: u64,
+        at: UnixMs,
     ) -> Appended {
         let key = (member, client_message_id);
-        if let Some((position, at_ms)) = self.known.get(&key) {
-            return Appended::Again(*position, *at_ms);
+        if let Some((position, at)) = self.known.get(&key) {
+            return Appended::Again(*position, *at);
         }
         if self.head.seq >= CHAT_MESSAGES_MAX as u64 {
             return Appended::Full;
         }
         self.head = Position::new(self.epoch, self.head.seq + 1);
-        self.known.insert(key, (self.head, at_ms));
+        self.known.insert(key, (self.head, at));
         Appended::New(self.head)
     }
 }

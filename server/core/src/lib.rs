@@ -8,7 +8,10 @@
 //! | [`matching`] | who is proposed to whom, and when whom to accept | G6, G7 |
 //! | [`chat_log`] | where a message stands, what is a repetition, where a client goes on | G2, G3, G4 |
 //! | [`limiter`] | how much is allowed to whom | G10 |
-//! | [`node`] | what a node is called | |
+//! | [`node`] | what a node is called, and what nodes know of each other | |
+//! | [`pace`] | how fast one client may go | G10 |
+//! | [`placement`] | which node a client is sent to | |
+//! | [`record`] | what accounts, chats and messages consist of | G8 |
 //! | [`http3`] | what HTTP/3 and WebTransport say on the wire | G10, G11 |
 //! | [`text`] | what people may write, and which names look alike | G10, G11 |
 //!
@@ -22,4 +25,7 @@ pub mod http3;
 pub mod limiter;
 pub mod matching;
 pub mod node;
+pub mod pace;
+pub mod placement;
+pub mod record;
 pub mod text;

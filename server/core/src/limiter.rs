@@ -25,6 +25,35 @@ pub struct Rate {
     pub period_ms: u64,
 }
 
+impl Rate {
+    /// Takes one unit from a bucket that is full at `full_at_ns`; returns when it is full again. Both times
+    /// are in nanoseconds of one clock.
+    ///
+    /// # Errors
+    /// The nanoseconds until one unit is free, when there is none now.
+    pub(crate) fn spend(self, full_at_ns: u64, now_ns: u64) -> Result<u64, u64> {
+        let (unit_ns, burst_ns) = self.unit_and_burst_ns();
+        let full_at = self.owed_until(full_at_ns, now_ns).saturating_add(unit_ns);
+        match full_at.saturating_sub(now_ns.saturating_add(burst_ns)) {
+            0 => Ok(full_at),
+            wait_ns => Err(wait_ns),
+        }
+    }
+
+    /// At most a whole burst is owed, even to a clock that went back.
+    fn owed_until(self, full_at_ns: u64, now_ns: u64) -> u64 {
+        let (_, burst_ns) = self.unit_and_burst_ns();
+        full_at_ns.clamp(now_ns, now_ns.saturating_add(burst_ns))
+    }
+
+    /// Rounded up: a nanosecond less than allowed, never more.
+    fn unit_and_burst_ns(self) -> (u64, u64) {
+        let period_ns = self.period_ms.saturating_mul(NS_PER_MS);
+        let unit_ns = period_ns.div_ceil(u64::from(self.burst.max(1)));
+        (unit_ns, unit_ns.saturating_mul(u64::from(self.burst)))
+    }
+}
+
 /// Whether a unit was granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grant {
@@ -66,10 +95,6 @@ impl<K: Copy + Ord + Hash> Limiter<K> {
         if rate.burst == 0 {
             return Grant::RetryAfter(rate.period_ms.max(1));
         }
-        // Rounded up: a nanosecond less than allowed, never more.
-        let period_ns = rate.period_ms.saturating_mul(NS_PER_MS);
-        let unit_ns = period_ns.div_ceil(u64::from(rate.burst));
-        let burst_ns = unit_ns.saturating_mul(u64::from(rate.burst));
         let now_ns = now_ms.saturating_mul(NS_PER_MS);
 
         let held = self.full_at_ns.get(&key).copied();
@@ -78,18 +103,16 @@ impl<K: Copy + Ord + Hash> Limiter<K> {
         {
             return refused;
         }
-        // At most a whole burst is owed, even to a clock that went back.
-        let owed_until = held
-            .unwrap_or(0)
-            .clamp(now_ns, now_ns.saturating_add(burst_ns));
-        let full_at = owed_until.saturating_add(unit_ns);
-        let wait_ns = full_at.saturating_sub(now_ns.saturating_add(burst_ns));
-        let is_granted = wait_ns == 0;
-        self.set(key, held, if is_granted { full_at } else { owed_until });
-        if is_granted {
-            Grant::Granted
-        } else {
-            Grant::RetryAfter(wait_ns.div_ceil(NS_PER_MS))
+        let full_at = held.unwrap_or(0);
+        match rate.spend(full_at, now_ns) {
+            Ok(full_at) => {
+                self.set(key, held, full_at);
+                Grant::Granted
+            }
+            Err(wait_ns) => {
+                self.set(key, held, rate.owed_until(full_at, now_ns));
+                Grant::RetryAfter(wait_ns.div_ceil(NS_PER_MS))
+            }
         }
     }
 

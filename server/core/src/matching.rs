@@ -20,7 +20,7 @@ use nowrong_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::node::NodeId;
+use crate::{node::NodeId, record::AgeBracket};
 
 mod find;
 mod index;
@@ -62,7 +62,7 @@ pub struct Ticket {
     /// Language tag, compared by its primary subtag.
     pub language: String,
     /// Age bracket; only equal ones meet.
-    pub age_bracket: u8,
+    pub age_bracket: AgeBracket,
     /// Users that must never be met: blocked, or blocking.
     pub blocked: Vec<UserId>,
     /// Recent partners: met again only at the last stage.

@@ -1,4 +1,4 @@
-//! The name of a node: one run of one server process.
+//! Nodes: the name of one run of one server process, and what nodes know of each other.
 
 use std::{fmt, str::FromStr};
 
@@ -35,6 +35,49 @@ impl FromStr for NodeId {
         number
             .map(|number| Self(number.to_be_bytes()))
             .ok_or(NotANodeId)
+    }
+}
+
+/// Where clients reach a node: what `POST /v1/connect` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeEndpoint {
+    /// URL of its WebTransport, if it has one.
+    pub webtransport: Option<String>,
+    /// URL of its WebSocket; empty for a node that takes no clients.
+    pub websocket: String,
+    /// Hash of its development certificate.
+    pub certificate_hash: Option<String>,
+}
+
+/// What a node tells of itself to those who place clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Where clients reach it.
+    pub endpoint: NodeEndpoint,
+    /// Most users that may be connected to it.
+    pub capacity: u32,
+    /// It is about to stop: no new clients.
+    pub is_draining: bool,
+}
+
+/// A node as those who place clients see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeView {
+    /// The node.
+    pub id: NodeId,
+    /// Users that are connected to it.
+    pub connected: u32,
+    /// What it tells of itself.
+    pub status: NodeStatus,
+}
+
+impl NodeView {
+    /// Whether new clients may be sent to it.
+    pub fn takes_clients(&self) -> bool {
+        let status = &self.status;
+        !status.is_draining
+            && !status.endpoint.websocket.is_empty()
+            && self.connected < status.capacity
     }
 }
 

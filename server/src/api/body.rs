@@ -5,12 +5,14 @@ use axum::{
     extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header},
 };
-use nowrong_core::text::{Interest, Interests, InterestsError, Language, Name};
+use nowrong_core::{
+    record::AgeBracket,
+    text::{Interest, Interests, InterestsError, Language, Name},
+};
 use nowrong_protocol::{ErrorCode, limits::INTERESTS_MAX};
 use serde_json::{Map, Value};
 
 use super::problem::{FieldError, Problem};
-use crate::store::AgeBracket;
 
 /// Longest part of an unknown field's name that is repeated to its sender, in characters.
 const ECHO_CHARS_MAX: usize = 64;

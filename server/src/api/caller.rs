@@ -6,15 +6,14 @@ use axum::{
     extract::{ConnectInfo, FromRequestParts},
     http::{header, request::Parts},
 };
+use nowrong_core::{
+    limiter::{Grant, Rate},
+    record::User,
+};
 use nowrong_protocol::ErrorCode;
 
 use super::{ApiState, problem::Problem};
-use crate::{
-    broker::{Grant, LimitRule},
-    config::Allowance,
-    privacy::ClientIp,
-    store::User,
-};
+use crate::{broker::LimitRule, privacy::ClientIp};
 
 /// The account that asks, by its access token.
 pub(super) struct Caller(pub(super) User);
@@ -47,14 +46,10 @@ impl ApiState {
     pub(super) async fn take(
         &self,
         name: &'static str,
-        allowance: Allowance,
+        rate: Rate,
         ip: ClientIp,
     ) -> Result<(), Problem> {
-        let rule = LimitRule {
-            name,
-            burst: allowance.burst,
-            period_ms: millis(allowance.period),
-        };
+        let rule = LimitRule { name, rate };
         let key = ip.limiter_key(&self.pseudonyms);
         match self.broker.take(rule, &key, self.clock.now()).await? {
             Grant::Granted => Ok(()),

@@ -3,6 +3,11 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
+use nowrong_core::{
+    node::{NodeEndpoint, NodeId, NodeView},
+    placement,
+    record::User,
+};
 use nowrong_protocol::limits::CONNECT_TOKEN_LIFETIME;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,13 +18,7 @@ use super::{
     caller::millis,
     problem::{Problem, ProblemDocument},
 };
-use crate::{
-    auth::issue_connect,
-    broker::{NodeEndpoint, NodeId, NodeView},
-    privacy::ClientIp,
-    random, routing,
-    store::User,
-};
+use crate::{auth::issue_connect, privacy::ClientIp, random};
 
 /// The way to a connection.
 #[derive(Serialize, ToSchema)]
@@ -96,7 +95,7 @@ impl ApiState {
             false => Vec::new(),
         };
         let dice = [random::below(u32::MAX), random::below(u32::MAX)];
-        if let Some(node) = routing::choose(&nodes, &wished, dice) {
+        if let Some(node) = placement::choose(&nodes, &wished, dice) {
             return Ok(node.status.endpoint.clone());
         }
         let own = nodes.iter().find(|node| node.id == self.broker.id());

@@ -14,6 +14,7 @@ use axum::{
     extract::ConnectInfo,
     http::{HeaderMap, Request, StatusCode},
 };
+use nowrong_core::node::NodeStatus;
 use nowrong_protocol::UserId;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -21,7 +22,7 @@ use tower::ServiceExt as _;
 use super::{ApiState, CategoryList, Departure, router};
 use crate::{
     auth::{AccessTokens, keys::SigningKeys},
-    broker::{NodeStatus, Nodes as _, local::LocalBroker},
+    broker::{Nodes as _, local::LocalBroker},
     clock::Clock,
     config::{Config, categories::built_in},
     privacy::PseudonymKey,

@@ -8,7 +8,10 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use nowrong_core::text::{Interests, Language, Name};
+use nowrong_core::{
+    record::{AgeBracket, User},
+    text::{Interests, Language, Name},
+};
 use nowrong_protocol::UserId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -22,7 +25,7 @@ use super::{
 use crate::{
     auth::{ACCESS_LIFETIME, begin_refresh, random},
     privacy::ClientIp,
-    store::{AgeBracket, NameClaim, User},
+    store::NameClaim,
 };
 
 /// The bracket that a person declares; only people of the same one ever meet.

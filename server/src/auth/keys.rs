@@ -9,9 +9,9 @@ use std::time::Duration;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{DecodingKey, EncodingKey};
+use nowrong_core::record::UnixMs;
 
 use super::{ACCESS_LIFETIME, AuthError, token_hash};
-use crate::store::UnixMs;
 
 mod file;
 pub mod shared;

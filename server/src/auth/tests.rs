@@ -4,6 +4,7 @@ use std::{fs, net::IpAddr, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use nowrong_core::record::UnixMs;
 use nowrong_protocol::UserId;
 use serde_json::{Value, json};
 
@@ -18,7 +19,6 @@ use super::{
 use crate::{
     privacy::{ClientIp, PseudonymKey, Redacted},
     store::{
-        UnixMs,
         mongodb::{MongoStore, migration, tests::shared},
         secrets::{SecretStore as _, SharedKey},
     },

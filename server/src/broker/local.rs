@@ -13,20 +13,19 @@ use std::{
 
 use async_trait::async_trait;
 use nowrong_core::{
-    limiter::{Limiter, Rate},
-    matching::Pool,
+    chat_log::Appended,
+    limiter::{Grant, Limiter},
+    matching::{Joined, Pool, Retried, Ticket},
+    node::{NodeId, NodeStatus, NodeView},
+    record::{Draft, Notice, TokenHash, UnixMs},
 };
 use nowrong_protocol::{ChatId, TicketId, UserId};
 
 use super::{
-    Admission, Appended, BrokerError, Counts, Draft, Grant, Inbox, Incarnation, Joined, LimitRule,
-    Limits, Log, LogRead, LogSeed, NodeId, NodeStatus, NodeView, Nodes, Notice, Placed, Presence,
-    Queue, Reading, Retried, Ticket, counts::Chatting,
+    Admission, AppendOutcome, BrokerError, Counts, Inbox, Incarnation, LimitRule, Limits, Log,
+    LogRead, LogSeed, Nodes, Placed, Presence, Queue, Reading, counts::Chatting,
 };
-use crate::{
-    random,
-    store::{TokenHash, UnixMs},
-};
+use crate::random;
 
 mod logs;
 mod tokens;
@@ -112,11 +111,7 @@ impl Limits for LocalBroker {
         key: &[u8; 16],
         now: UnixMs,
     ) -> Result<Grant, BrokerError> {
-        let rate = Rate {
-            burst: rule.burst,
-            period_ms: rule.period_ms,
-        };
-        Ok(lock(&self.limiter).take(rate, (rule.name, *key), now))
+        Ok(lock(&self.limiter).take(rule.rate, (rule.name, *key), now))
     }
 }
 
@@ -197,9 +192,9 @@ impl Log for LocalBroker {
         let appended = self.logs.with(chat, |log| {
             (log.epoch() == epoch).then(|| log.append(member, id, at))
         });
-        let no_log = || Appended::NoLog(self.incarnation());
+        let no_log = || AppendOutcome::NoLog(self.incarnation());
         Ok(Placed {
-            outcome: appended.flatten().map_or_else(no_log, Appended::from),
+            outcome: appended.flatten().map_or_else(no_log, outcome),
             elsewhere: Vec::new(),
         })
     }
@@ -234,6 +229,15 @@ impl Log for LocalBroker {
 }
 
 /// There are no other nodes: nobody is told anything, and nothing comes.
+/// The log is open: what it made of the message.
+fn outcome(appended: Appended) -> AppendOutcome {
+    match appended {
+        Appended::New(position) => AppendOutcome::New(position),
+        Appended::Again(position, at) => AppendOutcome::Again(position, at),
+        Appended::Full => AppendOutcome::Full,
+    }
+}
+
 #[async_trait]
 impl Nodes for LocalBroker {
     fn id(&self) -> NodeId {

@@ -25,18 +25,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use nowrong_core::{
+    limiter::Grant,
+    matching::{Joined, Retried, Ticket},
+    node::{NodeId, NodeStatus, NodeView},
+    record::{Draft, Notice, TokenHash, UnixMs},
+};
 use nowrong_protocol::{ChatId, TicketId, UserId};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Admission, BrokerError, Counts, Draft, Grant, Inbox, Joined, LimitRule, Limits, Log, LogSeed,
-    NodeId, NodeStatus, NodeView, Nodes, Notice, Placed, Presence, Queue, Reading, Retried, Ticket,
-    counts::Chatting,
+    Admission, BrokerError, Counts, Inbox, LimitRule, Limits, Log, LogSeed, Nodes, Placed,
+    Presence, Queue, Reading, counts::Chatting,
 };
-use crate::{
-    random,
-    store::{TokenHash, UnixMs},
-};
+use crate::random;
 
 mod connection;
 mod inbox;

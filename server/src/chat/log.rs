@@ -9,15 +9,15 @@
 
 use std::{sync::Arc, time::Duration};
 
+use nowrong_core::record::{ChatEnd, Notice, StoredMessage};
 use nowrong_protocol::{ErrorCode, envelope, frame::Resume};
 
 use super::{Chat, Chats, KnownMessage, LogSeed, PULL_MAX, state::Rebuilt};
 use crate::{
-    broker::{Incarnation, LogRead, Notice, READ_MAX, Reading},
+    broker::{Incarnation, LogRead, READ_MAX, Reading},
     hub::lock,
     random,
     refusal::Refusal,
-    store::{ChatEnd, StoredMessage},
 };
 
 /// How often a node tries to go on with a log before it gives the request back.

@@ -7,7 +7,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use nowrong_core::node::NodeId;
+use nowrong_core::{
+    node::NodeId,
+    record::{ChatEnd, Notice, Signal, UnixMs},
+};
 use nowrong_protocol::{
     ChatId, ErrorCode, Position, UserId,
     frame::{EndReason, PresenceState, SeatState},
@@ -17,12 +20,7 @@ use super::{
     Chat, Chats,
     state::{Home, MemberState, State},
 };
-use crate::{
-    broker::{Notice, Signal},
-    hub::lock,
-    refusal::Refusal,
-    store::{ChatEnd, UnixMs},
-};
+use crate::{hub::lock, refusal::Refusal};
 
 /// How often a chat with members on other nodes is checked: how long a lost notice goes unnoticed.
 pub(super) const CHECK_EVERY: Duration = Duration::from_secs(10);

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use nowrong_core::node::NodeId;
+use nowrong_core::{
+    node::NodeId,
+    record::{Chat as ChatRecord, ChatEnd, Cursors, Epoch, Notice, UnixMs},
+};
 use nowrong_protocol::{
     ChatId, UserId,
     frame::{EndReason, Resume},
@@ -22,11 +25,11 @@ use super::{
     state::{Due, Home, State},
 };
 use crate::{
-    broker::{Broker, Notice},
+    broker::Broker,
     clock::Clock,
     hub::{Hub, UserEntry, lock},
     refusal::Refusal,
-    store::{Chat as ChatRecord, ChatEnd, Cursors, Epoch, Store, StoreError, UnixMs},
+    store::{Store, StoreError},
 };
 
 /// Most chats that one look at the store brings at a start.

@@ -10,9 +10,8 @@ use aws_lc_rs::{
     rand,
 };
 use bytes::Bytes;
+use nowrong_core::record::{ChatKey, StoredMessage};
 use nowrong_protocol::{ChatId, ClientMessageId, codec, frame::Body};
-
-use crate::store::{ChatKey, StoredMessage};
 
 /// Why sealed bytes could not be opened: another key, or changed bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nowrong_core::text::{MessageText, MessageTextError};
+use nowrong_core::{
+    record::{Draft, Notice, UnixMs},
+    text::{MessageText, MessageTextError},
+};
 use nowrong_protocol::{
     ClientMessageId, ErrorCode, Position, envelope,
     frame::{Body, Message, Send},
@@ -11,10 +14,9 @@ use nowrong_protocol::{
 
 use super::{Chat, Chats, Owner, Sent};
 use crate::{
-    broker::{Appended, Draft, Notice, Placed},
+    broker::{AppendOutcome, Placed},
     hub::lock,
     refusal::Refusal,
-    store::UnixMs,
 };
 
 impl Chats {
@@ -50,10 +52,12 @@ impl Chats {
         // Sealed before it has a position: after that nothing may fail.
         let draft = message.draft()?;
         match self.append(chat, epoch, &draft).await? {
-            Appended::New(position) => Ok(self.taken(message, draft, position)),
-            Appended::Again(position, at) => Box::pin(self.sent_before(chat, position, at)).await,
-            Appended::Full => Err(ErrorCode::CHAT_FULL.into()),
-            Appended::NoLog(_) => Err(Refusal::retry_after(ErrorCode::INTERNAL, 1_000)),
+            AppendOutcome::New(position) => Ok(self.taken(message, draft, position)),
+            AppendOutcome::Again(position, at) => {
+                Box::pin(self.sent_before(chat, position, at)).await
+            }
+            AppendOutcome::Full => Err(ErrorCode::CHAT_FULL.into()),
+            AppendOutcome::NoLog(_) => Err(Refusal::retry_after(ErrorCode::INTERNAL, 1_000)),
         }
     }
 
@@ -63,9 +67,9 @@ impl Chats {
         chat: &Arc<Chat>,
         epoch: u32,
         draft: &Draft,
-    ) -> Result<Appended, Refusal> {
+    ) -> Result<AppendOutcome, Refusal> {
         let Placed { outcome, elsewhere } = self.broker.append(chat.id, epoch, draft).await?;
-        let Appended::NoLog(incarnation) = outcome else {
+        let AppendOutcome::NoLog(incarnation) = outcome else {
             lock(&chat.state).elsewhere = elsewhere;
             return Ok(outcome);
         };

@@ -19,11 +19,7 @@ mod messages;
 pub(super) use members::{Home, MemberState};
 use members::{SeenMember, Versioned};
 pub(super) use messages::{Messages, Rebuilt};
-
-use crate::{
-    broker::Signal,
-    store::{Chat as ChatRecord, ChatEnd, Cursors, StoredMessage, UnixMs},
-};
+use nowrong_core::record::{Chat as ChatRecord, ChatEnd, Cursors, Signal, StoredMessage, UnixMs};
 
 /// The times that govern a chat.
 #[derive(Clone, Copy, Debug)]

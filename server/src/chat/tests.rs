@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use nowrong_core::record::{Notice, Signal};
 use nowrong_protocol::{
     ConnectionId,
     frame::{EndReason, SeatState},
@@ -10,7 +11,7 @@ use nowrong_protocol::{
 use super::{Chat, ChatParts, ChatRules, Chats};
 use crate::{
     broker::{
-        Inbox, Nodes as _, Notice, Signal,
+        Inbox, Nodes as _,
         redis::{
             RedisBroker,
             tests::{Server, eventually, node_at},

@@ -5,8 +5,9 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
+use nowrong_core::node::NodeEndpoint;
+
 use super::{Broker, Config};
-use crate::broker::NodeEndpoint;
 
 /// Path of the WebTransport endpoint.
 pub const WEBTRANSPORT_PATH: &str = "/v1/webtransport";

@@ -5,11 +5,11 @@ use std::{
     path::Path,
 };
 
+use nowrong_core::record::{AgeBracket, Category};
 use nowrong_protocol::limits::CATEGORY_BYTES_MAX;
 use serde::Deserialize;
 
 use super::{Config, ConfigError};
-use crate::store::{AgeBracket, Category};
 
 /// Most categories of a file: the list is sent whole.
 pub const CATEGORIES_MAX: usize = 500;

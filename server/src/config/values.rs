@@ -6,12 +6,13 @@
 use std::{net::SocketAddr, num::NonZero, path::PathBuf, str::FromStr, time::Duration};
 
 use humantime_serde::re::humantime::{format_duration, parse_duration};
+use nowrong_core::limiter::Rate;
 use nowrong_protocol::limits::RETENTION_MAX;
 use toml::Value;
 
 use super::{
-    Allowance, Broker, Config, ConfigError, Data, Limits, Log, LogFormat, LogLevel, Origin,
-    PublicUrl, Role, StoreChoice, Tls, layers::Values,
+    Broker, Config, ConfigError, Data, Limits, Log, LogFormat, LogLevel, Origin, PublicUrl, Role,
+    StoreChoice, Tls, layers::Values,
 };
 use crate::{
     privacy::Redacted,
@@ -241,16 +242,16 @@ impl Values {
         Ok(Limits {
             connections_max: self.count("limits.connections_max")?,
             connections_per_prefix_max: self.count("limits.connections_per_prefix_max")?,
-            handshakes: self.allowance("limits.handshakes_burst", "limits.handshakes_period")?,
-            register: self.allowance("limits.register_burst", "limits.register_period")?,
-            requests: self.allowance("limits.requests_burst", "limits.requests_period")?,
+            handshakes: self.rate("limits.handshakes_burst", "limits.handshakes_period")?,
+            register: self.rate("limits.register_burst", "limits.register_period")?,
+            requests: self.rate("limits.requests_burst", "limits.requests_period")?,
         })
     }
 
-    fn allowance(&self, burst: &'static str, period: &'static str) -> Read<Allowance> {
-        Ok(Allowance {
+    fn rate(&self, burst: &'static str, period: &'static str) -> Read<Rate> {
+        Ok(Rate {
             burst: self.count(burst)?,
-            period: self.duration(period)?,
+            period_ms: self.duration(period)?.as_millis() as u64,
         })
     }
 

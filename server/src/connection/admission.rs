@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use nowrong_core::record::Notice;
 use nowrong_protocol::{
     CloseCode, ConnectionId, ErrorCode, Framed, Position, TicketId, UserId,
     conversation::{bye, server::Input},
@@ -15,12 +16,7 @@ use nowrong_protocol::{
 
 use super::{Attending, Connection, following::Following};
 use crate::{
-    broker::{Broker, Notice},
-    chat::Chat,
-    hub::UserEntry,
-    random,
-    refusal::Refusal,
-    transport::Link,
+    broker::Broker, chat::Chat, hub::UserEntry, random, refusal::Refusal, transport::Link,
 };
 
 /// How long a client waits that found no room, in milliseconds, at least; spread over twice that.

@@ -1,5 +1,6 @@
 //! Carrying out what a client asks for. Every request gets one reply; signals and cursors none.
 
+use nowrong_core::{pace::Verdict, record::User};
 use nowrong_protocol::{
     ChatId, ClientFrame, CloseCode, ErrorCode, Framed, Position, ServerFrame,
     conversation::{bye, server::Input},
@@ -9,8 +10,8 @@ use nowrong_protocol::{
     limits::{CATEGORY_BYTES_MAX, INTERESTS_MAX, UNACKED_SENDS_MAX},
 };
 
-use super::{Attending, Connection, following::Following, pace::Verdict};
-use crate::{refusal::Refusal, store::User, transport::Link};
+use super::{Attending, Connection, following::Following};
+use crate::{refusal::Refusal, transport::Link};
 
 type Reply = Result<ServerFrame, Refusal>;
 

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use nowrong_core::{matching::Ticket, node::NodeId};
+use nowrong_core::{
+    matching::{Offer, Ticket},
+    node::NodeId,
+    record::{Chat as ChatRecord, ChatMember, Epoch, Notice},
+};
 use nowrong_protocol::{ChatId, ErrorCode, Position, TicketId, UserId};
 
 use super::Matching;
 use crate::{
-    broker::{Notice, Offer},
     chat::{Chat, Sealer},
     hub::{Push, UserEntry, lock},
     random,
     refusal::Refusal,
-    store::{Chat as ChatRecord, ChatMember, Epoch, Opening},
+    store::Opening,
 };
 
 impl Matching {

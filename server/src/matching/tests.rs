@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use nowrong_core::record::{AgeBracket, Category, Chat, ChatEnd};
 use nowrong_protocol::{ChatId, ErrorCode, ServerFrame, TicketId, frame::EndReason};
 
 use super::{Matching, MatchingParts};
@@ -11,7 +12,7 @@ use crate::{
     clock::Clock,
     hub::{Hub, Push, UserEntry},
     store::{
-        AgeBracket, Category, Chat, ChatEnd, Store,
+        Store,
         conformance::{chat, ticket, user, user_id},
         embedded::EmbeddedStore,
     },

@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nowrong_certs::Identity;
+use nowrong_core::node::{NodeEndpoint, NodeStatus};
 
 use crate::{
-    broker::{Broker, NodeEndpoint, NodeStatus},
+    broker::Broker,
     config::{Addresses, Config, Role},
 };
 

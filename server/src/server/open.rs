@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
 use nowrong_certs::Identity;
+use nowrong_core::record::{Category, UnixMs};
 use quinn::Endpoint;
 use tokio::net::TcpListener;
 
@@ -18,7 +19,7 @@ use crate::{
     config::{self, Config, Data, StoreChoice, Tls},
     privacy::PseudonymKey,
     store::{
-        Category, Store, UnixMs,
+        Store,
         embedded::EmbeddedStore,
         mongodb::{MongoOptions, MongoStore, migration},
         secrets::SecretStore,

@@ -16,6 +16,10 @@ use std::sync::{
 };
 
 use bytes::Bytes;
+use nowrong_core::record::{
+    AgeBracket, Category, Chat, ChatEnd, ChatKey, ChatMember, Cursors, Epoch, RefreshToken,
+    StoredMessage, UnixMs, User,
+};
 use nowrong_protocol::{
     ChatId, ClientMessageId, Position, TicketId, UserId,
     frame::{EndReason, Why},
@@ -27,10 +31,7 @@ pub(crate) use messages::*;
 pub(crate) use retention::*;
 pub(crate) use tickets::*;
 
-use crate::store::{
-    AgeBracket, Category, Chat, ChatEnd, ChatKey, ChatMember, Cursors, Epoch, RefreshToken, Store,
-    StoredMessage, UnixMs, User,
-};
+use crate::store::Store;
 
 /// Declares one test for each promise, each on a store of its own from `$factory`.
 macro_rules! store_conformance {

@@ -9,8 +9,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use nowrong_core::limiter::Grant;
+
 use crate::{
-    broker::{Broker, Grant, LimitRule},
+    broker::{Broker, LimitRule},
     clock::Clock,
     config::Limits,
     hub::lock,
@@ -46,8 +48,7 @@ impl Door {
     ) -> Arc<Self> {
         let handshakes = LimitRule {
             name: "handshakes",
-            burst: limits.handshakes.burst,
-            period_ms: limits.handshakes.period.as_millis() as u64,
+            rate: limits.handshakes,
         };
         let connections_max = limits.connections_per_prefix_max;
         let connections = Mutex::default();
@@ -99,20 +100,19 @@ impl Drop for Pass {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::IpAddr, time::Duration};
+    use std::net::IpAddr;
+
+    use nowrong_core::limiter::Rate;
 
     use super::*;
-    use crate::{
-        broker::local::LocalBroker,
-        config::{Allowance, Config},
-    };
+    use crate::{broker::local::LocalBroker, config::Config};
 
     fn door(connections: u32, handshakes: u32) -> Arc<Door> {
         let limits = Limits {
             connections_per_prefix_max: connections,
-            handshakes: Allowance {
+            handshakes: Rate {
                 burst: handshakes,
-                period: Duration::from_secs(3_600),
+                period_ms: 3_600_000,
             },
             ..Config::default().limits
         };

@@ -9,9 +9,10 @@
 use std::{hint::black_box, time::Instant};
 
 use nowrong_core::{
-    chat_log::{Appended, ChatLog, Epoch},
+    chat_log::{Appended, ChatLog},
     matching::{Pool, Ticket},
     node::NodeId,
+    record::{AgeBracket, Epoch},
 };
 use nowrong_protocol::{
     ChatId, ClientFrame, ClientMessageId, ConnectionId, Framed, Position, ServerFrame, TicketId,
@@ -242,7 +243,7 @@ fn ticket(number: u32, interest: u32) -> Ticket {
         category: "music".to_owned(),
         interests: vec![format!("interest {interest}")],
         language: "en".to_owned(),
-        age_bracket: 1,
+        age_bracket: AgeBracket::Adult,
         blocked: Vec::new(),
         recent: Vec::new(),
         since_ms: 0,

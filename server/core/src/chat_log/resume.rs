@@ -2,14 +2,7 @@
 
 use nowrong_protocol::Position;
 
-/// One build of a chat's log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Epoch {
-    /// From 1.
-    pub number: u32,
-    /// The seq of the last message before it: its first message has the next.
-    pub base: u64,
-}
+use crate::record::Epoch;
 
 /// Where a client goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -38,11 +38,11 @@ fn a_message_sent_again_has_its_first_position_and_time() {
 
 #[test]
 fn a_rebuilt_log_goes_on_after_its_base_and_knows_what_is_stored() {
-    let known = |n, epoch| Known {
+    let known = |n, epoch| KnownMessage {
         member: 0,
         client_message_id: id(n),
         position: Position::new(epoch, n),
-        at_ms: n,
+        at: n,
     };
     let epoch = Epoch { number: 4, base: 2 };
     let mut log = ChatLog::new(epoch, [known(1, 1), known(2, 2), known(3, 3)]);
@@ -165,8 +165,8 @@ impl Model {
         self.sent = self.sent.max(n);
         let before = self.said.iter().find(|(_, said)| *said == n).copied();
         match (before, append(&mut self.log, n)) {
-            (Some((first, _)), Appended::Again(position, at_ms)) => {
-                assert_eq!((first, n), (position, at_ms));
+            (Some((first, _)), Appended::Again(position, at)) => {
+                assert_eq!((first, n), (position, at));
             }
             (None, Appended::New(position)) => {
                 assert_eq!(position.seq, self.said.len() as u64 + 1, "no gap");
@@ -186,11 +186,11 @@ impl Model {
             base: self.stored as u64,
         };
         self.epochs.push(epoch);
-        let known = self.said.iter().map(|(position, n)| Known {
+        let known = self.said.iter().map(|(position, n)| KnownMessage {
             member: 0,
             client_message_id: id(*n),
             position: *position,
-            at_ms: *n,
+            at: *n,
         });
         self.log = ChatLog::new(epoch, known);
         self.is_connected = false;

@@ -10,6 +10,7 @@ use std::{
 use nowrong_protocol::TicketId;
 
 use super::rules::Entry;
+use crate::record::AgeBracket;
 
 /// Where a ticket stands in line: by waiting time, then by id, which is by time too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +44,7 @@ impl Line {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: u32,
-    brackets: HashMap<u8, Bracket>,
+    brackets: HashMap<AgeBracket, Bracket>,
 }
 
 /// Those of one age bracket: brackets never meet.
@@ -73,7 +74,7 @@ impl Queue {
         self.waiting
     }
 
-    pub(super) fn bracket(&self, age_bracket: u8) -> Option<&Bracket> {
+    pub(super) fn bracket(&self, age_bracket: AgeBracket) -> Option<&Bracket> {
         self.brackets.get(&age_bracket)
     }
 

@@ -119,7 +119,11 @@ impl Crowd {
             category: ["music", "films"][self.dice.roll(2) as usize].to_owned(),
             interests,
             language: language.to_owned(),
-            age_bracket: u8::from(!n.is_multiple_of(5)),
+            age_bracket: if n.is_multiple_of(5) {
+                AgeBracket::Teen
+            } else {
+                AgeBracket::Adult
+            },
             blocked: person.blocked.iter().copied().collect(),
             recent: person.recent.clone(),
             ..ticket(n, self.now)

@@ -24,7 +24,7 @@ pub(super) fn ticket(n: u32, since_ms: u64) -> Ticket {
         category: "music".to_owned(),
         interests: Vec::new(),
         language: "en".to_owned(),
-        age_bracket: 1,
+        age_bracket: AgeBracket::Adult,
         blocked: Vec::new(),
         recent: Vec::new(),
         since_ms,
@@ -148,7 +148,7 @@ fn a_shared_interest_is_found_behind_many_of_another_language() {
 fn g7_the_rules_alone_keep_age_brackets_and_blocks_apart() {
     let adult = Entry::new(ticket(1, 0));
     let teen = Entry::new(Ticket {
-        age_bracket: 0,
+        age_bracket: AgeBracket::Teen,
         ..ticket(2, 0)
     });
     let blocking = Entry::new(Ticket {
@@ -231,7 +231,11 @@ fn an_empty_pool_keeps_nothing() {
         let waiting = Ticket {
             category: (n % 3).to_string(),
             language: ["en", "de", "fr"][n as usize % 3].to_owned(),
-            age_bracket: (n % 2) as u8,
+            age_bracket: if n % 2 == 0 {
+                AgeBracket::Teen
+            } else {
+                AgeBracket::Adult
+            },
             interests: names,
             blocked: (0..50).map(user).collect(),
             ..ticket(n, 0)

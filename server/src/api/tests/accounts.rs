@@ -298,7 +298,7 @@ async fn an_unused_account_is_gone_after_a_day_and_a_used_one_is_not() {
 async fn too_many_registrations_of_one_network_have_to_wait() {
     let api = Api::with(|state| {
         state.limits.register.burst = 2;
-        state.limits.register.period = Duration::from_secs(60);
+        state.limits.register.period_ms = 60_000;
     })
     .await;
     let body = |name: &str| json!({ "name": name, "language": "en", "age_bracket": "18+" });

@@ -1,7 +1,7 @@
 //! Categories: what is there, who is there, and copies that are still good.
 
-use nowrong_core::matching::Ticket;
 use nowrong_core::node::NodeId;
+use nowrong_core::{matching::Ticket, record::AgeBracket};
 use nowrong_protocol::{TicketId, UserId};
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ fn ticket(category: &str) -> Ticket {
         category: category.to_owned(),
         interests: Vec::new(),
         language: "en".to_owned(),
-        age_bracket: 0,
+        age_bracket: AgeBracket::Teen,
         blocked: Vec::new(),
         recent: Vec::new(),
         since_ms: 1,

@@ -1,9 +1,9 @@
 //! What surrounds every request: headers, origins, readiness, panics.
 
+use nowrong_core::node::NodeStatus;
 use serde_json::{Value, json};
 
 use super::{Api, Trouble, request};
-use crate::broker::NodeStatus;
 
 const OWN: &str = "http://localhost:8080";
 

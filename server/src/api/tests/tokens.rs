@@ -2,14 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use nowrong_core::node::{NodeEndpoint, NodeStatus};
 use nowrong_protocol::UserId;
 use serde_json::{Value, json};
 
 use super::{Api, HASH, text};
-use crate::{
-    auth::redeem_connect,
-    broker::{NodeEndpoint, NodeStatus},
-};
+use crate::auth::redeem_connect;
 
 async fn refresh(api: &Api, token: &Value) -> super::Answer {
     api.post("/v1/auth/refresh", &json!({ "refresh_token": token }))

@@ -9,10 +9,10 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use nowrong_core::record::UnixMs;
 use serde::{Deserialize, Serialize};
 
 use super::{AuthError, SigningKey, SigningKeys, millis};
-use crate::store::UnixMs;
 
 /// Name of the file in the data folder.
 const FILE: &str = "signing-keys.json";

@@ -7,14 +7,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use nowrong_core::record::UnixMs;
+
 use super::{AuthError, SigningKey, SigningKeys, lapses_at, millis};
 use crate::{
     auth::random,
     privacy::{PseudonymKey, Redacted},
-    store::{
-        UnixMs,
-        secrets::{SecretStore, SharedKey, SharedSecrets},
-    },
+    store::secrets::{SecretStore, SharedKey, SharedSecrets},
 };
 
 /// How long a key is in the store before it signs: five times what a node takes to read it, so that

@@ -2,14 +2,23 @@
 
 use std::sync::Arc;
 
+use nowrong_core::limiter::{Grant, Rate};
+
 use super::at_once;
-use crate::broker::{Broker, Grant, LimitRule};
+use crate::broker::{Broker, LimitRule};
 
 const RULE: LimitRule = LimitRule {
     name: "conformance",
-    burst: 5,
-    period_ms: 1_000,
+    rate: Rate {
+        burst: 5,
+        period_ms: 1_000,
+    },
 };
+
+fn rule(burst: u32) -> LimitRule {
+    let rate = Rate { burst, ..RULE.rate };
+    LimitRule { rate, ..RULE }
+}
 
 pub(crate) async fn a_burst_passes_and_the_rest_waits<B: Broker>(broker: Arc<B>) {
     let now = 1_700_000_000_000;
@@ -30,7 +39,7 @@ pub(crate) async fn a_burst_passes_and_the_rest_waits<B: Broker>(broker: Arc<B>)
 }
 
 pub(crate) async fn keys_and_rules_do_not_share<B: Broker>(broker: Arc<B>) {
-    let one = LimitRule { burst: 1, ..RULE };
+    let one = rule(1);
     let other = LimitRule {
         name: "another",
         ..one
@@ -48,7 +57,7 @@ pub(crate) async fn keys_and_rules_do_not_share<B: Broker>(broker: Arc<B>) {
 }
 
 pub(crate) async fn of_many_takers_exactly_the_burst_passes<B: Broker>(broker: Arc<B>) {
-    let rule = LimitRule { burst: 50, ..RULE };
+    let rule = rule(50);
     let takers = at_once(&broker, 200, |broker, _| async move {
         broker.take(rule, &[9; 16], 1_000).await.expect("take")
     });

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use nowrong_core::record::{Draft, Epoch, KnownMessage};
 use nowrong_protocol::{ChatId, ClientMessageId, Position, limits::CHAT_MESSAGES_MAX};
 
 use super::{Conforming, at_once};
-use crate::{
-    broker::{Appended, Broker, Draft, Incarnation, KnownMessage, LogRead, LogSeed},
-    store::Epoch,
-};
+use crate::broker::{AppendOutcome, Broker, Incarnation, LogRead, LogSeed};
 
 const CHAT: ChatId = ChatId::from_bytes([3; 16]);
 
@@ -37,7 +35,7 @@ pub(crate) fn draft(member: u8, n: u64) -> Draft {
     }
 }
 
-async fn append_in<B: Broker>(broker: &B, epoch: u32, member: u8, n: u64) -> Appended {
+async fn append_in<B: Broker>(broker: &B, epoch: u32, member: u8, n: u64) -> AppendOutcome {
     let draft = draft(member, n);
     let placed = broker.append(CHAT, epoch, &draft).await.expect("append");
     assert_eq!(placed.elsewhere, [], "there is no other node");
@@ -54,12 +52,12 @@ pub(crate) async fn memory<B: Broker>(broker: &B) -> Incarnation {
     }
 }
 
-async fn append<B: Broker>(broker: &B, member: u8, n: u64) -> Appended {
+async fn append<B: Broker>(broker: &B, member: u8, n: u64) -> AppendOutcome {
     append_in(broker, 1, member, n).await
 }
 
-fn new(seq: u64) -> Appended {
-    Appended::New(Position::new(1, seq))
+fn new(seq: u64) -> AppendOutcome {
+    AppendOutcome::New(Position::new(1, seq))
 }
 
 pub(crate) async fn positions_count_from_one_without_a_gap<B: Broker>(broker: Arc<B>) {
@@ -78,7 +76,10 @@ pub(crate) async fn a_message_sent_again_is_the_same<B: Broker>(broker: Arc<B>) 
         ..draft(0, 1)
     };
     let again = broker.append(CHAT, 1, &later).await.expect("append");
-    assert_eq!(again.outcome, Appended::Again(Position::new(1, 1), 1_001));
+    assert_eq!(
+        again.outcome,
+        AppendOutcome::Again(Position::new(1, 1), 1_001)
+    );
     assert_eq!(
         append(&*broker, 1, 1).await,
         new(3),
@@ -100,11 +101,11 @@ pub(crate) async fn a_seeded_log_goes_on_where_the_store_stands<B: Broker>(broke
     broker.open_log(CHAT, seed).await.expect("open");
     assert_eq!(
         append_in(&*broker, 3, 1, 7).await,
-        Appended::Again(Position::new(1, 4), 55)
+        AppendOutcome::Again(Position::new(1, 4), 55)
     );
     assert_eq!(
         append_in(&*broker, 3, 1, 8).await,
-        Appended::New(Position::new(3, 5))
+        AppendOutcome::New(Position::new(3, 5))
     );
 }
 
@@ -116,14 +117,14 @@ pub(crate) async fn a_log_gives_way_only_to_a_newer_epoch<B: Broker>(broker: Arc
         assert!(!is_open, "{older}");
     }
     let second = append_in(&*broker, 2, 0, 2).await;
-    assert_eq!(second, Appended::New(Position::new(2, 2)));
+    assert_eq!(second, AppendOutcome::New(Position::new(2, 2)));
     assert!(broker.open_log(CHAT, seed(3, 9)).await.expect("open"));
     let tenth = append_in(&*broker, 3, 0, 1).await;
-    assert_eq!(tenth, Appended::New(Position::new(3, 10)));
+    assert_eq!(tenth, AppendOutcome::New(Position::new(3, 10)));
 }
 
 pub(crate) async fn an_append_of_another_epoch_has_no_log<B: Broker>(broker: Arc<B>) {
-    let no_log = Appended::NoLog(memory(&*broker).await);
+    let no_log = AppendOutcome::NoLog(memory(&*broker).await);
     broker.open_log(CHAT, seed(2, 4)).await.expect("open");
     for other in [0, 1, 3] {
         assert_eq!(append_in(&*broker, other, 0, 1).await, no_log);
@@ -131,7 +132,7 @@ pub(crate) async fn an_append_of_another_epoch_has_no_log<B: Broker>(broker: Arc
     let first = append_in(&*broker, 2, 0, 1).await;
     assert_eq!(
         first,
-        Appended::New(Position::new(2, 5)),
+        AppendOutcome::New(Position::new(2, 5)),
         "nothing was taken"
     );
 }
@@ -143,7 +144,7 @@ pub(crate) async fn g3_two_members_at_once_make_one_order<B: Broker>(broker: Arc
         let mut seqs = Vec::new();
         for n in 1..=EACH {
             match append(&*broker, member as u8, n).await {
-                Appended::New(position) => seqs.push(position.seq),
+                AppendOutcome::New(position) => seqs.push(position.seq),
                 other => panic!("{other:?}"),
             }
             tokio::task::yield_now().await;
@@ -161,7 +162,7 @@ pub(crate) async fn g3_two_members_at_once_make_one_order<B: Broker>(broker: Arc
 }
 
 pub(crate) async fn a_closed_log_is_forgotten<B: Broker>(broker: Arc<B>) {
-    let no_log = Appended::NoLog(memory(&*broker).await);
+    let no_log = AppendOutcome::NoLog(memory(&*broker).await);
     assert_eq!(append(&*broker, 0, 1).await, no_log);
     broker.open_log(CHAT, seed(1, 0)).await.expect("open");
     append(&*broker, 0, 1).await;
@@ -174,7 +175,7 @@ pub(crate) async fn a_closed_log_is_forgotten<B: Broker>(broker: Arc<B>) {
     broker.open_log(CHAT, seed(2, 0)).await.expect("open");
     assert_eq!(
         append_in(&*broker, 2, 0, 1).await,
-        Appended::New(Position::new(2, 1))
+        AppendOutcome::New(Position::new(2, 1))
     );
 }
 
@@ -185,9 +186,9 @@ pub(crate) async fn a_chat_becomes_full<B: Broker>(broker: Arc<B>) {
         .await
         .expect("open");
     assert_eq!(append(&*broker, 0, 1).await, new(last));
-    assert_eq!(append(&*broker, 0, 2).await, Appended::Full);
+    assert_eq!(append(&*broker, 0, 2).await, AppendOutcome::Full);
     let again = append(&*broker, 0, 1).await;
-    assert_eq!(again, Appended::Again(Position::new(1, last), 1_001));
+    assert_eq!(again, AppendOutcome::Again(Position::new(1, last), 1_001));
 }
 
 pub(crate) async fn a_log_opens_only_in_the_memory_that_its_seed_names<B: Broker>(broker: Arc<B>) {
@@ -200,13 +201,13 @@ pub(crate) async fn a_log_opens_only_in_the_memory_that_its_seed_names<B: Broker
     assert!(!open(named(2, &other)).await);
     assert_eq!(
         append_in(&*broker, 2, 0, 1).await,
-        Appended::NoLog(here.clone())
+        AppendOutcome::NoLog(here.clone())
     );
     assert!(open(named(2, &here)).await);
     assert!(!open(named(2, &here)).await, "sent again");
     assert!(!open(named(3, &other)).await);
     let fifth = append_in(&*broker, 2, 0, 1).await;
-    assert_eq!(fifth, Appended::New(Position::new(2, 5)));
+    assert_eq!(fifth, AppendOutcome::New(Position::new(2, 5)));
     assert!(open(named(3, &here)).await);
 }
 

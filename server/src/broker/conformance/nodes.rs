@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use nowrong_core::{
+    node::{NodeEndpoint, NodeStatus, NodeView},
+    record::Notice,
+};
 use nowrong_protocol::UserId;
 
-use crate::broker::{Broker, NodeEndpoint, NodeStatus, NodeView, Notice};
+use crate::broker::Broker;
 
 const ANNA: UserId = UserId::from_bytes([1; 16]);
 

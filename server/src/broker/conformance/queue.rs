@@ -2,13 +2,17 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use nowrong_core::{
+    matching::{Joined, Retried, Ticket},
+    record::AgeBracket,
+};
 use nowrong_protocol::{
     TicketId, UserId,
     frame::{Stage, Why},
 };
 
 use super::at_once;
-use crate::broker::{Broker, Joined, Retried, Ticket};
+use crate::broker::Broker;
 
 /// Adult `user` of the broker's node who speaks English and waits for music since `since_ms`.
 pub(crate) fn ticket<B: Broker>(broker: &B, user: u8, since_ms: u64) -> Ticket {
@@ -19,7 +23,7 @@ pub(crate) fn ticket<B: Broker>(broker: &B, user: u8, since_ms: u64) -> Ticket {
         category: "music".to_owned(),
         interests: Vec::new(),
         language: "en".to_owned(),
-        age_bracket: 1,
+        age_bracket: AgeBracket::Adult,
         blocked: Vec::new(),
         recent: Vec::new(),
         since_ms,
@@ -135,7 +139,7 @@ pub(crate) async fn g7_age_brackets_and_blocks_hold_at_every_stage<B: Broker>(br
     };
     let bob = ticket(&*broker, 2, 0);
     let teen = Ticket {
-        age_bracket: 0,
+        age_bracket: AgeBracket::Teen,
         ..ticket(&*broker, 3, 0)
     };
     for ticket in [&anna, &bob, &teen] {

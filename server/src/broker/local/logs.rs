@@ -8,11 +8,11 @@ use std::{
     },
 };
 
-use nowrong_core::chat_log::{self, ChatLog, Epoch, Known};
+use nowrong_core::chat_log::ChatLog;
 use nowrong_protocol::ChatId;
 
 use super::lock;
-use crate::broker::{Appended, BrokerError, KnownMessage, LogSeed};
+use crate::broker::{BrokerError, LogSeed};
 
 /// Most logs that are open at one time: two people each, twice what one node is meant for.
 pub const LOGS_MAX: usize = 65_536;
@@ -74,44 +74,19 @@ impl Logs {
 }
 
 fn log(seed: LogSeed) -> ChatLog {
-    let epoch = Epoch {
-        number: seed.epoch.number,
-        base: seed.epoch.base,
-    };
-    ChatLog::new(epoch, seed.known.into_iter().map(Known::from))
-}
-
-impl From<KnownMessage> for Known {
-    fn from(message: KnownMessage) -> Self {
-        Self {
-            member: message.member,
-            client_message_id: message.client_message_id,
-            position: message.position,
-            at_ms: message.at,
-        }
-    }
-}
-
-impl From<chat_log::Appended> for Appended {
-    fn from(appended: chat_log::Appended) -> Self {
-        match appended {
-            chat_log::Appended::New(position) => Self::New(position),
-            chat_log::Appended::Again(position, at) => Self::Again(position, at),
-            chat_log::Appended::Full => Self::Full,
-        }
-    }
+    ChatLog::new(seed.epoch, seed.known)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store;
+    use nowrong_core::record::Epoch;
 
     #[test]
     fn g10_logs_are_bounded_and_closed_ones_make_room() {
         let logs = Logs::default();
         let seed = || LogSeed {
-            epoch: store::Epoch { number: 1, base: 0 },
+            epoch: Epoch { number: 1, base: 0 },
             known: Vec::new(),
             incarnation: None,
         };

@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use nowrong_core::record::{TokenHash, UnixMs};
 use nowrong_protocol::{UserId, limits::CONNECT_TOKEN_LIFETIME};
 
-use crate::{
-    broker::BrokerError,
-    store::{TokenHash, UnixMs},
-};
+use crate::broker::BrokerError;
 
 /// Most connect tokens that are out at one time: over 3,000 connects a second for their 30 s. When
 /// they are full, new ones are refused until some expire.

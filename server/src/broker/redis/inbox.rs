@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use nowrong_core::{node::NodeId, record::Notice};
 use nowrong_protocol::codec;
 use redis::Cmd;
 
@@ -24,7 +25,7 @@ use super::{
     script::{Script, script},
     url::RedisUrl,
 };
-use crate::broker::{BrokerError, Inbox, NodeId, Notice};
+use crate::broker::{BrokerError, Inbox};
 
 static RENEW: Script = script!("memory.lua", "inbox.lua");
 

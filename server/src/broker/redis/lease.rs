@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use nowrong_core::node::{NodeId, NodeStatus, NodeView};
 use nowrong_protocol::limits::RETENTION_MAX;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -17,7 +18,7 @@ use super::{
     script::{Script, script},
     unexpected,
 };
-use crate::broker::{BrokerError, NodeId, NodeStatus, NodeView};
+use crate::broker::BrokerError;
 
 static RENEW: Script = script!("memory.lua", "queue.lua", "lease.lua");
 

@@ -1,10 +1,9 @@
 //! Limits shared by all nodes: one number per key, which dies when the key has its whole burst again.
 
+use nowrong_core::{limiter::Grant, record::UnixMs};
+
 use super::{Parts, hex, script::Script};
-use crate::{
-    broker::{BrokerError, Grant, LimitRule},
-    store::UnixMs,
-};
+use crate::broker::{BrokerError, LimitRule};
 
 static TAKE: Script = Script::new(include_str!("limits.lua"));
 
@@ -16,18 +15,19 @@ pub(super) async fn take(
     key: &[u8; 16],
     now: UnixMs,
 ) -> Result<Grant, BrokerError> {
-    if rule.burst == 0 {
-        return Ok(Grant::RetryAfter(rule.period_ms.max(1)));
+    let LimitRule { name, rate } = rule;
+    if rate.burst == 0 {
+        return Ok(Grant::RetryAfter(rate.period_ms.max(1)));
     }
     // Rounded up: a microsecond less than allowed, never more.
-    let unit_us = (rule.period_ms * US_PER_MS).div_ceil(u64::from(rule.burst));
-    let key = format!("{}:{}", rule.name, hex(key));
+    let unit_us = (rate.period_ms * US_PER_MS).div_ceil(u64::from(rate.burst));
+    let key = format!("{}:{}", name, hex(key));
     let call = TAKE
         .call()
         .key(parts.keys.single("limit", &key))
         .arg(now * US_PER_MS)
         .arg(unit_us)
-        .arg(unit_us * u64::from(rule.burst));
+        .arg(unit_us * u64::from(rate.burst));
     let wait_us: u64 = call.run(&parts.connection).await?;
     Ok(match wait_us {
         0 => Grant::Granted,

@@ -2,7 +2,11 @@
 //! a stream of the newest sealed messages for nodes that missed one, and `nodes`, who follows the chat.
 //! All die with the chat. Each call is one command.
 
-use nowrong_core::chat_log::TAIL_FRAMES_MAX;
+use nowrong_core::{
+    chat_log::TAIL_FRAMES_MAX,
+    node::NodeId,
+    record::{Draft, StoredMessage},
+};
 use nowrong_protocol::{
     ChatId, ClientMessageId, Position, codec,
     limits::{CHAT_MESSAGES_MAX, RETENTION_MAX},
@@ -13,12 +17,8 @@ use super::{
     script::{Call, Script, script},
     unexpected,
 };
-use crate::{
-    broker::{
-        Appended, BrokerError, Draft, Incarnation, LogRead, LogSeed, NodeId, Placed, READ_MAX,
-        Reading,
-    },
-    store::StoredMessage,
+use crate::broker::{
+    AppendOutcome, BrokerError, Incarnation, LogRead, LogSeed, Placed, READ_MAX, Reading,
 };
 
 static OPEN: Script = script!("memory.lua", "open.lua");
@@ -137,18 +137,18 @@ fn elsewhere(parts: &Parts, nodes: &[Vec<u8>]) -> Vec<NodeId> {
         .collect()
 }
 
-fn outcome(verdict: &str, told: &[String]) -> Result<Appended, BrokerError> {
+fn outcome(verdict: &str, told: &[String]) -> Result<AppendOutcome, BrokerError> {
     let number = |index: usize| -> Option<u64> { told.get(index)?.parse().ok() };
     let position = || Some(Position::new(u32::try_from(number(1)?).ok()?, number(0)?));
     let outcome = match verdict {
-        "new" => position().map(Appended::New),
+        "new" => position().map(AppendOutcome::New),
         "again" => position()
             .zip(number(2))
-            .map(|(position, at)| Appended::Again(position, at)),
-        "full" => Some(Appended::Full),
+            .map(|(position, at)| AppendOutcome::Again(position, at)),
+        "full" => Some(AppendOutcome::Full),
         "none" => told
             .first()
-            .map(|memory| Appended::NoLog(Incarnation(memory.clone()))),
+            .map(|memory| AppendOutcome::NoLog(Incarnation(memory.clone()))),
         _ => None,
     };
     outcome.ok_or_else(|| unexpected("verdict"))

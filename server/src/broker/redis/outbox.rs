@@ -14,10 +14,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use nowrong_core::node::NodeId;
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{connection::Connection, inbox::INBOX_MAX, lease::LEASE, lock};
-use crate::broker::NodeId;
 
 /// Most notices that wait for the way to one node: a second of a busy node's, some 8 MB when all of
 /// them are long messages. What comes on top is dropped; the receiver's look at the log mends it.

@@ -1,13 +1,14 @@
 //! Where each user is connected: a key per user with the node, which counts only while that node is
 //! live. One command each.
 
+use nowrong_core::node::NodeId;
 use nowrong_protocol::{UserId, limits::RETENTION_MAX};
 
 use super::{
     Parts,
     script::{Script, script},
 };
-use crate::broker::{BrokerError, NodeId};
+use crate::broker::BrokerError;
 
 static LEAVE: Script = script!("leave.lua");
 

@@ -4,6 +4,7 @@
 
 use nowrong_core::{
     matching::{Joined, Offer, Retried, TICKETS_MAX, Ticket, stage_at, why},
+    record::UnixMs,
     text::primary_language,
 };
 use nowrong_protocol::{
@@ -16,7 +17,7 @@ use super::{
     script::{Call, Script, script},
     unexpected,
 };
-use crate::{broker::BrokerError, store::UnixMs};
+use crate::broker::BrokerError;
 
 static JOIN: Script = script!("memory.lua", "queue.lua", "join.lua");
 static RETRY: Script = script!("memory.lua", "queue.lua", "retry.lua");
@@ -167,7 +168,7 @@ fn with_ticket<'a>(call: Call<'a>, ticket: &Ticket) -> Result<Call<'a>, BrokerEr
         .arg(name(ticket.id))
         .arg(ticket.user.as_bytes())
         .arg(&ticket.category)
-        .arg(ticket.age_bracket)
+        .arg(ticket.age_bracket as u8)
         .arg(primary_language(&ticket.language).to_ascii_lowercase())
         .arg(ids(&ticket.blocked))
         .arg(ids(&ticket.recent))

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use nowrong_core::limiter::Rate;
 use nowrong_protocol::{ChatId, Position};
 use services::{
     redis::{Cluster, Redis},
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::broker::{
-    Appended, LogRead,
+    AppendOutcome, LogRead,
     conformance::{
         Conforming,
         log::{draft, memory, seed},
@@ -194,7 +195,7 @@ mod single {
         let placed = broker.append(CHAT, 1, &draft(0, 1)).await.expect("append");
         let after = memory(&*broker).await;
         assert_ne!(after, before, "redis has forgotten");
-        assert_eq!(placed.outcome, Appended::NoLog(after));
+        assert_eq!(placed.outcome, AppendOutcome::NoLog(after));
     }
 
     #[tokio::test]
@@ -210,7 +211,7 @@ mod single {
         server.ask(&["DEBUG", "CHANGE-REPL-ID"]);
         let after = memory(&*broker).await;
         assert_ne!(after, before);
-        let no_log = Appended::NoLog(after.clone());
+        let no_log = AppendOutcome::NoLog(after.clone());
         let placed = broker.append(CHAT, 7, &draft(0, 2)).await.expect("append");
         assert_eq!(placed.outcome, no_log);
         let read = broker.read_log(CHAT, 7, 0).await.expect("read");
@@ -223,7 +224,7 @@ mod single {
         assert!(!open(named(Some(before))).await, "begun in another memory");
         assert!(open(named(Some(after))).await, "the older log gives way");
         let placed = broker.append(CHAT, 2, &draft(0, 2)).await.expect("append");
-        assert_eq!(placed.outcome, Appended::New(Position::new(2, 6)));
+        assert_eq!(placed.outcome, AppendOutcome::New(Position::new(2, 6)));
         let retried = broker.retry(anna.id, 20).await.expect("retry");
         assert_eq!(retried, None, "the queue is empty");
         assert_eq!(broker.waiting("music").await.expect("waiting"), 0);
@@ -262,8 +263,10 @@ mod single {
         broker.take_place(anna.user).await.expect("take");
         let rule = LimitRule {
             name: "test",
-            burst: 1,
-            period_ms: 1_000,
+            rate: Rate {
+                burst: 1,
+                period_ms: 1_000,
+            },
         };
         broker.take(rule, &[1; 16], 0).await.expect("take");
         let hash = [1; 32];

@@ -1,12 +1,10 @@
 //! Connect tokens: a key each, that dies with the token.
 
+use nowrong_core::record::{TokenHash, UnixMs};
 use nowrong_protocol::{UserId, limits::CONNECT_TOKEN_LIFETIME};
 
 use super::{Parts, hex, unexpected};
-use crate::{
-    broker::BrokerError,
-    store::{TokenHash, UnixMs},
-};
+use crate::broker::BrokerError;
 
 /// How long Redis keeps a token: longer than it is good, because clocks differ. Whether it is still
 /// good is judged by the time that stands in it.

@@ -1,14 +1,12 @@
 //! The members of a chat as this node sees them: seats, cursors, signals, and where they are.
 
-use nowrong_core::node::NodeId;
+use nowrong_core::{
+    node::NodeId,
+    record::{ChatMember, Signal, UnixMs},
+};
 use nowrong_protocol::{
     ChatId, Position, ServerFrame,
     frame::{Member, MemberPresence, MemberTyping, PresenceState, ReadCursor, Seat, SeatState},
-};
-
-use crate::{
-    broker::Signal,
-    store::{ChatMember, UnixMs},
 };
 
 /// Where a member is connected, as far as this node knows.

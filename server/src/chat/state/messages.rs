@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use nowrong_core::chat_log::{self, Resume, Tail, locate, resume_point};
+use nowrong_core::{
+    chat_log::{Resume, Tail, locate, resume_point},
+    record::{Epoch, StoredMessage},
+};
 use nowrong_protocol::{Position, limits::CHAT_MESSAGES_MAX};
 
-use crate::{
-    chat::Polled,
-    store::{Epoch, StoredMessage},
-};
+use crate::chat::Polled;
 
 /// Most messages handed to the store at once for one chat.
 const PERSIST_BATCH_MAX: usize = 256;
@@ -30,7 +30,7 @@ pub(in crate::chat) struct Messages {
     pub(in crate::chat) failures: u64,
     /// Positions of messages that were deleted, in the order in which this node learned of it.
     pub(in crate::chat) deleted: Vec<Position>,
-    epochs: Vec<chat_log::Epoch>,
+    epochs: Vec<Epoch>,
     senders: Vec<u8>,
     /// The newest frames up to the head.
     tail: Tail,
@@ -52,7 +52,7 @@ impl Messages {
             durable: 0,
             failures: 0,
             deleted: Vec::new(),
-            epochs: plain(epochs),
+            epochs: epochs.to_vec(),
             senders: Vec::new(),
             tail: Tail::default(),
             early: BTreeMap::new(),
@@ -248,7 +248,7 @@ pub(in crate::chat) struct Taken {
     /// Who sent it.
     pub(in crate::chat) member: u8,
     /// When.
-    pub(in crate::chat) at: crate::store::UnixMs,
+    pub(in crate::chat) at: nowrong_core::record::UnixMs,
 }
 
 /// What the store has of a chat, gathered page by page.
@@ -281,15 +281,9 @@ impl Rebuilt {
     /// Whether the messages are those that survive the epochs, which are known by now: none of them is
     /// void, and none is older than the newest epoch and missing.
     pub(in crate::chat) fn is_whole(&self) -> bool {
-        let epochs = plain(&self.epochs);
-        let base = epochs.last().map_or(0, |epoch| epoch.base);
-        locate(&epochs, self.head.seq) == self.head && self.head.seq >= base
+        let base = self.epochs.last().map_or(0, |epoch| epoch.base);
+        locate(&self.epochs, self.head.seq) == self.head && self.head.seq >= base
     }
-}
-
-/// The epochs as the rules of the log take them.
-fn plain(epochs: &[Epoch]) -> Vec<chat_log::Epoch> {
-    epochs.iter().map(From::from).collect()
 }
 
 fn set_sender(senders: &mut Vec<u8>, seq: u64, member: u8) {

@@ -1,13 +1,13 @@
 //! A chat's state, without a store and without connections.
 
 use bytes::Bytes;
+use nowrong_core::record::{ChatKey, ChatMember, Epoch};
 use nowrong_protocol::{
     ClientMessageId, UserId,
     frame::{MemberTyping, PresenceState, Why},
 };
 
 use super::*;
-use crate::store::{ChatKey, ChatMember, Epoch};
 
 const RULES: ChatRules = ChatRules {
     seat_hold: Duration::from_secs(90),

@@ -1,10 +1,11 @@
 //! Categories.
 
 use async_trait::async_trait;
+use nowrong_core::record::Category;
 use redb::{ReadableTable, ReadableTableMetadata};
 
 use super::{EmbeddedStore, draft::Draft, fault::Fault, record, snapshot::Snapshot, table};
-use crate::store::{Category, CategoryStore, StoreError};
+use crate::store::{CategoryStore, StoreError};
 
 #[async_trait]
 impl CategoryStore for EmbeddedStore {

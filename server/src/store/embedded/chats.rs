@@ -3,6 +3,7 @@
 use std::ops::Bound;
 
 use async_trait::async_trait;
+use nowrong_core::record::{Chat, ChatEnd, Cursors, Epoch, UnixMs};
 use nowrong_protocol::{ChatId, Position, TicketId, UserId};
 use redb::ReadableTable;
 
@@ -14,7 +15,7 @@ use super::{
     snapshot::Snapshot,
     table::{self, Expiring, bounds, load, message_key},
 };
-use crate::store::{Chat, ChatEnd, ChatStore, Cursors, Epoch, Opening, StoreError, UnixMs};
+use crate::store::{ChatStore, Opening, StoreError};
 
 #[async_trait]
 impl ChatStore for EmbeddedStore {
@@ -232,7 +233,7 @@ impl ChatRecord {
         self.end.is_none() && self.expires_at > now
     }
 
-    fn into_chat(self, id: ChatId, key: crate::store::ChatKey) -> Chat {
+    fn into_chat(self, id: ChatId, key: nowrong_core::record::ChatKey) -> Chat {
         Chat {
             id,
             category: self.category,

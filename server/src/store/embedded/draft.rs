@@ -4,6 +4,7 @@
 //! Each job of a batch runs on the same draft and sees what the jobs before it did. What a job may
 //! do is written beside its subject: `users`, `categories`, `chats`, `seats`, `messages`, `expiry`.
 
+use nowrong_core::record::{ChatKey, UnixMs};
 use nowrong_protocol::ChatId;
 use redb::{ReadableTable as _, WriteTransaction};
 
@@ -14,7 +15,6 @@ use super::{
     table::{self, Expiring, FamilyMember, Id, MessageKey, Record, Wide},
     vault::{KeyChanges, Keys},
 };
-use crate::store::{ChatKey, UnixMs};
 
 /// The version of the tables, in [`table::META`].
 const SCHEMA: u64 = 2;

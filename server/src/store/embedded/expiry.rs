@@ -4,6 +4,7 @@
 //! keys. Each entry of the index is moved together with its record, so each names something that is
 //! due; one that does not (its chat was removed before it) is dropped on the way.
 
+use nowrong_core::record::{UnixMs, User};
 use redb::ReadableTable;
 
 use super::{
@@ -11,7 +12,6 @@ use super::{
     fault::Fault,
     table::{self, Expiring, load},
 };
-use crate::store::{UnixMs, User};
 
 impl Draft<'_> {
     /// Removes at most about `limit` records that expired at or before `now`: what is one record to

@@ -7,6 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use nowrong_core::record::{StoredMessage, Survivors, UnixMs};
 use nowrong_protocol::{ChatId, Position};
 use redb::AccessGuard;
 
@@ -19,7 +20,7 @@ use super::{
     snapshot::Snapshot,
     table::{self, Expiring, MessageKey, Record, bounds, load, message_key},
 };
-use crate::store::{MessageStore, StoreError, Stored, StoredMessage, Survivors, UnixMs};
+use crate::store::{MessageStore, StoreError, Stored};
 
 #[async_trait]
 impl MessageStore for EmbeddedStore {

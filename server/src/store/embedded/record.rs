@@ -4,11 +4,11 @@
 //! byte that this version does not know is an error, never a guess.
 
 use bytes::Bytes;
+use nowrong_core::record::{ChatEnd, ChatMember, Epoch, RefreshToken, UnixMs};
 use nowrong_protocol::{ChatId, ClientMessageId, Position, TicketId, UserId, codec, frame::Why};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::fault::Fault;
-use crate::store::{ChatEnd, ChatMember, Epoch, RefreshToken, UnixMs};
 
 /// The version that is written.
 const VERSION: u8 = 1;

@@ -1,6 +1,7 @@
 //! Seats, and the tickets that are spent on them. A seat names an active chat; which tickets of a user
 //! are spent is a record of its own, which outlives the seat.
 
+use nowrong_core::record::{Chat, UnixMs};
 use nowrong_protocol::{ChatId, TicketId, UserId};
 use redb::ReadableTable;
 
@@ -10,7 +11,7 @@ use super::{
     record::{self, ChatRecord, SpentRecord},
     table::{Expiring, load, pair},
 };
-use crate::store::{Chat, Opening, SPENT_LIFETIME_MS, UnixMs};
+use crate::store::{Opening, SPENT_LIFETIME_MS};
 
 impl Draft<'_> {
     pub(super) fn open_chat(

@@ -2,12 +2,12 @@
 //!
 //! Keys are raw bytes, big-endian where order matters, so that they sort as their parts do.
 
+use nowrong_core::record::{RefreshToken, UnixMs};
 use nowrong_protocol::{ChatId, Position, UserId};
 use redb::{Key, ReadableTable, TableDefinition};
 use serde::de::DeserializeOwned;
 
 use super::{fault::Fault, record};
-use crate::store::{RefreshToken, UnixMs};
 
 /// A 16-byte id.
 pub(super) type Id = &'static [u8; 16];

@@ -1,6 +1,7 @@
 //! Accounts: names, refresh tokens, blocks and recent partners.
 
 use async_trait::async_trait;
+use nowrong_core::record::{RefreshToken, TokenHash, UnixMs, User};
 use nowrong_protocol::UserId;
 use redb::ReadableTable;
 
@@ -12,9 +13,7 @@ use super::{
     snapshot::Snapshot,
     table::{self, Expiring, bounds, family_hash, family_key, load, pair, second},
 };
-use crate::store::{
-    Avoid, NameClaim, RefreshToken, Rotation, StoreError, TokenHash, UnixMs, User, UserStore,
-};
+use crate::store::{Avoid, NameClaim, Rotation, StoreError, UserStore};
 
 /// Most recent partners that are remembered: more would not change whom one meets.
 const RECENTS_MAX: usize = 50;

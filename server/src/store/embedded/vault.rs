@@ -16,11 +16,11 @@ use std::{
 };
 
 use aws_lc_rs::digest;
+use nowrong_core::record::ChatKey;
 use nowrong_protocol::ChatId;
 use redb::StorageBackend;
 
 use super::fault::Fault;
-use crate::store::ChatKey;
 
 /// Bytes of a slot: 16 of the chat id, 32 of the key, 16 of the checksum. Divides a disk sector.
 const SLOT_BYTES: usize = 64;

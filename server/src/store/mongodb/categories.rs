@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use mongodb::bson::doc;
+use nowrong_core::record::Category;
 
 use super::{MongoStore, fault::Fault, record::CategoryRecord, transaction::Transaction};
-use crate::store::{Category, CategoryStore, StoreError};
+use crate::store::{CategoryStore, StoreError};
 
 #[async_trait]
 impl CategoryStore for MongoStore {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mongodb::bson::{Bson, doc};
+use nowrong_core::record::{Chat, ChatEnd, Cursors, Epoch, UnixMs};
 use nowrong_protocol::{ChatId, TicketId, UserId};
 
 use super::{
@@ -16,7 +17,7 @@ use super::{
     seats,
     transaction::Transaction,
 };
-use crate::store::{Chat, ChatEnd, ChatStore, Cursors, Epoch, Opening, StoreError, UnixMs};
+use crate::store::{ChatStore, Opening, StoreError};
 
 #[async_trait]
 impl ChatStore for MongoStore {

@@ -10,6 +10,7 @@ use mongodb::{
     bson::{Bson, doc},
     options::ReturnDocument,
 };
+use nowrong_core::record::{Epoch, StoredMessage, UnixMs};
 use nowrong_protocol::ChatId;
 
 use super::{
@@ -17,7 +18,6 @@ use super::{
     fault::Fault,
     record::{EpochRecord, EpochsRecord, alive, by_key, chat_key, epochs, keys_of_epoch},
 };
-use crate::store::{Epoch, StoredMessage, UnixMs};
 
 impl Shared {
     /// Actions `BumpEpoch` and `SetBase`. The first is one write of one document, so of two who know

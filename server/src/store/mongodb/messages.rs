@@ -11,6 +11,7 @@ use mongodb::{
     ClientSession,
     bson::{Binary, Bson, Document, doc, spec::BinarySubtype},
 };
+use nowrong_core::record::{StoredMessage, Survivors, UnixMs};
 use nowrong_protocol::{ChatId, Position};
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
     record::{Identity, MessageRecord, alive, by_key, chat_key, keys_of, message_key},
     transaction::{self, Transaction},
 };
-use crate::store::{MessageStore, StoreError, Stored, StoredMessage, Survivors, UnixMs};
+use crate::store::{MessageStore, StoreError, Stored};
 
 #[async_trait]
 impl MessageStore for MongoStore {

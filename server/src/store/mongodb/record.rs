@@ -8,10 +8,10 @@ use mongodb::{
     bson::{Binary, Bson, DateTime, Document, doc, spec::BinarySubtype},
     options::Hint,
 };
+use nowrong_core::record::UnixMs;
 use nowrong_protocol::{ChatId, TicketId, UserId};
 
 pub(super) use self::{account::*, chat::*, seat::*};
-use crate::store::UnixMs;
 
 mod account;
 mod chat;

@@ -5,6 +5,7 @@ use mongodb::{
     bson::{Bson, Document, doc},
     options::ReturnDocument,
 };
+use nowrong_core::record::{Chat, UnixMs};
 use nowrong_protocol::{ChatId, TicketId, UserId};
 
 use super::{
@@ -15,7 +16,7 @@ use super::{
     },
     transaction::Transaction,
 };
-use crate::store::{Chat, Opening, SPENT_LIFETIME_MS, UnixMs};
+use crate::store::{Opening, SPENT_LIFETIME_MS};
 
 impl Transaction {
     pub(super) async fn open_chat(

@@ -9,6 +9,7 @@ use mongodb::{
     Collection,
     bson::{Bson, DateTime, Document, doc},
 };
+use nowrong_core::record::UnixMs;
 use nowrong_protocol::UserId;
 
 use super::{
@@ -17,7 +18,7 @@ use super::{
     record::{PARTNER_LIFETIME_MS, by_key, chat_key, date, due, keys_of},
     seats,
 };
-use crate::store::{StoreError, UnixMs};
+use crate::store::StoreError;
 
 /// Most chats that are taken apart in one step: bounds the filters of the step.
 const CHATS_AT_ONCE: usize = 64;

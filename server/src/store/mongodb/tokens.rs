@@ -2,13 +2,14 @@
 //! write, whatever came of the family, and needs no search by family.
 
 use mongodb::bson::doc;
+use nowrong_core::record::{RefreshToken, TokenHash, UnixMs};
 
 use super::{
     fault::Fault,
     record::{TokenRecord, alive, date, token_key, unix_ms},
     transaction::Transaction,
 };
-use crate::store::{RefreshToken, Rotation, TokenHash, UnixMs};
+use crate::store::Rotation;
 
 impl Transaction {
     pub(super) async fn create_refresh(&mut self, token: &RefreshToken) -> Result<(), Fault> {

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use mongodb::bson::{Bson, doc};
+use nowrong_core::record::{RefreshToken, TokenHash, UnixMs, User};
 use nowrong_protocol::UserId;
 
 use super::{
@@ -13,9 +14,7 @@ use super::{
     },
     transaction::Transaction,
 };
-use crate::store::{
-    Avoid, NameClaim, RefreshToken, Rotation, StoreError, TokenHash, UnixMs, User, UserStore,
-};
+use crate::store::{Avoid, NameClaim, Rotation, StoreError, UserStore};
 
 #[async_trait]
 impl UserStore for MongoStore {

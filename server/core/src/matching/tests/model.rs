@@ -147,7 +147,12 @@ fn any_ticket() -> impl Strategy<Value = Ticket> {
     let hard = (
         0..USERS,
         category,
-        prop::sample::select(vec![0_u8, 1, 1, 1]),
+        prop::sample::select(vec![
+            AgeBracket::Teen,
+            AgeBracket::Adult,
+            AgeBracket::Adult,
+            AgeBracket::Adult,
+        ]),
         users(),
     );
     let soft = (names, language, users());

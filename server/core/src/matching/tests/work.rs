@@ -54,7 +54,7 @@ fn german(ticket: Ticket) -> Ticket {
 
 fn young(ticket: Ticket) -> Ticket {
     Ticket {
-        age_bracket: 0,
+        age_bracket: AgeBracket::Teen,
         ..ticket
     }
 }

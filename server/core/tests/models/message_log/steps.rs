@@ -1,6 +1,9 @@
 //! What each action does. `None`: it cannot happen, or changes nothing.
 
-use nowrong_core::chat_log::{Epoch, Resume, locate, resume_point};
+use nowrong_core::{
+    chat_log::{Resume, locate, resume_point},
+    record::Epoch,
+};
 use nowrong_protocol::Position;
 
 use super::*;

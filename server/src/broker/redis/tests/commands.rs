@@ -1,9 +1,9 @@
 //! How many commands each thing costs, as the table of the module says.
 
+use nowrong_core::record::Notice;
 use nowrong_protocol::UserId;
 
 use super::*;
-use crate::broker::Notice;
 
 /// How often each thing is done.
 const TIMES: u64 = 100;

@@ -1,9 +1,9 @@
 //! A Redis whose master is lost: behind sentinels, and in a Redis Cluster.
 
+use nowrong_core::record::Notice;
 use services::redis::Watched;
 
 use super::*;
-use crate::broker::Notice;
 
 /// How long a failover may take: the servers notice after one second.
 const FAILOVER: Duration = Duration::from_secs(30);
@@ -72,14 +72,14 @@ mod sentinel {
         let placed = until_it_answers(async || one.append(CHAT, 1, &draft(0, 2)).await).await;
         let after = memory(&*one).await;
         assert_ne!(after, before, "the replica is another memory");
-        assert_eq!(placed.outcome, Appended::NoLog(after.clone()));
+        assert_eq!(placed.outcome, AppendOutcome::NoLog(after.clone()));
         let named = LogSeed {
             incarnation: Some(after),
             ..seed(2, 1)
         };
         assert!(one.open_log(CHAT, named).await.expect("open"));
         let placed = one.append(CHAT, 2, &draft(0, 2)).await.expect("append");
-        assert_eq!(placed.outcome, Appended::New(Position::new(2, 2)));
+        assert_eq!(placed.outcome, AppendOutcome::New(Position::new(2, 2)));
         let told = tokio::time::timeout(FAILOVER, two.receive()).await;
         assert_eq!(told.expect("in time"), Inbox::Lost);
         // The deposed master comes back as a replica: nobody may go on with it.
@@ -124,9 +124,9 @@ mod cluster {
                 let placed =
                     until_it_answers(async || one.append(*chat, 1, &draft(0, 1)).await).await;
                 match placed.outcome {
-                    Appended::New(_) | Appended::Again(..) => {}
-                    Appended::NoLog(_) => lost += 1,
-                    Appended::Full => panic!("none is full"),
+                    AppendOutcome::New(_) | AppendOutcome::Again(..) => {}
+                    AppendOutcome::NoLog(_) => lost += 1,
+                    AppendOutcome::Full => panic!("none is full"),
                 }
             }
             assert!((1..CHATS).contains(&lost), "{lost} of {CHATS}");

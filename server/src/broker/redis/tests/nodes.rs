@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use nowrong_core::{
+    node::NodeEndpoint,
+    record::{Notice, Signal},
+};
 use nowrong_protocol::{UserId, frame::PresenceState};
 
 use super::*;
-use crate::broker::{NodeEndpoint, Notice, Signal};
 
 fn user(n: u16) -> UserId {
     let mut bytes = [0; 16];

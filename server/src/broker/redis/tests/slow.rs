@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use nowrong_core::record::Notice;
 use nowrong_protocol::UserId;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -14,7 +15,6 @@ use tokio::{
 };
 
 use super::*;
-use crate::broker::Notice;
 
 /// Passes bytes to a server, and its replies back when it may.
 struct Proxy {

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use nowrong_core::record::StoredMessage;
 use nowrong_protocol::Position;
 use redb::{ReadableDatabase, ReadableTableMetadata};
 
 use super::{RESTLESS, disk::Disk};
 use crate::store::{
-    ChatStore, MessageStore, StoredMessage,
+    ChatStore, MessageStore,
     conformance::{DAY, NOW, chat, chat_id, message, seqs, tickets},
     embedded::{EmbeddedStore, fault::Fault, journal::Filing, table},
 };

@@ -8,11 +8,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use nowrong_core::record::StoredMessage;
 use nowrong_protocol::Position;
 
 use super::{RESTLESS, disk::Disk};
 use crate::store::{
-    ChatStore, MessageStore, StoreError, StoredMessage, UserStore,
+    ChatStore, MessageStore, StoreError, UserStore,
     conformance::{NOW, at_once, chat, chat_id, message, seqs, tickets, user, user_id},
     embedded::EmbeddedStore,
 };

@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use nowrong_core::record::{Chat, ChatEnd, Epoch, RefreshToken, StoredMessage, UnixMs, User};
 use nowrong_protocol::{Position, UserId};
 use proptest::prelude::*;
 
 use crate::store::{
-    Avoid, CategoryStore, Chat, ChatEnd, ChatStore, Epoch, MessageStore, NameClaim, Opening,
-    RefreshToken, Rotation, StoredMessage, UnixMs, User, UserStore,
+    Avoid, CategoryStore, ChatStore, MessageStore, NameClaim, Opening, Rotation, UserStore,
     conformance::{DAY, NOW, chat, chat_id, cursors, end, message, ticket, token, user, user_id},
     embedded::{EmbeddedStore, journal::Filing, open},
 };

@@ -2,10 +2,11 @@
 
 use std::{fs, path::Path};
 
+use nowrong_core::record::Category;
 use nowrong_protocol::Position;
 
 use crate::store::{
-    Category, CategoryStore, ChatStore, MessageStore, UserStore,
+    CategoryStore, ChatStore, MessageStore, UserStore,
     conformance::{NOW, category, chat, chat_id, cursors, message, tickets, token, user, user_id},
     embedded::{EmbeddedStore, OpenError},
 };

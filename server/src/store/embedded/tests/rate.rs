@@ -6,9 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use nowrong_core::record::StoredMessage;
 
 use crate::store::{
-    ChatStore, MessageStore, StoredMessage,
+    ChatStore, MessageStore,
     conformance::{at_once, chat, message, tickets},
     embedded::EmbeddedStore,
 };

@@ -4,9 +4,10 @@ use std::{fs, path::Path};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use bytes::Bytes;
+use nowrong_core::record::{ChatKey, StoredMessage};
 
 use crate::store::{
-    ChatKey, ChatStore, MessageStore, StoredMessage,
+    ChatStore, MessageStore,
     conformance::{DAY, NOW, chat, chat_id, end, message, tickets},
     embedded::EmbeddedStore,
 };

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use mongodb::bson::{Binary, Bson, DateTime, Document, Uuid, doc};
+use nowrong_core::record::{AgeBracket, Category, RefreshToken, TokenHash, UnixMs, User};
 use nowrong_protocol::UserId;
 use serde::{Deserialize, Serialize};
 
 use super::{binary, date, unix_ms, user_key, uuid};
-use crate::store::{
-    AgeBracket, Category, RefreshToken, TokenHash, UnixMs, User, mongodb::fault::Fault,
-};
+use crate::store::mongodb::fault::Fault;
 
 /// Most recent partners that are remembered: more would not change whom one meets.
 const PARTNERS_MAX: usize = 50;

@@ -2,13 +2,12 @@
 
 use bytes::Bytes;
 use mongodb::bson::{Binary, Bson, DateTime, Document, Uuid, doc};
+use nowrong_core::record::{Chat, ChatEnd, ChatKey, ChatMember, Epoch, StoredMessage};
 use nowrong_protocol::{ChatId, ClientMessageId, Position, UserId, frame::Why};
 use serde::{Deserialize, Serialize};
 
 use super::{binary, chat_key, date, unix_ms, uuid};
-use crate::store::{
-    Chat, ChatEnd, ChatKey, ChatMember, Epoch, StoredMessage, mongodb::fault::Fault,
-};
+use crate::store::mongodb::fault::Fault;
 
 /// A position; ordered as [`Position`] is, since documents are compared field by field.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

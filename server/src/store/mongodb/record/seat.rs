@@ -1,11 +1,12 @@
 //! The document about a user's seat.
 
 use mongodb::bson::{DateTime, Uuid};
+use nowrong_core::record::{Chat, UnixMs};
 use nowrong_protocol::{ChatId, TicketId, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::{date, unix_ms};
-use crate::store::{Chat, SPENT_LIFETIME_MS, UnixMs};
+use crate::store::SPENT_LIFETIME_MS;
 
 /// The seat of a user, if any, and which tickets of the user are spent. It stays when the seat is free.
 #[derive(Debug, Serialize, Deserialize)]

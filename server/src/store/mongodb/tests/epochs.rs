@@ -2,11 +2,12 @@
 //! MongoDB can show of it.
 
 use mongodb::bson::{Bson, Document, doc};
+use nowrong_core::record::Epoch;
 use nowrong_protocol::Position;
 
 use super::{MongoStore, migration, shared};
 use crate::store::{
-    ChatStore as _, Epoch, MessageStore as _, Stored,
+    ChatStore as _, MessageStore as _, Stored,
     conformance::{NOW, chat, chat_id, message, tickets},
     mongodb::record::chat_key,
 };

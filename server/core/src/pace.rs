@@ -1,28 +1,30 @@
 //! How fast one client may go: a bucket for messages, one for all frames.
 //!
-//! Who is over the message rate is told when to try again; who sends frames of any kind far faster
+//! A client over the message rate is told when to try again; one that sends frames of any kind far faster
 //! than a person could cause is closed.
 
 use std::time::{Duration, Instant};
 
 use nowrong_protocol::ClientFrame;
 
-/// Messages and other requests at once, and then per second. A fast typist sends two a second; a
+use crate::limiter::Rate;
+
+/// Messages and other requests: 200 at once, and then 20 per second. A fast typist sends two a second; a
 /// client that comes back resends its whole outbox.
 const REQUESTS: Rate = Rate {
-    burst: 200.0,
-    per_second: 20.0,
+    burst: 200,
+    period_ms: 10_000,
 };
 
 /// Frames of any kind: typing, cursors and pings come on top of requests.
 const FRAMES: Rate = Rate {
-    burst: 2_000.0,
-    per_second: 200.0,
+    burst: 2_000,
+    period_ms: 10_000,
 };
 
 /// Whether a frame may be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// Yes.
     Granted,
     /// Not now; after this many milliseconds.
@@ -31,62 +33,34 @@ pub(super) enum Verdict {
     Flooding,
 }
 
-#[derive(Clone, Copy)]
-struct Rate {
-    burst: f64,
-    per_second: f64,
-}
-
-/// What is left of a [`Rate`].
-struct Bucket {
-    rate: Rate,
-    left: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    fn new(rate: Rate, now: Instant) -> Self {
-        Self {
-            rate,
-            left: rate.burst,
-            at: now,
-        }
-    }
-
-    /// Takes one; else answers how long until there is one.
-    fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        let refill = now.saturating_duration_since(self.at).as_secs_f64() * self.rate.per_second;
-        self.left = (self.left + refill).min(self.rate.burst);
-        self.at = now;
-        if self.left >= 1.0 {
-            self.left -= 1.0;
-            return Ok(());
-        }
-        Err(Duration::from_secs_f64(
-            (1.0 - self.left) / self.rate.per_second,
-        ))
-    }
-}
-
 /// The pace of one client.
-pub(super) struct Pace {
-    requests: Bucket,
-    frames: Bucket,
+#[derive(Debug)]
+pub struct Pace {
+    began: Instant,
+    /// When the bucket of requests is full again, in nanoseconds since `began`.
+    requests_full_at_ns: u64,
+    /// The same of all frames.
+    frames_full_at_ns: u64,
 }
 
 impl Pace {
     /// A client that has sent nothing.
-    pub(super) fn new(now: Instant) -> Self {
+    pub fn new(now: Instant) -> Self {
         Self {
-            requests: Bucket::new(REQUESTS, now),
-            frames: Bucket::new(FRAMES, now),
+            began: now,
+            requests_full_at_ns: 0,
+            frames_full_at_ns: 0,
         }
     }
 
     /// Counts a frame.
-    pub(super) fn take(&mut self, frame: &ClientFrame, now: Instant) -> Verdict {
-        if self.frames.take(now).is_err() {
-            return Verdict::Flooding;
+    pub fn take(&mut self, frame: &ClientFrame, now: Instant) -> Verdict {
+        let now_ns = now.saturating_duration_since(self.began).as_nanos();
+        // 584 years of one connection.
+        let now_ns = u64::try_from(now_ns).unwrap_or(u64::MAX);
+        match FRAMES.spend(self.frames_full_at_ns, now_ns) {
+            Ok(full_at_ns) => self.frames_full_at_ns = full_at_ns,
+            Err(_) => return Verdict::Flooding,
         }
         let is_free = matches!(
             frame,
@@ -98,9 +72,15 @@ impl Pace {
         if is_free {
             return Verdict::Granted;
         }
-        match self.requests.take(now) {
-            Ok(()) => Verdict::Granted,
-            Err(wait) => Verdict::RetryAfter(wait.as_millis() as u32 + 1),
+        match REQUESTS.spend(self.requests_full_at_ns, now_ns) {
+            Ok(full_at_ns) => {
+                self.requests_full_at_ns = full_at_ns;
+                Verdict::Granted
+            }
+            Err(wait_ns) => {
+                let wait = Duration::from_nanos(wait_ns);
+                Verdict::RetryAfter(wait.as_micros().div_ceil(1_000) as u32)
+            }
         }
     }
 }
@@ -123,8 +103,8 @@ mod tests {
         for _ in 0..200 {
             assert_eq!(pace.take(&leave, start), Verdict::Granted);
         }
-        assert_eq!(pace.take(&leave, start), Verdict::RetryAfter(51));
-        let later = start + Duration::from_millis(51);
+        assert_eq!(pace.take(&leave, start), Verdict::RetryAfter(50));
+        let later = start + Duration::from_millis(50);
         assert_eq!(pace.take(&leave, later), Verdict::Granted);
 
         let typing = ClientFrame::from(Typing {

@@ -1,6 +1,6 @@
-//! Which node a client is sent to. Pure: `POST /v1/connect` asks, the leases of the nodes know.
+//! Which node a client is sent to.
 
-use crate::broker::{NodeId, NodeView};
+use crate::node::{NodeId, NodeView};
 
 /// Chooses a node that takes clients: the first that is `wished` for, else the less loaded of two
 /// that the `dice`, any two random numbers, pick.
@@ -29,8 +29,9 @@ pub fn choose<'a>(
 
 #[cfg(test)]
 mod tests {
+    use crate::node::{NodeEndpoint, NodeStatus};
+
     use super::*;
-    use crate::broker::{NodeEndpoint, NodeStatus};
 
     fn node(number: u8, connected: u32) -> NodeView {
         NodeView {

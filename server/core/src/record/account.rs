@@ -1,0 +1,54 @@
+//! Accounts and what proves them.
+
+use nowrong_protocol::UserId;
+use serde::{Deserialize, Serialize};
+
+use super::UnixMs;
+
+/// An anonymous account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// The name as shown, NFC.
+    pub name: String,
+    /// The confusable skeleton of the name: what is unique.
+    pub skeleton: String,
+    /// BCP 47 tag.
+    pub language: String,
+    /// Normalised interests.
+    pub interests: Vec<String>,
+    /// The bracket that the person declared. Never shown to others, never widened.
+    pub age_bracket: AgeBracket,
+    /// When it was created.
+    pub created_at: UnixMs,
+    /// When it is erased unless it is used.
+    pub expires_at: UnixMs,
+}
+
+/// Who may meet whom: only equal brackets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AgeBracket {
+    /// 13 to 17 years.
+    #[serde(rename = "13-17")]
+    Teen,
+    /// 18 years and over.
+    #[serde(rename = "18+")]
+    Adult,
+}
+
+/// SHA-256 of a token.
+pub type TokenHash = [u8; 32];
+
+/// A refresh token, by its hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefreshToken {
+    /// SHA-256 of the token.
+    pub hash: TokenHash,
+    /// All tokens that descend from one registration.
+    pub family: [u8; 16],
+    /// Whose.
+    pub user: UserId,
+    /// When it can no longer be used.
+    pub expires_at: UnixMs,
+}

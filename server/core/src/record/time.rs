@@ -1,0 +1,4 @@
+//! Time as records keep it.
+
+/// Milliseconds since the Unix epoch.
+pub type UnixMs = u64;
