@@ -15,11 +15,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     auth::AccessTokens,
-    broker::Broker,
-    clock::Clock,
     config::{Addresses, Limits},
+    environment::Environment,
     privacy::PseudonymKey,
-    store::{Store, StoreError},
+    store::StoreError,
 };
 
 mod auth;
@@ -39,7 +38,6 @@ mod tests;
 mod users;
 
 pub use categories::CategoryList;
-pub use health::Watched;
 pub use openapi::openapi;
 
 /// Longest request body in bytes: the longest good one has about 2,000.
@@ -51,14 +49,10 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 /// What the REST side works with.
 #[derive(Clone)]
 pub struct ApiState {
-    /// Accounts.
-    pub store: Arc<dyn Store>,
+    /// Accounts; connect tokens, limits and counts; the time.
+    pub env: Environment,
     /// What people can talk about.
     pub categories: Arc<CategoryList>,
-    /// Connect tokens, limits, counts.
-    pub broker: Arc<dyn Broker>,
-    /// The one clock.
-    pub clock: Clock,
     /// Issues and checks access tokens.
     pub access: Arc<AccessTokens>,
     /// Takes a user out of everything that runs before the account is erased.
@@ -98,12 +92,12 @@ pub fn router(state: ApiState) -> Router {
 }
 
 /// What a node has of it that takes connections and serves no REST: its own health.
-pub fn health_router(watched: Watched, addresses: &Arc<Addresses>) -> Router {
+pub fn health_router(env: Environment, addresses: &Arc<Addresses>) -> Router {
     let router = health::router()
         .fallback(problem::nowhere)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
-    headers::protect(router, addresses).with_state(watched)
+    headers::protect(router, addresses).with_state(env)
 }
 
 /// The routes that the OpenAPI document describes.

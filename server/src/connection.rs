@@ -9,7 +9,6 @@
 
 mod admission;
 mod following;
-mod node;
 
 mod requests;
 mod waiting;
@@ -17,7 +16,7 @@ mod waiting;
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use nowrong_core::pace::Pace;
+use nowrong_core::{chat::Pulled, pace::Pace};
 use nowrong_protocol::{
     CloseCode, ConnectionId, ServerFrame,
     conversation::{
@@ -31,13 +30,13 @@ use nowrong_protocol::{
 };
 use tokio::time::timeout;
 
-pub use self::node::{Node, NodeParts};
 use self::{
-    following::{Following, Pulled},
+    following::Following,
     waiting::{Alarm, Ending, Endings},
 };
 use crate::{
     hub::{Push, UserEntry},
+    node::Node,
     random,
     transport::{Link, LinkError, Received},
 };
@@ -45,7 +44,7 @@ use crate::{
 /// Bytes gathered for one write; what comes on top waits for the next one.
 const FLUSH_BYTES: usize = 32 * 1024;
 
-/// Over how many milliseconds those come back that did not leave when they were asked to.
+/// Spread, in milliseconds, of the reconnects of clients that ignored `GoAway`.
 const HALT_SPREAD_MS: u32 = 1_000;
 
 /// Serves one client until its link is gone.
@@ -199,7 +198,7 @@ impl<L: Link> Connection<L> {
                 tracing::debug!(%error, transport = self.link.transport().name(), "link lost");
                 self.conversation.handle_input(Input::LinkClosed, now);
             }
-            Event::Woken => self.check_kick(now),
+            Event::Woken => self.take_news(now),
             Event::Timeout => {
                 self.conversation.handle_timeout(now);
                 self.send_copy(now);
@@ -239,28 +238,25 @@ impl<L: Link> Connection<L> {
         self.conversation.handle_input(input, now);
     }
 
-    /// Closes when another connection speaks for the user now, or the account is gone.
-    fn check_kick(&mut self, now: Instant) {
+    /// Takes what others have left for the client. Closes when another connection speaks for the user now, or
+    /// the account is gone.
+    fn take_news(&mut self, now: Instant) {
         let Some(user) = &self.user else { return };
-        let code = {
-            let state = user.entry.state();
-            let is_ours = state.connection == Some(user.id);
-            if is_ours {
-                state.kick
-            } else {
-                // This wake was for the connection that has taken the place of this one.
-                user.entry.wake();
-                Some(CloseCode::REPLACED)
+        match user.entry.take_news(user.id) {
+            Ok(pushes) => {
+                for push in pushes {
+                    match push {
+                        Push::Frame(frame) => self.write(Lane::Live, &frame),
+                        Push::Matched(ticket, chat) => self.follow_match(ticket, chat),
+                    }
+                }
             }
-        };
-        if let Some(code) = code {
-            self.conversation.handle_input(Input::Close(bye(code)), now);
+            Err(code) => self.conversation.handle_input(Input::Close(bye(code)), now),
         }
     }
 
-    /// Gathers what the client has not been told; answers whether more waits.
+    /// Gathers what the client has not been told; returns whether more waits.
     async fn pull(&mut self) -> bool {
-        self.pull_pushes();
         let Some(user) = &mut self.user else {
             return false;
         };
@@ -269,7 +265,7 @@ impl<L: Link> Connection<L> {
         };
         let mut frames = Vec::new();
         let pulled = following
-            .pull(&self.node.chats, &mut self.live, &mut frames)
+            .pull(&self.node.chats(), &mut self.live, &mut frames)
             .await;
         for frame in frames {
             self.write(frame.lane(), &frame);
@@ -280,18 +276,6 @@ impl<L: Link> Connection<L> {
                 .handle_input(Input::Close(bye), Instant::now());
         }
         pulled != Pulled::All
-    }
-
-    fn pull_pushes(&mut self) {
-        loop {
-            let Some(user) = &self.user else { return };
-            let push = user.entry.state().take_push();
-            match push {
-                None => return,
-                Some(Push::Frame(frame)) => self.write(Lane::Live, &frame),
-                Some(Push::Matched(ticket, chat)) => self.follow_match(ticket, chat),
-            }
-        }
     }
 
     /// Appends a frame to what is written next; a signal goes as a datagram where there are any.

@@ -8,7 +8,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use nowrong_core::matching::Ticket;
@@ -17,7 +20,7 @@ use nowrong_protocol::{
 };
 use tokio::sync::Notify;
 
-use crate::chat::Chat;
+use crate::lock::lock;
 
 /// Most queue pushes kept for a user; beyond it the oldest goes. A ticket gives at most five
 /// (three stages, one end or match, one more after a re-queue).
@@ -25,11 +28,6 @@ const PUSHES_MAX: usize = 16;
 
 /// Most users that a node keeps at once: connected, waiting, or with a held seat.
 pub const USERS_MAX: usize = 200_000;
-
-/// Locks, taking over what a panicked holder left: the states here are valid between statements.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// What a node knows of one user.
 pub struct UserEntry {
@@ -49,8 +47,28 @@ pub struct UserState {
     /// The ticket of the user, if waiting; boxed, since most users are not.
     pub ticket: Option<Box<Waiting>>,
     /// The chat of the user: the active one, or the last one until it is erased.
-    pub chat: Option<Arc<Chat>>,
+    pub chat: Option<CurrentChat>,
     pushes: VecDeque<Push>,
+}
+
+/// The chat of a user: which one, and whether it goes on.
+pub struct CurrentChat {
+    /// Its id.
+    pub id: ChatId,
+    /// Set by the chat when it ends.
+    is_over: Arc<AtomicBool>,
+}
+
+impl CurrentChat {
+    /// The chat with this id, which sets `is_over` when it ends.
+    pub fn new(id: ChatId, is_over: Arc<AtomicBool>) -> Self {
+        Self { id, is_over }
+    }
+
+    /// Whether the chat has ended.
+    pub fn has_ended(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
 }
 
 /// What a connection has to tell its client about the queue.
@@ -58,7 +76,7 @@ pub enum Push {
     /// A frame as it is.
     Frame(Box<ServerFrame>),
     /// A match: the connection goes on in this chat.
-    Matched(TicketId, Arc<Chat>),
+    Matched(TicketId, ChatId),
 }
 
 /// A ticket as its owner's node sees it.
@@ -79,9 +97,9 @@ impl UserState {
         self.pushes.push_back(push);
     }
 
-    /// Takes the oldest push.
-    pub fn take_push(&mut self) -> Option<Push> {
-        self.pushes.pop_front()
+    /// Takes what is kept for the connection, in order.
+    pub fn take_pushes(&mut self) -> VecDeque<Push> {
+        std::mem::take(&mut self.pushes)
     }
 
     /// Whether the user is in a chat that goes on.
@@ -129,6 +147,23 @@ impl UserEntry {
     /// A wake is not lost: it is remembered until the next call.
     pub async fn woken(&self) {
         self.wake.notified().await;
+    }
+
+    /// Takes what was left for this connection, in order.
+    ///
+    /// # Errors
+    /// The code to close with: another connection speaks for the user now (the wake is passed on to it), or
+    /// the connection was told to close.
+    pub fn take_news(&self, connection: ConnectionId) -> Result<VecDeque<Push>, CloseCode> {
+        let mut state = self.state();
+        if state.connection != Some(connection) {
+            self.wake();
+            return Err(CloseCode::REPLACED);
+        }
+        match state.kick {
+            Some(code) => Err(code),
+            None => Ok(state.take_pushes()),
+        }
     }
 
     /// Tells the connection, if there is one, to close with `code`.

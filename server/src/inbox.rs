@@ -10,13 +10,13 @@ use nowrong_core::{node::NodeId, record::Notice};
 use nowrong_protocol::{CloseCode, UserId};
 use tokio_util::sync::CancellationToken;
 
-use crate::{broker::Inbox, connection::Node};
+use crate::{broker::Inbox, node::Node};
 
 /// Takes notices until `stop` is cancelled.
 pub async fn serve(node: Arc<Node>, stop: CancellationToken) {
     loop {
         let inbox = tokio::select! {
-            inbox = node.broker().receive() => inbox,
+            inbox = node.env().broker.receive() => inbox,
             () = stop.cancelled() => return,
         };
         match inbox {
@@ -27,7 +27,7 @@ pub async fn serve(node: Arc<Node>, stop: CancellationToken) {
             }
             Inbox::Lost => {
                 tracing::info!("notices of other nodes may be lost; all is checked");
-                node.chats().check_all();
+                node.chats().queue_all_checks();
                 node.matching().look_all();
             }
         }
@@ -47,21 +47,22 @@ async fn take(node: &Node, from: NodeId, notice: Notice) {
         }
         Notice::Kick { user, code } => kick(node, from, user, code).await,
         Notice::Depart { user } => depart(node, user).await,
-        about_chat => node.chats().told(from, about_chat).await,
+        about_chat => node.chats().apply_notice(from, about_chat).await,
     }
 }
 
 /// The user's connection is on another node now, unless it has come back meanwhile.
 async fn kick(node: &Node, from: NodeId, user: UserId, code: CloseCode) {
-    if matches!(node.broker().place(user).await, Ok(Some(place)) if place == node.broker().id()) {
+    if matches!(node.env().broker.place(user).await, Ok(Some(place)) if place == node.env().broker.id())
+    {
         return;
     }
     let Some(entry) = node.hub().entry(user) else {
         return;
     };
-    let chat = entry.state().chat.clone();
-    if let Some(chat) = chat {
-        chat.moved(user, from);
+    let chat = entry.state().chat.as_ref().map(|chat| chat.id);
+    if let Some(chat) = chat.and_then(|id| node.chats().held_chat(id)) {
+        chat.move_member(user, from);
     }
     node.matching().hand_over(&entry);
     entry.kick(code);

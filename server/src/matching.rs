@@ -33,40 +33,24 @@ use nowrong_protocol::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    broker::Broker,
     chat::Chats,
-    clock::Clock,
-    hub::{Hub, Push, UserEntry, Waiting, lock},
+    environment::Environment,
+    hub::{Hub, Push, UserEntry, Waiting},
+    lock::lock,
     random,
     refusal::Refusal,
-    store::Store,
 };
 
 /// Most tickets of the users of one node.
 pub const TICKETS_MAX: usize = 100_000;
 
-/// What matching stands on.
-#[derive(Clone)]
-pub struct MatchingParts {
-    /// Users of the node.
-    pub hub: Arc<Hub>,
-    /// Seats and chats.
-    pub store: Arc<dyn Store>,
-    /// The queue.
-    pub broker: Arc<dyn Broker>,
-    /// Chats of the node.
-    pub chats: Arc<Chats>,
-    /// The time.
-    pub clock: Clock,
-    /// The categories, read once at the start.
-    pub categories: Arc<[Category]>,
-    /// Longest life of a chat, in milliseconds.
-    pub retention_ms: u64,
-}
-
 /// The tickets of this node's users.
 pub struct Matching {
-    parts: MatchingParts,
+    env: Environment,
+    hub: Arc<Hub>,
+    chats: Arc<Chats>,
+    /// The categories, read once at the start.
+    categories: Arc<[Category]>,
     tickets: Mutex<HashMap<TicketId, Entry>>,
     settling: TaskTracker,
 }
@@ -85,9 +69,17 @@ struct Entry {
 
 impl Matching {
     /// No tickets yet. [`Self::tick`] must be called for tickets to widen.
-    pub fn new(parts: MatchingParts) -> Arc<Self> {
+    pub fn new(
+        env: Environment,
+        hub: Arc<Hub>,
+        chats: Arc<Chats>,
+        categories: Arc<[Category]>,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            parts,
+            env,
+            hub,
+            chats,
+            categories,
             tickets: Mutex::default(),
             settling: TaskTracker::new(),
         })
@@ -107,12 +99,12 @@ impl Matching {
     ) -> Result<TicketState, Refusal> {
         self.check_category(&category, user.age_bracket)?;
         let ticket = self.ticket(user, category, interests).await?;
-        self.parts.chats.look_for_end(owner).await?;
+        self.chats.learn_end_of(owner).await?;
         self.enter(owner, &ticket, Stage::Interests)?;
         match self
-            .parts
+            .env
             .broker
-            .join(ticket.clone(), self.parts.clock.now())
+            .join(ticket.clone(), self.env.clock.now())
             .await
         {
             Ok(Joined::Waiting) => {}
@@ -132,11 +124,7 @@ impl Matching {
     }
 
     fn check_category(&self, id: &str, bracket: AgeBracket) -> Result<(), Refusal> {
-        let category = self
-            .parts
-            .categories
-            .iter()
-            .find(|category| category.id == id);
+        let category = self.categories.iter().find(|category| category.id == id);
         let category = category.ok_or(ErrorCode::CATEGORY_UNKNOWN)?;
         match category.age_bracket {
             Some(only) if only != bracket => Err(ErrorCode::AGE_BRACKET.into()),
@@ -150,7 +138,7 @@ impl Matching {
         category: String,
         interests: Vec<String>,
     ) -> Result<Ticket, Refusal> {
-        let now = self.parts.clock.now();
+        let now = self.env.clock.now();
         let interests = if interests.is_empty() {
             user.interests.clone()
         } else {
@@ -158,7 +146,7 @@ impl Matching {
                 .map_err(|error| Refusal::detailed(ErrorCode::INVALID, error.to_string()))?
                 .into_strings()
         };
-        let avoid = self.parts.store.avoid(user.id, now).await?;
+        let avoid = self.env.store.avoid(user.id, now).await?;
         Ok(Ticket {
             id: TicketId::v7(now, &random::bytes()),
             user: user.id,
@@ -169,7 +157,7 @@ impl Matching {
             blocked: avoid.blocked,
             recent: avoid.recent,
             since_ms: now,
-            node: self.parts.broker.id(),
+            node: self.env.broker.id(),
         })
     }
 
@@ -186,7 +174,7 @@ impl Matching {
         if tickets.len() >= TICKETS_MAX {
             return Err(Refusal::retry_after(ErrorCode::OVERLOADED, 5_000));
         }
-        let retry_at = next_retry_ms(ticket.since_ms, self.parts.clock.now());
+        let retry_at = next_retry_ms(ticket.since_ms, self.env.clock.now());
         tickets.insert(
             ticket.id,
             Entry {
@@ -216,7 +204,7 @@ impl Matching {
             interests: ticket.interests.clone(),
             since_ms: ticket.since_ms,
             stage,
-            waiting: self.parts.broker.waiting(&ticket.category).await?,
+            waiting: self.env.broker.waiting(&ticket.category).await?,
         })
     }
 
@@ -231,9 +219,9 @@ impl Matching {
             return Err(ErrorCode::TICKET_UNKNOWN.into());
         };
         // The store first: whatever queue or offer still holds the ticket, it opens no chat then.
-        let now = self.parts.clock.now();
-        if self.parts.store.cancel_ticket(owner.user, id, now).await? {
-            if let Err(error) = self.parts.broker.cancel(id).await {
+        let now = self.env.clock.now();
+        if self.env.store.cancel_ticket(owner.user, id, now).await? {
+            if let Err(error) = self.env.broker.cancel(id).await {
                 tracing::warn!(%error, ticket = %id, "a cancelled ticket stays in the queue");
             }
             self.drop_ticket(&ticket, None);
@@ -252,9 +240,9 @@ impl Matching {
         };
         let id = waiting.ticket.id;
         if let Some(entry) = lock(&self.tickets).get_mut(&id) {
-            entry.held_until = Some(self.parts.clock.now() + TICKET_HOLD.as_millis() as u64);
+            entry.held_until = Some(self.env.clock.now() + TICKET_HOLD.as_millis() as u64);
         }
-        if let Err(error) = self.parts.broker.set_paused(id, true).await {
+        if let Err(error) = self.env.broker.set_paused(id, true).await {
             tracing::warn!(%error, ticket = %id, "a ticket could not be paused");
         }
     }
@@ -265,9 +253,9 @@ impl Matching {
         let id = waiting.ticket.id;
         if let Some(entry) = lock(&self.tickets).get_mut(&id) {
             entry.held_until = None;
-            entry.retry_at = self.parts.clock.now();
+            entry.retry_at = self.env.clock.now();
         }
-        if let Err(error) = self.parts.broker.set_paused(id, false).await {
+        if let Err(error) = self.env.broker.set_paused(id, false).await {
             tracing::warn!(%error, ticket = %id, "a ticket could not be taken up again");
         }
         self.ticket_state(&waiting.ticket, waiting.stage).await.ok()
@@ -278,13 +266,13 @@ impl Matching {
         if owner.state().ticket.is_some() {
             return self.unpause(owner).await;
         }
-        let taken = self.parts.broker.take_out(owner.user).await;
+        let taken = self.env.broker.take_out(owner.user).await;
         let mut ticket = taken.unwrap_or_else(|error| {
             tracing::warn!(%error, "a ticket could not be taken over");
             None
         })?;
-        ticket.node = self.parts.broker.id();
-        let stage = stage_at(ticket.since_ms, self.parts.clock.now());
+        ticket.node = self.env.broker.id();
+        let stage = stage_at(ticket.since_ms, self.env.clock.now());
         self.enter(owner, &ticket, stage).ok()?;
         self.enter_again(ticket.id, owner).await;
         self.unpause(owner).await
@@ -310,7 +298,7 @@ impl Matching {
 
     /// Retries and gives up what is due. Called a few times a second.
     pub async fn tick(self: &Arc<Self>) {
-        let now = self.parts.clock.now();
+        let now = self.env.clock.now();
         let due: Vec<(TicketId, Arc<UserEntry>, bool)> = lock(&self.tickets)
             .iter_mut()
             .filter_map(|(id, entry)| {
@@ -334,7 +322,7 @@ impl Matching {
         {
             tracing::warn!(code = %refusal.code, ticket = %id, "a ticket could not be given up");
         }
-        self.parts.hub.forget_if_idle(owner.user);
+        self.hub.forget_if_idle(owner.user);
     }
 
     async fn retry(self: &Arc<Self>, id: TicketId, owner: &Arc<UserEntry>, now: UnixMs) {
@@ -344,7 +332,7 @@ impl Matching {
         if must_look && self.find_match(id, owner).await {
             return;
         }
-        let retried = match self.parts.broker.retry(id, now).await {
+        let retried = match self.env.broker.retry(id, now).await {
             Ok(Some(retried)) => retried,
             Ok(None) => return self.look(id, owner).await,
             Err(error) => return tracing::warn!(%error, ticket = %id, "a retry failed"),

@@ -6,6 +6,7 @@
 //! | module | decides | promises of the whole system that hang on it |
 //! |---|---|---|
 //! | [`matching`] | who is proposed to whom, and when whom to accept | G6, G7 |
+//! | [`chat`] | what a node knows of a chat, and what a client has still to be told | G1, G2, G3, G4 |
 //! | [`chat_log`] | where a message stands, what is a repetition, where a client goes on | G2, G3, G4 |
 //! | [`limiter`] | how much is allowed to whom | G10 |
 //! | [`node`] | what a node is called, and what nodes know of each other | |
@@ -20,6 +21,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod chat;
 pub mod chat_log;
 pub mod http3;
 pub mod limiter;

@@ -70,13 +70,13 @@ pub(super) async fn refresh(
     let token = fields.finish(token)?;
     api.take("refresh", api.limits.requests, ip).await?;
     let refused = || Problem::new(ErrorCode::REFRESH_REFUSED);
-    let now = api.clock.now();
-    let rotated = rotate_refresh(&*api.store, &token, api.expiry(), now).await;
+    let now = api.env.clock.now();
+    let rotated = rotate_refresh(&*api.env.store, &token, api.expiry(), now).await;
     let (user, refresh_token) = rotated.map_err(|error| match error {
         AuthError::Refused => refused(),
         other => other.into(),
     })?;
-    let user = api.store.user(user, now).await?.ok_or_else(refused)?;
+    let user = api.env.store.user(user, now).await?.ok_or_else(refused)?;
     let access_token = api.access.issue(user.id, now)?.into_exposed();
     api.touch(user).await?;
     Ok(Json(Refreshed {

@@ -24,9 +24,9 @@ impl FromRequestParts<Arc<ApiState>> for Caller {
     async fn from_request_parts(parts: &mut Parts, api: &Arc<ApiState>) -> Result<Self, Problem> {
         let refused = || Problem::new(ErrorCode::UNAUTHENTICATED);
         let token = bearer(parts).ok_or_else(refused)?;
-        let now = api.clock.now();
+        let now = api.env.clock.now();
         let id = api.access.authenticate(token, now).await?;
-        let user = api.store.user(id, now).await?;
+        let user = api.env.store.user(id, now).await?;
         user.map(Self)
             .ok_or_else(|| refused().detail("The account of this token no longer exists."))
     }
@@ -51,7 +51,12 @@ impl ApiState {
     ) -> Result<(), Problem> {
         let rule = LimitRule { name, rate };
         let key = ip.limiter_key(&self.pseudonyms);
-        match self.broker.take(rule, &key, self.clock.now()).await? {
+        match self
+            .env
+            .broker
+            .take(rule, &key, self.env.clock.now())
+            .await?
+        {
             Grant::Granted => Ok(()),
             Grant::RetryAfter(ms) => Err(Problem::rate_limited(ms)),
         }
@@ -59,7 +64,10 @@ impl ApiState {
 
     /// When an account that is used now is erased unless it is used again.
     pub(super) fn expiry(&self) -> u64 {
-        self.clock.now().saturating_add(millis(self.account_idle))
+        self.env
+            .clock
+            .now()
+            .saturating_add(millis(self.account_idle))
     }
 
     /// Notes that an account is used. It is written at most 16 times in its idle life, because each
@@ -69,7 +77,7 @@ impl ApiState {
         if expires_at.saturating_sub(user.expires_at) < millis(self.account_idle) / 16 {
             return Ok(());
         }
-        let is_there = self.store.touch(user.id, expires_at).await?;
+        let is_there = self.env.store.touch(user.id, expires_at).await?;
         is_there
             .then_some(())
             .ok_or_else(|| Problem::new(ErrorCode::UNAUTHENTICATED))

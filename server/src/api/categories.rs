@@ -79,7 +79,7 @@ pub(super) async fn list(
     State(api): State<Arc<ApiState>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let shown = api.categories.show(&*api.broker).await?;
+    let shown = api.categories.show(&*api.env.broker).await?;
     let tag = shown.tag.as_str();
     let is_known = headers
         .get_all(header::IF_NONE_MATCH)

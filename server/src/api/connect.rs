@@ -72,7 +72,7 @@ pub(super) async fn connect(
 ) -> Result<Json<Connect>, Problem> {
     api.take("connect", api.limits.requests, ip).await?;
     let endpoint = api.endpoint_for(&user).await?;
-    let token = issue_connect(&*api.broker, user.id, api.clock.now()).await?;
+    let token = issue_connect(&*api.env.broker, user.id, api.env.clock.now()).await?;
     api.touch(user).await?;
     Ok(Json(Connect {
         connect_token: token.into_exposed(),
@@ -88,7 +88,7 @@ pub(super) async fn connect(
 impl ApiState {
     /// Where this user is best off.
     async fn endpoint_for(&self, user: &User) -> Result<NodeEndpoint, Problem> {
-        let nodes = self.broker.nodes();
+        let nodes = self.env.broker.nodes();
         let is_choice = nodes.iter().filter(|node| node.takes_clients()).count() > 1;
         let wished = match is_choice {
             true => self.wished(user, &nodes).await?,
@@ -98,7 +98,7 @@ impl ApiState {
         if let Some(node) = placement::choose(&nodes, &wished, dice) {
             return Ok(node.status.endpoint.clone());
         }
-        let own = nodes.iter().find(|node| node.id == self.broker.id());
+        let own = nodes.iter().find(|node| node.id == self.env.broker.id());
         Err(match own.is_some_and(|own| own.status.is_draining) {
             true => Problem::draining(),
             false => Problem::no_node(),
@@ -113,19 +113,19 @@ impl ApiState {
                 .iter()
                 .any(|node| node.id == id && node.takes_clients())
         };
-        let own = self.broker.place(user.id).await?;
+        let own = self.env.broker.place(user.id).await?;
         if let Some(own) = own.filter(|own| is_open(*own)) {
             return Ok(vec![own]);
         }
-        let now = self.clock.now();
-        let Some(chat) = self.store.seat(user.id, now).await? else {
+        let now = self.env.clock.now();
+        let Some(chat) = self.env.store.seat(user.id, now).await? else {
             return Ok(Vec::new());
         };
-        let chat = self.store.chat(chat, now).await?;
+        let chat = self.env.store.chat(chat, now).await?;
         let members = chat.into_iter().flat_map(|chat| chat.members);
         let mut nodes = Vec::new();
         for partner in members.filter(|member| member.user != user.id) {
-            nodes.extend(self.broker.place(partner.user).await?);
+            nodes.extend(self.env.broker.place(partner.user).await?);
         }
         Ok(nodes)
     }

@@ -16,36 +16,22 @@ use super::{
     ApiState,
     problem::{Problem, ProblemDocument},
 };
-use crate::{broker::Broker, store::Store};
+use crate::{broker::Broker, environment::Environment};
 
-/// What must answer for the node to be ready.
-#[derive(Clone)]
-pub struct Watched {
-    /// Accounts, chats and messages.
-    pub store: Arc<dyn Store>,
-    /// What coordinates the nodes.
-    pub broker: Arc<dyn Broker>,
-}
-
-impl Watched {
-    fn is_draining(&self) -> bool {
-        let (own, nodes) = (self.broker.id(), self.broker.nodes());
-        let own = nodes.iter().find(|node| node.id == own);
-        own.is_some_and(|own| own.status.is_draining)
-    }
-}
-
-impl FromRef<Arc<ApiState>> for Watched {
+impl FromRef<Arc<ApiState>> for Environment {
     fn from_ref(api: &Arc<ApiState>) -> Self {
-        Self {
-            store: api.store.clone(),
-            broker: api.broker.clone(),
-        }
+        api.env.clone()
     }
+}
+
+fn is_draining(broker: &dyn Broker) -> bool {
+    let (own, nodes) = (broker.id(), broker.nodes());
+    let own = nodes.iter().find(|node| node.id == own);
+    own.is_some_and(|own| own.status.is_draining)
 }
 
 /// Both, where nothing else of REST is served.
-pub(super) fn router() -> Router<Watched> {
+pub(super) fn router() -> Router<Environment> {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -89,16 +75,16 @@ pub(super) async fn healthz() -> Json<Health> {
         (status = 503, description = "A part it needs is missing.", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn readyz(State(watched): State<Watched>) -> Result<Json<Health>, Problem> {
-    if watched.is_draining() {
+pub(super) async fn readyz(State(env): State<Environment>) -> Result<Json<Health>, Problem> {
+    if is_draining(&*env.broker) {
         return Err(Problem::draining());
     }
-    if let Err(error) = watched.store.check().await {
+    if let Err(error) = env.store.check().await {
         warn!(%error, "not ready: the store");
         let detail = "The store cannot be written to.";
         return Err(Problem::new(ErrorCode::STORAGE_UNAVAILABLE).detail(detail));
     }
-    if let Err(error) = watched.broker.check().await {
+    if let Err(error) = env.broker.check().await {
         warn!(%error, "not ready: the broker");
         return Err(Problem::new(ErrorCode::OVERLOADED).detail("The broker does not answer."));
     }

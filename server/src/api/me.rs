@@ -84,7 +84,7 @@ pub(super) async fn change(
 ) -> Result<Json<UserView>, Problem> {
     let mut user = changed(user, fields)?;
     user.expires_at = api.expiry();
-    match api.store.update_user(&user).await? {
+    match api.env.store.update_user(&user).await? {
         NameClaim::Claimed => Ok(Json(user.into())),
         NameClaim::Taken => Err(Problem::name_taken()),
         NameClaim::Unknown => Err(Problem::new(ErrorCode::UNAUTHENTICATED)),
@@ -126,6 +126,6 @@ pub(super) async fn erase(
     Caller(user): Caller,
 ) -> Result<StatusCode, Problem> {
     api.departure.depart(user.id).await?;
-    api.store.delete_user(user.id).await?;
+    api.env.store.delete_user(user.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -25,6 +25,7 @@ use crate::{
     broker::{Nodes as _, local::LocalBroker},
     clock::Clock,
     config::{Config, categories::built_in},
+    environment::Environment,
     privacy::PseudonymKey,
     store::{StoreError, embedded::EmbeddedStore},
 };
@@ -147,10 +148,13 @@ impl Api {
             is_draining: false,
         });
         let mut state = ApiState {
-            store,
+            env: Environment {
+                store,
+                broker,
+                clock,
+                metrics: Arc::default(),
+            },
             categories: Arc::new(CategoryList::new(built_in().into())),
-            broker,
-            clock,
             access: Arc::new(AccessTokens::new(keys)),
             departure: departed.clone(),
             addresses: Arc::new(addresses),
@@ -168,7 +172,7 @@ impl Api {
     }
 
     fn advance(&self, by: Duration) {
-        self.state.clock.advance(by);
+        self.state.env.clock.advance(by);
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {

@@ -150,7 +150,7 @@ impl Registration {
     }
 
     fn into_user(self, api: &ApiState) -> Result<User, Problem> {
-        let now = api.clock.now();
+        let now = api.env.clock.now();
         Ok(User {
             id: UserId::v7(now, &random()?),
             skeleton: self.name.skeleton(),
@@ -189,12 +189,15 @@ pub(super) async fn register(
     let registration = Registration::read(fields)?;
     api.take("register", api.limits.register, ip).await?;
     let user = registration.into_user(&api)?;
-    match api.store.create_user(&user).await? {
+    match api.env.store.create_user(&user).await? {
         NameClaim::Claimed => {}
         NameClaim::Taken | NameClaim::Unknown => return Err(Problem::name_taken()),
     }
-    let refresh_token = begin_refresh(&*api.store, &user).await?.into_exposed();
-    let access_token = api.access.issue(user.id, api.clock.now())?.into_exposed();
+    let refresh_token = begin_refresh(&*api.env.store, &user).await?.into_exposed();
+    let access_token = api
+        .access
+        .issue(user.id, api.env.clock.now())?
+        .into_exposed();
     let registered = Registered {
         user: user.into(),
         access_token,

@@ -9,13 +9,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use nowrong_core::record::{ChatEnd, Notice, StoredMessage};
+use nowrong_core::{
+    chat::Rebuilt,
+    record::{ChatEnd, KnownMessage, Notice, StoredMessage},
+};
 use nowrong_protocol::{ErrorCode, envelope, frame::Resume};
 
-use super::{Chat, Chats, KnownMessage, LogSeed, PULL_MAX, state::Rebuilt};
+use super::{Chat, Chats, history::READ_MAX as STORE_READ_MAX};
 use crate::{
-    broker::{Incarnation, LogRead, READ_MAX, Reading},
-    hub::lock,
+    broker::{Incarnation, LogRead, LogSeed, READ_MAX, Reading},
     random,
     refusal::Refusal,
 };
@@ -35,28 +37,28 @@ struct Stored {
 
 impl Chats {
     /// Takes up the messages of a chat that has just come from the store.
-    pub(super) async fn open_stored(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
-        self.rebuild(chat).await?;
+    pub(super) async fn open_stored_log(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
+        self.rebuild_from_store(chat).await?;
         if chat.has_ended() {
             return Ok(());
         }
-        self.join(chat).await
+        self.join_log(chat).await
     }
 
     /// Goes on with the log of the epoch that the node knows, or opens the next one.
-    async fn join(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
+    async fn join_log(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
         for attempt in 1..=TRIES_MAX {
-            let Some(incarnation) = self.read_on(chat).await? else {
-                self.announce(chat, Notice::Follows { chat: chat.id });
+            let Some(incarnation) = self.read_log(chat).await? else {
+                self.announce_notice(chat, Notice::Follows { chat: chat.id });
                 return Ok(());
             };
-            let epoch = lock(&chat.state).messages.epoch();
-            if self.begin(chat, epoch, incarnation).await? {
+            let epoch = chat.state().messages.epoch();
+            if self.begin_epoch(chat, epoch, incarnation).await? {
                 return Ok(());
             }
             let pause = random::below(attempt * DUEL_PAUSE_MS);
             tokio::time::sleep(Duration::from_millis(pause.into())).await;
-            self.rebuild(chat).await?;
+            self.rebuild_from_store(chat).await?;
         }
         Err(Refusal::retry_after(ErrorCode::INTERNAL, 1_000))
     }
@@ -65,20 +67,20 @@ impl Chats {
     ///
     /// # Errors
     /// [`Refusal`] when store or broker fail; the chat stays as it is.
-    pub(super) async fn reopen(
+    pub(super) async fn reopen_log(
         &self,
         chat: &Arc<Chat>,
         believed: u32,
         incarnation: Incarnation,
     ) -> Result<(), Refusal> {
         let _one_at_a_time = chat.reopening.lock().await;
-        if lock(&chat.state).messages.epoch() != believed {
+        if chat.state().messages.epoch() != believed {
             return Ok(());
         }
-        self.store_held(chat).await?;
-        if !self.begin(chat, believed, incarnation).await? {
-            self.rebuild(chat).await?;
-            self.join(chat).await?;
+        self.store_unpersisted(chat).await?;
+        if !self.begin_epoch(chat, believed, incarnation).await? {
+            self.rebuild_from_store(chat).await?;
+            self.join_log(chat).await?;
         }
         chat.wake_all();
         Ok(())
@@ -89,7 +91,7 @@ impl Chats {
     ///
     /// # Errors
     /// [`Refusal`] when store or broker fail.
-    pub(super) async fn follow_client(
+    pub(super) async fn follow_client_epoch(
         &self,
         chat: &Arc<Chat>,
         asked: &[Resume],
@@ -98,16 +100,16 @@ impl Chats {
         let Some(asked) = asked.map(|resume| resume.position) else {
             return Ok(());
         };
-        if chat.resume_point(asked).is_some() {
+        if chat.state().messages.resume_point(asked).is_some() {
             return Ok(());
         }
         let _one_at_a_time = chat.reopening.lock().await;
-        let known = lock(&chat.state).messages.epoch();
-        let record = self.store.chat(chat.id, self.clock.now()).await?;
+        let known = chat.state().messages.epoch();
+        let record = self.env.store.chat(chat.id, self.env.clock.now()).await?;
         let newest = record.and_then(|record| record.epochs.last().copied());
         if newest.is_some_and(|epoch| epoch.number > known) {
-            self.rebuild(chat).await?;
-            self.join(chat).await?;
+            self.rebuild_from_store(chat).await?;
+            self.join_log(chat).await?;
             chat.wake_all();
         }
         Ok(())
@@ -115,14 +117,14 @@ impl Chats {
 
     /// Actions `BumpEpoch`, `SetBase` and `Seed`. `false` when another node was first, or the broker's
     /// memory was lost again.
-    async fn begin(
+    async fn begin_epoch(
         &self,
         chat: &Arc<Chat>,
         last: u32,
         incarnation: Incarnation,
     ) -> Result<bool, Refusal> {
-        let now = self.clock.now();
-        let Some(epoch) = self.store.begin_epoch(chat.id, last, now).await? else {
+        let now = self.env.clock.now();
+        let Some(epoch) = self.env.store.begin_epoch(chat.id, last, now).await? else {
             return Ok(false);
         };
         let stored = self.read_stored(chat).await?;
@@ -134,7 +136,7 @@ impl Chats {
             known: stored.known.clone(),
             incarnation: Some(incarnation),
         };
-        let is_open = self.broker.open_log(chat.id, seed).await?;
+        let is_open = self.env.broker.open_log(chat.id, seed).await?;
         chat.take_over(stored);
         if is_open {
             tracing::info!(chat = %chat.id, epoch = epoch.number, base = epoch.base, "log opened");
@@ -143,21 +145,21 @@ impl Chats {
     }
 
     /// Stores all that this node has up to the head of the chat.
-    async fn store_held(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
+    async fn store_unpersisted(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
         loop {
-            let batch = lock(&chat.state).messages.next_batch();
+            let batch = chat.state().messages.next_batch();
             let Some(last) = batch.last() else {
                 return Ok(());
             };
-            if !self.store.append(&batch).await?.void.is_empty() {
+            if !self.env.store.append(&batch).await?.void.is_empty() {
                 return Ok(());
             }
-            self.persisted(chat, last.position);
+            self.mark_durable(chat, last.position);
         }
     }
 
     /// Makes the messages of the chat what the store has of them.
-    async fn rebuild(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
+    async fn rebuild_from_store(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
         let stored = self.read_stored(chat).await?;
         chat.take_over(stored);
         Ok(())
@@ -175,12 +177,13 @@ impl Chats {
     /// Actions `LoadMessages` and then `LoadEpochs`; `None` when an epoch began in between.
     async fn try_read_stored(&self, chat: &Chat) -> Result<Option<Stored>, Refusal> {
         let (mut rebuilt, mut known) = (Rebuilt::default(), Vec::new());
-        let now = self.clock.now();
+        let now = self.env.clock.now();
         loop {
             let after = rebuilt.head;
             let page = self
+                .env
                 .store
-                .messages_after(chat.id, after, PULL_MAX, now)
+                .messages_after(chat.id, after, STORE_READ_MAX, now)
                 .await?;
             if page.is_empty() {
                 break;
@@ -192,7 +195,7 @@ impl Chats {
                 known.push(known_message(message));
             }
         }
-        let Some(record) = self.store.chat(chat.id, now).await? else {
+        let Some(record) = self.env.store.chat(chat.id, now).await? else {
             return Err(ErrorCode::CHAT_UNKNOWN.into());
         };
         rebuilt.epochs = record.epochs;
@@ -206,31 +209,31 @@ impl Chats {
 
     /// Action `CheckLog`: takes in what the log has beyond what is here. Answers the broker's memory
     /// when that has no log of the epoch which this node knows.
-    pub(super) async fn read_on(&self, chat: &Arc<Chat>) -> Result<Option<Incarnation>, Refusal> {
+    pub(super) async fn read_log(&self, chat: &Arc<Chat>) -> Result<Option<Incarnation>, Refusal> {
         let mut has_looked = false;
         loop {
             let (epoch, after) = {
-                let state = lock(&chat.state);
+                let state = chat.state();
                 (state.messages.epoch(), state.messages.head.seq)
             };
             let Reading { outcome, elsewhere } =
-                self.broker.read_log(chat.id, epoch, after).await?;
-            lock(&chat.state).elsewhere = elsewhere;
+                self.env.broker.read_log(chat.id, epoch, after).await?;
+            chat.state().elsewhere = elsewhere;
             match outcome {
                 LogRead::NoLog(incarnation) => return Ok(Some(incarnation)),
                 LogRead::Messages {
                     is_trimmed: true, ..
                 } => {
                     if std::mem::replace(&mut has_looked, true) {
-                        return self.tear(chat, epoch).await;
+                        return self.tear_log(chat, epoch).await;
                     }
                     // The store has what the log has dropped.
-                    self.store_held(chat).await?;
-                    self.rebuild(chat).await?;
+                    self.store_unpersisted(chat).await?;
+                    self.rebuild_from_store(chat).await?;
                 }
                 LogRead::Messages { messages, .. } => {
                     let has_more = messages.len() == READ_MAX;
-                    self.take_in(chat, messages);
+                    self.take_messages(chat, messages);
                     if !has_more {
                         return Ok(None);
                     }
@@ -241,9 +244,9 @@ impl Chats {
 
     /// Messages have positions and are neither in the log nor in the store: they are void with the next
     /// epoch. Nobody has begun that, so asking for its log names the broker's memory.
-    async fn tear(&self, chat: &Chat, epoch: u32) -> Result<Option<Incarnation>, Refusal> {
+    async fn tear_log(&self, chat: &Chat, epoch: u32) -> Result<Option<Incarnation>, Refusal> {
         let next = epoch.saturating_add(1);
-        let reading = self.broker.read_log(chat.id, next, 0).await?;
+        let reading = self.env.broker.read_log(chat.id, next, 0).await?;
         match reading.outcome {
             LogRead::NoLog(incarnation) => Ok(Some(incarnation)),
             LogRead::Messages { .. } => Err(Refusal::retry_after(ErrorCode::INTERNAL, 1_000)),
@@ -251,13 +254,13 @@ impl Chats {
     }
 
     /// Takes messages from the log or from another node into account.
-    pub(super) fn take_in(&self, chat: &Arc<Chat>, messages: Vec<StoredMessage>) {
+    pub(super) fn take_messages(&self, chat: &Arc<Chat>, messages: Vec<StoredMessage>) {
         let mut count = 0;
         for message in messages {
             let Some(plain) = chat.unseal(message.clone()) else {
                 continue;
             };
-            let mut state = lock(&chat.state);
+            let mut state = chat.state();
             if message.position.epoch == state.messages.epoch() {
                 count += state.appended(message, envelope::encode(&plain));
             }
@@ -268,34 +271,34 @@ impl Chats {
     }
 
     /// Reads what has a position and did not come here; opens the log again if it cannot be had.
-    pub(super) async fn catch_up(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
+    pub(super) async fn catch_up_log(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
         let (epoch, must_tear) = {
-            let state = lock(&chat.state);
+            let state = chat.state();
             (state.messages.epoch(), state.messages.is_void())
         };
         let mut missing = if must_tear {
-            self.tear(chat, epoch).await?
+            self.tear_log(chat, epoch).await?
         } else {
-            self.read_on(chat).await?
+            self.read_log(chat).await?
         };
-        if missing.is_none() && lock(&chat.state).messages.is_torn() {
+        if missing.is_none() && chat.state().messages.is_torn() {
             // What waits behind the gap cannot be told any more.
-            missing = self.tear(chat, epoch).await?;
+            missing = self.tear_log(chat, epoch).await?;
         }
         let Some(incarnation) = missing else {
             return Ok(());
         };
-        self.reopen(chat, epoch, incarnation).await
+        self.reopen_log(chat, epoch, incarnation).await
     }
 }
 
 impl Chat {
     /// Goes on from what the store has.
     fn take_over(&self, stored: Stored) {
-        let mut state = lock(&self.state);
+        let mut state = self.state();
         state.messages.rebuild(stored.rebuilt);
         if let Some(end) = stored.end {
-            state.set_end(end);
+            self.set_end(&mut state, end);
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{Chat, Chats};
-use crate::hub::lock;
+use crate::lock::lock;
 
 /// Most messages in one append over all chats: bounds the time of a commit.
 const APPEND_MAX: usize = 2_048;
@@ -35,10 +35,15 @@ pub(super) struct Persister {
 impl Persister {
     /// Has the chat's messages made durable, unless it is queued already.
     pub(super) fn enqueue(&self, chat: &Arc<Chat>) {
-        if chat.mark_queued_to_persist() {
-            lock(&self.queue).push_back(chat.clone());
-            self.wake.notify_one();
+        if chat.state().queue_to_persist() {
+            self.push(chat);
         }
+    }
+
+    /// The same for a chat that was just marked as queued: see [`State::queue_to_persist`](super::State::queue_to_persist).
+    pub(super) fn push(&self, chat: &Arc<Chat>) {
+        lock(&self.queue).push_back(chat.clone());
+        self.wake.notify_one();
     }
 
     /// Takes what the store gets next.
@@ -47,7 +52,7 @@ impl Persister {
         let mut batch = Batch::default();
         while batch.messages.len() < APPEND_MAX {
             let Some(chat) = queue.pop_front() else { break };
-            let messages = chat.take_batch();
+            let messages = chat.state().take_batch();
             if let Some(last) = messages.last() {
                 batch.chats.push((chat, last.position));
                 batch.messages.extend(messages);
@@ -66,8 +71,8 @@ struct Batch {
 }
 
 impl Chats {
-    /// Works until `stop` is cancelled and nothing is left to do.
-    pub(super) async fn run_persister(&self, stop: CancellationToken) {
+    /// Makes messages durable until `stop` is cancelled and nothing is left.
+    pub async fn run_persister(&self, stop: CancellationToken) {
         loop {
             let batch = self.persister.gather();
             if !batch.messages.is_empty() {
@@ -91,37 +96,41 @@ impl Chats {
 
     async fn persist_all(&self, batch: Batch) {
         let Batch { messages, chats } = batch;
-        let outcome = self.store.append(&messages).await;
+        let outcome = self.env.store.append(&messages).await;
         if let Err(error) = &outcome {
             tracing::warn!(%error, messages = messages.len(), "messages could not be stored");
         }
         for (chat, last) in chats {
             match &outcome {
                 Ok(stored) if stored.void.contains(&chat.id) => {
-                    lock(&chat.state).messages.set_void();
-                    self.checks.enqueue(&chat);
+                    chat.state().messages.set_void();
+                    self.rechecks.enqueue(&chat);
                 }
-                Ok(_) => self.persisted(&chat, last),
-                Err(_) => chat.persist_failed(),
+                Ok(_) => self.mark_durable(&chat, last),
+                Err(_) => {
+                    chat.state().messages.failures += 1;
+                    chat.wake_all();
+                }
             }
         }
     }
 
     /// The store has everything up to this position: the senders are acked, and the other nodes need
     /// not store it too.
-    pub(super) fn persisted(&self, chat: &Arc<Chat>, position: Position) {
-        let (senders, has_more) = {
-            let mut state = lock(&chat.state);
+    pub(super) fn mark_durable(&self, chat: &Arc<Chat>, position: Position) {
+        let (senders, is_newly_queued) = {
+            let mut state = chat.state();
             let senders = state.messages.persisted(position);
-            chat.tell(&state, || Notice::Durable {
+            chat.tell_followers(&state, || Notice::Durable {
                 chat: chat.id,
                 position,
             });
-            (senders, state.messages.has_unpersisted())
+            let has_more = state.messages.has_unpersisted();
+            (senders, has_more && state.queue_to_persist())
         };
         chat.wake_each(&senders);
-        if has_more {
-            self.persister.enqueue(chat);
+        if is_newly_queued {
+            self.persister.push(chat);
         }
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use nowrong_core::{
+    chat::Sent,
+    node::NodeId,
     record::{Draft, Notice, UnixMs},
     text::{MessageText, MessageTextError},
 };
@@ -12,24 +14,28 @@ use nowrong_protocol::{
     frame::{Body, Message, Send},
 };
 
-use super::{Chat, Chats, Owner, Sent};
+use super::{Chat, Chats, Owner};
 use crate::{
     broker::{AppendOutcome, Placed},
-    hub::lock,
     refusal::Refusal,
 };
 
 impl Chats {
     /// Gives a message its position and has it delivered and made durable. The `Ack` is due when
-    /// [`Chat::poll`] says that its seq is durable.
+    /// its seq is durable: see [`Reader::sent`](nowrong_core::chat::Reader::sent).
     ///
     /// # Errors
     /// [`Refusal`] when the chat has ended or is full, the text is not acceptable, or the log cannot
     /// be reached.
-    pub async fn send(&self, chat: &Arc<Chat>, me: u8, send: Send) -> Result<Sent, Refusal> {
+    pub async fn send_message(
+        &self,
+        chat: &Arc<Chat>,
+        me: u8,
+        send: Send,
+    ) -> Result<Sent, Refusal> {
         let body = accept_body(send.body)?;
         let epoch = {
-            let state = lock(&chat.state);
+            let state = chat.state();
             if state.end.is_some() {
                 return Err(ErrorCode::CHAT_ENDED.into());
             }
@@ -45,16 +51,20 @@ impl Chats {
             chat,
             member: me,
             client_message_id: send.client_message_id,
-            at: self.clock.now(),
+            at: self.env.clock.now(),
             reply_to: send.reply_to,
             body,
         };
         // Sealed before it has a position: after that nothing may fail.
         let draft = message.draft()?;
-        match self.append(chat, epoch, &draft).await? {
-            AppendOutcome::New(position) => Ok(self.taken(message, draft, position)),
+        let Placed { outcome, elsewhere } = self.append_draft(chat, epoch, &draft).await?;
+        match outcome {
+            AppendOutcome::New(position) => {
+                Ok(self.place_message(message, draft, position, elsewhere))
+            }
+            // Rare, hence boxed: each send would have room for it.
             AppendOutcome::Again(position, at) => {
-                Box::pin(self.sent_before(chat, position, at)).await
+                Box::pin(self.find_sent(chat, position, at)).await
             }
             AppendOutcome::Full => Err(ErrorCode::CHAT_FULL.into()),
             AppendOutcome::NoLog(_) => Err(Refusal::retry_after(ErrorCode::INTERNAL, 1_000)),
@@ -62,71 +72,63 @@ impl Chats {
     }
 
     /// Has the log give the draft a position; opens the log again if the broker has forgotten it.
-    async fn append(
+    async fn append_draft(
         &self,
         chat: &Arc<Chat>,
         epoch: u32,
         draft: &Draft,
-    ) -> Result<AppendOutcome, Refusal> {
-        let Placed { outcome, elsewhere } = self.broker.append(chat.id, epoch, draft).await?;
-        let AppendOutcome::NoLog(incarnation) = outcome else {
-            lock(&chat.state).elsewhere = elsewhere;
-            return Ok(outcome);
+    ) -> Result<Placed, Refusal> {
+        let placed = self.env.broker.append(chat.id, epoch, draft).await?;
+        let AppendOutcome::NoLog(incarnation) = placed.outcome else {
+            return Ok(placed);
         };
-        // Rare, hence boxed, as is `sent_before`: each send would have room for it.
-        Box::pin(self.reopen(chat, epoch, incarnation)).await?;
-        let epoch = lock(&chat.state).messages.epoch();
-        let Placed { outcome, elsewhere } = self.broker.append(chat.id, epoch, draft).await?;
-        lock(&chat.state).elsewhere = elsewhere;
-        Ok(outcome)
+        // Rare, hence boxed.
+        Box::pin(self.reopen_log(chat, epoch, incarnation)).await?;
+        let epoch = chat.state().messages.epoch();
+        Ok(self.env.broker.append(chat.id, epoch, draft).await?)
     }
 
     /// The message counts here, and the nodes of the other members are told of it.
-    fn taken(&self, message: Outgoing<'_>, draft: Draft, position: Position) -> Sent {
-        let (chat, at, sender) = (message.chat, draft.at, message.member);
+    fn place_message(
+        &self,
+        message: Outgoing<'_>,
+        draft: Draft,
+        position: Position,
+        elsewhere: Vec<NodeId>,
+    ) -> Sent {
+        let (chat, sender) = (message.chat, message.member);
         let frame = message.encode(position);
         let stored = draft.placed(chat.id, position);
-        let (count, failures) = {
-            let mut state = lock(&chat.state);
-            if !state.elsewhere.is_empty() {
-                let notice = Notice::Message(stored.clone());
-                self.broker.tell(&state.elsewhere, notice);
-            }
-            let is_current = position.epoch == state.messages.epoch();
-            let count = if is_current {
-                state.appended(stored, frame)
-            } else {
-                0
-            };
-            (count, state.messages.failures)
+        let own = {
+            let mut state = chat.state();
+            state.set_followers(position, elsewhere);
+            chat.tell_followers(&state, || Notice::Message(stored.clone()));
+            state.append_own(stored, frame)
         };
-        match count {
+        match own.counted {
             0 => {}
             1 => chat.wake_others(sender),
             _ => chat.wake_all(),
         }
-        self.persister.enqueue(chat);
-        Sent {
-            position,
-            at,
-            failures,
-            is_new: true,
+        if own.is_newly_queued {
+            self.persister.push(chat);
         }
+        own.sent
     }
 
     /// The log knew the message: it is here, in the store, or still only in the log.
-    async fn sent_before(
+    async fn find_sent(
         &self,
         chat: &Arc<Chat>,
         position: Position,
         at: UnixMs,
     ) -> Result<Sent, Refusal> {
-        let is_missing = position > lock(&chat.state).messages.head;
+        let is_missing = position > chat.state().messages.head;
         if is_missing {
-            self.catch_up(chat).await?;
+            self.catch_up_log(chat).await?;
         }
         let (failures, durable) = {
-            let state = lock(&chat.state);
+            let state = chat.state();
             (state.messages.failures, state.messages.durable)
         };
         if durable < position.seq {

@@ -2,13 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use nowrong_core::record::{Notice, Signal};
+use nowrong_core::{
+    chat::ChatRules,
+    record::{Notice, Signal},
+};
 use nowrong_protocol::{
     ConnectionId,
     frame::{EndReason, SeatState},
 };
 
-use super::{Chat, ChatParts, ChatRules, Chats};
+use super::{Chat, Chats};
 use crate::{
     broker::{
         Inbox, Nodes as _,
@@ -18,7 +21,7 @@ use crate::{
         },
     },
     clock::Clock,
-    hub::Hub,
+    environment::Environment,
     random,
     store::{
         Store,
@@ -54,18 +57,18 @@ impl Left {
         let broker = node_at(&server.url(), "x").await;
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory().unwrap());
         let clock = Clock::default();
-        let chats = Chats::new(ChatParts {
-            hub: Arc::new(Hub::default()),
+        let env = Environment {
             store: store.clone(),
             broker: broker.clone(),
             clock: clock.clone(),
-            rules: RULES,
-        });
+            metrics: Arc::default(),
+        };
+        let chats = Chats::new(env, Arc::default(), RULES);
         let mut record = chat(1, &[1, 2]);
         record.started_at = clock.now();
         record.expires_at = clock.now() + RULES.retention.as_millis() as u64;
         store.open_chat(&record, &tickets()).await.unwrap();
-        let chat = chats.opened(record).await.unwrap();
+        let chat = chats.admit_opened(record).await.unwrap();
         Self {
             server,
             broker,
@@ -101,7 +104,7 @@ impl Left {
             member,
             signal: Signal::Seat { state, held_until },
         };
-        self.chats.told(self.other.id(), notice).await;
+        self.chats.apply_notice(self.other.id(), notice).await;
     }
 
     /// What the other node is told next.
@@ -135,7 +138,7 @@ async fn g5_a_chat_whose_people_went_on_elsewhere_unheard_does_not_end() {
     left.seats_run_out().await;
     left.seats_run_out().await;
     assert_eq!(left.end(), None);
-    assert!(left.chats.all().is_empty(), "it is the other node's");
+    assert!(left.chats.all_chats().is_empty(), "it is the other node's");
 }
 
 #[tokio::test]
@@ -170,7 +173,10 @@ async fn a_node_that_holds_the_seat_of_who_is_here_is_told() {
 async fn a_node_that_holds_a_seat_of_a_chat_that_ended_is_told() {
     let left = Left::begin().await;
     let reason = EndReason::Left;
-    left.chats.end(&left.chat, reason, Some(0)).await.unwrap();
+    left.chats
+        .end_chat(&left.chat, reason, Some(0))
+        .await
+        .unwrap();
     left.hear(1, SeatState::Held).await;
     let answer = left.answer().await;
     assert!(

@@ -2,10 +2,9 @@
 
 use std::{sync::Arc, time::Instant};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use nowrong_core::record::Notice;
 use nowrong_protocol::{
-    CloseCode, ConnectionId, ErrorCode, Framed, Position, TicketId, UserId,
+    ChatId, CloseCode, ConnectionId, ErrorCode, Framed, Position, TicketId, UserId,
     conversation::{bye, server::Input},
     frame::{
         Bye, ChatState, Gone, Hello, Lane, Limits, Matched, Resume, TicketEnded, TicketState,
@@ -16,7 +15,7 @@ use nowrong_protocol::{
 
 use super::{Attending, Connection, following::Following};
 use crate::{
-    broker::Broker, chat::Chat, hub::UserEntry, random, refusal::Refusal, transport::Link,
+    auth::redeem_connect, broker::Broker, chat::Chat, hub::UserEntry, random, transport::Link,
 };
 
 /// How long a client waits that found no room, in milliseconds, at least; spread over twice that.
@@ -50,12 +49,16 @@ impl<L: Link> Connection<L> {
         if self.node.is_draining() {
             return Err(CloseCode::GOING_AWAY);
         }
-        let now = self.node.clock.now();
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest(&SHA256, hello.connect_token.as_bytes()).as_ref());
-        let user = self.node.broker.take_connect_token(&hash, now).await;
+        let now = self.node.env().clock.now();
+        let user = redeem_connect(&*self.node.env().broker, &hello.connect_token, now).await;
         let user = user.map_err(internal)?.ok_or(CloseCode::TOKEN_REFUSED)?;
-        let account = self.node.store.user(user, now).await.map_err(internal)?;
+        let account = self
+            .node
+            .env()
+            .store
+            .user(user, now)
+            .await
+            .map_err(internal)?;
         account
             .map(|account| account.id)
             .ok_or(CloseCode::ACCOUNT_GONE)
@@ -80,19 +83,19 @@ impl<L: Link> Connection<L> {
         &mut self,
         user: UserId,
         asked: Vec<Resume>,
-    ) -> Result<(Welcome, Vec<nowrong_protocol::ChatId>), CloseCode> {
+    ) -> Result<(Welcome, Vec<ChatId>), CloseCode> {
         let node = self.node.clone();
         if !node.enter() {
             return Err(CloseCode::OVERLOADED);
         }
-        let id = ConnectionId::v7(node.clock.now(), &random::bytes());
+        let id = ConnectionId::v7(node.env().clock.now(), &random::bytes());
         let take = |state: &mut crate::hub::UserState| {
             state.connection = Some(id);
             state.kick = None;
             // What an older connection did not tell is in the snapshot.
-            while state.take_push().is_some() {}
+            drop(state.take_pushes());
         };
-        let Some(entry) = node.hub.update(user, take) else {
+        let Some(entry) = node.hub().update(user, take) else {
             node.leave();
             return Err(CloseCode::OVERLOADED);
         };
@@ -104,17 +107,21 @@ impl<L: Link> Connection<L> {
             following: None,
             interests,
         });
-        if let Err(error) = node.broker.count_connected(1).await {
+        if let Err(error) = node.env().broker.count_connected(1).await {
             tracing::warn!(%error, "a connection could not be counted");
         }
-        take_place(&*node.broker, user).await;
-        let chat = node.chats.of_user(user, &asked).await.map_err(|refused| {
-            tracing::warn!(code = %refused.code, "a chat could not be taken up");
-            CloseCode::INTERNAL
-        })?;
+        take_place(&*node.env().broker, user).await;
+        let chat = node
+            .chats()
+            .load_chat_of(user, &asked)
+            .await
+            .map_err(|refused| {
+                tracing::warn!(code = %refused.code, "a chat could not be taken up");
+                CloseCode::INTERNAL
+            })?;
         let gone = gone(&asked, chat.as_deref());
         let chat = chat.and_then(|chat| self.take_up(&entry, chat, &asked));
-        let ticket = node.matching.take_over(&entry).await;
+        let ticket = node.matching().take_over(&entry).await;
         Ok((self.welcome(id, ticket, chat), gone))
     }
 
@@ -126,7 +133,7 @@ impl<L: Link> Connection<L> {
         asked: &[Resume],
     ) -> Option<ChatState> {
         let me = chat.member(entry.user)?;
-        entry.state().chat = Some(chat.clone());
+        entry.state().chat = Some(chat.as_current());
         if !chat.has_ended() {
             chat.take_seat(me);
         }
@@ -147,14 +154,14 @@ impl<L: Link> Connection<L> {
             // The conversation fills in the version that was agreed.
             version: 0,
             connection,
-            server_time_ms: self.node.clock.now(),
+            server_time_ms: self.node.env().clock.now(),
             limits: Framed(Limits {
                 frame_bytes_max: FRAME_BYTES_MAX as u32,
                 text_bytes_max: TEXT_BYTES_MAX as u32,
                 text_graphemes_max: TEXT_GRAPHEMES_MAX as u32,
                 ping_interval_ms: PING_INTERVAL.as_millis() as u32,
                 idle_timeout_ms: IDLE_TIMEOUT.as_millis() as u32,
-                seat_hold_ms: self.node.chats.rules().seat_hold.as_millis() as u32,
+                seat_hold_ms: self.node.chats().rules().seat_hold.as_millis() as u32,
             }),
             ticket: ticket.map(Framed),
             chat: chat.map(Framed),
@@ -162,8 +169,12 @@ impl<L: Link> Connection<L> {
     }
 
     /// The user was matched: follows the new chat.
-    pub(super) fn follow_match(&mut self, ticket: TicketId, chat: Arc<Chat>) {
+    pub(super) fn follow_match(&mut self, ticket: TicketId, chat: ChatId) {
         let Some(user) = &mut self.user else { return };
+        // One that is over and forgotten by now is no news.
+        let Some(chat) = self.node.chats().held_chat(chat) else {
+            return;
+        };
         let Some(me) = chat.member(user.entry.user) else {
             return;
         };
@@ -195,7 +206,7 @@ impl<L: Link> Connection<L> {
         let (node, link, code) = (self.node.clone(), self.link, self.close_code);
         if let Some(user) = self.user.take() {
             node.leave();
-            if let Err(error) = node.broker.count_connected(-1).await {
+            if let Err(error) = node.env().broker.count_connected(-1).await {
                 tracing::warn!(%error, "a connection could not be counted");
             }
             let is_last = {
@@ -208,18 +219,19 @@ impl<L: Link> Connection<L> {
             };
             if is_last {
                 if let Some(following) = &user.following {
-                    let hold = node.chats.rules().seat_hold.as_millis() as u64;
+                    let hold = node.chats().rules().seat_hold.as_millis() as u64;
                     following
                         .chat
-                        .hold_seat(following.me, node.clock.now() + hold);
+                        .hold_seat(following.me, node.env().clock.now() + hold);
                 }
-                node.matching.pause(&user.entry).await;
+                node.matching().pause(&user.entry).await;
                 // Who has come back here meanwhile keeps the place.
                 let is_away = user.entry.state().connection.is_none();
-                if is_away && let Err(error) = node.broker.leave_place(user.entry.user).await {
+                if is_away && let Err(error) = node.env().broker.leave_place(user.entry.user).await
+                {
                     tracing::warn!(%error, "a place could not be left");
                 }
-                node.hub.forget_if_idle(user.entry.user);
+                node.hub().forget_if_idle(user.entry.user);
             }
         }
         link.close(code).await;
@@ -239,8 +251,8 @@ async fn take_place(broker: &dyn Broker, user: UserId) {
 }
 
 /// The chats that were asked for and cannot be taken up.
-fn gone(asked: &[Resume], chat: Option<&Chat>) -> Vec<nowrong_protocol::ChatId> {
-    let is_other = |id: &nowrong_protocol::ChatId| chat.is_none_or(|chat| chat.id != *id);
+fn gone(asked: &[Resume], chat: Option<&Chat>) -> Vec<ChatId> {
+    let is_other = |id: &ChatId| chat.is_none_or(|chat| chat.id != *id);
     asked
         .iter()
         .map(|resume| resume.chat)
@@ -248,7 +260,7 @@ fn gone(asked: &[Resume], chat: Option<&Chat>) -> Vec<nowrong_protocol::ChatId> 
         .collect()
 }
 
-fn internal(error: impl Into<Refusal>) -> CloseCode {
-    let _: Refusal = error.into();
+fn internal(error: impl std::fmt::Display) -> CloseCode {
+    tracing::warn!(%error, "a client could not be admitted");
     CloseCode::INTERNAL
 }

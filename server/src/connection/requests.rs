@@ -75,13 +75,15 @@ impl<L: Link> Connection<L> {
     }
 
     async fn send_message(&mut self, send: Send) -> Result<(), Refusal> {
-        let chats = self.node.chats.clone();
+        let chats = self.node.chats().clone();
         let following = self.following_mut(send.chat)?;
         if following.unacked() >= UNACKED_SENDS_MAX {
             return Err(Refusal::retry_after(ErrorCode::OVERLOADED, 1_000));
         }
         let request = send.request;
-        let sent = chats.send(&following.chat, following.me, send).await?;
+        let sent = chats
+            .send_message(&following.chat, following.me, send)
+            .await?;
         following.sent(request, sent);
         Ok(())
     }
@@ -104,7 +106,7 @@ impl<L: Link> Connection<L> {
         let user = self.account().await?;
         let ticket = self
             .node
-            .matching
+            .matching()
             .join(&entry, &user, category, interests)
             .await?;
         Ok(Queued {
@@ -116,13 +118,18 @@ impl<L: Link> Connection<L> {
 
     async fn account(&mut self) -> Result<User, Refusal> {
         let user = self.attending()?.entry.user;
-        let account = self.node.store.user(user, self.node.clock.now()).await?;
+        let account = self
+            .node
+            .env()
+            .store
+            .user(user, self.node.env().clock.now())
+            .await?;
         account.ok_or_else(|| ErrorCode::INTERNAL.into())
     }
 
     async fn cancel(&mut self, cancel: Cancel) -> Reply {
         let entry = self.attending()?.entry.clone();
-        self.node.matching.cancel(&entry, cancel.ticket).await?;
+        self.node.matching().cancel(&entry, cancel.ticket).await?;
         Ok(Done {
             request: cancel.request,
         }
@@ -132,7 +139,10 @@ impl<L: Link> Connection<L> {
     async fn delete(&mut self, delete: Delete) -> Reply {
         let following = self.following(delete.chat)?;
         let (chat, me) = (following.chat.clone(), following.me);
-        self.node.chats.delete(&chat, me, delete.position).await?;
+        self.node
+            .chats()
+            .delete_message(&chat, me, delete.position)
+            .await?;
         Ok(Done {
             request: delete.request,
         }
@@ -142,7 +152,10 @@ impl<L: Link> Connection<L> {
     async fn leave(&mut self, chat: ChatId) -> Result<(), Refusal> {
         let following = self.following(chat)?;
         let (chat, me) = (following.chat.clone(), following.me);
-        self.node.chats.end(&chat, EndReason::Left, Some(me)).await
+        self.node
+            .chats()
+            .end_chat(&chat, EndReason::Left, Some(me))
+            .await
     }
 
     async fn next(&mut self, next: Next) -> Reply {
@@ -155,9 +168,9 @@ impl<L: Link> Connection<L> {
     async fn block(&mut self, block: Block) -> Reply {
         let following = self.following(block.chat)?;
         let (chat, user) = (following.chat.clone(), self.attending()?.entry.user);
-        let now = self.node.clock.now();
+        let now = self.node.env().clock.now();
         for partner in chat.users().filter(|other| *other != user) {
-            self.node.store.block(user, partner, now).await?;
+            self.node.env().store.block(user, partner, now).await?;
         }
         self.leave(block.chat).await?;
         Ok(Done {
@@ -176,8 +189,8 @@ impl<L: Link> Connection<L> {
         } = history;
         Ok(self
             .node
-            .chats
-            .history(&chat, request, before, limit)
+            .chats()
+            .read_page(&chat, request, before, limit)
             .await?
             .into())
     }

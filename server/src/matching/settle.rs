@@ -5,14 +5,15 @@ use std::sync::Arc;
 use nowrong_core::{
     matching::{Offer, Ticket},
     node::NodeId,
-    record::{Chat as ChatRecord, ChatMember, Epoch, Notice},
+    record::{self, ChatMember, Epoch, Notice, User},
 };
 use nowrong_protocol::{ChatId, ErrorCode, Position, TicketId, UserId};
 
 use super::Matching;
 use crate::{
     chat::{Chat, Sealer},
-    hub::{Push, UserEntry, lock},
+    hub::{Push, UserEntry},
+    lock::lock,
     random,
     refusal::Refusal,
     store::Opening,
@@ -33,16 +34,17 @@ impl Matching {
 
     /// Action `Open`, and what follows from it.
     async fn settle(&self, offer: Offer) {
-        let opening = match self.record(&offer).await {
-            Ok(Ok(record)) => self.try_open(&offer, record).await,
-            Ok(Err(gone)) => Ok(Some(Opening::Spent(gone))),
-            Err(refusal) => Err(refusal),
-        };
-        match opening {
-            Ok(None) => {}
+        let settled = self.try_open(&offer).await.unwrap_or_else(|refusal| {
+            tracing::warn!(code = %refusal.code, "an offer could not be settled");
+            Settled::Unknown
+        });
+        match settled {
+            Settled::Opened(record) => self.open(&offer, record).await,
             // Both go back, and each node reads again whom its user must not meet.
-            Ok(Some(Opening::Blocked)) => self.give_back([offer.ticket, offer.partner]).await,
-            Ok(Some(Opening::Seated(user) | Opening::Spent(user))) => {
+            Settled::Blocked | Settled::Unknown => {
+                self.give_back([offer.ticket, offer.partner]).await;
+            }
+            Settled::Refused(user) => {
                 for ticket in [offer.ticket, offer.partner] {
                     if ticket.user == user {
                         self.end(&ticket, ErrorCode::ALREADY_IN_CHAT).await;
@@ -51,31 +53,25 @@ impl Matching {
                     }
                 }
             }
-            Ok(Some(Opening::Opened)) | Err(_) => {
-                tracing::warn!("an offer could not be settled");
-                self.give_back([offer.ticket, offer.partner]).await;
-            }
         }
     }
 
-    /// Opens the chat; `None` when both users are in it, else why not.
-    async fn try_open(
-        &self,
-        offer: &Offer,
-        record: ChatRecord,
-    ) -> Result<Option<Opening>, Refusal> {
+    async fn try_open(&self, offer: &Offer) -> Result<Settled, Refusal> {
+        let [one, other] = match self.members(offer).await? {
+            Ok(members) => members,
+            Err(gone) => return Ok(Settled::Refused(gone)),
+        };
+        let record = self.record(offer, vec![one, other])?;
         let tickets = [offer.ticket.id, offer.partner.id];
-        match self.parts.store.open_chat(&record, &tickets).await? {
-            Opening::Opened => {
-                self.open(offer, record).await;
-                Ok(None)
-            }
-            refused => Ok(Some(refused)),
-        }
+        Ok(match self.env.store.open_chat(&record, &tickets).await? {
+            Opening::Opened => Settled::Opened(record),
+            Opening::Seated(user) | Opening::Spent(user) => Settled::Refused(user),
+            Opening::Blocked => Settled::Blocked,
+        })
     }
 
-    async fn open(&self, offer: &Offer, record: ChatRecord) {
-        let chat = match self.parts.chats.opened(record).await {
+    async fn open(&self, offer: &Offer, record: record::Chat) {
+        let chat = match self.chats.admit_opened(record).await {
             Ok(chat) => chat,
             Err(refusal) => {
                 // It exists in the store: each node takes it up from there, now or with a retry.
@@ -86,28 +82,28 @@ impl Matching {
                 return;
             }
         };
-        let here = self.parts.broker.id();
+        let here = self.env.broker.id();
         let tickets = [&offer.ticket, &offer.partner];
         for ticket in tickets.into_iter().filter(|ticket| ticket.node != here) {
-            chat.expect_on(ticket.user, ticket.node);
+            chat.expect_member_on(ticket.user, ticket.node);
             let matched = Notice::Matched {
                 ticket: ticket.id,
                 user: ticket.user,
                 chat: chat.id,
             };
-            self.parts.broker.tell(&[ticket.node], matched);
+            self.env.broker.tell(&[ticket.node], matched);
         }
         for ticket in tickets.into_iter().filter(|ticket| ticket.node == here) {
             self.take_match(ticket.id, ticket.user, &chat);
         }
-        self.parts.chats.count(&chat).await;
+        self.chats.count_members(&chat).await;
     }
 
     /// The user goes on in the chat; `false` when the user is not here. A chat that has ended meanwhile
     /// is no news to a user who has gone on to another ticket or chat.
     fn take_match(&self, ticket: TicketId, user: UserId, chat: &Arc<Chat>) -> bool {
         lock(&self.tickets).remove(&ticket);
-        let Some(owner) = self.parts.hub.entry(user) else {
+        let Some(owner) = self.hub.entry(user) else {
             return false;
         };
         let is_connected = {
@@ -116,8 +112,8 @@ impl Matching {
                 return true;
             }
             state.ticket = None;
-            state.chat = Some(chat.clone());
-            state.push(Push::Matched(ticket, chat.clone()));
+            state.chat = Some(chat.as_current());
+            state.push(Push::Matched(ticket, chat.id));
             state.connection.is_some()
         };
         if is_connected && let Some(member) = chat.member(user) {
@@ -127,8 +123,8 @@ impl Matching {
         is_connected
     }
 
-    /// A node has opened a chat with a ticket of a user of this node: `by` which, unless the seat alone
-    /// says so. That node has the partner.
+    /// Another node (`by`, if known) has opened a chat with a ticket of a user of this node. That node has the
+    /// partner.
     pub async fn matched_elsewhere(
         &self,
         ticket: TicketId,
@@ -136,7 +132,7 @@ impl Matching {
         chat: ChatId,
         by: Option<NodeId>,
     ) {
-        let chat = match self.parts.chats.load(chat).await {
+        let chat = match self.chats.load_chat(chat).await {
             Ok(Some(chat)) => chat,
             Ok(None) => return,
             Err(refusal) => {
@@ -146,18 +142,18 @@ impl Matching {
         };
         for partner in chat.users().filter(|partner| *partner != user) {
             if let Some(node) = by {
-                chat.expect_on(partner, node);
+                chat.expect_member_on(partner, node);
             }
         }
         if !self.take_match(ticket, user, &chat) {
             self.pass_on(ticket, user, chat.id).await;
         }
-        self.parts.chats.count(&chat).await;
+        self.chats.count_members(&chat).await;
     }
 
     /// The user of a match has moved on to another node.
     async fn pass_on(&self, ticket: TicketId, user: UserId, chat: ChatId) {
-        let broker = &self.parts.broker;
+        let broker = &self.env.broker;
         if let Ok(Some(place)) = broker.place(user).await
             && place != broker.id()
         {
@@ -165,25 +161,22 @@ impl Matching {
         }
     }
 
-    /// The chat that the offer would open; else the user whose account is gone.
-    async fn record(&self, offer: &Offer) -> Result<Result<ChatRecord, UserId>, Refusal> {
-        let now = self.parts.clock.now();
-        let user = |ticket: &Ticket| self.parts.store.user(ticket.user, now);
+    /// Those who would be in the chat, with the names that they have now; else the user whose account is gone.
+    async fn members(&self, offer: &Offer) -> Result<Result<[ChatMember; 2], UserId>, Refusal> {
+        let now = self.env.clock.now();
+        let user = |ticket: &Ticket| self.env.store.user(ticket.user, now);
         let (one, other) = tokio::try_join!(user(&offer.ticket), user(&offer.partner))?;
-        let mut members = Vec::with_capacity(2);
-        for (ticket, user) in [(&offer.ticket, one), (&offer.partner, other)] {
-            let Some(user) = user else {
-                return Ok(Err(ticket.user));
-            };
-            members.push(ChatMember {
-                user: user.id,
-                name: user.name,
-                language: user.language,
-                delivered: Position::START,
-                read: Position::START,
-            });
-        }
-        Ok(Ok(ChatRecord {
+        Ok(match (one, other) {
+            (Some(one), Some(other)) => Ok([one, other].map(member)),
+            (None, _) => Err(offer.ticket.user),
+            (_, None) => Err(offer.partner.user),
+        })
+    }
+
+    /// The chat that the offer opens.
+    fn record(&self, offer: &Offer, members: Vec<ChatMember>) -> Result<record::Chat, Refusal> {
+        let now = self.env.clock.now();
+        Ok(record::Chat {
             id: ChatId::v7(now, &random::bytes()),
             category: offer.ticket.category.clone(),
             members,
@@ -191,15 +184,15 @@ impl Matching {
             key: Sealer::new_key().map_err(|_| ErrorCode::INTERNAL)?,
             epochs: vec![Epoch { number: 1, base: 0 }],
             started_at: now,
-            expires_at: now + self.parts.retention_ms,
+            expires_at: self.chats.latest_expiry(now),
             end: None,
-        }))
+        })
     }
 
     /// An offer failed: each ticket goes back, which is its own node's to do.
     async fn give_back<const N: usize>(&self, tickets: [Ticket; N]) {
         for ticket in tickets {
-            if ticket.node == self.parts.broker.id() {
+            if ticket.node == self.env.broker.id() {
                 self.come_back(ticket.id, ticket.user, None).await;
             } else {
                 self.tell_back(&ticket, None);
@@ -209,7 +202,7 @@ impl Matching {
 
     /// The store refuses a ticket for good: its node finds out why.
     async fn end(&self, ticket: &Ticket, code: ErrorCode) {
-        if ticket.node == self.parts.broker.id() {
+        if ticket.node == self.env.broker.id() {
             self.come_back(ticket.id, ticket.user, Some(code)).await;
         } else {
             self.tell_back(ticket, Some(code));
@@ -222,13 +215,13 @@ impl Matching {
             user: ticket.user,
             end,
         };
-        self.parts.broker.tell(&[ticket.node], notice);
+        self.env.broker.tell(&[ticket.node], notice);
     }
 
     /// An offer of a ticket of this node failed. Without `end` it goes back into the queue. With it the
     /// store refused it: the user is in a chat, or the ticket is over.
     pub async fn come_back(&self, ticket: TicketId, user: UserId, end: Option<ErrorCode>) {
-        let Some(owner) = self.parts.hub.entry(user) else {
+        let Some(owner) = self.hub.entry(user) else {
             return;
         };
         if let Some(entry) = lock(&self.tickets).get_mut(&ticket) {
@@ -261,8 +254,8 @@ impl Matching {
     /// Whether the user of a ticket has a seat; if so, goes on in that chat. Also `true` when nobody can
     /// tell: it is looked for again with the next retry.
     pub(super) async fn find_match(&self, id: TicketId, owner: &Arc<UserEntry>) -> bool {
-        let now = self.parts.clock.now();
-        let seat = match self.parts.store.seat(owner.user, now).await {
+        let now = self.env.clock.now();
+        let seat = match self.env.store.seat(owner.user, now).await {
             Ok(Some(seat)) => seat,
             Ok(None) => return false,
             Err(error) => {
@@ -296,7 +289,7 @@ impl Matching {
         let Some(ticket) = self.refreshed(id, owner).await else {
             return;
         };
-        if let Err(error) = self.parts.broker.requeue(ticket).await {
+        if let Err(error) = self.env.broker.requeue(ticket).await {
             // It is tried again at its next retry.
             return tracing::warn!(%error, ticket = %id, "a ticket could not be put back");
         }
@@ -304,11 +297,11 @@ impl Matching {
             entry.retry_at = 0;
             entry.held_until.is_some()
         });
-        if is_held && let Err(error) = self.parts.broker.set_paused(id, true).await {
+        if is_held && let Err(error) = self.env.broker.set_paused(id, true).await {
             tracing::warn!(%error, ticket = %id, "a ticket could not be paused");
         }
         if !is_waiting(owner, id)
-            && let Err(error) = self.parts.broker.cancel(id).await
+            && let Err(error) = self.env.broker.cancel(id).await
         {
             tracing::warn!(%error, ticket = %id, "a ticket could not be taken out again");
         }
@@ -316,8 +309,8 @@ impl Matching {
 
     /// The ticket with which the owner still waits, with those to avoid as they are now.
     async fn refreshed(&self, id: TicketId, owner: &UserEntry) -> Option<Ticket> {
-        let now = self.parts.clock.now();
-        let avoid = self.parts.store.avoid(owner.user, now).await;
+        let now = self.env.clock.now();
+        let avoid = self.env.store.avoid(owner.user, now).await;
         let avoid = avoid.map_err(|error| tracing::warn!(%error, "blocks could not be read"));
         let mut state = owner.state();
         let held = state.ticket.as_mut().filter(|held| held.ticket.id == id)?;
@@ -332,6 +325,28 @@ impl Matching {
         if let Some(held) = held.filter(|held| held.ticket.id == id) {
             self.drop_ticket(&held.ticket, Some(code));
         }
+    }
+}
+
+/// What became of an offer.
+enum Settled {
+    /// The store has opened this chat.
+    Opened(record::Chat),
+    /// One of them has blocked the other.
+    Blocked,
+    /// This user cannot be matched with this ticket: the account is gone, it is in a chat, or the ticket is spent.
+    Refused(UserId),
+    /// Nobody knows: the store failed.
+    Unknown,
+}
+
+fn member(user: User) -> ChatMember {
+    ChatMember {
+        user: user.id,
+        name: user.name,
+        language: user.language,
+        delivered: Position::START,
+        read: Position::START,
     }
 }
 

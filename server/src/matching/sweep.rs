@@ -3,7 +3,7 @@
 use nowrong_protocol::TicketId;
 
 use super::Matching;
-use crate::{broker::BrokerError, hub::lock};
+use crate::{broker::BrokerError, lock::lock};
 
 /// Tickets looked at in one step.
 const STEP: usize = 1_000;
@@ -21,7 +21,7 @@ impl Matching {
     }
 
     async fn sweep_all(&self) -> Result<(), BrokerError> {
-        let broker = &self.parts.broker;
+        let broker = &self.env.broker;
         let mut after = None;
         loop {
             let entered = broker.own_tickets(after, STEP).await?;

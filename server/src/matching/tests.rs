@@ -2,14 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use nowrong_core::record::{AgeBracket, Category, Chat, ChatEnd};
+use nowrong_core::{
+    chat::ChatRules,
+    record::{AgeBracket, Category, Chat, ChatEnd},
+};
 use nowrong_protocol::{ChatId, ErrorCode, ServerFrame, TicketId, frame::EndReason};
 
-use super::{Matching, MatchingParts};
+use super::Matching;
 use crate::{
     broker::local::LocalBroker,
-    chat::{ChatParts, ChatRules, Chats},
+    chat::Chats,
     clock::Clock,
+    environment::Environment,
     hub::{Hub, Push, UserEntry},
     store::{
         Store,
@@ -30,25 +34,22 @@ struct Waiting {
 impl Waiting {
     async fn begin() -> Self {
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory().unwrap());
-        let (broker, hub, clock) = (
-            LocalBroker::new(),
-            Arc::new(Hub::default()),
-            Clock::default(),
-        );
-        let second = Duration::from_secs(1);
-        let chats = Chats::new(ChatParts {
-            hub: hub.clone(),
+        let (hub, clock) = (Arc::<Hub>::default(), Clock::default());
+        let env = Environment {
             store: store.clone(),
-            broker: broker.clone(),
+            broker: LocalBroker::new(),
             clock: clock.clone(),
-            rules: ChatRules {
-                seat_hold: 60 * second,
-                idle_notice: 60 * second,
-                idle_end: 120 * second,
-                grace: 60 * second,
-                retention: 3_600 * second,
-            },
-        });
+            metrics: Arc::default(),
+        };
+        let second = Duration::from_secs(1);
+        let rules = ChatRules {
+            seat_hold: 60 * second,
+            idle_notice: 60 * second,
+            idle_end: 120 * second,
+            grace: 60 * second,
+            retention: 3_600 * second,
+        };
+        let chats = Chats::new(env.clone(), hub.clone(), rules);
         let music = Category {
             id: "music".to_owned(),
             title: "Music".to_owned(),
@@ -58,15 +59,7 @@ impl Waiting {
             titles: [].into(),
             rank: 1,
         };
-        let matching = Matching::new(MatchingParts {
-            hub: hub.clone(),
-            store: store.clone(),
-            broker,
-            chats,
-            clock: clock.clone(),
-            categories: [music].into(),
-            retention_ms: 3_600_000,
-        });
+        let matching = Matching::new(env, hub.clone(), chats, [music].into());
         let mut account = user(1, "Ana");
         (account.created_at, account.age_bracket) = (clock.now(), AgeBracket::Adult);
         account.expires_at = clock.now() + 3_600_000;
@@ -100,17 +93,15 @@ impl Waiting {
 
     /// What became of the ticket as the user is told: the chat of a match, or why it ended.
     fn told(&self) -> Option<Result<ChatId, ErrorCode>> {
-        loop {
-            let push = self.owner.state().take_push()?;
-            match push {
-                Push::Matched(_, chat) => return Some(Ok(chat.id)),
-                Push::Frame(frame) => match *frame {
-                    ServerFrame::Widened(_) => {}
-                    ServerFrame::TicketEnded(ended) => return Some(Err(ended.code)),
-                    other => panic!("{other:?}"),
-                },
-            }
-        }
+        let pushes = self.owner.state().take_pushes();
+        pushes.into_iter().find_map(|push| match push {
+            Push::Matched(_, chat) => Some(Ok(chat)),
+            Push::Frame(frame) => match *frame {
+                ServerFrame::Widened(_) => None,
+                ServerFrame::TicketEnded(ended) => Some(Err(ended.code)),
+                other => panic!("{other:?}"),
+            },
+        })
     }
 
     /// Time passes until the next retry.

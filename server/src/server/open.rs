@@ -17,10 +17,13 @@ use crate::{
     broker::{Broker, local::LocalBroker, redis::RedisBroker},
     clock::Clock,
     config::{self, Config, Data, StoreChoice, Tls},
+    environment::Environment,
+    metrics::Metrics,
     privacy::PseudonymKey,
     store::{
         Store,
         embedded::EmbeddedStore,
+        measured::MeasuredStore,
         mongodb::{MongoOptions, MongoStore, migration},
         secrets::SecretStore,
     },
@@ -30,13 +33,50 @@ use crate::{
 /// What every key in Redis begins with.
 const BROKER_NAMESPACE: &str = "nowrong";
 
-/// The store, and the same one as the place of shared secrets when nodes can share it.
-pub(super) struct Stores {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) secrets: Option<Arc<dyn SecretStore>>,
+/// Everything that is opened before the listeners.
+pub(super) struct Opened {
+    pub(super) env: Environment,
+    pub(super) categories: Arc<[Category]>,
+    pub(super) identity: Identity,
+    /// What signs access tokens.
+    pub(super) access: Arc<AccessTokens>,
+    /// What makes pseudonyms of addresses.
+    pub(super) pseudonyms: Arc<PseudonymKey>,
 }
 
-pub(super) async fn store(config: &Config) -> anyhow::Result<Stores> {
+impl Opened {
+    /// Opens the store and the broker, and reads what a start needs of them.
+    pub(super) async fn open(config: &Config) -> anyhow::Result<Self> {
+        let clock = Clock::ahead_by(config.clock_ahead);
+        let metrics = Arc::new(Metrics::default());
+        let Stores { store, secrets } = store(config).await?;
+        let store: Arc<dyn Store> = Arc::new(MeasuredStore::new(store, &metrics));
+        let env = Environment {
+            store,
+            broker: broker(&config.broker).await?,
+            clock,
+            metrics,
+        };
+        let categories = categories(config, &*env.store).await?;
+        let identity = identity(config, &env.clock)?;
+        let (access, pseudonyms) = access(config, secrets, env.clock.now()).await?;
+        Ok(Self {
+            env,
+            categories,
+            identity,
+            access: Arc::new(access),
+            pseudonyms: Arc::new(pseudonyms),
+        })
+    }
+}
+
+/// The store, and the same one as the place of shared secrets when nodes can share it.
+struct Stores {
+    store: Arc<dyn Store>,
+    secrets: Option<Arc<dyn SecretStore>>,
+}
+
+async fn store(config: &Config) -> anyhow::Result<Stores> {
     let embedded = match (&config.store, &config.data) {
         (StoreChoice::MongoDb(options), _) => return mongodb(config, options).await,
         (StoreChoice::Embedded, Data::Memory) => EmbeddedStore::in_memory()?,
@@ -61,7 +101,7 @@ async fn mongodb(config: &Config, options: &MongoOptions) -> anyhow::Result<Stor
     })
 }
 
-pub(super) async fn broker(broker: &config::Broker) -> anyhow::Result<Arc<dyn Broker>> {
+async fn broker(broker: &config::Broker) -> anyhow::Result<Arc<dyn Broker>> {
     Ok(match broker {
         config::Broker::Local => LocalBroker::new(),
         config::Broker::Redis(url) => RedisBroker::connect(url, BROKER_NAMESPACE).await?,
@@ -70,7 +110,7 @@ pub(super) async fn broker(broker: &config::Broker) -> anyhow::Result<Arc<dyn Br
 
 /// What signs access tokens and what makes pseudonyms. Both are shared with the other nodes when
 /// there are some; a single node keeps the second to itself, wherever its store is.
-pub(super) async fn access(
+async fn access(
     config: &Config,
     secrets: Option<Arc<dyn SecretStore>>,
     now: UnixMs,
@@ -108,7 +148,7 @@ pub(super) fn quic(config: &Config, identity: &Identity) -> anyhow::Result<Optio
     webtransport::bind(address, identity, &key).map(Some)
 }
 
-pub(super) fn identity(config: &Config, clock: &Clock) -> anyhow::Result<Identity> {
+fn identity(config: &Config, clock: &Clock) -> anyhow::Result<Identity> {
     let now = clock.system();
     Ok(match (&config.tls, &config.data) {
         (Tls::Pem { cert, key }, _) => Identity::pem(cert, key)?,
@@ -119,10 +159,7 @@ pub(super) fn identity(config: &Config, clock: &Clock) -> anyhow::Result<Identit
     })
 }
 
-pub(super) async fn categories(
-    config: &Config,
-    store: &dyn Store,
-) -> anyhow::Result<Arc<[Category]>> {
+async fn categories(config: &Config, store: &dyn Store) -> anyhow::Result<Arc<[Category]>> {
     store.seed_categories(&config.read_categories()?).await?;
     Ok(store.categories().await?.into())
 }

@@ -15,7 +15,7 @@ use crate::{
     broker::{Broker, LimitRule},
     clock::Clock,
     config::Limits,
-    hub::lock,
+    lock::lock,
     privacy::{ClientIp, PseudonymKey},
 };
 

@@ -27,10 +27,7 @@ use nowrong_protocol::{
 use tokio::time::timeout;
 
 use super::{Link, LinkError, Received, Transport};
-use crate::{
-    connection::{self, Node},
-    privacy::ClientIp,
-};
+use crate::{connection, node::Node, privacy::ClientIp};
 
 /// The path of the WebSocket endpoint.
 pub const PATH: &str = "/v1/websocket";

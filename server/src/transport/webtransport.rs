@@ -21,7 +21,7 @@ use self::{
     session::{Farewell, Session, Stream},
 };
 use super::{Link, LinkError, Received, Transport, door::Pass, quic_key::QuicKey};
-use crate::connection::{self, Node};
+use crate::{connection, node::Node};
 
 mod asides;
 mod runtime;

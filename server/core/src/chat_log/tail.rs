@@ -39,15 +39,13 @@ impl Tail {
         self.trim();
     }
 
-    /// Frames with a seq after `after`, ascending, at most `limit`; `None` when the first of them is
-    /// no longer held.
-    pub fn frames_after(&self, after: u64, limit: usize) -> Option<Vec<(u64, Bytes)>> {
-        if after >= self.head {
-            return Some(Vec::new());
-        }
-        let skipped = after.checked_sub(self.base())? as usize;
-        let frames = self.frames.iter().skip(skipped).take(limit);
-        Some((after + 1..).zip(frames.cloned()).collect())
+    /// Frames with a seq after `after`, ascending; `None` when the first of them is no longer held.
+    pub fn frames_after(&self, after: u64) -> Option<impl Iterator<Item = (u64, &Bytes)>> {
+        let skipped = match after < self.head {
+            true => after.checked_sub(self.base())? as usize,
+            false => self.frames.len(),
+        };
+        Some((after.saturating_add(1)..).zip(self.frames.iter().skip(skipped)))
     }
 
     /// Puts another frame in the place of one that is held; `false` when it is not.
@@ -93,21 +91,26 @@ mod tests {
         tail
     }
 
+    fn after(tail: &Tail, seq: u64) -> Option<Vec<(u64, Bytes)>> {
+        let frames = tail.frames_after(seq)?;
+        Some(frames.map(|(seq, frame)| (seq, frame.clone())).collect())
+    }
+
     #[test]
-    fn it_answers_what_it_holds_and_sends_the_rest_to_the_store() {
+    fn it_returns_what_it_holds_and_leaves_the_rest_to_the_store() {
         let tail = tail(4, 3);
-        assert_eq!(tail.frames_after(3, 9), None);
-        let expected = vec![(5, frame(5)), (6, frame(6))];
-        assert_eq!(tail.frames_after(4, 2), Some(expected));
-        assert_eq!(tail.frames_after(7, 9), Some(vec![]));
-        assert_eq!(tail.frames_after(u64::MAX, 9), Some(vec![]));
+        assert_eq!(after(&tail, 3), None);
+        let expected = vec![(5, frame(5)), (6, frame(6)), (7, frame(7))];
+        assert_eq!(after(&tail, 4), Some(expected));
+        assert_eq!(after(&tail, 7), Some(vec![]));
+        assert_eq!(after(&tail, u64::MAX), Some(vec![]));
     }
 
     #[test]
     fn g10_it_is_bounded_in_frames() {
         let tail = tail(0, 600);
-        assert_eq!(tail.frames_after(600 - 257, 9), None);
-        let frames = tail.frames_after(600 - 256, 1_000).expect("held");
+        assert_eq!(after(&tail, 600 - 257), None);
+        let frames = after(&tail, 600 - 256).expect("held");
         assert_eq!(frames.len(), TAIL_FRAMES_MAX);
         assert_eq!(frames[0], (345, frame(345)));
     }
@@ -118,11 +121,11 @@ mod tests {
         for _ in 0..40 {
             tail.push(Bytes::from(vec![0; 8_000]));
         }
-        assert_eq!(tail.frames_after(40 - 9, 99), None);
-        assert_eq!(tail.frames_after(40 - 8, 99).map(|f| f.len()), Some(8));
+        assert_eq!(after(&tail, 40 - 9), None);
+        assert_eq!(after(&tail, 40 - 8).map(|f| f.len()), Some(8));
         tail.push(Bytes::from(vec![0; TAIL_BYTES_MAX + 1]));
-        assert_eq!(tail.frames_after(40, 9).map(|f| f.len()), Some(1));
-        assert_eq!(tail.frames_after(39, 9), None);
+        assert_eq!(after(&tail, 40).map(|f| f.len()), Some(1));
+        assert_eq!(after(&tail, 39), None);
     }
 
     #[test]
@@ -132,11 +135,11 @@ mod tests {
         for seq in [0, 3, 6, u64::MAX] {
             assert!(!tail.replace(seq, Bytes::new()), "{seq}");
         }
-        let frames = tail.frames_after(3, 9).expect("held");
+        let frames = after(&tail, 3).expect("held");
         assert_eq!(frames, [(4, Bytes::from_static(b"gone")), (5, frame(5))]);
         assert!(tail.replace(5, Bytes::from(vec![0; TAIL_BYTES_MAX])));
         assert_eq!(
-            tail.frames_after(3, 9),
+            after(&tail, 3),
             None,
             "the bound holds for replaced frames too"
         );

@@ -14,7 +14,7 @@ async fn registering_gives_an_account_and_tokens_that_work() {
         "name": "  Ro\u{308}bin ", "language": "PT-br", "interests": ["Jazz", "jazz ", "Go"],
         "age_bracket": "13-17",
     });
-    let before = api.state.clock.now();
+    let before = api.state.env.clock.now();
     let answer = api.post("/v1/users", &body).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
     assert_eq!(answer.header("cache-control"), "no-store");
@@ -117,7 +117,7 @@ async fn only_a_good_access_token_opens_an_account() {
     let nobody = api
         .state
         .access
-        .issue(UserId::v7(1, &[1; 10]), api.state.clock.now())
+        .issue(UserId::v7(1, &[1; 10]), api.state.env.clock.now())
         .unwrap();
     let headers = [
         String::new(),
@@ -247,8 +247,9 @@ async fn erasing_an_account_lets_the_user_depart_first() {
     answer.is_problem(503, "STORAGE_UNAVAILABLE");
     assert!(
         api.state
+            .env
             .store
-            .user(id, api.state.clock.now())
+            .user(id, api.state.env.clock.now())
             .await
             .unwrap()
             .is_some()
@@ -259,8 +260,9 @@ async fn erasing_an_account_lets_the_user_depart_first() {
     assert_eq!(*api.departed.users.lock().unwrap(), [id]);
     assert!(
         api.state
+            .env
             .store
-            .user(id, api.state.clock.now())
+            .user(id, api.state.env.clock.now())
             .await
             .unwrap()
             .is_none()

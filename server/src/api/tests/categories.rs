@@ -60,9 +60,9 @@ async fn everybody_sees_the_categories_and_who_is_there() {
         .unwrap();
     assert_eq!(dating["age_bracket"], "18+");
 
-    let broker = &api.state.broker;
+    let broker = &api.state.env.broker;
     broker
-        .join(ticket("music"), api.state.clock.now())
+        .join(ticket("music"), api.state.env.clock.now())
         .await
         .unwrap();
     broker.count_chatting("music", 2).await.unwrap();
@@ -103,7 +103,12 @@ async fn a_known_answer_is_not_sent_again() {
     for unknown in ["\"other\"", "", tag.trim_matches('"')] {
         assert_eq!(list(&api, unknown).await.status, 200, "{unknown}");
     }
-    api.state.broker.count_chatting("music", 2).await.unwrap();
+    api.state
+        .env
+        .broker
+        .count_chatting("music", 2)
+        .await
+        .unwrap();
     let changed = list(&api, &tag).await;
     assert_eq!(changed.status, 200);
     assert_ne!(changed.header("etag"), tag);

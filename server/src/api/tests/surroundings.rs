@@ -128,7 +128,7 @@ async fn readiness_says_which_part_is_missing() {
             "{path}"
         );
     }
-    api.state.store.close().await;
+    api.state.env.store.close().await;
     let answer = api.get("/readyz").await;
     answer.is_problem(503, "STORAGE_UNAVAILABLE");
     assert!(answer.text().contains("The store cannot be written to."));
@@ -146,7 +146,7 @@ async fn readiness_says_which_part_is_missing() {
 #[tokio::test]
 async fn a_node_that_is_about_to_stop_is_not_ready() {
     let api = Api::new().await;
-    api.state.broker.set_status(NodeStatus {
+    api.state.env.broker.set_status(NodeStatus {
         is_draining: true,
         ..NodeStatus::default()
     });

@@ -125,7 +125,7 @@ async fn connecting_gives_addresses_and_a_token_for_one_hello() {
     assert!(connect_token.len() <= nowrong_protocol::limits::CONNECT_TOKEN_BYTES_MAX);
     let id: UserId = text(&registered["user"]["id"]).parse().unwrap();
     let redeem = |token: String| {
-        let (broker, now) = (Arc::clone(&api.state.broker), api.state.clock.now());
+        let (broker, now) = (Arc::clone(&api.state.env.broker), api.state.env.clock.now());
         async move { redeem_connect(&*broker, &token, now).await.unwrap() }
     };
     assert_eq!(redeem(connect_token.clone()).await, Some(id));
@@ -146,7 +146,7 @@ async fn what_a_node_does_not_have_is_null() {
         websocket: "wss://chat.example/v1/websocket".to_owned(),
         ..NodeEndpoint::default()
     };
-    api.state.broker.set_status(NodeStatus {
+    api.state.env.broker.set_status(NodeStatus {
         endpoint,
         capacity: 1,
         is_draining: false,
@@ -187,7 +187,7 @@ async fn without_a_node_that_takes_clients_there_is_no_token() {
         (without_clients, "OVERLOADED"),
         (full, "OVERLOADED"),
     ] {
-        api.state.broker.set_status(status);
+        api.state.env.broker.set_status(status);
         let answer = api.call("POST", "/v1/connect", &token, &Value::Null).await;
         answer.is_problem(503, name);
         assert_eq!(answer.header("retry-after"), "1");

@@ -1,25 +1,25 @@
-//! What a node knows of one chat, without IO: its messages, its members, and how it ends.
+//! The node's copy of one chat: its messages, its members, and how it ends.
 //!
-//! Nothing here is sent to anyone. A connection holds a [`View`] of what it has told its client, and
-//! [`State::changes`] gives the difference: the latest state of each thing, however often it changed
-//! in between. So there is no queue, and a signal that was overtaken is simply not sent.
+//! Nothing here is sent to anyone: each connection pulls the latest state of each thing, however often it
+//! changed in between. A signal that was overtaken is simply not sent.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use nowrong_core::node::NodeId;
 use nowrong_protocol::{
-    ChatId, Position, ServerFrame,
-    frame::{Deleted, EndReason, Ended, Idle, Member, SeatState},
+    ChatId, Position,
+    frame::{EndReason, Member, SeatState},
 };
 
-mod members;
-mod messages;
-
-pub(super) use members::{Home, MemberState};
-use members::{SeenMember, Versioned};
-pub(super) use messages::{Messages, Rebuilt};
-use nowrong_core::record::{Chat as ChatRecord, ChatEnd, Cursors, Signal, StoredMessage, UnixMs};
+use super::{
+    members::{Home, MemberState, Versioned},
+    messages::Messages,
+    reader::Sent,
+};
+use crate::{
+    node::NodeId,
+    record::{Chat, ChatEnd, Cursors, Signal, StoredMessage, UnixMs},
+};
 
 /// The times that govern a chat.
 #[derive(Clone, Copy, Debug)]
@@ -38,40 +38,32 @@ pub struct ChatRules {
 
 impl ChatRules {
     /// Until when a seat is held whose connection was lost at `now`.
-    pub(super) fn held_until(&self, now: UnixMs) -> UnixMs {
+    pub fn held_until(&self, now: UnixMs) -> UnixMs {
         now + self.seat_hold.as_millis() as u64
     }
 }
 
 /// The changing part of a chat.
-pub(super) struct State {
-    chat: ChatId,
+#[derive(Debug)]
+pub struct State {
+    pub(super) chat: ChatId,
     /// What was said.
-    pub(super) messages: Messages,
+    pub messages: Messages,
     /// How the chat ended.
-    pub(super) end: Option<ChatEnd>,
-    pub(super) is_queued_to_persist: bool,
-    pub(super) is_queued_to_check: bool,
+    pub end: Option<ChatEnd>,
+    is_queued_to_persist: bool,
+    is_queued_to_check: bool,
     checked_at: UnixMs,
     /// The other nodes that follow the chat, as the broker said last.
-    pub(super) elsewhere: Vec<NodeId>,
+    pub elsewhere: Vec<NodeId>,
     members: Vec<MemberState>,
     last_spoke: UnixMs,
-    idle: Versioned<UnixMs>,
-}
-
-/// What one connection has told its client about a chat.
-#[derive(Default)]
-pub(crate) struct View {
-    members: Vec<SeenMember>,
-    deleted: usize,
-    idle: u32,
-    has_end: bool,
+    pub(super) idle: Versioned<UnixMs>,
 }
 
 impl State {
     /// The state of a chat as stored, with nobody connected: every seat is held from `now` on.
-    pub(super) fn new(record: &ChatRecord, rules: &ChatRules, now: UnixMs) -> Self {
+    pub fn new(record: &Chat, rules: &ChatRules, now: UnixMs) -> Self {
         let held_until = rules.held_until(now);
         let member = |stored| MemberState::new(stored, held_until);
         Self {
@@ -90,7 +82,7 @@ impl State {
 
     /// Takes a message that the log has given a position, with its frame; answers how many messages
     /// count now that did not before.
-    pub(super) fn appended(&mut self, message: StoredMessage, frame: Bytes) -> usize {
+    pub fn appended(&mut self, message: StoredMessage, frame: Bytes) -> usize {
         let taken = self.messages.appended(message, frame);
         for message in &taken {
             self.last_spoke = self.last_spoke.max(message.at);
@@ -102,15 +94,66 @@ impl State {
         taken.len()
     }
 
+    /// These other nodes followed the chat when the log gave out a position. Of two replies at once, that of
+    /// the later position is the newer one and stays.
+    pub fn set_followers(&mut self, position: Position, elsewhere: Vec<NodeId>) {
+        if position > self.messages.head {
+            self.elsewhere = elsewhere;
+        }
+    }
+
+    /// Takes a message of a member of this node, which the log has given a position. It waits for the store
+    /// from now on.
+    pub fn append_own(&mut self, message: StoredMessage, frame: Bytes) -> OwnMessage {
+        let (position, at) = (message.position, message.at);
+        let is_current = position.epoch == self.messages.epoch();
+        let counted = if is_current {
+            self.appended(message, frame)
+        } else {
+            0
+        };
+        OwnMessage {
+            counted,
+            sent: Sent {
+                position,
+                at,
+                failures: self.messages.failures,
+                is_new: !self.messages.is_void_position(position),
+            },
+            is_newly_queued: self.queue_to_persist(),
+        }
+    }
+
+    /// Notes that the chat waits for the store; `false` when it did already.
+    pub fn queue_to_persist(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_queued_to_persist, true)
+    }
+
+    /// What the store gets next. From here on, what happens queues the chat again.
+    pub fn take_batch(&mut self) -> Vec<StoredMessage> {
+        self.is_queued_to_persist = false;
+        self.messages.next_batch()
+    }
+
+    /// Notes that the chat is to be checked; `false` when it was already.
+    pub fn queue_to_check(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_queued_to_check, true)
+    }
+
+    /// The check begins. From here on, what happens asks for another one.
+    pub fn begin_check(&mut self) {
+        self.is_queued_to_check = false;
+    }
+
     /// Moves a member's cursors forward; answers whether that is news.
-    pub(super) fn advance(&mut self, member: u8, delivered: Position, read: Position) -> bool {
+    pub fn advance(&mut self, member: u8, delivered: Position, read: Position) -> bool {
         let head = self.messages.head;
         let member = self.member_mut(member);
         member.is_some_and(|member| member.advance(delivered, read, head))
     }
 
     /// Takes over what a member does; answers whether that is news.
-    pub(super) fn signal(&mut self, member: u8, signal: Signal) -> bool {
+    pub fn signal(&mut self, member: u8, signal: Signal) -> bool {
         if let Signal::Cursors { delivered, read } = signal {
             return self.advance(member, delivered, read);
         }
@@ -126,8 +169,48 @@ impl State {
         }
     }
 
+    /// Takes over what the node `from` tells of one of its members.
+    ///
+    /// 1. A member with a connection here is not there: what other nodes tell of that member is ignored.
+    /// 2. A node that holds a seat of a chat which has ended, or of a member that is connected here, has missed
+    ///    that, and is told.
+    /// 3. A node that takes a seat gets no reply, so two nodes that both have a connection do not argue.
+    /// 4. A node that a member has left for another one says nothing any more, unless it takes the seat again.
+    pub fn hear(
+        &mut self,
+        from: NodeId,
+        member: u8,
+        signal: Signal,
+        is_connected_here: bool,
+    ) -> Heard {
+        let seat = match signal {
+            Signal::Seat { state, .. } => Some(state),
+            _ => None,
+        };
+        let end = self.end.filter(|_| seat == Some(SeatState::Held));
+        let Some(known) = self.member_mut(member) else {
+            return Heard::default();
+        };
+        let is_ours = known.home() == Home::Here && is_connected_here;
+        let has_left = matches!(known.home(), Home::There(node) if node != from);
+        let reply = match end {
+            Some(end) => Some(HeardReply::Ended(end)),
+            None => known.reply_to_holder(is_ours, seat),
+        };
+        let is_ignored = is_ours || (has_left && seat != Some(SeatState::Taken));
+        if is_ignored {
+            return Heard {
+                is_news: false,
+                reply,
+            };
+        }
+        known.set_home(Home::There(from));
+        let is_news = self.signal(member, signal);
+        Heard { is_news, reply }
+    }
+
     /// The cursors that changed since the last call.
-    pub(super) fn take_dirty_cursors(&mut self) -> Vec<Cursors> {
+    pub fn take_dirty_cursors(&mut self) -> Vec<Cursors> {
         let chat = self.chat;
         let dirty = |(index, member): (usize, &mut MemberState)| {
             let (delivered, read) = member.take_dirty()?;
@@ -143,7 +226,7 @@ impl State {
     }
 
     /// The chat has ended; answers whether that is news.
-    pub(super) fn set_end(&mut self, end: ChatEnd) -> bool {
+    pub fn set_end(&mut self, end: ChatEnd) -> bool {
         let is_news = self.end.is_none();
         if is_news {
             self.end = Some(end);
@@ -152,7 +235,7 @@ impl State {
     }
 
     /// Whether some member is, or may be, connected to another node: whoever is not connected here.
-    pub(super) fn may_be_shared(&self) -> bool {
+    pub fn may_be_shared(&self) -> bool {
         let may_be_elsewhere = |member: &MemberState| {
             member.home() != Home::Here || member.seat().0 == SeatState::Held
         };
@@ -160,13 +243,13 @@ impl State {
     }
 
     /// Whether every member is connected to another node.
-    pub(super) fn are_all_elsewhere(&self) -> bool {
+    pub fn are_all_elsewhere(&self) -> bool {
         let is_there = |member: &MemberState| matches!(member.home(), Home::There(_));
         self.members.iter().all(is_there)
     }
 
     /// Whether the last check is this long ago; if so, there is one now.
-    pub(super) fn is_check_due(&mut self, now: UnixMs, every: Duration) -> bool {
+    pub fn is_check_due(&mut self, now: UnixMs, every: Duration) -> bool {
         let is_due = now >= self.checked_at + every.as_millis() as u64;
         if is_due {
             self.checked_at = now;
@@ -175,7 +258,7 @@ impl State {
     }
 
     /// Counts those members who are here in a chat that goes on; answers by how many the count changes.
-    pub(super) fn recount(&mut self) -> i32 {
+    pub fn recount(&mut self) -> i32 {
         let goes_on = self.end.is_none();
         let recount =
             |member: &mut MemberState| member.count(goes_on && member.home() == Home::Here);
@@ -184,7 +267,7 @@ impl State {
 
     /// What the passing of time asks for: the end of the chat, if it is due. The seats of members on
     /// other nodes are held longer by `patience`.
-    pub(super) fn due_end(
+    pub fn due_end(
         &self,
         rules: &ChatRules,
         patience: Duration,
@@ -221,83 +304,71 @@ impl State {
     }
 
     /// Tells the members when the chat ends if nobody speaks.
-    pub(super) fn set_idle_notice(&mut self, rules: &ChatRules) {
+    pub fn set_idle_notice(&mut self, rules: &ChatRules) {
         self.idle
             .set(self.last_spoke + rules.idle_end.as_millis() as u64);
     }
 
     /// The members as `Welcome` and `Matched` show them.
-    pub(super) fn shown(&self) -> impl Iterator<Item = Member> + '_ {
+    pub fn shown(&self) -> impl Iterator<Item = Member> + '_ {
         self.members.iter().map(MemberState::shown)
     }
 
     /// How many messages of others `me` has not read.
-    pub(super) fn unread(&self, me: u8) -> u32 {
+    pub fn unread(&self, me: u8) -> u32 {
         let read = self.members.get(usize::from(me));
         let read = read.map_or(0, |member| member.cursors().1.seq);
         self.messages.unread(me, read)
     }
 
-    /// A view of a client that was just told [`Self::shown`]; deletions and the end are to come.
-    pub(super) fn view(&self) -> View {
-        View {
-            members: self.members.iter().map(MemberState::seen).collect(),
-            deleted: 0,
-            idle: if self.idle.value == 0 {
-                self.idle.version
-            } else {
-                self.idle.version.wrapping_sub(1)
-            },
-            has_end: false,
-        }
-    }
-
-    /// Appends to `out` what `me` has not been told, and brings the view up to date.
-    pub(super) fn changes(&self, me: u8, view: &mut View, out: &mut Vec<ServerFrame>) {
-        let chat = self.chat;
-        let deleted = self.messages.deleted.iter().skip(view.deleted);
-        out.extend(deleted.map(|&position| Deleted { chat, position }.into()));
-        view.deleted = self.messages.deleted.len();
-        let seen = view.members.iter_mut();
-        for ((index, member), seen) in (0..).zip(&self.members).zip(seen) {
-            if index != me {
-                member.changes(chat, index, seen, out);
-            }
-        }
-        if let Some(&ends_at_ms) = self.idle.unseen(&mut view.idle) {
-            out.push(Idle { chat, ends_at_ms }.into());
-        }
-        if let (Some(end), false) = (self.end, view.has_end) {
-            view.has_end = true;
-            let ended = Ended {
-                chat,
-                reason: end.reason,
-                member: end.member,
-                expires_at_ms: end.expires_at,
-            };
-            out.push(ended.into());
-        }
-    }
-
     /// The members, by index.
-    pub(super) fn members(&self) -> &[MemberState] {
+    pub fn members(&self) -> &[MemberState] {
         &self.members
     }
 
     /// The members, by index.
-    pub(super) fn members_mut(&mut self) -> &mut [MemberState] {
+    pub fn members_mut(&mut self) -> &mut [MemberState] {
         &mut self.members
     }
 
     /// A member, if there is one with this index.
-    pub(super) fn member_mut(&mut self, member: u8) -> Option<&mut MemberState> {
+    pub fn member_mut(&mut self, member: u8) -> Option<&mut MemberState> {
         self.members.get_mut(usize::from(member))
     }
 }
 
+/// What became of a message of a member of this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnMessage {
+    /// How many messages count now that did not before: more than one when later ones waited for it.
+    pub counted: usize,
+    /// What its sender waits for.
+    pub sent: Sent,
+    /// Whether the chat did not wait for the store before.
+    pub is_newly_queued: bool,
+}
+
+/// What became of what another node told of a member.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Heard {
+    /// Whether the other members have something new to see.
+    pub is_news: bool,
+    /// What the teller has missed.
+    pub reply: Option<HeardReply>,
+}
+
+/// What a node that holds a seat has missed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HeardReply {
+    /// The chat has ended.
+    Ended(ChatEnd),
+    /// The member is connected here, and does this.
+    Signals(Vec<Signal>),
+}
+
 /// What the passing of time asks for.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Due {
+pub enum Due {
     /// Nothing.
     Nothing,
     /// Tell the members that the chat is about to end.
@@ -305,6 +376,3 @@ pub(super) enum Due {
     /// End the chat.
     End(EndReason, Option<u8>),
 }
-
-#[cfg(test)]
-mod tests;

@@ -10,22 +10,22 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{Chat, Chats};
-use crate::hub::lock;
+use crate::lock::lock;
 
 /// Most chats that are looked at at one time: each is a call to the broker, and some to the store.
 const AT_ONCE_MAX: usize = 16;
 
 /// Chats to look at. Holds each chat at most once, so it is bounded by the number of chats.
 #[derive(Default)]
-pub(super) struct Checks {
+pub(super) struct Rechecks {
     queue: Mutex<VecDeque<Arc<Chat>>>,
     wake: Notify,
 }
 
-impl Checks {
+impl Rechecks {
     /// Has the chat looked at, unless it is queued already.
     pub(super) fn enqueue(&self, chat: &Arc<Chat>) {
-        if !std::mem::replace(&mut lock(&chat.state).is_queued_to_check, true) {
+        if chat.state().queue_to_check() {
             lock(&self.queue).push_back(chat.clone());
             self.wake.notify_one();
         }
@@ -33,25 +33,24 @@ impl Checks {
 
     fn next(&self) -> Option<Arc<Chat>> {
         let chat = lock(&self.queue).pop_front()?;
-        // From here on, what happens asks for another look.
-        lock(&chat.state).is_queued_to_check = false;
+        chat.state().begin_check();
         Some(chat)
     }
 }
 
 impl Chats {
     /// Looks at chats that may have missed something, until `stop` is cancelled.
-    pub async fn keep_up(&self, stop: CancellationToken) {
+    pub async fn run_rechecks(&self, stop: CancellationToken) {
         let mut running = FuturesUnordered::new();
         loop {
             while running.len() < AT_ONCE_MAX
-                && let Some(chat) = self.checks.next()
+                && let Some(chat) = self.rechecks.next()
             {
-                running.push(async move { self.check(&chat).await });
+                running.push(async move { self.check_chat(&chat).await });
             }
             tokio::select! {
                 Some(()) = running.next() => {}
-                () = self.checks.wake.notified() => {}
+                () = self.rechecks.wake.notified() => {}
                 () = stop.cancelled() => return,
             }
         }

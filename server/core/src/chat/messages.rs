@@ -6,13 +6,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use nowrong_core::{
-    chat_log::{Resume, Tail, locate, resume_point},
-    record::{Epoch, StoredMessage},
-};
 use nowrong_protocol::{Position, limits::CHAT_MESSAGES_MAX};
 
-use crate::chat::Polled;
+use crate::{
+    chat_log::{Resume, Tail, locate, resume_point},
+    record::{Epoch, StoredMessage, UnixMs},
+};
 
 /// Most messages handed to the store at once for one chat.
 const PERSIST_BATCH_MAX: usize = 256;
@@ -20,16 +19,30 @@ const PERSIST_BATCH_MAX: usize = 256;
 /// Messages that wait for the store for which a chat keeps room once none does.
 const UNPERSISTED_KEPT: usize = 8;
 
+/// How far the messages of a chat are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The newest seq.
+    pub head: u64,
+    /// Every message up to this seq is durable.
+    pub durable: u64,
+    /// How often the store has refused. A send that waits since a smaller count has failed.
+    pub failures: u64,
+    /// The epoch of the log. A position of an older one may be void.
+    pub epoch: u32,
+}
+
 /// The messages of a chat.
-pub(in crate::chat) struct Messages {
+#[derive(Debug)]
+pub struct Messages {
     /// The newest message.
-    pub(in crate::chat) head: Position,
+    pub head: Position,
     /// Every seq up to this one is in the store.
-    pub(in crate::chat) durable: u64,
+    pub durable: u64,
     /// How often the store has refused: sends that waited meanwhile have failed.
-    pub(in crate::chat) failures: u64,
+    pub failures: u64,
     /// Positions of messages that were deleted, in the order in which this node learned of it.
-    pub(in crate::chat) deleted: Vec<Position>,
+    pub deleted: Vec<Position>,
     epochs: Vec<Epoch>,
     senders: Vec<u8>,
     /// The newest frames up to the head.
@@ -46,7 +59,7 @@ pub(in crate::chat) struct Messages {
 
 impl Messages {
     /// None yet of a chat with these epochs.
-    pub(in crate::chat) fn new(epochs: &[Epoch]) -> Self {
+    pub fn new(epochs: &[Epoch]) -> Self {
         Self {
             head: Position::START,
             durable: 0,
@@ -64,7 +77,7 @@ impl Messages {
 
     /// Begins again with what the store has (action `LoadEpochs`). What waits for the store is in it or
     /// void: who sent a void message is told to send it again.
-    pub(in crate::chat) fn rebuild(&mut self, rebuilt: Rebuilt) {
+    pub fn rebuild(&mut self, rebuilt: Rebuilt) {
         let Rebuilt {
             epochs,
             head,
@@ -90,7 +103,7 @@ impl Messages {
 
     /// Takes a message that the log has given a position, with its frame. It counts once all before
     /// it are here; answers those that count now and did not before.
-    pub(in crate::chat) fn appended(&mut self, message: StoredMessage, frame: Bytes) -> Vec<Taken> {
+    pub(super) fn appended(&mut self, message: StoredMessage, frame: Bytes) -> Vec<Taken> {
         let seq = message.position.seq;
         let mut taken = Vec::with_capacity(1);
         if seq > self.head.seq + 1 {
@@ -122,7 +135,7 @@ impl Messages {
 
     /// Whether a message is missing that does not come by itself: others have waited for it since the
     /// last look.
-    pub(in crate::chat) fn is_torn(&mut self) -> bool {
+    pub fn is_torn(&mut self) -> bool {
         let stuck_at = (!self.early.is_empty()).then_some(self.head.seq);
         let is_torn = stuck_at.is_some() && self.stuck_at == stuck_at;
         self.stuck_at = stuck_at;
@@ -130,18 +143,18 @@ impl Messages {
     }
 
     /// The store has said that what waits for it may be void: the node must begin again from the store.
-    pub(in crate::chat) fn set_void(&mut self) {
+    pub fn set_void(&mut self) {
         self.is_void = true;
     }
 
     /// Whether the node must begin again from the store.
-    pub(in crate::chat) fn is_void(&self) -> bool {
+    pub fn is_void(&self) -> bool {
         self.is_void
     }
 
     /// How far the messages are.
-    pub(in crate::chat) fn polled(&self) -> Polled {
-        Polled {
+    pub fn progress(&self) -> Progress {
+        Progress {
             head: self.head.seq,
             // Another node may have told what is durable before what it is.
             durable: self.durable.min(self.head.seq),
@@ -151,26 +164,22 @@ impl Messages {
     }
 
     /// The epoch in which the log gives positions.
-    pub(in crate::chat) fn epoch(&self) -> u32 {
+    pub fn epoch(&self) -> u32 {
         self.epochs.last().map_or(0, |epoch| epoch.number)
     }
 
-    /// The frames after a seq, ascending, at most `limit`; `None` when the store must be asked.
-    pub(in crate::chat) fn frames_after(
-        &self,
-        after: u64,
-        limit: usize,
-    ) -> Option<Vec<(u64, Bytes)>> {
-        self.tail.frames_after(after, limit)
+    /// The frames after a seq, ascending; `None` when the store must be asked.
+    pub fn frames_after(&self, after: u64) -> Option<impl Iterator<Item = (u64, &Bytes)>> {
+        self.tail.frames_after(after)
     }
 
     /// A message was deleted: its frame is another one from now on.
-    pub(in crate::chat) fn replace_frame(&mut self, seq: u64, frame: Bytes) {
+    pub fn replace_frame(&mut self, seq: u64, frame: Bytes) {
         self.tail.replace(seq, frame);
     }
 
     /// A message was deleted; answers whether that is news.
-    pub(in crate::chat) fn set_deleted(&mut self, position: Position) -> bool {
+    pub fn set_deleted(&mut self, position: Position) -> bool {
         let is_news = !self.deleted.contains(&position);
         if is_news {
             self.deleted.push(position);
@@ -179,7 +188,7 @@ impl Messages {
     }
 
     /// The index of the sender of a message.
-    pub(in crate::chat) fn sender(&self, seq: u64) -> Option<u8> {
+    pub fn sender(&self, seq: u64) -> Option<u8> {
         let index = usize::try_from(seq.checked_sub(1)?).ok()?;
         self.senders
             .get(index)
@@ -188,27 +197,27 @@ impl Messages {
     }
 
     /// How many messages after `read` are not from `me`.
-    pub(in crate::chat) fn unread(&self, me: u8, read: u64) -> u32 {
+    pub fn unread(&self, me: u8, read: u64) -> u32 {
         let unread = self.senders.iter().skip(read as usize);
         unread.filter(|sender| **sender != me).count() as u32
     }
 
     /// Whether a message waits for the store.
-    pub(in crate::chat) fn has_unpersisted(&self) -> bool {
+    pub fn has_unpersisted(&self) -> bool {
         !self.unpersisted.is_empty()
     }
 
     /// The messages that the store should take next: the run without a gap after what it has, whoever
     /// sent them (rules `StoreWholeRun`, `StoreAscending`). A later message is never durable before an
     /// earlier one.
-    pub(in crate::chat) fn next_batch(&self) -> Vec<StoredMessage> {
+    pub fn next_batch(&self) -> Vec<StoredMessage> {
         let run = self.unpersisted.iter().take(PERSIST_BATCH_MAX);
         run.cloned().collect()
     }
 
     /// The store has everything up to this position; one of another epoch than the present says nothing.
     /// Answers who sent what it has now and had not before, each once.
-    pub(in crate::chat) fn persisted(&mut self, position: Position) -> Vec<u8> {
+    pub fn persisted(&mut self, position: Position) -> Vec<u8> {
         let mut senders = Vec::new();
         if position.epoch != self.epoch() {
             return senders;
@@ -228,13 +237,18 @@ impl Messages {
     }
 
     /// Where `seq` stands: the epoch in which it was given out and survived.
-    pub(in crate::chat) fn position_of(&self, seq: u64) -> Position {
+    pub fn position_of(&self, seq: u64) -> Position {
         locate(&self.epochs, seq)
+    }
+
+    /// Whether a position was given out by a log that was forgotten before the store had it.
+    pub fn is_void_position(&self, position: Position) -> bool {
+        position.epoch != self.epoch() && self.position_of(position.seq) != position
     }
 
     /// Where a client goes on that holds the chat up to `asked`; `None` when it names an epoch that this
     /// node does not know.
-    pub(in crate::chat) fn resume_point(&self, asked: Position) -> Option<Position> {
+    pub fn resume_point(&self, asked: Position) -> Option<Position> {
         match resume_point(&self.epochs, asked, self.head) {
             Resume::From(position) => Some(position),
             Resume::Beyond => None,
@@ -244,20 +258,20 @@ impl Messages {
 
 /// What the state of the members has to know of a message that counts now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::chat) struct Taken {
+pub(super) struct Taken {
     /// Who sent it.
-    pub(in crate::chat) member: u8,
+    pub(super) member: u8,
     /// When.
-    pub(in crate::chat) at: nowrong_core::record::UnixMs,
+    pub(super) at: UnixMs,
 }
 
 /// What the store has of a chat, gathered page by page.
 #[derive(Debug, Default)]
-pub(in crate::chat) struct Rebuilt {
+pub struct Rebuilt {
     /// The epochs.
-    pub(in crate::chat) epochs: Vec<Epoch>,
+    pub epochs: Vec<Epoch>,
     /// The newest message.
-    pub(in crate::chat) head: Position,
+    pub head: Position,
     senders: Vec<u8>,
     deleted: Vec<Position>,
 }
@@ -265,7 +279,7 @@ pub(in crate::chat) struct Rebuilt {
 impl Rebuilt {
     /// Takes the next message; `false` when it does not follow the last one: a later one of it is void,
     /// or the read was not of one moment.
-    pub(in crate::chat) fn push(&mut self, message: &StoredMessage) -> bool {
+    pub fn push(&mut self, message: &StoredMessage) -> bool {
         let seq = message.position.seq;
         if seq != self.head.seq + 1 {
             return false;
@@ -280,7 +294,7 @@ impl Rebuilt {
 
     /// Whether the messages are those that survive the epochs, which are known by now: none of them is
     /// void, and none is older than the newest epoch and missing.
-    pub(in crate::chat) fn is_whole(&self) -> bool {
+    pub fn is_whole(&self) -> bool {
         let base = self.epochs.last().map_or(0, |epoch| epoch.base);
         locate(&self.epochs, self.head.seq) == self.head && self.head.seq >= base
     }
@@ -300,7 +314,7 @@ fn set_sender(senders: &mut Vec<u8>, seq: u64, member: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::state::tests::message;
+    use crate::chat::tests::message;
 
     #[test]
     fn g10_what_waited_for_the_store_leaves_little_room_behind() {

@@ -1,17 +1,19 @@
 //! The members of a chat as this node sees them: seats, cursors, signals, and where they are.
 
-use nowrong_core::{
-    node::NodeId,
-    record::{ChatMember, Signal, UnixMs},
-};
 use nowrong_protocol::{
     ChatId, Position, ServerFrame,
     frame::{Member, MemberPresence, MemberTyping, PresenceState, ReadCursor, Seat, SeatState},
 };
 
+use super::state::HeardReply;
+use crate::{
+    node::NodeId,
+    record::{ChatMember, Signal, UnixMs},
+};
+
 /// Where a member is connected, as far as this node knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::chat) enum Home {
+pub enum Home {
     /// Nobody has said so.
     Unknown,
     /// Here, now or last.
@@ -21,7 +23,8 @@ pub(in crate::chat) enum Home {
 }
 
 /// One member.
-pub(in crate::chat) struct MemberState {
+#[derive(Debug)]
+pub struct MemberState {
     name: String,
     language: String,
     seat: Versioned<(SeatState, UnixMs)>,
@@ -35,7 +38,7 @@ pub(in crate::chat) struct MemberState {
 }
 
 /// A value and how often it changed.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Versioned<T> {
     pub(super) value: T,
     pub(super) version: u32,
@@ -64,13 +67,13 @@ impl<T: PartialEq> Versioned<T> {
     }
 
     /// A version that has not seen this value.
-    fn before(&self) -> u32 {
+    pub(super) fn before(&self) -> u32 {
         self.version.wrapping_sub(1)
     }
 }
 
 /// What a client has been told of a member.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct SeenMember {
     seat: u32,
     cursors: u32,
@@ -95,39 +98,39 @@ impl MemberState {
     }
 
     /// Where the member is.
-    pub(in crate::chat) fn home(&self) -> Home {
+    pub fn home(&self) -> Home {
         self.home
     }
 
     /// The member is there now.
-    pub(in crate::chat) fn set_home(&mut self, home: Home) {
+    pub fn set_home(&mut self, home: Home) {
         self.home = home;
     }
 
     /// Counts the member here, or no longer; answers by how many the count changes.
-    pub(in crate::chat) fn count(&mut self, is_counted: bool) -> i32 {
+    pub fn count(&mut self, is_counted: bool) -> i32 {
         let was_counted = std::mem::replace(&mut self.is_counted, is_counted);
         i32::from(is_counted) - i32::from(was_counted)
     }
 
     /// The seat, and until when it is held.
-    pub(in crate::chat) fn seat(&self) -> (SeatState, UnixMs) {
+    pub fn seat(&self) -> (SeatState, UnixMs) {
         self.seat.value
     }
 
     /// Delivered and read.
-    pub(in crate::chat) fn cursors(&self) -> (Position, Position) {
+    pub fn cursors(&self) -> (Position, Position) {
         self.cursors.value
     }
 
     /// The connection came, or was lost, or the member left. Answers whether that is news.
-    pub(in crate::chat) fn set_seat(&mut self, state: SeatState, held_until: UnixMs) -> bool {
+    pub fn set_seat(&mut self, state: SeatState, held_until: UnixMs) -> bool {
         self.typing.set(false);
         self.seat.set((state, held_until))
     }
 
     /// The member types or stopped. Repeats count: the other side lets a typing signal lapse.
-    pub(in crate::chat) fn set_typing(&mut self, is_typing: bool) -> bool {
+    pub fn set_typing(&mut self, is_typing: bool) -> bool {
         if is_typing {
             self.typing.value = false;
         }
@@ -135,34 +138,29 @@ impl MemberState {
     }
 
     /// The member looks or turned away.
-    pub(in crate::chat) fn set_presence(&mut self, state: PresenceState) -> bool {
+    pub fn set_presence(&mut self, state: PresenceState) -> bool {
         self.presence.set(state)
     }
 
     /// Moves the cursors forward, never back and never past the newest message.
-    pub(in crate::chat) fn advance(
-        &mut self,
-        delivered: Position,
-        read: Position,
-        head: Position,
-    ) -> bool {
+    pub fn advance(&mut self, delivered: Position, read: Position, head: Position) -> bool {
         let read = self.cursors.value.1.max(read.min(head));
         let delivered = self.cursors.value.0.max(delivered.min(head)).max(read);
         self.cursors.set((delivered, read))
     }
 
     /// The cursors are to be stored.
-    pub(in crate::chat) fn mark_dirty(&mut self) {
+    pub fn mark_dirty(&mut self) {
         self.are_cursors_dirty = true;
     }
 
     /// The cursors, if they are to be stored and were not taken since.
-    pub(in crate::chat) fn take_dirty(&mut self) -> Option<(Position, Position)> {
+    pub fn take_dirty(&mut self) -> Option<(Position, Position)> {
         std::mem::take(&mut self.are_cursors_dirty).then_some(self.cursors.value)
     }
 
     /// All that another node has to be told of a member who is here.
-    pub(in crate::chat) fn signals(&self) -> Vec<Signal> {
+    pub fn signals(&self) -> Vec<Signal> {
         let (state, held_until) = self.seat.value;
         let (delivered, read) = self.cursors.value;
         vec![
@@ -170,6 +168,17 @@ impl MemberState {
             Signal::Presence(self.presence.value),
             Signal::Cursors { delivered, read },
         ]
+    }
+
+    /// What a node is told that holds the seat of a member who has it here.
+    pub(super) fn reply_to_holder(
+        &self,
+        is_ours: bool,
+        seat: Option<SeatState>,
+    ) -> Option<HeardReply> {
+        let is_missed =
+            is_ours && seat == Some(SeatState::Held) && self.seat().0 == SeatState::Taken;
+        is_missed.then(|| HeardReply::Signals(self.signals()))
     }
 
     /// The member as `Welcome` and `Matched` show it.
@@ -185,7 +194,7 @@ impl MemberState {
         }
     }
 
-    /// A view of who was just told [`Self::shown`]: what that does not show is to come.
+    /// What a client has seen that was just told [`Self::shown`]; the rest is still unseen.
     pub(super) fn seen(&self) -> SeenMember {
         let typing = if self.typing.value {
             self.typing.before()

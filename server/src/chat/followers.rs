@@ -8,6 +8,7 @@
 use std::{sync::Arc, time::Duration};
 
 use nowrong_core::{
+    chat::{Heard, HeardReply, Home, MemberState, State},
     node::NodeId,
     record::{ChatEnd, Notice, Signal, UnixMs},
 };
@@ -16,11 +17,8 @@ use nowrong_protocol::{
     frame::{EndReason, PresenceState, SeatState},
 };
 
-use super::{
-    Chat, Chats,
-    state::{Home, MemberState, State},
-};
-use crate::{hub::lock, refusal::Refusal};
+use super::{Chat, Chats};
+use crate::refusal::Refusal;
 
 /// How often a chat with members on other nodes is checked: how long a lost notice goes unnoticed.
 pub(super) const CHECK_EVERY: Duration = Duration::from_secs(10);
@@ -34,17 +32,17 @@ const TAKEN: Signal = Signal::Seat {
 impl Chat {
     /// The member's connection is here.
     pub(crate) fn take_seat(&self, me: u8) {
-        if let Some(member) = lock(&self.state).member_mut(me) {
+        if let Some(member) = self.state().member_mut(me) {
             member.set_home(Home::Here);
         }
-        self.say(me, TAKEN);
+        self.signal_from(me, TAKEN);
     }
 
     /// The member's connection to this node is gone; the seat is held until the given time, unless the
     /// member is on another node by now.
     pub(crate) fn hold_seat(&self, me: u8, until: UnixMs) {
         let is_here = {
-            let state = lock(&self.state);
+            let state = self.state();
             let member = state.members().get(usize::from(me));
             member.is_some_and(|member| member.home() == Home::Here)
         };
@@ -53,24 +51,24 @@ impl Chat {
                 state: SeatState::Held,
                 held_until: until,
             };
-            self.say(me, held);
+            self.signal_from(me, held);
         }
     }
 
     /// The member is on another node now: what that tells of the member holds.
-    pub(crate) fn moved(&self, user: UserId, to: NodeId) {
+    pub(crate) fn move_member(&self, user: UserId, to: NodeId) {
         if let Some(me) = self.member(user)
-            && let Some(member) = lock(&self.state).member_mut(me)
+            && let Some(member) = self.state().member_mut(me)
         {
             member.set_home(Home::There(to));
         }
     }
 
     /// The member was matched on another node and is taken to be connected there, unless more is known.
-    pub(crate) fn expect_on(&self, user: UserId, node: NodeId) {
+    pub(crate) fn expect_member_on(&self, user: UserId, node: NodeId) {
         let Some(me) = self.member(user) else { return };
         let is_connected_here = self.is_connected_here(me);
-        let mut state = lock(&self.state);
+        let mut state = self.state();
         if let Some(member) = state.member_mut(me)
             && !is_connected_here
             && !matches!(member.home(), Home::There(_))
@@ -87,23 +85,23 @@ impl Chat {
 
     /// The member types or stopped.
     pub(crate) fn set_typing(&self, me: u8, is_typing: bool) {
-        self.say(me, Signal::Typing(is_typing));
+        self.signal_from(me, Signal::Typing(is_typing));
     }
 
     /// The member looks or turned away.
     pub(crate) fn set_presence(&self, me: u8, presence: PresenceState) {
-        self.say(me, Signal::Presence(presence));
+        self.signal_from(me, Signal::Presence(presence));
     }
 
     /// The member has received and read up to these messages.
     pub(crate) fn advance(&self, me: u8, delivered: Position, read: Position) {
-        self.say(me, Signal::Cursors { delivered, read });
+        self.signal_from(me, Signal::Cursors { delivered, read });
     }
 
     /// A member who is here does something: the others are told if it is news.
-    fn say(&self, me: u8, signal: Signal) {
+    fn signal_from(&self, me: u8, signal: Signal) {
         {
-            let mut state = lock(&self.state);
+            let mut state = self.state();
             if !state.signal(me, signal) {
                 return;
             }
@@ -112,13 +110,13 @@ impl Chat {
             {
                 member.mark_dirty();
             }
-            self.tell(&state, || self.signal(me, signal));
+            self.tell_followers(&state, || self.signal(me, signal));
         }
         self.wake_others(me);
     }
 
     /// Tells the nodes that share the chat.
-    pub(super) fn tell(&self, state: &State, notice: impl FnOnce() -> Notice) {
+    pub(super) fn tell_followers(&self, state: &State, notice: impl FnOnce() -> Notice) {
         if !state.elsewhere.is_empty() {
             self.broker.tell(&state.elsewhere, notice());
         }
@@ -133,63 +131,48 @@ impl Chat {
     }
 
     /// Tells these nodes all about the members who are here.
-    fn introduce(&self, nodes: &[NodeId]) {
-        let state = lock(&self.state);
+    fn introduce_members(&self, nodes: &[NodeId]) {
+        let state = self.state();
         let here = (0..).zip(state.members());
         let here = here.filter(|(_, member): &(u8, &MemberState)| member.home() == Home::Here);
         for (index, member) in here {
-            self.introduce_member(nodes, index, member);
+            self.tell_signals(nodes, index, member.signals());
         }
     }
 
-    fn introduce_member(&self, nodes: &[NodeId], me: u8, member: &MemberState) {
-        for signal in member.signals() {
+    fn tell_signals(&self, nodes: &[NodeId], me: u8, signals: Vec<Signal>) {
+        for signal in signals {
             self.broker.tell(nodes, self.signal(me, signal));
         }
     }
 
     /// A node follows the chat from now on.
-    fn followed(&self, by: NodeId) {
+    fn add_follower(&self, by: NodeId) {
         {
-            let mut state = lock(&self.state);
+            let mut state = self.state();
             if !state.elsewhere.contains(&by) {
                 state.elsewhere.push(by);
             }
         }
-        self.introduce(&[by]);
+        self.introduce_members(&[by]);
     }
 
-    /// Takes over what a node tells of one of its members. Who has a connection here is not there, and
-    /// the connection that a member has left says nothing any more. A node that holds a seat of a chat which
-    /// has ended, or of a member who is here, has missed that, and is told. Who takes a seat is not answered, so
-    /// two nodes that both have a connection do not argue.
+    /// Takes over what a node tells of one of its members, by the rules of [`State::hear`].
     fn hear(&self, from: NodeId, me: u8, signal: Signal) {
-        let seat = match signal {
-            Signal::Seat { state, .. } => Some(state),
-            _ => None,
-        };
-        let is_taken = seat == Some(SeatState::Taken);
+        let is_connected_here = self.is_connected_here(me);
         let is_news = {
-            let is_connected_here = self.is_connected_here(me);
-            let mut state = lock(&self.state);
-            let end = state.end;
-            let Some(member) = state.member_mut(me) else {
-                return;
-            };
-            let is_ours = member.home() == Home::Here && is_connected_here;
-            let is_left = matches!(member.home(), Home::There(node) if node != from);
-            let is_held = seat == Some(SeatState::Held);
-            if let Some(end) = end.filter(|_| is_held) {
-                let chat = self.id;
-                self.broker.tell(&[from], Notice::Ended { chat, end });
-            } else if is_ours && is_held && member.seat().0 == SeatState::Taken {
-                self.introduce_member(&[from], me, member);
+            // Told under the lock: what this node tells of a member goes out in the order in which it happens.
+            let mut state = self.state();
+            let Heard { is_news, reply } = state.hear(from, me, signal, is_connected_here);
+            match reply {
+                Some(HeardReply::Ended(end)) => {
+                    let chat = self.id;
+                    self.broker.tell(&[from], Notice::Ended { chat, end });
+                }
+                Some(HeardReply::Signals(signals)) => self.tell_signals(&[from], me, signals),
+                None => {}
             }
-            if is_ours || (is_left && !is_taken) {
-                return;
-            }
-            member.set_home(Home::There(from));
-            state.signal(me, signal)
+            is_news
         };
         if is_news {
             self.wake_others(me);
@@ -197,10 +180,10 @@ impl Chat {
     }
 
     /// Members whose node is not among `live` have no connection: their seats are held from now on.
-    pub(super) fn miss(&self, live: &[NodeId], until: UnixMs) {
+    pub(super) fn hold_lost_seats(&self, live: &[NodeId], until: UnixMs) {
         let mut is_news = false;
         {
-            let mut state = lock(&self.state);
+            let mut state = self.state();
             for member in state.members_mut() {
                 let is_lost = matches!(member.home(), Home::There(node) if !live.contains(&node));
                 if is_lost && member.seat().0 == SeatState::Taken {
@@ -216,45 +199,45 @@ impl Chat {
 
 impl Chats {
     /// Tells the nodes that share the chat.
-    pub(super) fn announce(&self, chat: &Chat, notice: Notice) {
-        let state = lock(&chat.state);
-        chat.tell(&state, || notice);
+    pub(super) fn announce_notice(&self, chat: &Chat, notice: Notice) {
+        let state = chat.state();
+        chat.tell_followers(&state, || notice);
     }
 
     /// Takes what another node tells of a chat. What is not of a chat that this node has is old news.
-    pub(crate) async fn told(self: &Arc<Self>, from: NodeId, notice: Notice) {
-        let Some(chat) = chat_of(&notice).and_then(|id| self.held(id)) else {
+    pub(crate) async fn apply_notice(self: &Arc<Self>, from: NodeId, notice: Notice) {
+        let Some(chat) = chat_of(&notice).and_then(|id| self.held_chat(id)) else {
             return;
         };
         match notice {
             Notice::Message(message) => {
-                let epoch = lock(&chat.state).messages.epoch();
+                let epoch = chat.state().messages.epoch();
                 if message.position.epoch > epoch {
-                    self.checks.enqueue(&chat);
+                    self.rechecks.enqueue(&chat);
                 } else {
-                    self.take_in(&chat, vec![message]);
+                    self.take_messages(&chat, vec![message]);
                 }
             }
             Notice::Durable { position, .. } => {
-                let senders = lock(&chat.state).messages.persisted(position);
+                let senders = chat.state().messages.persisted(position);
                 chat.wake_each(&senders);
             }
-            Notice::Follows { .. } => chat.followed(from),
+            Notice::Follows { .. } => chat.add_follower(from),
             Notice::Deleted { position, .. } => {
                 if let Err(refusal) = self.show_deleted(&chat, position).await {
                     tracing::warn!(code = %refusal.code, chat = %chat.id, "a deleted message is not readable");
                 }
             }
-            Notice::Ended { end, .. } => self.ended(&chat, end).await,
+            Notice::Ended { end, .. } => self.apply_end(&chat, end).await,
             Notice::Signal { member, signal, .. } => chat.hear(from, member, signal),
             _ => {}
         }
     }
 
     /// Notices may have been lost: every chat is to be checked.
-    pub(crate) fn check_all(&self) {
-        for chat in self.all() {
-            self.checks.enqueue(&chat);
+    pub(crate) fn queue_all_checks(&self) {
+        for chat in self.all_chats() {
+            self.rechecks.enqueue(&chat);
         }
     }
 
@@ -263,7 +246,7 @@ impl Chats {
     ///
     /// # Errors
     /// [`Refusal`] when broker or store fail: nobody knows.
-    pub(super) async fn is_gone(
+    pub(super) async fn is_member_gone(
         &self,
         chat: &Chat,
         me: u8,
@@ -272,11 +255,11 @@ impl Chats {
         let Some(member) = chat.members.get(usize::from(me)) else {
             return Ok(true);
         };
-        let place = self.broker.place(member.user).await?;
+        let place = self.env.broker.place(member.user).await?;
         if chat.is_connected_here(me) {
             return Ok(false);
         }
-        let Some(node) = place.filter(|node| *node != self.broker.id()) else {
+        let Some(node) = place.filter(|node| *node != self.env.broker.id()) else {
             return Ok(true);
         };
         // One that is not live has just started or just died; the next look knows.
@@ -288,30 +271,30 @@ impl Chats {
     }
 
     /// The store has no such chat: it ended unheard on another node, and was erased since.
-    async fn lost(&self, chat: &Chat) {
-        let now = self.clock.now();
+    async fn apply_loss(&self, chat: &Chat) {
+        let now = self.env.clock.now();
         let end = ChatEnd {
             reason: EndReason::Left,
             member: None,
             at: now,
             expires_at: now,
         };
-        self.ended(chat, end).await;
+        self.apply_end(chat, end).await;
     }
 
     /// Makes sure that nothing was missed of a chat, and that the others know of the members here.
-    pub(super) async fn check(&self, chat: &Arc<Chat>) {
+    pub(super) async fn check_chat(&self, chat: &Arc<Chat>) {
         if !chat.log.initialized() || chat.has_ended() {
             return;
         }
-        if let Err(refusal) = self.catch_up(chat).await {
+        if let Err(refusal) = self.catch_up_log(chat).await {
             if refusal.code == ErrorCode::CHAT_UNKNOWN {
-                return self.lost(chat).await;
+                return self.apply_loss(chat).await;
             }
             return tracing::warn!(code = %refusal.code, chat = %chat.id, "a log could not be read");
         }
-        let elsewhere = lock(&chat.state).elsewhere.clone();
-        chat.introduce(&elsewhere);
+        let elsewhere = chat.state().elsewhere.clone();
+        chat.introduce_members(&elsewhere);
     }
 }
 

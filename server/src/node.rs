@@ -11,24 +11,12 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    broker::Broker, chat::Chats, clock::Clock, config::Addresses, hub::Hub, matching::Matching,
-    store::Store, transport::door::Door,
+    chat::Chats, config::Addresses, environment::Environment, hub::Hub, matching::Matching,
+    transport::door::Door,
 };
 
-/// What a [`Node`] is made of.
-pub struct NodeParts {
-    /// Users of the node.
-    pub hub: Arc<Hub>,
-    /// The durable truth.
-    pub store: Arc<dyn Store>,
-    /// Coordination.
-    pub broker: Arc<dyn Broker>,
-    /// Chats of the node.
-    pub chats: Arc<Chats>,
-    /// Tickets of the node.
-    pub matching: Arc<Matching>,
-    /// The time.
-    pub clock: Clock,
+/// What a node allows its clients.
+pub struct NodeRules {
     /// What clients are told, and which web origins may connect.
     pub addresses: Addresses,
     /// Most connections at once.
@@ -41,16 +29,11 @@ pub struct NodeParts {
 
 /// One server process as its connections see it.
 pub struct Node {
-    pub(super) hub: Arc<Hub>,
-    pub(super) store: Arc<dyn Store>,
-    pub(super) broker: Arc<dyn Broker>,
-    pub(super) chats: Arc<Chats>,
-    pub(super) matching: Arc<Matching>,
-    pub(super) clock: Clock,
-    addresses: Addresses,
-    connections_max: usize,
-    door: Arc<Door>,
-    has_fast_path: bool,
+    env: Environment,
+    hub: Arc<Hub>,
+    chats: Arc<Chats>,
+    matching: Arc<Matching>,
+    rules: NodeRules,
     connections: AtomicUsize,
     links: TaskTracker,
     spread_ms: AtomicU32,
@@ -60,30 +43,19 @@ pub struct Node {
 
 impl Node {
     /// A node without connections.
-    pub fn new(parts: NodeParts) -> Arc<Self> {
-        let NodeParts {
-            hub,
-            store,
-            broker,
-            chats,
-            matching,
-            clock,
-            addresses,
-            connections_max,
-            door,
-            has_fast_path,
-        } = parts;
+    pub fn new(
+        env: Environment,
+        hub: Arc<Hub>,
+        chats: Arc<Chats>,
+        matching: Arc<Matching>,
+        rules: NodeRules,
+    ) -> Arc<Self> {
         Arc::new(Self {
+            env,
             hub,
-            store,
-            broker,
             chats,
             matching,
-            clock,
-            addresses,
-            connections_max,
-            door,
-            has_fast_path,
+            rules,
             connections: AtomicUsize::new(0),
             links: TaskTracker::new(),
             spread_ms: AtomicU32::new(0),
@@ -95,22 +67,22 @@ impl Node {
     /// Whether a client of this web origin may connect. No origin means no browser: such a client
     /// proves itself by its connect token alone, as every client does.
     pub fn is_origin_allowed(&self, origin: Option<&str>) -> bool {
-        self.addresses.allows(origin)
+        self.rules.addresses.allows(origin)
     }
 
     /// Who may come in.
     pub fn door(&self) -> &Arc<Door> {
-        &self.door
+        &self.rules.door
     }
 
     /// Whether links that lose packets get copies of their live lane.
     pub fn has_fast_path(&self) -> bool {
-        self.has_fast_path
+        self.rules.has_fast_path
     }
 
-    /// Coordination with the other nodes.
-    pub fn broker(&self) -> &Arc<dyn Broker> {
-        &self.broker
+    /// Store, broker, clock and metrics.
+    pub fn env(&self) -> &Environment {
+        &self.env
     }
 
     /// Users of the node.
@@ -147,15 +119,15 @@ impl Node {
 
     /// Whether there is another node where clients can go.
     pub fn has_elsewhere(&self) -> bool {
-        let own = self.broker.id();
-        let nodes = self.broker.nodes();
+        let own = self.env.broker.id();
+        let nodes = self.env.broker.nodes();
         nodes
             .iter()
             .any(|node| node.id != own && node.takes_clients())
     }
 
     /// Over how many milliseconds the clients of a node that goes away are spread.
-    pub(super) fn spread_ms(&self) -> u32 {
+    pub(crate) fn spread_ms(&self) -> u32 {
         self.spread_ms.load(Ordering::Relaxed)
     }
 
@@ -174,20 +146,20 @@ impl Node {
         self.drain.clone()
     }
 
-    pub(super) fn halting(&self) -> CancellationToken {
+    pub(crate) fn halting(&self) -> CancellationToken {
         self.halt.clone()
     }
 
     /// Counts a connection, unless there are as many as there may be.
-    pub(super) fn enter(&self) -> bool {
-        let is_room = self.connections.fetch_add(1, Ordering::Relaxed) < self.connections_max;
+    pub(crate) fn enter(&self) -> bool {
+        let is_room = self.connections.fetch_add(1, Ordering::Relaxed) < self.rules.connections_max;
         if !is_room {
             self.leave();
         }
         is_room
     }
 
-    pub(super) fn leave(&self) {
+    pub(crate) fn leave(&self) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }

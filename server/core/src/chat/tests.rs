@@ -1,13 +1,21 @@
 //! A chat's state, without a store and without connections.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use nowrong_core::record::{ChatKey, ChatMember, Epoch};
 use nowrong_protocol::{
-    ClientMessageId, UserId,
-    frame::{MemberTyping, PresenceState, Why},
+    ChatId, ClientMessageId, Position, ServerFrame, UserId,
+    frame::{EndReason, MemberTyping, PresenceState, SeatState, Why},
 };
 
 use super::*;
+use crate::{
+    node::NodeId,
+    record::{Chat, ChatEnd, ChatKey, ChatMember, Cursors, Epoch, Signal, StoredMessage, UnixMs},
+};
+
+mod hearing;
+mod reading;
 
 const RULES: ChatRules = ChatRules {
     seat_hold: Duration::from_secs(90),
@@ -19,7 +27,7 @@ const RULES: ChatRules = ChatRules {
 const START: UnixMs = 1_000_000;
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn record() -> ChatRecord {
+fn record() -> Chat {
     let member = |n: u8| ChatMember {
         user: UserId::from_bytes([n; 16]),
         name: format!("user {n}"),
@@ -27,7 +35,7 @@ fn record() -> ChatRecord {
         delivered: Position::START,
         read: Position::START,
     };
-    ChatRecord {
+    Chat {
         id: ChatId::from_bytes([9; 16]),
         category: "music".into(),
         members: vec![member(1), member(2)],
@@ -47,6 +55,11 @@ fn state() -> State {
         member.set_seat(SeatState::Taken, 0);
     }
     state
+}
+
+fn frames_after(state: &State, after: u64) -> Option<Vec<(u64, Bytes)>> {
+    let frames = state.messages.frames_after(after)?;
+    Some(frames.map(|(seq, frame)| (seq, frame.clone())).collect())
 }
 
 fn durable(state: &mut State, seq: u64) {
@@ -299,9 +312,9 @@ fn what_another_node_made_durable_is_not_stored_again() {
     appended(&mut state, message(1, 0));
     appended(&mut state, message(3, 0));
     durable(&mut state, 3);
-    assert_eq!(state.messages.polled().durable, 1, "seq 2 is on its way");
+    assert_eq!(state.messages.progress().durable, 1, "seq 2 is on its way");
     appended(&mut state, message(2, 1));
-    assert_eq!(state.messages.polled().durable, 3);
+    assert_eq!(state.messages.progress().durable, 3);
     assert!(!state.messages.has_unpersisted());
     durable(&mut state, 5);
     for seq in 4..=6 {
@@ -319,14 +332,14 @@ fn g3_frames_come_in_order_however_they_arrived() {
     assert_eq!(appended(&mut state, message(1, 1)), 1);
     assert_eq!(state.messages.head, Position::new(1, 1));
     let first = (1, Bytes::from("frame 1"));
-    assert_eq!(state.messages.frames_after(0, 9), Some(vec![first.clone()]));
+    assert_eq!(frames_after(&state, 0), Some(vec![first.clone()]));
     assert_eq!(appended(&mut state, message(2, 1)), 2);
     let all = vec![
         first,
         (2, Bytes::from("frame 2")),
         (3, Bytes::from("frame 3")),
     ];
-    assert_eq!(state.messages.frames_after(0, 9), Some(all));
+    assert_eq!(frames_after(&state, 0), Some(all));
 }
 
 #[test]
@@ -352,5 +365,5 @@ fn a_gap_that_stays_is_torn_and_void_in_the_next_epoch() {
         ..message(2, 1)
     };
     assert_eq!(appended(&mut state, second), 1);
-    assert_eq!(state.messages.polled().epoch, 2);
+    assert_eq!(state.messages.progress().epoch, 2);
 }

@@ -1,0 +1,214 @@
+//! Where one connection stands in a chat: which message its client gets next, and which of the client's
+//! own messages still wait for the store.
+
+use std::collections::VecDeque;
+
+use nowrong_protocol::{
+    ErrorCode, Position, ServerFrame, envelope,
+    frame::{Ack, Fail},
+};
+
+use super::{messages::Progress, state::State, view::View};
+use crate::record::UnixMs;
+
+/// Stop gathering at this many bytes and write: with the last message on top it stays under what a WebSocket
+/// message may have and its socket takes at once.
+const GATHER_BYTES: usize = 64 * 1024;
+
+/// When a client may send again what the store has refused.
+const REFUSED_RETRY_MS: u32 = 1_000;
+
+/// Where a message went: what its `Ack` will say once it is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Where it stands.
+    pub position: Position,
+    /// When the server took it.
+    pub at: UnixMs,
+    /// The count of refusals of the store when it was taken: see [`Progress::failures`].
+    pub failures: u64,
+    /// Whether it got its position just now and still has it. If not, the client may not hold it yet.
+    pub is_new: bool,
+}
+
+/// A send that waits for the store.
+#[derive(Debug)]
+struct Unacked {
+    request: u32,
+    sent: Sent,
+}
+
+/// How a pull went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pulled {
+    /// The client is told all.
+    All,
+    /// More waits, and there is no room for it in this write.
+    Part,
+    /// The client was told messages that are void by now: it must resume.
+    Void,
+    /// The next message is no longer in the tail. The store has it after this position; hand what it has to
+    /// [`Reader::take`], then pull again.
+    Behind(Position),
+}
+
+/// What one connection knows and expects of its chat.
+#[derive(Debug)]
+pub struct Reader {
+    /// Index of the member that the connection speaks for.
+    me: u8,
+    view: View,
+    /// The epoch in which the client was told of the messages.
+    epoch: u32,
+    /// The client was told every message up to this seq.
+    after: u64,
+    /// Positions over `after` that this connection sent itself, ascending: their `Ack` tells the client. One
+    /// that comes next is told by then, and is not kept here.
+    own: VecDeque<Position>,
+    /// Bounded by the caller, which refuses sends beyond its limit.
+    unacked: Vec<Unacked>,
+}
+
+impl Reader {
+    /// The epoch in which the client was told of the messages.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// How many sends wait for the store.
+    pub fn unacked(&self) -> usize {
+        self.unacked.len()
+    }
+
+    /// A send was taken; its `Ack` is due once it is durable.
+    pub fn sent(&mut self, request: u32, sent: Sent) {
+        if sent.is_new {
+            if sent.position == Position::new(self.epoch, self.after + 1) {
+                self.after = sent.position.seq;
+            } else {
+                self.own.push_back(sent.position);
+            }
+        }
+        self.unacked.push(Unacked { request, sent });
+    }
+
+    /// Takes the next message as the store has it, with its frame; `false` when there is no room for it in
+    /// this write.
+    pub fn take(&mut self, seq: u64, frame: &[u8], live: &mut Vec<u8>) -> bool {
+        if live.len() >= GATHER_BYTES {
+            return false;
+        }
+        self.after = seq;
+        if self.own.front().is_some_and(|own| own.seq == seq) {
+            self.own.pop_front();
+        } else {
+            live.extend_from_slice(frame);
+        }
+        true
+    }
+
+    /// Acks what became durable, into `live`; fails what the store refused and what is void.
+    fn settle(
+        &mut self,
+        state: &State,
+        progress: Progress,
+        live: &mut Vec<u8>,
+        frames: &mut Vec<ServerFrame>,
+    ) {
+        self.unacked.retain(|Unacked { request, sent }| {
+            let position = sent.position;
+            let is_void = state.messages.is_void_position(position);
+            if position.seq <= progress.durable && !is_void {
+                let ack = Ack {
+                    request: *request,
+                    position,
+                    at_ms: sent.at,
+                };
+                envelope::encode_into(&ack, live);
+                return false;
+            }
+            let is_refused = is_void || sent.failures != progress.failures;
+            if is_refused {
+                frames.push(refused(*request).into());
+            }
+            !is_refused
+        });
+    }
+}
+
+fn refused(request: u32) -> Fail {
+    Fail {
+        request,
+        code: ErrorCode::STORAGE_UNAVAILABLE,
+        retry_after_ms: REFUSED_RETRY_MS,
+        detail: String::new(),
+    }
+}
+
+impl State {
+    /// The reader of a connection that speaks for `me` and goes on from `resumed`, which
+    /// [`Messages::resume_point`](super::Messages::resume_point) found.
+    pub fn reader(&self, me: u8, resumed: Position) -> Reader {
+        Reader {
+            me,
+            view: self.view(),
+            epoch: self.messages.epoch(),
+            after: resumed.seq,
+            own: VecDeque::new(),
+            unacked: Vec::new(),
+        }
+    }
+
+    /// Appends messages and acks to `live`, and all else that the client has not been told to `frames`.
+    pub fn pull(
+        &self,
+        reader: &mut Reader,
+        live: &mut Vec<u8>,
+        frames: &mut Vec<ServerFrame>,
+    ) -> Pulled {
+        if self.is_void_to(reader) {
+            return Pulled::Void;
+        }
+        if reader.after < self.messages.head.seq {
+            let Some(next) = self.messages.frames_after(reader.after) else {
+                return Pulled::Behind(self.messages.position_of(reader.after));
+            };
+            for (seq, frame) in next {
+                if !reader.take(seq, frame, live) {
+                    return Pulled::Part;
+                }
+            }
+        }
+        self.pull_rest(reader, live, frames);
+        Pulled::All
+    }
+
+    /// The same but for messages: for a connection that could not get them from the store.
+    pub fn pull_rest(
+        &self,
+        reader: &mut Reader,
+        live: &mut Vec<u8>,
+        frames: &mut Vec<ServerFrame>,
+    ) {
+        self.changes(reader.me, &mut reader.view, frames);
+        reader.settle(self, self.messages.progress(), live, frames);
+    }
+
+    /// Whether the log goes on in another epoch from an older message than the client was told. If not,
+    /// the client goes on in that epoch too.
+    fn is_void_to(&self, reader: &mut Reader) -> bool {
+        let epoch = self.messages.epoch();
+        if epoch == reader.epoch {
+            return false;
+        }
+        let told = Position::new(reader.epoch, reader.after);
+        let good = self.messages.resume_point(told);
+        let is_void = good.is_none_or(|good| good.seq < reader.after);
+        if !is_void {
+            reader.epoch = epoch;
+            let messages = &self.messages;
+            reader.own.retain(|own| !messages.is_void_position(*own));
+        }
+        is_void
+    }
+}

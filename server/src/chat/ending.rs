@@ -1,0 +1,81 @@
+//! How chats end: for all members at once, learned from the store or from another node.
+
+use std::sync::Arc;
+
+use nowrong_core::record::{ChatEnd, Notice};
+use nowrong_protocol::{UserId, frame::EndReason};
+
+use super::{Chat, Chats};
+use crate::{hub::UserEntry, refusal::Refusal};
+
+impl Chats {
+    /// Ends a chat for all its members; the first end stays.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the store refused; the chat goes on.
+    pub async fn end_chat(
+        &self,
+        chat: &Arc<Chat>,
+        reason: EndReason,
+        member: Option<u8>,
+    ) -> Result<(), Refusal> {
+        let at = self.env.clock.now();
+        let expires_at = (at + self.rules.grace.as_millis() as u64).min(chat.expires_at);
+        let end = ChatEnd {
+            reason,
+            member,
+            at,
+            expires_at,
+        };
+        let end = self.env.store.end_chat(chat.id, &end).await?.unwrap_or(end);
+        self.announce_notice(chat, Notice::Ended { chat: chat.id, end });
+        self.apply_end(chat, end).await;
+        Ok(())
+    }
+
+    /// The chat has ended, here or on another node.
+    pub(super) async fn apply_end(&self, chat: &Chat, end: ChatEnd) {
+        let is_news = chat.set_end(&mut chat.state(), end);
+        if is_news {
+            self.count_members(chat).await;
+            chat.wake_all();
+        }
+    }
+
+    /// Looks whether the chat that the user seems to be in has ended on another node, unheard.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the store cannot be read.
+    pub(crate) async fn learn_end_of(&self, user: &UserEntry) -> Result<(), Refusal> {
+        let chat = user.state().chat.as_ref().map(|chat| chat.id);
+        let chat = chat.and_then(|id| self.held_chat(id));
+        let Some(chat) = chat.filter(|chat| !chat.has_ended()) else {
+            return Ok(());
+        };
+        self.learn_end(&chat).await
+    }
+
+    /// Takes over how the chat ended on another node, if it did.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the store cannot be read.
+    pub(super) async fn learn_end(&self, chat: &Chat) -> Result<(), Refusal> {
+        let record = self.env.store.chat(chat.id, self.env.clock.now()).await?;
+        if let Some(end) = record.and_then(|record| record.end) {
+            self.apply_end(chat, end).await;
+        }
+        Ok(())
+    }
+
+    /// The user is leaving for good: ends the chat that goes on, if any.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the store refused.
+    pub async fn end_chat_of(&self, user: UserId) -> Result<(), Refusal> {
+        let Some(chat) = self.load_chat_of(user, &[]).await? else {
+            return Ok(());
+        };
+        let member = chat.member(user);
+        self.end_chat(&chat, EndReason::Left, member).await
+    }
+}

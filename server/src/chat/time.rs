@@ -1,0 +1,153 @@
+//! What the passing of time does to chats: seats that lapse, silence, the end of their life.
+
+use std::{sync::Arc, time::Duration};
+
+use nowrong_core::{
+    chat::Due,
+    node::NodeId,
+    record::{Cursors, UnixMs},
+};
+use nowrong_protocol::frame::EndReason;
+
+use super::{Chat, Chats, followers::CHECK_EVERY};
+
+/// Chats that are looked at in one go by what looks at all of them: some tens of microseconds, which is what
+/// a message then waits at most.
+const TICK_CHATS: usize = 64;
+
+/// Most cursors in one write: a few hundred kilobytes.
+const CURSORS_AT_ONCE: usize = 1_000;
+
+/// One look at all chats.
+struct Tick {
+    now: UnixMs,
+    /// The live nodes, this one too.
+    live: Vec<NodeId>,
+    /// Whether the broker still answers where people are.
+    is_anyone_known: bool,
+}
+
+impl Tick {
+    fn has_others(&self) -> bool {
+        self.live.len() > 1
+    }
+}
+
+impl Chats {
+    /// Does what the passing of time asks for. Called about once a second.
+    pub async fn tick(&self) {
+        let mut tick = Tick {
+            now: self.env.clock.now(),
+            live: self.env.broker.nodes().iter().map(|node| node.id).collect(),
+            is_anyone_known: true,
+        };
+        let chats = self.all_chats();
+        self.save_cursors(&chats).await;
+        for some in chats.chunks(TICK_CHATS) {
+            for chat in some {
+                chat.hold_lost_seats(&tick.live, self.rules.held_until(tick.now));
+                self.queue_overdue(chat, &tick);
+                self.end_if_due(chat, &mut tick).await;
+                self.count_members(chat).await;
+                self.let_go_chat(chat, tick.now).await;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Stores the cursors that have moved since the last time. If it fails they are stored when they
+    /// move again.
+    async fn save_cursors(&self, chats: &[Arc<Chat>]) {
+        let dirty = |chat: &Arc<Chat>| chat.state().take_dirty_cursors();
+        let mut cursors: Vec<Cursors> = Vec::new();
+        for some in chats.chunks(TICK_CHATS) {
+            cursors.extend(some.iter().flat_map(dirty));
+            tokio::task::yield_now().await;
+        }
+        for some in cursors.chunks(CURSORS_AT_ONCE) {
+            if let Err(error) = self.env.store.save_cursors(some).await {
+                tracing::warn!(%error, cursors = some.len(), "cursors could not be stored");
+            }
+        }
+    }
+
+    /// Has done what was left undone for a chat: messages that are not durable, a gap that stays, a look
+    /// at what other nodes may have told.
+    fn queue_overdue(&self, chat: &Arc<Chat>, tick: &Tick) {
+        let (is_behind, is_due) = {
+            let mut state = chat.state();
+            let is_torn = state.messages.is_torn() || state.messages.is_void();
+            let is_shared = tick.has_others() && state.may_be_shared();
+            let is_due = is_shared && state.is_check_due(tick.now, CHECK_EVERY);
+            (state.messages.has_unpersisted(), is_torn || is_due)
+        };
+        if is_behind {
+            self.persister.enqueue(chat);
+        }
+        if is_due {
+            self.rechecks.enqueue(chat);
+        }
+    }
+
+    async fn end_if_due(&self, chat: &Arc<Chat>, tick: &mut Tick) {
+        // Of a member on another node this one may have missed the return: that node ends the chat first.
+        let patience = if tick.has_others() {
+            2 * CHECK_EVERY
+        } else {
+            Duration::ZERO
+        };
+        let due = chat
+            .state()
+            .due_end(&self.rules, patience, chat.expires_at, tick.now);
+        match due {
+            Due::Nothing => {}
+            Due::IdleNotice => {
+                chat.state().set_idle_notice(&self.rules);
+                chat.wake_all();
+            }
+            Due::End(EndReason::Gone, Some(member)) => self.end_gone(chat, member, tick).await,
+            Due::End(reason, member) => self.try_end(chat, reason, member).await,
+        }
+    }
+
+    /// Ends the chat unless the member is found somewhere. When that cannot be known, nobody else is
+    /// asked for in this tick: each question may take as long as the broker may take to answer.
+    async fn end_gone(&self, chat: &Arc<Chat>, member: u8, tick: &mut Tick) {
+        if !tick.is_anyone_known {
+            return;
+        }
+        match self.is_member_gone(chat, member, &tick.live).await {
+            Ok(true) => self.try_end(chat, EndReason::Gone, Some(member)).await,
+            Ok(false) => {}
+            Err(refusal) => {
+                tick.is_anyone_known = false;
+                tracing::warn!(code = %refusal.code, "nobody knows who is gone");
+            }
+        }
+    }
+
+    async fn try_end(&self, chat: &Arc<Chat>, reason: EndReason, member: Option<u8>) {
+        if let Err(refusal) = self.end_chat(chat, reason, member).await {
+            tracing::warn!(code = %refusal.code, chat = %chat.id, "a chat could not be ended");
+        }
+    }
+
+    /// Lets go of a chat that can no longer be read, or that only members on other nodes have.
+    async fn let_go_chat(&self, chat: &Arc<Chat>, now: UnixMs) {
+        let (is_erased, is_left) = {
+            let state = chat.state();
+            let is_erased = state.end.is_some_and(|end| now >= end.expires_at);
+            let is_left = state.are_all_elsewhere() && !state.messages.has_unpersisted();
+            (is_erased, is_left)
+        };
+        let let_go = match (is_erased, is_left) {
+            (true, _) => self.env.broker.close_log(chat.id).await,
+            (false, true) => self.env.broker.unfollow(chat.id).await,
+            (false, false) => return,
+        };
+        self.forget_chat(chat);
+        if let Err(error) = let_go {
+            tracing::warn!(%error, chat = %chat.id, "a log could not be let go");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! What every part of a server stands on.
+
+use std::sync::Arc;
+
+use crate::{broker::Broker, clock::Clock, metrics::Metrics, store::Store};
+
+/// The outside world of a server, as its parts see it. Cheap to clone; each part keeps one.
+#[derive(Clone)]
+pub struct Environment {
+    /// The durable truth.
+    pub store: Arc<dyn Store>,
+    /// Coordination with the other nodes.
+    pub broker: Arc<dyn Broker>,
+    /// The time.
+    pub clock: Clock,
+    /// Where parts register what they count.
+    pub metrics: Arc<Metrics>,
+}

@@ -1,0 +1,45 @@
+//! Taking a user out of everything that runs, here and on the node of the user's connection, before the
+//! account is erased.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use nowrong_core::record::Notice;
+use nowrong_protocol::{CloseCode, UserId};
+
+use crate::{api::Departure, node::Node, refusal::Refusal, store::StoreError};
+
+/// Takes a user out of everything that this node runs, before the account is erased.
+pub(super) struct NodeDeparture(pub(super) Arc<Node>);
+
+#[async_trait]
+impl Departure for NodeDeparture {
+    async fn depart(&self, user: UserId) -> Result<(), StoreError> {
+        if let Some(entry) = self.0.hub().entry(user) {
+            self.0
+                .matching()
+                .depart(&entry)
+                .await
+                .map_err(unavailable)?;
+        }
+        self.0
+            .chats()
+            .end_chat_of(user)
+            .await
+            .map_err(unavailable)?;
+        if let Some(entry) = self.0.hub().entry(user) {
+            entry.kick(CloseCode::ACCOUNT_GONE);
+        }
+        let broker = &self.0.env().broker;
+        let place = broker.place(user).await;
+        let place = place.map_err(|error| unavailable(error.into()))?;
+        if let Some(other) = place.filter(|place| *place != broker.id()) {
+            broker.tell(&[other], Notice::Depart { user });
+        }
+        Ok(())
+    }
+}
+
+fn unavailable(refusal: Refusal) -> StoreError {
+    StoreError::Unavailable(refusal.code.to_string())
+}

@@ -1,0 +1,150 @@
+//! The long-lived tasks of a server: listeners, the persister, what other nodes tell, and what happens at
+//! intervals.
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::serve::ListenerExt as _;
+use nowrong_core::record::UnixMs;
+use tokio::net::TcpListener;
+
+use super::{CERTIFICATE_TICK, Running};
+use crate::{
+    auth::keys::shared::REREAD_INTERVAL, inbox, metrics, store::Store, transport::webtransport,
+};
+
+/// How often chats are looked at: seats, idle notices, ends. Times that people see are in seconds.
+const CHAT_TICK: Duration = Duration::from_secs(1);
+
+/// How often tickets are looked at: what a retry may be late.
+const TICKET_TICK: Duration = Duration::from_millis(200);
+
+/// How often the queue is looked through for tickets that nobody has.
+const QUEUE_SWEEP_TICK: Duration = Duration::from_secs(5);
+
+/// How often expired records are removed. Reads do not see them anyway.
+const SWEEP_TICK: Duration = Duration::from_secs(5);
+
+/// Most records removed in one transaction of the sweeper.
+const SWEEP_BATCH: usize = 1_000;
+
+impl Running {
+    pub(super) fn spawn_all(
+        &self,
+        listener: TcpListener,
+        router: axum::Router,
+        watched: Option<TcpListener>,
+    ) {
+        self.spawn_http(listener, router);
+        self.spawn_metrics(watched);
+        if let Some(endpoint) = self.endpoint.clone() {
+            self.tasks
+                .spawn(webtransport::serve(self.node.clone(), endpoint));
+        }
+        let (chats, stop_persist) = (self.node.chats().clone(), self.stop_persist.clone());
+        self.tasks
+            .spawn(async move { chats.run_persister(stop_persist).await });
+        let (chats, stop) = (self.node.chats().clone(), self.stop.clone());
+        self.tasks
+            .spawn(async move { chats.run_rechecks(stop).await });
+        self.tasks
+            .spawn(inbox::serve(self.node.clone(), self.stop.clone()));
+        self.spawn_ticks();
+        self.tasks.close();
+    }
+
+    fn spawn_http(&self, listener: TcpListener, router: axum::Router) {
+        let stop = self.stop.clone();
+        // A message is one small segment: it must not wait for the acknowledgement of the last one.
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection keeps Nagle's delay");
+            }
+        });
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        self.tasks.spawn(async move {
+            let serve =
+                axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "REST ended");
+            }
+        });
+    }
+
+    fn spawn_metrics(&self, listener: Option<TcpListener>) {
+        let Some(listener) = listener else { return };
+        let metrics = self.node.env().metrics.clone();
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let serve = axum::serve(listener, metrics::router(metrics));
+            let serve = serve.with_graceful_shutdown(stop.cancelled_owned());
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "metrics ended");
+            }
+        });
+    }
+
+    fn spawn_ticks(&self) {
+        let chats = self.node.chats().clone();
+        self.every(CHAT_TICK, move || {
+            let chats = chats.clone();
+            async move { chats.tick().await }
+        });
+        let matching = self.node.matching().clone();
+        self.every(TICKET_TICK, move || {
+            let matching = matching.clone();
+            async move { matching.tick().await }
+        });
+        let matching = self.node.matching().clone();
+        self.every(QUEUE_SWEEP_TICK, move || {
+            let matching = matching.clone();
+            async move { matching.sweep().await }
+        });
+        let announcer = self.announcer.clone();
+        self.every(CERTIFICATE_TICK, move || {
+            announcer.announce();
+            std::future::ready(())
+        });
+        let (access, clock) = (self.access.clone(), self.clock().clone());
+        self.every(REREAD_INTERVAL, move || {
+            let (access, now) = (access.clone(), clock.now());
+            async move {
+                if let Err(error) = access.reread(now).await {
+                    tracing::warn!(%error, "the shared signing keys could not be read");
+                }
+            }
+        });
+        let env = self.node.env().clone();
+        self.every(SWEEP_TICK, move || {
+            let env = env.clone();
+            async move { sweep(&*env.store, env.clock.now()).await }
+        });
+    }
+
+    /// Does something at once and then at intervals, until the stop.
+    fn every<F>(&self, interval: Duration, mut act: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let mut ticks = tokio::time::interval(interval);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = ticks.tick() => act().await,
+                    () = stop.cancelled() => return,
+                }
+            }
+        });
+    }
+}
+
+async fn sweep(store: &dyn Store, now: UnixMs) {
+    loop {
+        match store.sweep(now, SWEEP_BATCH).await {
+            Ok(removed) if removed >= SWEEP_BATCH => {}
+            Ok(_) => return,
+            Err(error) => return tracing::warn!(%error, "expired records could not be removed"),
+        }
+    }
+}
