@@ -9,7 +9,7 @@
 
 mod admission;
 mod following;
-
+mod link;
 mod requests;
 mod waiting;
 
@@ -34,11 +34,11 @@ use self::{
     following::Following,
     waiting::{Alarm, Ending, Endings},
 };
+pub use self::link::{Link, LinkError, Received, Transport};
 use crate::{
     hub::{Push, UserEntry},
     node::Node,
     random,
-    transport::{Link, LinkError, Received},
 };
 
 /// Bytes gathered for one write; what comes on top waits for the next one.

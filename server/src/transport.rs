@@ -1,101 +1,10 @@
-//! Links: one client over one transport, as bytes of lanes.
+//! The transports: [`webtransport`] and [`websocket`] accept clients and make each of them a
+//! [`Link`](crate::connection::Link).
 //!
-//! [`Link`] is what [`crate::connection`] sees. [`webtransport`] and [`websocket`] accept clients,
-//! check the `Origin`, and hold each phase before the conversation to a deadline. A link never
-//! decides what bytes mean.
-
-use std::future::Future;
-
-use bytes::Bytes;
-use nowrong_protocol::{CloseCode, copies::Path, frame::Lane};
+//! They check the `Origin` and hold each phase before the conversation to a deadline. A transport
+//! never decides what bytes mean.
 
 pub mod door;
 pub mod quic_key;
 pub mod websocket;
 pub mod webtransport;
-
-/// What carries a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// QUIC streams and datagrams.
-    WebTransport,
-    /// Binary messages over TCP.
-    WebSocket,
-}
-
-impl Transport {
-    /// Its name in logs and metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::WebTransport => "webtransport",
-            Self::WebSocket => "websocket",
-        }
-    }
-}
-
-/// What came in on a link.
-#[derive(Debug)]
-pub enum Received {
-    /// Bytes of the live lane.
-    Live(Bytes),
-    /// Bytes of the bulk lane.
-    Bulk(Bytes),
-    /// The bulk lane ended; another one may be opened.
-    BulkEnded,
-    /// A datagram.
-    Datagram(Bytes),
-    /// A WebSocket message: whole frames.
-    Message(Bytes),
-    /// Something that no client of ours sends; the conversation ends with this code.
-    Violation(CloseCode),
-}
-
-/// The link is gone. Why is of no use to anyone but a debugger.
-#[derive(Debug, thiserror::Error)]
-#[error("the link is gone: {0}")]
-pub struct LinkError(pub String);
-
-impl LinkError {
-    pub(crate) fn new(cause: impl std::fmt::Display) -> Self {
-        Self(cause.to_string())
-    }
-}
-
-/// One client over one transport.
-pub trait Link: Send + 'static {
-    /// What carries it.
-    fn transport(&self) -> Transport;
-
-    /// The next bytes.
-    ///
-    /// # Errors
-    /// [`LinkError`] when the link is gone.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when the future is dropped.
-    fn receive(&mut self) -> impl Future<Output = Result<Received, LinkError>> + Send;
-
-    /// Writes whole frames to a lane. Waits while the peer does not take them; the caller bounds it.
-    ///
-    /// # Errors
-    /// [`LinkError`] when the link is gone.
-    ///
-    /// # Cancel safety
-    /// None: after a drop the lane may stand inside a frame. Close the link.
-    fn send(
-        &mut self,
-        lane: Lane,
-        frames: Bytes,
-    ) -> impl Future<Output = Result<(), LinkError>> + Send;
-
-    /// Sends a datagram, or drops it when there is no room. `false` when this link has none and
-    /// the frame has to go with [`Self::send`] if it goes at all.
-    fn send_datagram(&mut self, datagram: Bytes) -> bool;
-
-    /// What is known of the way to the client; `None` when copies of the live lane are of no use on
-    /// this link.
-    fn path(&self) -> Option<Path>;
-
-    /// Closes the link at once, with a code where the transport has room for one.
-    fn close(self, code: CloseCode) -> impl Future<Output = ()> + Send;
-}

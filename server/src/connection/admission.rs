@@ -13,9 +13,9 @@ use nowrong_protocol::{
     limits::{FRAME_BYTES_MAX, IDLE_TIMEOUT, PING_INTERVAL, TEXT_BYTES_MAX, TEXT_GRAPHEMES_MAX},
 };
 
-use super::{Attending, Connection, following::Following};
+use super::{Attending, Connection, Link, following::Following};
 use crate::{
-    auth::redeem_connect, broker::Broker, chat::Chat, hub::UserEntry, random, transport::Link,
+    auth::redeem_connect, broker::Broker, chat::Chat, hub::UserEntry, random,
 };
 
 /// How long a client waits that found no room, in milliseconds, at least; spread over twice that.

@@ -10,8 +10,8 @@ use nowrong_protocol::{
     limits::{CATEGORY_BYTES_MAX, INTERESTS_MAX, UNACKED_SENDS_MAX},
 };
 
-use super::{Attending, Connection, following::Following};
-use crate::{refusal::Refusal, transport::Link};
+use super::{Attending, Connection, Link, following::Following};
+use crate::refusal::Refusal;
 
 type Reply = Result<ServerFrame, Refusal>;
 

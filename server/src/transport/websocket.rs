@@ -26,8 +26,11 @@ use nowrong_protocol::{
 };
 use tokio::time::timeout;
 
-use super::{Link, LinkError, Received, Transport};
-use crate::{connection, node::Node, privacy::ClientIp};
+use crate::{
+    connection::{self, Link, LinkError, Received, Transport},
+    node::Node,
+    privacy::ClientIp,
+};
 
 /// The path of the WebSocket endpoint.
 pub const PATH: &str = "/v1/websocket";

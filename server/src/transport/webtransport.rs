@@ -20,8 +20,11 @@ use self::{
     rush::{Coming, Rush, Turn},
     session::{Farewell, Session, Stream},
 };
-use super::{Link, LinkError, Received, Transport, door::Pass, quic_key::QuicKey};
-use crate::{connection, node::Node};
+use super::{door::Pass, quic_key::QuicKey};
+use crate::{
+    connection::{self, Link, LinkError, Received, Transport},
+    node::Node,
+};
 
 mod asides;
 mod runtime;

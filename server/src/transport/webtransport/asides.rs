@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, stream};
 use quinn::{Connection, SendStream};
 
 use super::session::{LaneReader, Lanes, Stream, Watch, datagram};
-use crate::{transport::LinkError, wakes::Dormant};
+use crate::{connection::LinkError, wakes::Dormant};
 
 /// News of a session beside its live lane.
 pub(super) enum Aside {

@@ -20,7 +20,7 @@ use nowrong_core::http3::{
 use nowrong_protocol::CloseCode;
 use quinn::{Connecting, Connection, ReadError, RecvStream, SendStream, VarInt};
 
-use crate::transport::LinkError;
+use crate::connection::LinkError;
 
 /// How long a client that knows the session to be over may keep the connection.
 const LINGER: Duration = Duration::from_secs(1);
