@@ -3,7 +3,7 @@
 //!
 //! The first byte is the length of the pieces; the rest are the bytes of a stream.
 
-use nowrong_core::http3::{
+use nowrong_http3::{
     Capsules, Frame, Frames, H3Error, PAYLOAD_MAX, Request, Unidirectional, unwrap_datagram,
 };
 

@@ -131,7 +131,7 @@ fn conversations() -> Vec<(String, Vec<u8>)> {
 
 /// What a client and a server of HTTP/3 say, in pieces of 7 bytes.
 fn http3() -> Vec<(String, Vec<u8>)> {
-    use nowrong_core::http3::{close_capsule, control_preface, response};
+    use nowrong_http3::{close_capsule, control_preface, response};
     let seeds: [(&str, Vec<u8>); 6] = [
         ("control", control_preface().to_vec()),
         ("headers", response(200).to_vec()),

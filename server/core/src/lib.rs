@@ -13,7 +13,6 @@
 //! | [`pace`] | how fast one client may go | G10 |
 //! | [`placement`] | which node a client is sent to | |
 //! | [`record`] | what accounts, chats and messages consist of | G8 |
-//! | [`http3`] | what HTTP/3 and WebTransport say on the wire | G10, G11 |
 //! | [`text`] | what people may write, and which names look alike | G10, G11 |
 //!
 //! Each module is tested against a naive model of itself. Hash maps are used where their order does
@@ -23,7 +22,6 @@
 
 pub mod chat;
 pub mod chat_log;
-pub mod http3;
 pub mod limiter;
 pub mod matching;
 pub mod node;

@@ -9,7 +9,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use nowrong_certs::Identity;
-use nowrong_core::http3::wrap_datagram;
+use nowrong_http3::wrap_datagram;
 use nowrong_protocol::{CloseCode, copies::Path, frame::Lane, limits::CLOSE_DEADLINE};
 use quinn::{Incoming, SendStream, VarInt, crypto::rustls::QuicServerConfig};
 use tokio::time::timeout;

@@ -1,4 +1,4 @@
-//! The one WebTransport session of a QUIC connection: the IO around `nowrong_core::http3`.
+//! The one WebTransport session of a QUIC connection: the IO around `nowrong_http3`.
 //!
 //! [`accept`] waits for the CONNECT request; [`Requested::accept`] makes it a [`Session`] of four
 //! parts that are used at the same time: the connection (datagrams), [`Lanes`] (streams that the
@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use nowrong_core::http3::{
+use nowrong_http3::{
     Capsules, Frame, Frames, H3Error, Request, SESSION_ID, Unidirectional, close_capsule,
     control_preface, response, unwrap_datagram,
 };

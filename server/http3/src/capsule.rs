@@ -2,7 +2,7 @@
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
-use super::{Frame, Frames, H3Error, frame, records::Records, varint::put_varint};
+use crate::{Frame, Frames, H3Error, frame, records::Records, varint::put_varint};
 
 /// `CLOSE_WEBTRANSPORT_SESSION`.
 const CLOSE: u64 = 0x2843;

@@ -7,6 +7,8 @@
 //! the connection is to be closed. A stream holds at most [`PAYLOAD_MAX`] bytes and what was fed at
 //! once; its capsules hold as much again. Start reading at [`Frames::next`].
 
+#![forbid(unsafe_code)]
+
 use bytes::{Bytes, BytesMut};
 use wtransport_proto::{frame::Frame as ProtoFrame, headers::Headers, session::SessionRequest};
 

@@ -3,33 +3,33 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use super::varint;
+use crate::varint;
 
 /// Cuts records out of the bytes of one stream. Which payloads are kept, and up to which length, is
 /// decided by who looks at their fronts.
 #[derive(Debug, Default)]
-pub(super) struct Records {
+pub(crate) struct Records {
     buffer: BytesMut,
     /// Bytes of a skipped payload that are still to come.
     skip: u64,
 }
 
 /// What stands before a payload.
-pub(super) struct Front {
-    pub(super) kind: u64,
-    pub(super) length: u64,
+pub(crate) struct Front {
+    pub(crate) kind: u64,
+    pub(crate) length: u64,
     /// How many bytes it takes itself.
     bytes: usize,
 }
 
 impl Records {
     /// Takes the next bytes.
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
     /// The front of the next record; `None` when more bytes are needed.
-    pub(super) fn front(&mut self) -> Option<Front> {
+    pub(crate) fn front(&mut self) -> Option<Front> {
         let skipped = self.skip.min(self.buffer.len() as u64);
         self.buffer.advance(skipped as usize);
         self.skip -= skipped;
@@ -44,7 +44,7 @@ impl Records {
     }
 
     /// The payload after this front; `None` when it is not whole yet.
-    pub(super) fn payload(&mut self, front: &Front) -> Option<Bytes> {
+    pub(crate) fn payload(&mut self, front: &Front) -> Option<Bytes> {
         let end = usize::try_from(front.length)
             .ok()?
             .checked_add(front.bytes)?;
@@ -66,19 +66,19 @@ impl Records {
     }
 
     /// Passes over the record.
-    pub(super) fn skip(&mut self, front: &Front) {
+    pub(crate) fn skip(&mut self, front: &Front) {
         self.pass(front);
         self.skip = front.length;
     }
 
     /// Passes over the front alone.
-    pub(super) fn pass(&mut self, front: &Front) {
+    pub(crate) fn pass(&mut self, front: &Front) {
         self.buffer.advance(front.bytes);
         self.let_go();
     }
 
     /// The bytes that were not looked at yet.
-    pub(super) fn into_rest(self) -> Bytes {
+    pub(crate) fn into_rest(self) -> Bytes {
         self.buffer.freeze()
     }
 }

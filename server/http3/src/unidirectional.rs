@@ -3,10 +3,10 @@
 
 use bytes::{Buf as _, BytesMut};
 
-use super::{Frame, Frames, H3Error, varint};
+use crate::{Frame, Frames, H3Error, varint};
 
 /// Type of a control stream.
-pub(super) const CONTROL: u64 = 0x00;
+pub(crate) const CONTROL: u64 = 0x00;
 
 const PUSH: u64 = 0x01;
 const QPACK_ENCODER: u64 = 0x02;

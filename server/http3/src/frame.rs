@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{
+use crate::{
     H3Error,
     records::{Front, Records},
     varint::put_varint,
@@ -11,9 +11,9 @@ use super::{
 /// Longest payload of a frame that is kept: header sections and settings are far shorter.
 pub const PAYLOAD_MAX: usize = 8 * 1024;
 
-pub(super) const DATA: u64 = 0x00;
-pub(super) const HEADERS: u64 = 0x01;
-pub(super) const SETTINGS: u64 = 0x04;
+pub(crate) const DATA: u64 = 0x00;
+pub(crate) const HEADERS: u64 = 0x01;
+pub(crate) const SETTINGS: u64 = 0x04;
 
 /// Begins a lane: not a frame with a length, but the front of the lane's bytes.
 const WEBTRANSPORT_STREAM: u64 = 0x41;
@@ -78,7 +78,7 @@ impl Frames {
 }
 
 /// Appends a frame.
-pub(super) fn put(out: &mut BytesMut, kind: u64, payload: &[u8]) {
+pub(crate) fn put(out: &mut BytesMut, kind: u64, payload: &[u8]) {
     put_varint(out, kind);
     put_varint(out, payload.len() as u64);
     out.extend_from_slice(payload);

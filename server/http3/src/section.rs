@@ -6,7 +6,7 @@
 const CONTINUATION_MAX: usize = 4;
 
 /// Whether every line of the section is whole and refers to no dynamic table.
-pub(super) fn is_sound(section: &[u8]) -> bool {
+pub(crate) fn is_sound(section: &[u8]) -> bool {
     let mut rest = section;
     let mut walk = || {
         // The entries of the dynamic table that the section needs, and the base to count them from.

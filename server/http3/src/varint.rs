@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 
 /// The integer at the front and how many bytes it takes; `None` when it is cut off.
-pub(super) fn read(bytes: &[u8]) -> Option<(u64, usize)> {
+pub(crate) fn read(bytes: &[u8]) -> Option<(u64, usize)> {
     let first = *bytes.first()?;
     let length = 1 << (first >> 6);
     let bytes = bytes.get(..length)?;
@@ -15,7 +15,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<(u64, usize)> {
 }
 
 /// Appends an integer of at most 62 bits in its shortest form; higher bits cannot be written.
-pub(super) fn put_varint(out: &mut BytesMut, value: u64) {
+pub(crate) fn put_varint(out: &mut BytesMut, value: u64) {
     match value {
         0..0x40 => out.put_u8(value as u8),
         0x40..0x4000 => out.put_u16(0x4000 | value as u16),
