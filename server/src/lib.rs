@@ -27,4 +27,3 @@ pub mod refusal;
 pub mod server;
 pub mod store;
 pub mod transport;
-mod wakes;

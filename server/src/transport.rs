@@ -5,6 +5,5 @@
 //! never decides what bytes mean.
 
 pub mod door;
-pub mod quic_key;
 pub mod websocket;
 pub mod webtransport;

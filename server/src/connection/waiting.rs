@@ -9,10 +9,9 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream};
+use nowrong_quic::dormant::Dormant;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
-
-use crate::wakes::Dormant;
 
 /// A timer for a deadline that mostly moves away.
 pub(super) struct Alarm {

@@ -6,6 +6,7 @@ use std::{net::SocketAddr, sync::Arc};
 use anyhow::Context as _;
 use nowrong_certs::Identity;
 use nowrong_core::record::{Category, UnixMs};
+use nowrong_quic::key::QuicKey;
 use quinn::Endpoint;
 use tokio::net::TcpListener;
 
@@ -27,7 +28,7 @@ use crate::{
         mongodb::{MongoOptions, MongoStore, migration},
         secrets::SecretStore,
     },
-    transport::{quic_key::QuicKey, webtransport},
+    transport::webtransport,
 };
 
 /// What every key in Redis begins with.

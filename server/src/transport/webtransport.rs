@@ -11,24 +11,25 @@ use bytes::Bytes;
 use nowrong_certs::Identity;
 use nowrong_http3::wrap_datagram;
 use nowrong_protocol::{CloseCode, copies::Path, frame::Lane, limits::CLOSE_DEADLINE};
+use nowrong_quic::{
+    admission_queue::{AdmissionQueue, Place, Turn},
+    key::QuicKey,
+    runtime::EagerRuntime,
+};
 use quinn::{Incoming, SendStream, VarInt, crypto::rustls::QuicServerConfig};
 use tokio::time::timeout;
 
 use self::{
     asides::{Aside, Asides},
-    runtime::EagerRuntime,
-    rush::{Coming, Rush, Turn},
     session::{Farewell, Session, Stream},
 };
-use super::{door::Pass, quic_key::QuicKey};
+use super::door::Pass;
 use crate::{
     connection::{self, Link, LinkError, Received, Transport},
     node::Node,
 };
 
 mod asides;
-mod runtime;
-mod rush;
 mod session;
 
 /// The path of the WebTransport endpoint.
@@ -108,27 +109,27 @@ pub fn bind(
 
 /// Accepts clients until the endpoint is closed.
 pub async fn serve(node: Arc<Node>, endpoint: quinn::Endpoint) {
-    let rush = Rush::new();
+    let queue = AdmissionQueue::new();
     while let Some(incoming) = endpoint.accept().await {
-        if rush.count() >= IGNORE_FROM {
+        if queue.count() >= IGNORE_FROM {
             incoming.ignore();
         } else if node.is_draining() {
             // Told so, the client asks for another node at once.
             incoming.refuse();
-        } else if rush.count() >= RETRY_FROM && incoming.may_retry() {
+        } else if queue.count() >= RETRY_FROM && incoming.may_retry() {
             // Fails only for an address that has proved itself: `may_retry` says it has not.
             let _ = incoming.retry();
         } else {
             node.links()
-                .spawn(accept(node.clone(), incoming, rush.join()));
+                .spawn(accept(node.clone(), incoming, queue.join()));
         }
     }
 }
 
 /// Serves one client. Letting it in is boxed: what that takes would be room in the task as long as the
 /// client stays.
-fn accept(node: Arc<Node>, incoming: Incoming, coming: Coming) -> impl Future<Output = ()> + Send {
-    let letting_in = Box::pin(let_in(node.clone(), incoming, coming));
+fn accept(node: Arc<Node>, incoming: Incoming, place: Place) -> impl Future<Output = ()> + Send {
+    let letting_in = Box::pin(let_in(node.clone(), incoming, place));
     async move {
         let Some((link, is_origin_allowed, pass)) = letting_in.await else {
             return;
@@ -142,13 +143,13 @@ fn accept(node: Arc<Node>, incoming: Incoming, coming: Coming) -> impl Future<Ou
 async fn let_in(
     node: Arc<Node>,
     incoming: Incoming,
-    coming: Coming,
+    place: Place,
 ) -> Option<(WebTransportLink, bool, Pass)> {
     let Some(pass) = node.door().enter(incoming.remote_address().into()).await else {
         incoming.ignore();
         return None;
     };
-    let Some(turn) = coming.turn().await else {
+    let Some(turn) = place.turn().await else {
         incoming.ignore();
         return None;
     };

@@ -5,10 +5,11 @@
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
+use nowrong_quic::dormant::Dormant;
 use quinn::{Connection, SendStream};
 
 use super::session::{LaneReader, Lanes, Stream, Watch, datagram};
-use crate::{connection::LinkError, wakes::Dormant};
+use crate::connection::LinkError;
 
 /// News of a session beside its live lane.
 pub(super) enum Aside {

@@ -27,24 +27,24 @@ const TURN_DEADLINE: Duration = Duration::from_secs(8);
 
 /// Everybody who is coming in.
 #[derive(Clone)]
-pub(super) struct Rush {
+pub struct AdmissionQueue {
     coming: Arc<AtomicUsize>,
     turns: Arc<Semaphore>,
     begins: Arc<Mutex<()>>,
 }
 
 /// One who is coming in; counts until it is dropped.
-pub(super) struct Coming(Rush);
+pub struct Place(AdmissionQueue);
 
 /// One whose handshake is under way until this is dropped.
-pub(super) struct Turn {
-    _coming: Coming,
+pub struct Turn {
+    place: Place,
     _turn: OwnedSemaphorePermit,
 }
 
-impl Rush {
+impl AdmissionQueue {
     /// Nobody.
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             coming: Arc::default(),
             turns: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
@@ -53,24 +53,24 @@ impl Rush {
     }
 
     /// How many are coming in.
-    pub(super) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.coming.load(Ordering::Relaxed)
     }
 
     /// One more.
-    pub(super) fn join(&self) -> Coming {
+    pub fn join(&self) -> Place {
         self.coming.fetch_add(1, Ordering::Relaxed);
-        Coming(self.clone())
+        Place(self.clone())
     }
 }
 
-impl Coming {
+impl Place {
     /// Waits for the turn; `None` when that takes too long.
-    pub(super) async fn turn(self) -> Option<Turn> {
+    pub async fn turn(self) -> Option<Turn> {
         let turn = timeout(TURN_DEADLINE, self.0.turns.clone().acquire_owned()).await;
         let turn = turn.ok()?.ok()?;
         Some(Turn {
-            _coming: self,
+            place: self,
             _turn: turn,
         })
     }
@@ -79,8 +79,8 @@ impl Coming {
 impl Turn {
     /// Does what is dear at the begin of a handshake, after the others who do so, and lets the socket be
     /// read before the next one.
-    pub(super) async fn begin<T>(&self, work: impl FnOnce() -> T) -> T {
-        let begins = self._coming.0.begins.clone();
+    pub async fn begin<T>(&self, work: impl FnOnce() -> T) -> T {
+        let begins = self.place.0.begins.clone();
         let begin = begins.lock().await;
         let done = work();
         tokio::task::yield_now().await;
@@ -89,7 +89,7 @@ impl Turn {
     }
 }
 
-impl Drop for Coming {
+impl Drop for Place {
     fn drop(&mut self) {
         self.0.coming.fetch_sub(1, Ordering::Relaxed);
     }

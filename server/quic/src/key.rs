@@ -19,8 +19,6 @@ use aws_lc_rs::hmac;
 use quinn::EndpointConfig;
 use quinn_proto::HashedConnectionIdGenerator;
 
-use crate::random;
-
 /// The file in the data folder.
 const FILE: &str = "quic.key";
 
@@ -35,7 +33,7 @@ pub struct QuicKey([u8; 32]);
 impl QuicKey {
     /// A key that dies with the process.
     pub fn in_memory() -> Self {
-        Self(random::bytes())
+        Self(random_bytes())
     }
 
     /// The key in the data folder, made if there is none.
@@ -67,7 +65,7 @@ impl QuicKey {
     }
 
     /// The endpoint configuration that knows connections of the last run.
-    pub(super) fn endpoint_config(&self) -> EndpointConfig {
+    pub fn endpoint_config(&self) -> EndpointConfig {
         let reset_key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
         let ids = hmac::sign(&reset_key, b"connection ids");
         let mut seed = [0; 8];
@@ -79,6 +77,13 @@ impl QuicKey {
             .min_reset_interval(RESET_INTERVAL);
         config
     }
+}
+
+/// Random bytes of the system.
+fn random_bytes() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system gives randomness");
+    bytes
 }
 
 #[cfg(test)]

@@ -16,29 +16,29 @@ use futures_util::{Stream, task::AtomicWaker};
 
 /// Remembers a wake and passes it on to the task.
 #[derive(Debug, Default)]
-pub(crate) struct Wakes {
+pub struct Wakes {
     is_woken: AtomicBool,
     task: AtomicWaker,
 }
 
 impl Wakes {
     /// From now on this task is woken; before that nobody is.
-    pub(crate) fn register(&self, task: &Waker) {
+    pub fn register(&self, task: &Waker) {
         self.task.register(task);
     }
 
     /// From now on nobody is woken.
-    pub(crate) fn deregister(&self) {
+    pub fn deregister(&self) {
         self.task.take();
     }
 
     /// Whether it was woken since the last [`Self::take`].
-    pub(crate) fn is_woken(&self) -> bool {
+    pub fn is_woken(&self) -> bool {
         self.is_woken.load(Ordering::Acquire)
     }
 
     /// The same, and forgets it.
-    pub(crate) fn take(&self) -> bool {
+    pub fn take(&self) -> bool {
         self.is_woken.swap(false, Ordering::AcqRel)
     }
 }
@@ -55,14 +55,14 @@ impl Wake for Wakes {
 }
 
 /// A stream that is polled only when it was woken.
-pub(crate) struct Dormant<T> {
+pub struct Dormant<T> {
     stream: Pin<Box<dyn Stream<Item = T> + Send>>,
     wakes: Arc<Wakes>,
 }
 
 impl<T> Dormant<T> {
     /// One that is polled once to begin with.
-    pub(crate) fn new(stream: impl Stream<Item = T> + Send + 'static) -> Self {
+    pub fn new(stream: impl Stream<Item = T> + Send + 'static) -> Self {
         let wakes = Arc::<Wakes>::default();
         wakes.wake_by_ref();
         Self {

@@ -19,7 +19,7 @@ use std::{
 
 use quinn::{AsyncTimer, AsyncUdpSocket, Runtime, TokioRuntime};
 
-use crate::wakes::Wakes;
+use crate::dormant::Wakes;
 
 /// How often in a row the endpoint reads at one turn. Each time it takes some dozen packets, so what has
 /// been read and waits in memory for its connections stays bounded.
@@ -27,7 +27,7 @@ const READS_MAX: usize = 64;
 
 /// The runtime of one endpoint.
 #[derive(Debug, Default)]
-pub(super) struct EagerRuntime {
+pub struct EagerRuntime {
     /// Whether the endpoint's own future was spawned: it is the first one.
     has_endpoint: AtomicBool,
 }
