@@ -10,7 +10,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use nowrong_certs::Watch;
 use nowrong_core::chat::ChatRules;
-use quinn::Endpoint;
+use nowrong_quic::Endpoint;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{

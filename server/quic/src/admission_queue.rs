@@ -25,6 +25,13 @@ const HANDSHAKES_MAX: usize = 4_096;
 /// How long a client waits for its turn: after that it asks elsewhere, or again.
 const TURN_DEADLINE: Duration = Duration::from_secs(8);
 
+/// Clients, waiting or in their handshake, from which on an address has to prove itself with a Retry
+/// (RFC 9000 §8.1.2).
+const RETRY_FROM: usize = 256;
+
+/// The same from which on new ones are ignored: no reply is built.
+pub(crate) const IGNORE_FROM: usize = 16_384;
+
 /// Everybody who is coming in.
 #[derive(Clone)]
 pub struct AdmissionQueue {
@@ -42,18 +49,29 @@ pub struct Turn {
     _turn: OwnedSemaphorePermit,
 }
 
-impl AdmissionQueue {
-    /// Nobody.
-    pub fn new() -> Self {
+impl Default for AdmissionQueue {
+    fn default() -> Self {
         Self {
             coming: Arc::default(),
             turns: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
             begins: Arc::default(),
         }
     }
+}
+
+impl AdmissionQueue {
+    /// Whether so many are coming in that a new one has to prove its address first.
+    pub fn is_long(&self) -> bool {
+        self.count() >= RETRY_FROM
+    }
+
+    /// Whether so many are coming in that a new one is ignored.
+    pub fn is_full(&self) -> bool {
+        self.count() >= IGNORE_FROM
+    }
 
     /// How many are coming in.
-    pub fn count(&self) -> usize {
+    fn count(&self) -> usize {
         self.coming.load(Ordering::Relaxed)
     }
 
@@ -92,5 +110,65 @@ impl Turn {
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.coming.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_long_queue_asks_for_a_proof_and_a_full_one_for_nothing() {
+        let queue = AdmissionQueue::default();
+        let mut places = Vec::new();
+        let mut seen = Vec::new();
+        for count in 1..=IGNORE_FROM {
+            places.push(queue.join());
+            if [RETRY_FROM - 1, RETRY_FROM, IGNORE_FROM - 1, IGNORE_FROM].contains(&count) {
+                seen.push((queue.is_long(), queue.is_full()));
+            }
+        }
+        assert_eq!(
+            seen,
+            [(false, false), (true, false), (true, false), (true, true)]
+        );
+        places.truncate(RETRY_FROM - 1);
+        assert!(
+            !queue.is_long() && !queue.is_full(),
+            "a dropped place is free"
+        );
+    }
+
+    #[tokio::test]
+    async fn g10_so_many_handshakes_are_under_way_and_not_one_more() {
+        let queue = AdmissionQueue::default();
+        let mut turns = Vec::new();
+        for _ in 0..HANDSHAKES_MAX {
+            turns.push(queue.join().turn().await.expect("there is room"));
+        }
+        let mut next = Box::pin(queue.join().turn());
+        assert!(next.as_mut().now_or_never().is_none(), "it waits");
+        turns.pop();
+        assert!(next.await.is_some());
+    }
+
+    #[tokio::test]
+    async fn handshakes_begin_one_by_one_with_room_for_others_in_between() {
+        let queue = AdmissionQueue::default();
+        let first = queue.join().turn().await.expect("there is room");
+        let second = queue.join().turn().await.expect("there is room");
+        let steps = RefCell::new(Vec::new());
+        let step = |name| steps.borrow_mut().push(name);
+        let socket = async { step("socket") };
+        tokio::join!(
+            first.begin(|| step("first")),
+            second.begin(|| step("second")),
+            socket
+        );
+        assert_eq!(steps.into_inner(), ["first", "socket", "second"]);
     }
 }

@@ -16,29 +16,29 @@ use futures_util::{Stream, task::AtomicWaker};
 
 /// Remembers a wake and passes it on to the task.
 #[derive(Debug, Default)]
-pub struct Wakes {
+pub(crate) struct Wakes {
     is_woken: AtomicBool,
     task: AtomicWaker,
 }
 
 impl Wakes {
     /// From now on this task is woken; before that nobody is.
-    pub fn register(&self, task: &Waker) {
+    pub(crate) fn register(&self, task: &Waker) {
         self.task.register(task);
     }
 
     /// From now on nobody is woken.
-    pub fn deregister(&self) {
+    pub(crate) fn deregister(&self) {
         self.task.take();
     }
 
     /// Whether it was woken since the last [`Self::take`].
-    pub fn is_woken(&self) -> bool {
+    pub(crate) fn is_woken(&self) -> bool {
         self.is_woken.load(Ordering::Acquire)
     }
 
     /// The same, and forgets it.
-    pub fn take(&self) -> bool {
+    pub(crate) fn take(&self) -> bool {
         self.is_woken.swap(false, Ordering::AcqRel)
     }
 }

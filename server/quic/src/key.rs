@@ -65,7 +65,7 @@ impl QuicKey {
     }
 
     /// The endpoint configuration that knows connections of the last run.
-    pub fn endpoint_config(&self) -> EndpointConfig {
+    pub(crate) fn endpoint_config(&self) -> EndpointConfig {
         let reset_key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
         let ids = hmac::sign(&reset_key, b"connection ids");
         let mut seed = [0; 8];

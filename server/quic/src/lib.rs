@@ -1,15 +1,39 @@
-//! The QUIC endpoint of the server.
+//! The QUIC endpoint of the server: a socket, connections, streams and datagrams, and who is let in when
+//! many clients come at once.
+//!
+//! This crate is the one place of the server that knows which implementation of QUIC it stands on (quinn).
+//! Its types wrap quinn's one to one and have the methods that the transport needs, so that another
+//! implementation can stand behind them: no type and no error of quinn is in a public signature.
+//! It never decides what bytes mean; HTTP/3 and WebTransport are the transport's.
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`key`] | the secret by which a restarted server is still known to its clients |
+//! | [`endpoint`] | the socket, and the bounds of every connection |
+//! | [`connection`] | a client from its first packet to its close code |
+//! | [`stream`] | the two directions of a stream |
 //! | [`admission_queue`] | whose handshake begins, when many clients come at once |
-//! | [`runtime`] | how the endpoint's own task shares the processor with its connections |
-//! | [`dormant`] | streams that are polled only when they have news |
+//! | [`key`] | the secret by which a restarted server is still known to its clients |
+//! | [`runtime`] | how often the endpoint's own task reads its socket |
+//! | [`dormant`] | streams of events that are polled only when they have news |
+//!
+//! Start reading at [`Endpoint::bind`].
 
 #![forbid(unsafe_code)]
 
-pub mod admission_queue;
-pub mod dormant;
-pub mod key;
-pub mod runtime;
+mod admission_queue;
+mod connection;
+mod dormant;
+mod endpoint;
+mod key;
+mod runtime;
+mod stream;
+#[cfg(test)]
+mod tests;
+pub use self::{
+    admission_queue::{AdmissionQueue, Place, Turn},
+    connection::{ApplicationCode, Connecting, Connection, ConnectionError, Incoming, PathStats},
+    dormant::Dormant,
+    endpoint::{BindError, Endpoint},
+    key::QuicKey,
+    stream::{ReadError, RecvStream, SendStream, WriteError},
+};

@@ -27,7 +27,7 @@ const READS_MAX: usize = 64;
 
 /// The runtime of one endpoint.
 #[derive(Debug, Default)]
-pub struct EagerRuntime {
+pub(crate) struct EagerRuntime {
     /// Whether the endpoint's own future was spawned: it is the first one.
     has_endpoint: AtomicBool,
 }

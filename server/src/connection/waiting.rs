@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream};
-use nowrong_quic::dormant::Dormant;
+use nowrong_quic::Dormant;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 

@@ -6,8 +6,7 @@ use std::{net::SocketAddr, sync::Arc};
 use anyhow::Context as _;
 use nowrong_certs::Identity;
 use nowrong_core::record::{Category, UnixMs};
-use nowrong_quic::key::QuicKey;
-use quinn::Endpoint;
+use nowrong_quic::{Endpoint, QuicKey};
 use tokio::net::TcpListener;
 
 use crate::{

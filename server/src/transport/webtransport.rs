@@ -12,11 +12,9 @@ use nowrong_certs::Identity;
 use nowrong_http3::wrap_datagram;
 use nowrong_protocol::{CloseCode, copies::Path, frame::Lane, limits::CLOSE_DEADLINE};
 use nowrong_quic::{
-    admission_queue::{AdmissionQueue, Place, Turn},
-    key::QuicKey,
-    runtime::EagerRuntime,
+    AdmissionQueue, ApplicationCode, Connection, Endpoint, Incoming, PathStats, Place, QuicKey,
+    SendStream, Turn,
 };
-use quinn::{Incoming, SendStream, VarInt, crypto::rustls::QuicServerConfig};
 use tokio::time::timeout;
 
 use self::{
@@ -41,84 +39,26 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// Time from the accepted CONNECT to the live lane.
 const LANE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Receive buffer of the socket: what may come while the server is busy elsewhere. The usual default holds
-/// some hundred packets, fewer than there are clients in a rush.
-const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
-
-/// Clients, waiting or in their handshake, from which on an address has to prove itself with a Retry
-/// (RFC 9000 §8.1.2).
-const RETRY_FROM: usize = 256;
-
-/// The same from which on new ones are ignored: no reply is built.
-const IGNORE_FROM: usize = 16_384;
-
-/// The transport parameters for chat: small windows, few streams. Windows bound what a peer can make
-/// us hold (`WINDOW` for each connection); they are no allocations.
-fn transport_config() -> quinn::TransportConfig {
-    const WINDOW: u32 = 128 * 1024;
-    const STREAM_WINDOW: u32 = 64 * 1024;
-    const DATAGRAM_BUFFER: usize = 32 * 1024;
-    let mut config = quinn::TransportConfig::default();
-    config
-        // Live and bulk lane, the CONNECT stream, and one to spare.
-        .max_concurrent_bidi_streams(VarInt::from_u32(4))
-        // HTTP/3 control and the two QPACK streams, and one to spare.
-        .max_concurrent_uni_streams(VarInt::from_u32(4))
-        .receive_window(VarInt::from_u32(WINDOW))
-        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
-        .send_window(u64::from(WINDOW))
-        .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
-        .datagram_send_buffer_size(DATAGRAM_BUFFER)
-        .max_idle_timeout(Some(VarInt::from_u32(60_000).into()))
-        // Messages fit into one packet each, and a connection would keep a buffer for ten.
-        .enable_segmentation_offload(false)
-        // Messages are small: probing for larger packets costs memory and gains nothing.
-        .mtu_discovery_config(None);
-    config
-}
-
 /// Binds the UDP socket and makes the QUIC endpoint.
 ///
 /// # Errors
 /// One sentence that names the address, or the certificate.
-pub fn bind(
-    address: SocketAddr,
-    identity: &Identity,
-    key: &QuicKey,
-) -> anyhow::Result<quinn::Endpoint> {
-    use anyhow::Context as _;
+pub fn bind(address: SocketAddr, identity: &Identity, key: &QuicKey) -> anyhow::Result<Endpoint> {
     let tls = nowrong_certs::server_config(identity, &[b"h3"])?;
-    let crypto = QuicServerConfig::try_from(tls).context("the TLS configuration lacks TLS 1.3")?;
-    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    config
-        .transport_config(Arc::new(transport_config()))
-        .max_incoming(IGNORE_FROM)
-        .incoming_buffer_size(64 * 1024)
-        .incoming_buffer_size_total(32 * 1024 * 1024);
-    let socket = std::net::UdpSocket::bind(address).with_context(|| {
-        format!(
-            "WebTransport cannot listen on UDP {address}: is the port taken? Set listen_quic to a free one"
-        )
-    })?;
-    // Best effort: the system grants what it allows (on Linux `net.core.rmem_max`).
-    let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
-    let runtime = Arc::new(EagerRuntime::default());
-    let endpoint = quinn::Endpoint::new(key.endpoint_config(), Some(config), socket, runtime);
-    endpoint.context("QUIC cannot use its socket")
+    Ok(Endpoint::bind(address, tls, key)?)
 }
 
 /// Accepts clients until the endpoint is closed.
-pub async fn serve(node: Arc<Node>, endpoint: quinn::Endpoint) {
-    let queue = AdmissionQueue::new();
+pub async fn serve(node: Arc<Node>, endpoint: Endpoint) {
+    let queue = AdmissionQueue::default();
     while let Some(incoming) = endpoint.accept().await {
-        if queue.count() >= IGNORE_FROM {
+        if queue.is_full() {
             incoming.ignore();
         } else if node.is_draining() {
             // Told so, the client asks for another node at once.
             incoming.refuse();
-        } else if queue.count() >= RETRY_FROM && incoming.may_retry() {
-            // Fails only for an address that has proved itself: `may_retry` says it has not.
-            let _ = incoming.retry();
+        } else if queue.is_long() && incoming.may_retry() {
+            incoming.retry();
         } else {
             node.links()
                 .spawn(accept(node.clone(), incoming, queue.join()));
@@ -198,7 +138,7 @@ async fn connect(
 /// One client on a WebTransport session.
 struct WebTransportLink {
     has_fast_path: bool,
-    quic: quinn::Connection,
+    quic: Connection,
     live: Stream,
     /// Where the client wants bulk, once it has opened that lane.
     bulk: Option<SendStream>,
@@ -243,16 +183,19 @@ impl Link for WebTransportLink {
 
     fn send_datagram(&mut self, datagram: Bytes) -> bool {
         // Without room, or without datagrams on this path, it is lost: all that goes here may be.
-        let _ = self.quic.send_datagram(wrap_datagram(&datagram));
+        self.quic.send_datagram(wrap_datagram(&datagram));
         true
     }
 
     fn path(&self) -> Option<Path> {
         let path = || {
-            let path = self.quic.stats().path;
+            let PathStats {
+                lost_packets,
+                round_trip,
+            } = self.quic.path();
             Path {
-                lost_packets: path.lost_packets,
-                round_trip: path.rtt,
+                lost_packets,
+                round_trip,
             }
         };
         self.has_fast_path.then(path)
@@ -268,7 +211,7 @@ impl Link for WebTransportLink {
         } = self;
         let said = farewell.say(code, &quic, asides.ended());
         let _ = timeout(CLOSE_DEADLINE, said).await;
-        let number = VarInt::from_u32(u32::from(code.0));
+        let number = ApplicationCode(u32::from(code.0));
         quic.close(number, code.name().as_bytes());
     }
 }

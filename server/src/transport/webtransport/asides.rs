@@ -5,8 +5,7 @@
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use nowrong_quic::dormant::Dormant;
-use quinn::{Connection, SendStream};
+use nowrong_quic::{Connection, Dormant, SendStream};
 
 use super::session::{LaneReader, Lanes, Stream, Watch, datagram};
 use crate::connection::LinkError;

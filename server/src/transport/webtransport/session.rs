@@ -18,7 +18,7 @@ use nowrong_http3::{
     control_preface, response, unwrap_datagram,
 };
 use nowrong_protocol::CloseCode;
-use quinn::{Connecting, Connection, ReadError, RecvStream, SendStream, VarInt};
+use nowrong_quic::{ApplicationCode, Connecting, Connection, RecvStream, SendStream};
 
 use crate::connection::LinkError;
 
@@ -147,25 +147,25 @@ impl ConnectStream {
                 Err(error) => return Err(fail(&self.quic, error)),
                 Ok(None) => {}
             }
-            let chunk = self.receive.read_chunk(WATCH_READ_MAX, true).await;
+            let chunk = self.receive.read_chunk(WATCH_READ_MAX).await;
             let chunk = chunk.map_err(LinkError::new)?;
             let chunk = chunk.ok_or_else(|| LinkError::new("the request was cut off"))?;
-            self.frames.feed(&chunk.bytes);
+            self.frames.feed(&chunk);
         }
     }
 
     async fn refuse(mut self, status: u16) {
         let is_sent = self.send.write_chunk(response(status)).await.is_ok();
         if is_sent && self.send.finish().is_ok() {
-            let _ = self.send.stopped().await;
+            self.send.stopped().await;
         }
-        self.quic.close(VarInt::from_u32(H3Error::NO_ERROR.0), b"");
+        self.quic.close(ApplicationCode(H3Error::NO_ERROR.0), b"");
     }
 }
 
 /// Closes the connection with an error of HTTP/3.
 fn fail(quic: &Connection, error: H3Error) -> LinkError {
-    quic.close(VarInt::from_u32(error.0), b"");
+    quic.close(ApplicationCode(error.0), b"");
     LinkError::new(error)
 }
 
@@ -195,10 +195,11 @@ impl Lanes {
                 self.opening = Some((send, receive, Frames::default()));
                 continue;
             };
-            match receive.read_chunk(LANE_READ_MAX, true).await {
-                Ok(Some(chunk)) => frames.feed(&chunk.bytes),
+            match receive.read_chunk(LANE_READ_MAX).await {
+                Ok(Some(chunk)) => frames.feed(&chunk),
                 // A stream that ends before it says anything is none.
-                Ok(None) | Err(ReadError::Reset(_)) => self.opening = None,
+                Ok(None) => self.opening = None,
+                Err(error) if error.is_reset() => self.opening = None,
                 Err(error) => return Err(LinkError::new(error)),
             }
             if let Some(stream) = self.opened()? {
@@ -247,8 +248,8 @@ impl LaneReader {
         if !self.front.is_empty() {
             return Ok(Some(std::mem::take(&mut self.front)));
         }
-        let chunk = self.receive.read_chunk(LANE_READ_MAX, true).await;
-        Ok(chunk.map_err(LinkError::new)?.map(|chunk| chunk.bytes))
+        let chunk = self.receive.read_chunk(LANE_READ_MAX);
+        chunk.await.map_err(LinkError::new)
     }
 
     /// As [`Self::read`], for a lane that may be opened again: a reset ends it as a finish does.
@@ -256,9 +257,9 @@ impl LaneReader {
         if !self.front.is_empty() {
             return Ok(Some(std::mem::take(&mut self.front)));
         }
-        match self.receive.read_chunk(LANE_READ_MAX, true).await {
-            Ok(chunk) => Ok(chunk.map(|chunk| chunk.bytes)),
-            Err(ReadError::Reset(_)) => Ok(None),
+        match self.receive.read_chunk(LANE_READ_MAX).await {
+            Ok(chunk) => Ok(chunk),
+            Err(error) if error.is_reset() => Ok(None),
             Err(error) => Err(LinkError::new(error)),
         }
     }
@@ -285,8 +286,8 @@ impl Watch {
             } = self;
             let has_room = unidirectional.len() < UNIDIRECTIONAL_MAX;
             let step = tokio::select! {
-                chunk = receive.read_chunk(WATCH_READ_MAX, true) => match chunk {
-                    Ok(Some(chunk)) => capsules.feed(&chunk.bytes).map(|closed| closed.is_some()),
+                chunk = receive.read_chunk(WATCH_READ_MAX) => match chunk {
+                    Ok(Some(chunk)) => capsules.feed(&chunk).map(|closed| closed.is_some()),
                     Ok(None) => Ok(true),
                     Err(error) => return LinkError::new(error),
                 },
