@@ -10,15 +10,15 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::{Router, extract::DefaultBodyLimit};
+use nowrong_base::privacy::PseudonymKey;
 use nowrong_protocol::UserId;
+use nowrong_store::StoreError;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     auth::AccessTokens,
     config::{Addresses, Limits},
     environment::Environment,
-    privacy::PseudonymKey,
-    store::StoreError,
 };
 
 mod auth;

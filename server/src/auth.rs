@@ -8,14 +8,11 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use nowrong_base::privacy::Redacted;
+use nowrong_broker::{Admission, BrokerError};
 use nowrong_core::record::{RefreshToken, TokenHash, UnixMs, User};
 use nowrong_protocol::{UserId, limits::CONNECT_TOKEN_LIFETIME};
-
-use crate::{
-    broker::{Admission, BrokerError},
-    privacy::Redacted,
-    store::{Rotation, Store, StoreError},
-};
+use nowrong_store::{Rotation, Store, StoreError};
 
 pub mod access;
 pub mod keys;

@@ -27,6 +27,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use nowrong_base::lock::lock;
+use nowrong_broker::Broker;
 use nowrong_core::{
     chat::{Pulled, Reader, State},
     record::{ChatEnd, StoredMessage, UnixMs},
@@ -38,13 +40,9 @@ use nowrong_protocol::{
 
 pub use self::{
     registry::Chats,
-    seal::{Owner, SealError, Sealer},
+    seal::{Owner, Sealer},
 };
-use crate::{
-    broker::Broker,
-    hub::{CurrentChat, UserEntry},
-    lock::lock,
-};
+use crate::hub::{CurrentChat, UserEntry};
 
 /// One chat of this node.
 pub struct Chat {

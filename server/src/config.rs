@@ -24,7 +24,6 @@ mod print;
 mod tests;
 mod values;
 
-use crate::{broker::redis::RedisUrl, store::mongodb::MongoOptions};
 pub use addresses::{Addresses, Origin};
 use layers::{Layer, Source, Values};
 use nowrong_core::limiter::Rate;
@@ -119,11 +118,6 @@ impl Role {
     pub const fn takes_clients(self) -> bool {
         !matches!(self, Self::Rest)
     }
-
-    /// Whether such a node serves accounts and categories.
-    pub const fn serves_rest(self) -> bool {
-        !matches!(self, Self::Realtime)
-    }
 }
 
 /// The store.
@@ -132,7 +126,8 @@ pub enum StoreChoice {
     /// In the data folder, or in memory.
     Embedded,
     /// On MongoDB.
-    MongoDb(MongoOptions),
+    #[cfg(feature = "mongodb")]
+    MongoDb(nowrong_store_mongodb::MongoOptions),
 }
 
 /// Where everything is kept.
@@ -150,7 +145,8 @@ pub enum Broker {
     /// Nobody has to: there is one node.
     Local,
     /// Redis, or a Redis Cluster.
-    Redis(RedisUrl),
+    #[cfg(feature = "redis")]
+    Redis(nowrong_broker_redis::RedisUrl),
 }
 
 /// What clients are told to connect to; `None` is derived from the listen address.

@@ -16,6 +16,7 @@ mod waiting;
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
+use nowrong_base::random;
 use nowrong_core::{chat::Pulled, pace::Pace};
 use nowrong_protocol::{
     CloseCode, ConnectionId, ServerFrame,
@@ -30,15 +31,14 @@ use nowrong_protocol::{
 };
 use tokio::time::timeout;
 
+pub use self::link::{Link, LinkError, Received, Transport};
 use self::{
     following::Following,
     waiting::{Alarm, Ending, Endings},
 };
-pub use self::link::{Link, LinkError, Received, Transport};
 use crate::{
     hub::{Push, UserEntry},
     node::Node,
-    random,
 };
 
 /// Bytes gathered for one write; what comes on top waits for the next one.
@@ -265,7 +265,7 @@ impl<L: Link> Connection<L> {
         };
         let mut frames = Vec::new();
         let pulled = following
-            .pull(&self.node.chats(), &mut self.live, &mut frames)
+            .pull(self.node.chats(), &mut self.live, &mut frames)
             .await;
         for frame in frames {
             self.write(frame.lane(), &frame);

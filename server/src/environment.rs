@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::{broker::Broker, clock::Clock, metrics::Metrics, store::Store};
+use nowrong_base::{clock::Clock, metrics::Metrics};
+use nowrong_broker::Broker;
+use nowrong_store::Store;
 
 /// The outside world of a server, as its parts see it. Cheap to clone; each part keeps one.
 #[derive(Clone)]

@@ -14,13 +14,12 @@ use std::{
     },
 };
 
+use nowrong_base::lock::lock;
 use nowrong_core::matching::Ticket;
 use nowrong_protocol::{
     ChatId, CloseCode, ConnectionId, ServerFrame, TicketId, UserId, frame::Stage,
 };
 use tokio::sync::Notify;
-
-use crate::lock::lock;
 
 /// Most queue pushes kept for a user; beyond it the oldest goes. A ticket gives at most five
 /// (three stages, one end or match, one more after a re-queue).
@@ -228,10 +227,5 @@ impl Hub {
     /// How many users the node holds.
     pub fn len(&self) -> usize {
         lock(&self.users).len()
-    }
-
-    /// Whether nobody is here.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }

@@ -6,11 +6,12 @@
 
 use std::sync::Arc;
 
+use nowrong_broker::Inbox;
 use nowrong_core::{node::NodeId, record::Notice};
 use nowrong_protocol::{CloseCode, UserId};
 use tokio_util::sync::CancellationToken;
 
-use crate::{broker::Inbox, node::Node};
+use crate::node::Node;
 
 /// Takes notices until `stop` is cancelled.
 pub async fn serve(node: Arc<Node>, stop: CancellationToken) {

@@ -1,29 +1,32 @@
 //! The NoWrong server: one process that speaks WebTransport, WebSocket and REST.
 //!
-//! Layers, each of which knows only those below: `main → config → server`, then [`api`] and
-//! [`transport`], then [`connection`], [`hub`], [`chat`], [`matching`], then the traits [`store`]
-//! and [`broker`] with their adapters. No adapter knows another. What is decided without IO lives in
-//! `nowrong-core` and `nowrong-protocol`; this crate performs it.
+//! Layers, each of which knows only those below: `program → config → server`, then `api` and
+//! `transport`, then `connection`, then `node` with `hub`, `chat` and `matching`, then the
+//! traits of store and broker, whose adapters are crates of their own. What is decided without IO lives in
+//! `nowrong-core` and `nowrong-protocol`; this crate performs it. Only the program uses this crate, so
+//! everything but [`main`] is private and the compiler sees what nothing uses.
 
 #![forbid(unsafe_code)]
+#![allow(
+    unreachable_pub,
+    reason = "nothing depends on this crate but its program: `pub` means used by another module"
+)]
 
-pub mod api;
-pub mod auth;
-pub mod broker;
-pub mod chat;
-pub mod clock;
-pub mod config;
-pub mod connection;
-pub mod environment;
-pub mod hub;
-pub mod inbox;
-mod lock;
-pub mod matching;
-pub mod metrics;
-pub mod node;
-pub mod privacy;
-pub mod random;
-pub mod refusal;
-pub mod server;
-pub mod store;
-pub mod transport;
+mod api;
+mod auth;
+mod chat;
+mod config;
+mod connection;
+mod environment;
+mod hub;
+mod inbox;
+mod matching;
+mod node;
+mod observe;
+mod peer;
+mod program;
+mod refusal;
+mod server;
+mod transport;
+
+pub use program::main;

@@ -20,6 +20,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use nowrong_base::{lock::lock, random};
 use nowrong_core::{
     matching::{Joined, Offer, Ticket, next_retry_ms, stage_at},
     record::{AgeBracket, Category, UnixMs, User},
@@ -36,8 +37,6 @@ use crate::{
     chat::Chats,
     environment::Environment,
     hub::{Hub, Push, UserEntry, Waiting},
-    lock::lock,
-    random,
     refusal::Refusal,
 };
 

@@ -1,8 +1,8 @@
 //! Why a request was refused, on its way to a `Fail`.
 
+use nowrong_broker::BrokerError;
 use nowrong_protocol::{ErrorCode, frame::Fail};
-
-use crate::{broker::BrokerError, store::StoreError};
+use nowrong_store::StoreError;
 
 /// Why a request was refused. What the peer sees; the cause is logged where it arises.
 #[derive(Clone, Debug, PartialEq, Eq)]

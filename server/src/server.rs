@@ -8,6 +8,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use nowrong_base::clock::Clock;
 use nowrong_certs::Watch;
 use nowrong_core::chat::ChatRules;
 use nowrong_quic::Endpoint;
@@ -17,7 +18,6 @@ use crate::{
     api::{self, ApiState, CategoryList},
     auth::AccessTokens,
     chat::Chats,
-    clock::Clock,
     config::{self, Addresses, Config, Role},
     hub::Hub,
     matching::Matching,
@@ -188,11 +188,6 @@ impl Running {
     /// The clock, for tests that move it.
     pub fn clock(&self) -> &Clock {
         &self.node.env().clock
-    }
-
-    /// The node, for its counters.
-    pub fn node(&self) -> &Arc<Node> {
-        &self.node
     }
 }
 

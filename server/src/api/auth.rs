@@ -13,10 +13,8 @@ use super::{
     caller::millis,
     problem::{Problem, ProblemDocument},
 };
-use crate::{
-    auth::{ACCESS_LIFETIME, AuthError, rotate_refresh},
-    privacy::ClientIp,
-};
+use crate::auth::{ACCESS_LIFETIME, AuthError, rotate_refresh};
+use crate::peer::Peer;
 
 /// A refresh token to use up.
 #[derive(Deserialize, ToSchema)]
@@ -63,7 +61,7 @@ pub(super) struct Refreshed {
 )]
 pub(super) async fn refresh(
     State(api): State<Arc<ApiState>>,
-    ip: ClientIp,
+    Peer(ip): Peer,
     mut fields: Fields,
 ) -> Result<Json<Refreshed>, Problem> {
     let token = fields.required(REFRESH_TOKEN);

@@ -1,11 +1,13 @@
 //! Who asks: the account behind an access token, the network behind a limit.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
-    extract::{ConnectInfo, FromRequestParts},
+    extract::FromRequestParts,
     http::{header, request::Parts},
 };
+use nowrong_base::privacy::ClientIp;
+use nowrong_broker::LimitRule;
 use nowrong_core::{
     limiter::{Grant, Rate},
     record::User,
@@ -13,7 +15,6 @@ use nowrong_core::{
 use nowrong_protocol::ErrorCode;
 
 use super::{ApiState, problem::Problem};
-use crate::{broker::LimitRule, privacy::ClientIp};
 
 /// The account that asks, by its access token.
 pub(super) struct Caller(pub(super) User);
@@ -29,15 +30,6 @@ impl FromRequestParts<Arc<ApiState>> for Caller {
         let user = api.env.store.user(id, now).await?;
         user.map(Self)
             .ok_or_else(|| refused().detail("The account of this token no longer exists."))
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for ClientIp {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        Ok(peer.map_or_else(Self::default, |ConnectInfo(address)| Self::from(*address)))
     }
 }
 

@@ -14,6 +14,7 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
+use nowrong_broker::{BrokerError, Counts, Presence};
 use nowrong_core::record::Category;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -23,7 +24,6 @@ use super::{
     problem::{Problem, ProblemDocument},
     users::Bracket,
 };
-use crate::broker::{BrokerError, Counts, Presence};
 
 /// How long a copy may be shown without asking again: counts change all the time.
 const CACHE: &str = "public, max-age=5";

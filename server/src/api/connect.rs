@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
+use nowrong_base::random;
 use nowrong_core::{
     node::{NodeEndpoint, NodeId, NodeView},
     placement,
@@ -18,7 +19,8 @@ use super::{
     caller::millis,
     problem::{Problem, ProblemDocument},
 };
-use crate::{auth::issue_connect, privacy::ClientIp, random};
+use crate::auth::issue_connect;
+use crate::peer::Peer;
 
 /// The way to a connection.
 #[derive(Serialize, ToSchema)]
@@ -67,7 +69,7 @@ pub(super) struct EndpointView {
 )]
 pub(super) async fn connect(
     State(api): State<Arc<ApiState>>,
-    ip: ClientIp,
+    Peer(ip): Peer,
     Caller(user): Caller,
 ) -> Result<Json<Connect>, Problem> {
     api.take("connect", api.limits.requests, ip).await?;

@@ -7,6 +7,7 @@ use axum::{
     extract::{FromRef, State},
     routing::get,
 };
+use nowrong_broker::Broker;
 use nowrong_protocol::ErrorCode;
 use serde::Serialize;
 use tracing::warn;
@@ -16,7 +17,7 @@ use super::{
     ApiState,
     problem::{Problem, ProblemDocument},
 };
-use crate::{broker::Broker, environment::Environment};
+use crate::environment::Environment;
 
 impl FromRef<Arc<ApiState>> for Environment {
     fn from_ref(api: &Arc<ApiState>) -> Self {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::{Json, extract::State, http::StatusCode};
 use nowrong_core::record::User;
 use nowrong_protocol::ErrorCode;
+use nowrong_store::NameClaim;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -15,7 +16,6 @@ use super::{
     problem::{Problem, ProblemDocument},
     users::{InterestText, UserView},
 };
-use crate::store::NameClaim;
 
 /// What can be changed about an account; what is left out stays.
 #[derive(Deserialize, ToSchema)]

@@ -9,13 +9,15 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
+use nowrong_broker::BrokerError;
 use nowrong_protocol::{ErrorCode, code::ERROR_CODES};
+use nowrong_store::StoreError;
 use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
 use super::ApiState;
-use crate::{auth::AuthError, broker::BrokerError, store::StoreError};
+use crate::auth::AuthError;
 
 /// Most fields that one problem names.
 pub(super) const ERRORS_MAX: usize = 50;
@@ -186,8 +188,8 @@ impl From<StoreError> for Problem {
     fn from(store: StoreError) -> Self {
         error!(error = %store, "a request failed at the store");
         Self::new(match store {
-            StoreError::Unavailable(_) => ErrorCode::STORAGE_UNAVAILABLE,
             StoreError::Corrupt(_) => ErrorCode::INTERNAL,
+            _ => ErrorCode::STORAGE_UNAVAILABLE,
         })
     }
 }

@@ -14,20 +14,20 @@ use axum::{
     extract::ConnectInfo,
     http::{HeaderMap, Request, StatusCode},
 };
+use nowrong_base::{clock::Clock, privacy::PseudonymKey};
+use nowrong_broker::{Nodes as _, local::LocalBroker};
 use nowrong_core::node::NodeStatus;
 use nowrong_protocol::UserId;
+use nowrong_store::StoreError;
+use nowrong_store_embedded::EmbeddedStore;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::{ApiState, CategoryList, Departure, router};
 use crate::{
     auth::{AccessTokens, keys::SigningKeys},
-    broker::{Nodes as _, local::LocalBroker},
-    clock::Clock,
     config::{Config, categories::built_in},
     environment::Environment,
-    privacy::PseudonymKey,
-    store::{StoreError, embedded::EmbeddedStore},
 };
 
 mod accounts;

@@ -13,6 +13,7 @@ use nowrong_core::{
     text::{Interests, Language, Name},
 };
 use nowrong_protocol::UserId;
+use nowrong_store::NameClaim;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -22,11 +23,8 @@ use super::{
     caller::millis,
     problem::{Problem, ProblemDocument},
 };
-use crate::{
-    auth::{ACCESS_LIFETIME, begin_refresh, random},
-    privacy::ClientIp,
-    store::NameClaim,
-};
+use crate::auth::{ACCESS_LIFETIME, begin_refresh, random};
+use crate::peer::Peer;
 
 /// The bracket that a person declares; only people of the same one ever meet.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
@@ -183,7 +181,7 @@ impl Registration {
 )]
 pub(super) async fn register(
     State(api): State<Arc<ApiState>>,
-    ip: ClientIp,
+    Peer(ip): Peer,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
     let registration = Registration::read(fields)?;

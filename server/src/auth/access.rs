@@ -9,6 +9,7 @@ use std::{
 };
 
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
+use nowrong_base::privacy::Redacted;
 use nowrong_core::record::UnixMs;
 use nowrong_protocol::UserId;
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,6 @@ use super::{
     AuthError,
     keys::{SigningKeys, is_kid, shared::SharedKeys},
 };
-use crate::privacy::Redacted;
 
 /// Life of an access token. What a deleted account can still read is bound by it; writing asks the
 /// store.

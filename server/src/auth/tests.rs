@@ -4,8 +4,11 @@ use std::{fs, net::IpAddr, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use nowrong_base::privacy::{ClientIp, PseudonymKey, Redacted};
 use nowrong_core::record::UnixMs;
 use nowrong_protocol::UserId;
+use nowrong_store::secrets::{SecretStore as _, SharedKey};
+use nowrong_store_mongodb::{MongoStore, migration, testing::shared};
 use serde_json::{Value, json};
 
 use super::{
@@ -15,13 +18,6 @@ use super::{
         shared::{PUBLISHED_BEFORE, SharedKeys},
     },
     token_hash,
-};
-use crate::{
-    privacy::{ClientIp, PseudonymKey, Redacted},
-    store::{
-        mongodb::{MongoStore, migration, tests::shared},
-        secrets::{SecretStore as _, SharedKey},
-    },
 };
 
 const NOW: UnixMs = 1_800_000_000_000;

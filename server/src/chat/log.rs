@@ -9,6 +9,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use nowrong_base::random;
+use nowrong_broker::{Incarnation, LogRead, LogSeed, READ_MAX, Reading};
 use nowrong_core::{
     chat::Rebuilt,
     record::{ChatEnd, KnownMessage, Notice, StoredMessage},
@@ -16,11 +18,7 @@ use nowrong_core::{
 use nowrong_protocol::{ErrorCode, envelope, frame::Resume};
 
 use super::{Chat, Chats, history::READ_MAX as STORE_READ_MAX};
-use crate::{
-    broker::{Incarnation, LogRead, LogSeed, READ_MAX, Reading},
-    random,
-    refusal::Refusal,
-};
+use crate::refusal::Refusal;
 
 /// How often a node tries to go on with a log before it gives the request back.
 const TRIES_MAX: u32 = 5;

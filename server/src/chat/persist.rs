@@ -8,13 +8,13 @@ use std::{
     time::Duration,
 };
 
+use nowrong_base::lock::lock;
 use nowrong_core::record::{Notice, StoredMessage};
 use nowrong_protocol::Position;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{Chat, Chats};
-use crate::lock::lock;
 
 /// Most messages in one append over all chats: bounds the time of a commit.
 const APPEND_MAX: usize = 2_048;

@@ -6,11 +6,11 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use nowrong_base::lock::lock;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{Chat, Chats};
-use crate::lock::lock;
 
 /// Most chats that are looked at at one time: each is a call to the broker, and some to the store.
 const AT_ONCE_MAX: usize = 16;

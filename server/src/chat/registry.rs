@@ -6,17 +6,17 @@ use std::{
     sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
+use nowrong_base::lock::lock;
+use nowrong_broker::LogSeed;
 use nowrong_core::{
     chat::{ChatRules, Home, State},
     record::{self, Epoch, UnixMs},
 };
 use nowrong_protocol::{ChatId, UserId, frame::Resume};
+use nowrong_store::StoreError;
 
 use super::{Chat, Sealer, persist::Persister, rechecks::Rechecks};
-use crate::{
-    broker::LogSeed, environment::Environment, hub::Hub, lock::lock, refusal::Refusal,
-    store::StoreError,
-};
+use crate::{environment::Environment, hub::Hub, refusal::Refusal};
 
 /// Most chats that one look at the store brings at a start.
 const START_PAGE: usize = 1_000;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use nowrong_broker::{AppendOutcome, Placed};
 use nowrong_core::{
     chat::Sent,
     node::NodeId,
@@ -15,10 +16,7 @@ use nowrong_protocol::{
 };
 
 use super::{Chat, Chats, Owner};
-use crate::{
-    broker::{AppendOutcome, Placed},
-    refusal::Refusal,
-};
+use crate::refusal::Refusal;
 
 impl Chats {
     /// Gives a message its position and has it delivered and made durable. The `Ack` is due when

@@ -2,6 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use nowrong_base::{clock::Clock, random};
+use nowrong_broker::{Inbox, Nodes as _};
+use nowrong_broker_redis::{
+    RedisBroker,
+    testing::{Server, eventually, node_at},
+};
 use nowrong_core::{
     chat::ChatRules,
     record::{Notice, Signal},
@@ -10,25 +16,14 @@ use nowrong_protocol::{
     ConnectionId,
     frame::{EndReason, SeatState},
 };
+use nowrong_store::{
+    Store,
+    conformance::{chat, end, tickets, user_id},
+};
+use nowrong_store_embedded::EmbeddedStore;
 
 use super::{Chat, Chats};
-use crate::{
-    broker::{
-        Inbox, Nodes as _,
-        redis::{
-            RedisBroker,
-            tests::{Server, eventually, node_at},
-        },
-    },
-    clock::Clock,
-    environment::Environment,
-    random,
-    store::{
-        Store,
-        conformance::{chat, end, tickets, user_id},
-        embedded::EmbeddedStore,
-    },
-};
+use crate::environment::Environment;
 
 const RULES: ChatRules = ChatRules {
     seat_hold: Duration::from_secs(60),

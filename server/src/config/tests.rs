@@ -366,9 +366,8 @@ fn every_role_is_good_in_a_cluster() {
         let line = format!("role = \"{}\"  # flag --role\n", role.as_str());
         assert!(shown.contains(&line), "{shown}");
     }
-    assert!(Role::All.serves_rest() && Role::All.takes_clients());
-    assert!(Role::Rest.serves_rest() && !Role::Rest.takes_clients());
-    assert!(!Role::Realtime.serves_rest() && Role::Realtime.takes_clients());
+    assert!(Role::All.takes_clients() && Role::Realtime.takes_clients());
+    assert!(!Role::Rest.takes_clients());
 }
 
 #[test]

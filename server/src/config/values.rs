@@ -14,10 +14,6 @@ use super::{
     Broker, Config, ConfigError, Data, Limits, Log, LogFormat, LogLevel, Origin, PublicUrl, Role,
     StoreChoice, Tls, layers::Values,
 };
-use crate::{
-    privacy::Redacted,
-    store::mongodb::{MongoOptions, is_connection_string},
-};
 
 /// Most threads that serve: more than any machine has use for.
 const THREADS_MAX: usize = 1_024;
@@ -146,11 +142,22 @@ impl Values {
     fn broker(&self) -> Read<Broker> {
         match self.text("broker")?.as_str() {
             "local" => Ok(Broker::Local),
-            url => match url.parse() {
-                Ok(url) => Ok(Broker::Redis(url)),
-                Err(wanted) => Err(self.invalid("broker", format!("{wanted}, or \"local\""))),
-            },
+            url => self.redis(url),
         }
+    }
+
+    #[cfg(feature = "redis")]
+    fn redis(&self, url: &str) -> Read<Broker> {
+        match url.parse() {
+            Ok(url) => Ok(Broker::Redis(url)),
+            Err(wanted) => Err(self.invalid("broker", format!("{wanted}, or \"local\""))),
+        }
+    }
+
+    #[cfg(not(feature = "redis"))]
+    fn redis(&self, _url: &str) -> Read<Broker> {
+        let wanted = "must be \"local\": this program was built without its feature `redis`";
+        Err(self.invalid("broker", wanted))
     }
 
     fn store(&self) -> Read<StoreChoice> {
@@ -158,16 +165,28 @@ impl Values {
         if text == "embedded" {
             return Ok(StoreChoice::Embedded);
         }
+        self.mongodb(text)
+    }
+
+    #[cfg(feature = "mongodb")]
+    fn mongodb(&self, text: String) -> Read<StoreChoice> {
+        use nowrong_store_mongodb::{MongoOptions, is_connection_string};
         if !is_connection_string(&text) {
             // Never quoted: it may hold a password.
             let wanted = "must be \"embedded\" or a MongoDB connection string such as mongodb://user:password@host:27017/nowrong";
             return Err(self.invalid("store", wanted));
         }
         Ok(StoreChoice::MongoDb(MongoOptions {
-            url: Redacted::new(text),
+            url: nowrong_base::privacy::Redacted::new(text),
             connections_max: self.count("mongodb.pool_max")?,
             timeout: self.duration("mongodb.timeout")?,
         }))
+    }
+
+    #[cfg(not(feature = "mongodb"))]
+    fn mongodb(&self, _text: String) -> Read<StoreChoice> {
+        let wanted = "must be \"embedded\": this program was built without its feature `mongodb`";
+        Err(self.invalid("store", wanted))
     }
 
     fn public_url(&self) -> Read<PublicUrl> {

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Instant};
 
+use nowrong_base::random;
+use nowrong_broker::Broker;
 use nowrong_core::record::Notice;
 use nowrong_protocol::{
     ChatId, CloseCode, ConnectionId, ErrorCode, Framed, Position, TicketId, UserId,
@@ -14,9 +16,7 @@ use nowrong_protocol::{
 };
 
 use super::{Attending, Connection, Link, following::Following};
-use crate::{
-    auth::redeem_connect, broker::Broker, chat::Chat, hub::UserEntry, random,
-};
+use crate::{auth::redeem_connect, chat::Chat, hub::UserEntry};
 
 /// How long a client waits that found no room, in milliseconds, at least; spread over twice that.
 const FULL_RETRY_MS: u32 = 2_000;

@@ -2,21 +2,20 @@
 
 use std::sync::Arc;
 
+use nowrong_base::{lock::lock, random};
 use nowrong_core::{
     matching::{Offer, Ticket},
     node::NodeId,
     record::{self, ChatMember, Epoch, Notice, User},
 };
 use nowrong_protocol::{ChatId, ErrorCode, Position, TicketId, UserId};
+use nowrong_store::Opening;
 
 use super::Matching;
 use crate::{
     chat::{Chat, Sealer},
     hub::{Push, UserEntry},
-    lock::lock,
-    random,
     refusal::Refusal,
-    store::Opening,
 };
 
 impl Matching {

@@ -1,9 +1,10 @@
 //! Tickets that stand in the queue and nobody has: the answer to a join or a cancel was lost.
 
+use nowrong_base::lock::lock;
+use nowrong_broker::BrokerError;
 use nowrong_protocol::TicketId;
 
 use super::Matching;
-use crate::{broker::BrokerError, lock::lock};
 
 /// Tickets looked at in one step.
 const STEP: usize = 1_000;

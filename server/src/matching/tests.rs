@@ -2,24 +2,24 @@
 
 use std::{sync::Arc, time::Duration};
 
+use nowrong_base::clock::Clock;
+use nowrong_broker::local::LocalBroker;
 use nowrong_core::{
     chat::ChatRules,
     record::{AgeBracket, Category, Chat, ChatEnd},
 };
 use nowrong_protocol::{ChatId, ErrorCode, ServerFrame, TicketId, frame::EndReason};
+use nowrong_store::{
+    Store,
+    conformance::{chat, ticket, user, user_id},
+};
+use nowrong_store_embedded::EmbeddedStore;
 
 use super::Matching;
 use crate::{
-    broker::local::LocalBroker,
     chat::Chats,
-    clock::Clock,
     environment::Environment,
     hub::{Hub, Push, UserEntry},
-    store::{
-        Store,
-        conformance::{chat, ticket, user, user_id},
-        embedded::EmbeddedStore,
-    },
 };
 
 /// A node with one user, who waits alone.

@@ -2,13 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use nowrong_broker::Broker;
 use nowrong_certs::Identity;
 use nowrong_core::node::{NodeEndpoint, NodeStatus};
 
-use crate::{
-    broker::Broker,
-    config::{Addresses, Config, Role},
-};
+use crate::config::{Addresses, Config, Role};
 
 /// Tells it.
 pub(super) struct Announcer {
@@ -72,8 +70,9 @@ impl Announcer {
 
 #[cfg(test)]
 mod tests {
+    use nowrong_broker::local::LocalBroker;
+
     use super::*;
-    use crate::broker::local::LocalBroker;
 
     fn started(identity: Identity, role: Role) -> (Arc<dyn Broker>, Arc<Announcer>) {
         let config = Config {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use nowrong_core::record::Notice;
 use nowrong_protocol::{CloseCode, UserId};
+use nowrong_store::StoreError;
 
-use crate::{api::Departure, node::Node, refusal::Refusal, store::StoreError};
+use crate::{api::Departure, node::Node, refusal::Refusal};
 
 /// Takes a user out of everything that this node runs, before the account is erased.
 pub(super) struct NodeDeparture(pub(super) Arc<Node>);

@@ -4,9 +4,13 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
+use nowrong_base::{clock::Clock, metrics::Metrics, privacy::PseudonymKey};
+use nowrong_broker::{Broker, local::LocalBroker};
 use nowrong_certs::Identity;
 use nowrong_core::record::{Category, UnixMs};
 use nowrong_quic::{Endpoint, QuicKey};
+use nowrong_store::{Store, secrets::SecretStore};
+use nowrong_store_embedded::EmbeddedStore;
 use tokio::net::TcpListener;
 
 use crate::{
@@ -14,23 +18,13 @@ use crate::{
         AccessTokens,
         keys::{SigningKeys, shared::SharedKeys},
     },
-    broker::{Broker, local::LocalBroker, redis::RedisBroker},
-    clock::Clock,
     config::{self, Config, Data, StoreChoice, Tls},
     environment::Environment,
-    metrics::Metrics,
-    privacy::PseudonymKey,
-    store::{
-        Store,
-        embedded::EmbeddedStore,
-        measured::MeasuredStore,
-        mongodb::{MongoOptions, MongoStore, migration},
-        secrets::SecretStore,
-    },
     transport::webtransport,
 };
 
 /// What every key in Redis begins with.
+#[cfg(feature = "redis")]
 const BROKER_NAMESPACE: &str = "nowrong";
 
 /// Everything that is opened before the listeners.
@@ -49,11 +43,10 @@ impl Opened {
     pub(super) async fn open(config: &Config) -> anyhow::Result<Self> {
         let clock = Clock::ahead_by(config.clock_ahead);
         let metrics = Arc::new(Metrics::default());
-        let Stores { store, secrets } = store(config).await?;
-        let store: Arc<dyn Store> = Arc::new(MeasuredStore::new(store, &metrics));
+        let Stores { store, secrets } = store(config, &metrics).await?;
         let env = Environment {
             store,
-            broker: broker(&config.broker).await?,
+            broker: broker(&config.broker, &metrics).await?,
             clock,
             metrics,
         };
@@ -76,20 +69,27 @@ struct Stores {
     secrets: Option<Arc<dyn SecretStore>>,
 }
 
-async fn store(config: &Config) -> anyhow::Result<Stores> {
+async fn store(config: &Config, metrics: &Metrics) -> anyhow::Result<Stores> {
     let embedded = match (&config.store, &config.data) {
-        (StoreChoice::MongoDb(options), _) => return mongodb(config, options).await,
+        #[cfg(feature = "mongodb")]
+        (StoreChoice::MongoDb(options), _) => return mongodb(config, options, metrics).await,
         (StoreChoice::Embedded, Data::Memory) => EmbeddedStore::in_memory()?,
         (StoreChoice::Embedded, Data::Folder(folder)) => EmbeddedStore::open(folder)?,
     };
     Ok(Stores {
-        store: Arc::new(embedded),
+        store: Arc::new(embedded.with_metrics(metrics)),
         secrets: None,
     })
 }
 
-async fn mongodb(config: &Config, options: &MongoOptions) -> anyhow::Result<Stores> {
-    let store = Arc::new(MongoStore::open(options).await?);
+#[cfg(feature = "mongodb")]
+async fn mongodb(
+    config: &Config,
+    options: &nowrong_store_mongodb::MongoOptions,
+    metrics: &Metrics,
+) -> anyhow::Result<Stores> {
+    use nowrong_store_mongodb::{MongoStore, migration};
+    let store = Arc::new(MongoStore::open(options).await?.with_metrics(metrics));
     if config.migrate_at_start {
         migration::up(store.database()).await?;
     } else {
@@ -101,10 +101,16 @@ async fn mongodb(config: &Config, options: &MongoOptions) -> anyhow::Result<Stor
     })
 }
 
-async fn broker(broker: &config::Broker) -> anyhow::Result<Arc<dyn Broker>> {
+async fn broker(
+    broker: &config::Broker,
+    #[cfg_attr(not(feature = "redis"), expect(unused_variables))] metrics: &Metrics,
+) -> anyhow::Result<Arc<dyn Broker>> {
     Ok(match broker {
         config::Broker::Local => LocalBroker::new(),
-        config::Broker::Redis(url) => RedisBroker::connect(url, BROKER_NAMESPACE).await?,
+        #[cfg(feature = "redis")]
+        config::Broker::Redis(url) => {
+            nowrong_broker_redis::RedisBroker::connect(url, BROKER_NAMESPACE, metrics).await?
+        }
     })
 }
 
@@ -120,9 +126,10 @@ async fn access(
         let shared = SharedKeys::new(secrets, age);
         let read = shared.read(now).await;
         let (keys, pseudonyms) = read.context("`store`: the shared secrets cannot be used")?;
-        let pseudonyms = match config.broker {
-            config::Broker::Local => PseudonymKey::generate()?,
-            config::Broker::Redis(_) => pseudonyms,
+        let pseudonyms = if config.broker == config::Broker::Local {
+            PseudonymKey::generate()?
+        } else {
+            pseudonyms
         };
         return Ok((AccessTokens::shared(keys, shared), pseudonyms));
     }

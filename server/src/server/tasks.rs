@@ -5,12 +5,11 @@ use std::{net::SocketAddr, time::Duration};
 
 use axum::serve::ListenerExt as _;
 use nowrong_core::record::UnixMs;
+use nowrong_store::Store;
 use tokio::net::TcpListener;
 
 use super::{CERTIFICATE_TICK, Running};
-use crate::{
-    auth::keys::shared::REREAD_INTERVAL, inbox, metrics, store::Store, transport::webtransport,
-};
+use crate::{auth::keys::shared::REREAD_INTERVAL, inbox, observe, transport::webtransport};
 
 /// How often chats are looked at: seats, idle notices, ends. Times that people see are in seconds.
 const CHAT_TICK: Duration = Duration::from_secs(1);
@@ -75,7 +74,7 @@ impl Running {
         let metrics = self.node.env().metrics.clone();
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            let serve = axum::serve(listener, metrics::router(metrics));
+            let serve = axum::serve(listener, observe::router(metrics));
             let serve = serve.with_graceful_shutdown(stop.cancelled_owned());
             if let Err(error) = serve.await {
                 tracing::error!(%error, "metrics ended");

@@ -9,15 +9,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use nowrong_core::limiter::Grant;
-
-use crate::{
-    broker::{Broker, LimitRule},
+use nowrong_base::{
     clock::Clock,
-    config::Limits,
     lock::lock,
     privacy::{ClientIp, PseudonymKey},
 };
+use nowrong_broker::{Broker, LimitRule};
+use nowrong_core::limiter::Grant;
+
+use crate::config::Limits;
 
 type Pseudonym = [u8; 16];
 
@@ -102,10 +102,11 @@ impl Drop for Pass {
 mod tests {
     use std::net::IpAddr;
 
+    use nowrong_broker::local::LocalBroker;
     use nowrong_core::limiter::Rate;
 
     use super::*;
-    use crate::{broker::local::LocalBroker, config::Config};
+    use crate::config::Config;
 
     fn door(connections: u32, handshakes: u32) -> Arc<Door> {
         let limits = Limits {

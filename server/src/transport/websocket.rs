@@ -29,7 +29,7 @@ use tokio::time::timeout;
 use crate::{
     connection::{self, Link, LinkError, Received, Transport},
     node::Node,
-    privacy::ClientIp,
+    peer::Peer,
 };
 
 /// The path of the WebSocket endpoint.
@@ -49,7 +49,7 @@ pub fn router(node: Arc<Node>) -> Router {
 
 async fn upgrade(
     State(node): State<Arc<Node>>,
-    client: ClientIp,
+    Peer(client): Peer,
     headers: HeaderMap,
     request: WebSocketUpgrade,
 ) -> Response {

@@ -7,14 +7,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use nowrong_base::privacy::{PseudonymKey, Redacted};
 use nowrong_core::record::UnixMs;
+use nowrong_store::secrets::{SecretStore, SharedKey, SharedSecrets};
 
 use super::{AuthError, SigningKey, SigningKeys, lapses_at, millis};
-use crate::{
-    auth::random,
-    privacy::{PseudonymKey, Redacted},
-    store::secrets::{SecretStore, SharedKey, SharedSecrets},
-};
+use crate::auth::random;
 
 /// How long a key is in the store before it signs: five times what a node takes to read it, so that
 /// one that cannot reach the store for minutes, or whose clock is off, still knows it in time.

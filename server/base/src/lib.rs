@@ -1,0 +1,12 @@
+//! What every part of the server shares: one clock, one source of randomness, locks, metrics, and types that
+//! keep secrets and addresses out of logs.
+//!
+//! Nothing here knows of chats, stores or transports.
+
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod lock;
+pub mod metrics;
+pub mod privacy;
+pub mod random;

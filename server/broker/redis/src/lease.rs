@@ -1,0 +1,228 @@
+//! The lease of this node: what tells the others that it lives, with what it counts and where clients
+//! reach it. Who does not renew for [`LEASE`] is dead to the others: its tickets are removed, its people
+//! no longer counted, its inbox is gone.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::atomic::Ordering,
+    time::Duration,
+};
+
+use nowrong_base::lock::lock;
+use nowrong_broker::BrokerError;
+use nowrong_core::node::{NodeId, NodeStatus, NodeView};
+use nowrong_protocol::limits::RETENTION_MAX;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::{
+    Parts, queue,
+    script::{Script, script},
+    unexpected,
+};
+
+static RENEW: Script = script!("renew_lease": "memory.lua", "queue.lua", "lease.lua");
+
+/// How long a node lives in the eyes of the others after it last renewed: three missed renewals.
+pub const LEASE: Duration = Duration::from_secs(3);
+
+/// How often a lease is renewed. What is known of other nodes is that old at most.
+const RENEWAL: Duration = Duration::from_secs(1);
+
+/// Most tickets of dead nodes that one renewal removes, so that its script stays short.
+const REMOVED_MAX: usize = 500;
+
+/// How long the keys of the queue outlive the last node: nobody is promised more than 24 hours.
+const KEYS_LIFE_MS: u64 = RETENTION_MAX.as_millis() as u64;
+
+/// Most nodes that are remembered as strangers. When there are more, they count as dead until they
+/// stand among the live ones.
+const STRANGERS_MAX: usize = 1_024;
+
+/// What a node tells the others.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Told {
+    connected: u32,
+    status: NodeStatus,
+    chatting: HashMap<String, u32>,
+}
+
+/// The other nodes, as far as this one knows.
+#[derive(Debug, Default)]
+pub(super) struct Others {
+    live: BTreeMap<NodeId, NodeView>,
+    chatting: HashMap<String, u32>,
+    /// Nodes that are not among the live ones, and since when that is known: dead, or so new that this
+    /// node has not heard of them yet.
+    strangers: HashMap<NodeId, Instant>,
+}
+
+impl Others {
+    pub(super) fn chatting(&self, category: &str) -> u32 {
+        self.chatting.get(category).copied().unwrap_or(0)
+    }
+
+    pub(super) fn connected(&self) -> u32 {
+        let counts = self.live.values().map(|node| node.connected);
+        counts.fold(0, u32::saturating_add)
+    }
+
+    pub(super) fn views(&self) -> impl Iterator<Item = &NodeView> {
+        self.live.values()
+    }
+
+    /// Whether the node is to be told things: it is live, or may just have started. A stranger that
+    /// is still one after the life of a lease is dead.
+    pub(super) fn is_live(&mut self, node: NodeId, now: Instant) -> bool {
+        if self.live.contains_key(&node) {
+            return true;
+        }
+        if let Some(since) = self.strangers.get(&node) {
+            return now - *since < LEASE;
+        }
+        let has_room = self.strangers.len() < STRANGERS_MAX;
+        if has_room {
+            self.strangers.insert(node, now);
+        }
+        has_room
+    }
+
+    /// Takes over what a renewal answered.
+    fn replace(&mut self, told: impl IntoIterator<Item = (NodeId, Told)>) {
+        (self.live, self.chatting) = Default::default();
+        for (id, told) in told {
+            self.strangers.remove(&id);
+            for (category, people) in told.chatting {
+                let count = self.chatting.entry(category).or_default();
+                *count = count.saturating_add(people);
+            }
+            let view = NodeView {
+                id,
+                connected: told.connected,
+                status: told.status,
+            };
+            self.live.insert(id, view);
+        }
+    }
+}
+
+impl Parts {
+    /// Renews until the task is dropped. While Redis is away there is nobody to tell.
+    pub(super) async fn hold_lease(&self) {
+        let mut ticks = tokio::time::interval(RENEWAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut was_away = false;
+        loop {
+            ticks.tick().await;
+            let renewed = self.renew().await;
+            match &renewed {
+                Ok(()) if was_away => tracing::info!("redis is back"),
+                Err(error) if !was_away => tracing::warn!(%error, "redis is away"),
+                _ => {}
+            }
+            was_away = renewed.is_err();
+            self.outbox
+                .tidy(|node| lock(&self.others).live.contains_key(&node));
+        }
+    }
+
+    /// Renews lease and inbox. They may lie on different servers of a cluster: that the inbox is away
+    /// does not make this node dead.
+    pub(super) async fn renew(&self) -> Result<(), BrokerError> {
+        let (inbox, lapsed) = tokio::join!(self.renew_inbox(), self.renew_lease());
+        if lapsed? {
+            // The others told it nothing while they took it for dead.
+            self.inbox.begin_anew();
+            return self.renew_inbox().await;
+        }
+        inbox
+    }
+
+    async fn renew_inbox(&self) -> Result<(), BrokerError> {
+        let renewal = tokio::time::timeout(RENEWAL, self.inbox.renew(&self.connection)).await;
+        let late = || BrokerError::Unavailable("the inbox was not renewed in time".to_owned());
+        let renewed = renewal.unwrap_or_else(|_| Err(late()));
+        if renewed.is_err() {
+            // What was told meanwhile may be nowhere.
+            self.inbox.begin_anew();
+        }
+        renewed
+    }
+
+    /// Tells the others that this node lives; learns of them. Answers whether the lease it had has
+    /// lapsed.
+    async fn renew_lease(&self) -> Result<bool, BrokerError> {
+        let told = serde_json::to_string(&self.told()).map_err(|_| unexpected("count"))?;
+        let call = queue::keyed(&RENEW, self)
+            .key(self.keys.queue("told"))
+            .arg(self.id.to_string())
+            .arg(LEASE.as_millis() as u64)
+            .arg(told)
+            .arg(REMOVED_MAX)
+            .arg(KEYS_LIFE_MS);
+        let answer: Vec<String> = call.run(&self.connection).await?;
+        let (lapsed, others) = answer.split_first().ok_or_else(|| unexpected("lease"))?;
+        let told: Result<Vec<_>, _> = others.chunks_exact(2).map(read).collect();
+        lock(&self.others).replace(told?);
+        let had_one = self.had_lease.swap(true, Ordering::Relaxed);
+        Ok(had_one && lapsed == "1")
+    }
+
+    fn told(&self) -> Told {
+        let counts = lock(&self.counts);
+        let owned = |(category, people): (&str, u32)| (category.to_owned(), people);
+        Told {
+            connected: counts.connected(),
+            status: lock(&self.status).clone(),
+            chatting: counts.categories().map(owned).collect(),
+        }
+    }
+
+    /// This node as the others are told of it.
+    pub(super) fn own_view(&self) -> NodeView {
+        NodeView {
+            id: self.id,
+            connected: lock(&self.counts).connected(),
+            status: lock(&self.status).clone(),
+        }
+    }
+
+    /// Whether the node is another one that is to be told things.
+    pub(super) fn is_other_live(&self, node: NodeId) -> bool {
+        node != self.id && lock(&self.others).is_live(node, Instant::now())
+    }
+}
+
+fn read(pair: &[String]) -> Result<(NodeId, Told), BrokerError> {
+    let id = pair[0].parse().map_err(|_| unexpected("node"))?;
+    let told = serde_json::from_str(&pair[1]).map_err(|_| unexpected("count"))?;
+    Ok((id, told))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_counts_as_live_until_a_lease_is_over() {
+        let (mut others, now) = (Others::default(), Instant::now());
+        let node = NodeId([1; 8]);
+        assert!(others.is_live(node, now), "it may have just started");
+        assert!(others.is_live(node, now + LEASE / 2));
+        assert!(!others.is_live(node, now + LEASE), "nobody heard of it");
+        others.replace([(node, Told::default())]);
+        assert!(others.is_live(node, now + 2 * LEASE));
+        others.replace([]);
+        assert!(others.is_live(node, now + 2 * LEASE), "just gone");
+        assert!(!others.is_live(node, now + 3 * LEASE));
+    }
+
+    #[test]
+    fn g10_strangers_are_bounded() {
+        let (mut others, now) = (Others::default(), Instant::now());
+        let node = |n: usize| NodeId((n as u64).to_be_bytes());
+        assert!((0..STRANGERS_MAX).all(|n| others.is_live(node(n), now)));
+        assert!(!others.is_live(node(STRANGERS_MAX), now));
+        assert_eq!(others.strangers.len(), STRANGERS_MAX);
+    }
+}

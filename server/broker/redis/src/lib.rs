@@ -1,0 +1,338 @@
+//! The broker of many nodes: Redis 7, alone, behind sentinels, or as a Redis Cluster.
+//!
+//! Each method is one command, mostly a script, and a script is one atomic step. All keys of a script are
+//! declared and share one hash tag, so that the same scripts run on a Redis Cluster: `{queue}` for the
+//! tickets and the nodes, `{chat id}` for the log of a chat. Redis may forget: what it holds is speed,
+//! the store is truth. What was filled under another replication id of the master counts as forgotten
+//! (`memory.lua`). Nothing in it is readable for long: bodies arrive sealed, and every key expires.
+//!
+//! | what | commands |
+//! |---|---|
+//! | a message | 1 `EVALSHA`, and 1 `XADD` for each other node that follows the chat |
+//! | a match | 2 `EVALSHA` (two joins), 1 more to open the log |
+//! | a user who comes or goes | 1 each |
+//! | a node, each second | 2 `EVALSHA` (lease, inbox), 1 `XREAD` |
+//!
+//! Counts of people are this node's own, told to the others with its lease ([`lease`]) once a second.
+//! A node that dies lets its lease lapse; the others then remove its tickets and no longer count its
+//! people. Bounds: [`IN_FLIGHT_MAX`] commands at once, [`LANE_MAX`] notices on the way to a node,
+//! [`INBOX_MAX`] in its inbox, [`TICKETS_MAX`](nowrong_core::matching::TICKETS_MAX) tickets; a Redis
+//! that does not answer within [`ANSWER_DEADLINE`] is [`BrokerError::Unavailable`].
+//!
+//! Start reading at [`RedisBroker::connect`]; the scripts lie beside the files that call them.
+
+#![forbid(unsafe_code)]
+
+use std::sync::{Arc, Mutex, atomic::AtomicBool};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use nowrong_base::{
+    lock::lock,
+    metrics::{CallMetrics, Metrics},
+    random,
+};
+use nowrong_broker::{
+    Admission, BrokerError, Chatting, Counts, Inbox, LimitRule, Limits, Log, LogSeed, Nodes,
+    Placed, Presence, Queue, Reading,
+};
+use nowrong_core::{
+    limiter::Grant,
+    matching::{Joined, Retried, Ticket},
+    node::{NodeId, NodeStatus, NodeView},
+    record::{Draft, Notice, TokenHash, UnixMs},
+};
+use nowrong_protocol::{ChatId, TicketId, UserId};
+use tokio_util::task::AbortOnDropHandle;
+
+mod connection;
+mod inbox;
+mod lease;
+mod limits;
+mod log;
+mod outbox;
+mod places;
+mod queue;
+mod script;
+mod tokens;
+mod url;
+mod wire;
+
+use connection::Connection;
+pub use connection::{ANSWER_DEADLINE, ConnectError, IN_FLIGHT_MAX};
+pub use inbox::INBOX_MAX;
+pub use lease::LEASE;
+use lease::Others;
+pub use outbox::LANE_MAX;
+pub use url::RedisUrl;
+
+/// The broker of many nodes.
+pub struct RedisBroker {
+    parts: Arc<Parts>,
+    _lease: AbortOnDropHandle<()>,
+}
+
+/// What the methods and the task that holds the lease share.
+struct Parts {
+    connection: Connection,
+    keys: Keys,
+    id: NodeId,
+    status: Mutex<NodeStatus>,
+    had_lease: AtomicBool,
+    counts: Mutex<Chatting>,
+    others: Mutex<Others>,
+    inbox: inbox::Reader,
+    outbox: outbox::Outbox,
+}
+
+/// The names of the keys. Two brokers with different namespaces share nothing.
+#[derive(Clone, Debug)]
+struct Keys {
+    namespace: String,
+}
+
+impl Keys {
+    /// A key of matching and of the nodes: all in one slot.
+    fn queue(&self, name: &str) -> String {
+        format!("{}:{{queue}}:{name}", self.namespace)
+    }
+
+    /// A key of a chat: all of one chat in one slot.
+    fn chat(&self, chat: ChatId, name: &str) -> String {
+        format!("{}:{{{chat}}}:{name}", self.namespace)
+    }
+
+    /// A key that stands alone.
+    fn single(&self, kind: &str, name: &str) -> String {
+        format!("{}:{kind}:{name}", self.namespace)
+    }
+
+    fn inbox(&self, node: NodeId) -> String {
+        self.single("inbox", &node.to_string())
+    }
+}
+
+impl RedisBroker {
+    /// Connects and takes a lease. `namespace` begins every key; `metrics` are told how long each command takes.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: one sentence that says what is wrong with the setting or the server.
+    pub async fn connect(
+        url: &RedisUrl,
+        namespace: &str,
+        metrics: &Metrics,
+    ) -> Result<Arc<Self>, ConnectError> {
+        let keys = Keys {
+            namespace: namespace.to_owned(),
+        };
+        let id = NodeId(random::bytes());
+        let calls = CallMetrics::registered(metrics, "broker");
+        let connection = Connection::open(url, ANSWER_DEADLINE, calls).await?;
+        let parts = Arc::new(Parts {
+            inbox: inbox::Reader::open(url, keys.inbox(id)).await?,
+            outbox: outbox::Outbox::new(connection.clone()),
+            connection,
+            keys,
+            id,
+            status: Mutex::default(),
+            had_lease: AtomicBool::new(false),
+            counts: Mutex::default(),
+            others: Mutex::default(),
+        });
+        parts.renew().await.map_err(ConnectError::refused)?;
+        let holder = parts.clone();
+        let task = tokio::spawn(async move { holder.hold_lease().await });
+        Ok(Arc::new(Self {
+            parts,
+            _lease: AbortOnDropHandle::new(task),
+        }))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An answer of Redis that the scripts never give.
+fn unexpected(what: &'static str) -> BrokerError {
+    BrokerError::Unavailable(format!("redis answered with an unexpected {what}"))
+}
+
+#[async_trait]
+impl Admission for RedisBroker {
+    async fn put_connect_token(
+        &self,
+        hash: TokenHash,
+        user: UserId,
+        expires_at: UnixMs,
+    ) -> Result<(), BrokerError> {
+        tokens::put(&self.parts, &hash, user, expires_at).await
+    }
+
+    async fn check(&self) -> Result<(), BrokerError> {
+        Ok(self
+            .parts
+            .connection
+            .query_all("check", &redis::cmd("PING"))
+            .await?)
+    }
+
+    async fn take_connect_token(
+        &self,
+        hash: &TokenHash,
+        now: UnixMs,
+    ) -> Result<Option<UserId>, BrokerError> {
+        tokens::take(&self.parts, hash, now).await
+    }
+}
+
+#[async_trait]
+impl Limits for RedisBroker {
+    async fn take(
+        &self,
+        rule: LimitRule,
+        key: &[u8; 16],
+        now: UnixMs,
+    ) -> Result<Grant, BrokerError> {
+        limits::take(&self.parts, rule, key, now).await
+    }
+}
+
+#[async_trait]
+impl Queue for RedisBroker {
+    async fn join(&self, ticket: Ticket, now: UnixMs) -> Result<Joined, BrokerError> {
+        queue::join(&self.parts, &ticket, now).await
+    }
+
+    async fn retry(&self, ticket: TicketId, now: UnixMs) -> Result<Option<Retried>, BrokerError> {
+        queue::retry(&self.parts, ticket, now).await
+    }
+
+    async fn requeue(&self, ticket: Ticket) -> Result<(), BrokerError> {
+        queue::requeue(&self.parts, &ticket).await
+    }
+
+    async fn cancel(&self, ticket: TicketId) -> Result<bool, BrokerError> {
+        queue::cancel(&self.parts, ticket).await
+    }
+
+    async fn take_out(&self, user: UserId) -> Result<Option<Ticket>, BrokerError> {
+        queue::take_out(&self.parts, user).await
+    }
+
+    async fn set_paused(
+        &self,
+        ticket: TicketId,
+        is_paused: bool,
+    ) -> Result<Option<Ticket>, BrokerError> {
+        queue::set_paused(&self.parts, ticket, is_paused).await
+    }
+
+    async fn own_tickets(
+        &self,
+        after: Option<TicketId>,
+        limit: usize,
+    ) -> Result<Vec<TicketId>, BrokerError> {
+        queue::own_tickets(&self.parts, after, limit).await
+    }
+
+    async fn waiting(&self, category: &str) -> Result<u32, BrokerError> {
+        queue::waiting(&self.parts, category).await
+    }
+}
+
+#[async_trait]
+impl Presence for RedisBroker {
+    async fn count_chatting(&self, category: &str, people: i32) -> Result<(), BrokerError> {
+        lock(&self.parts.counts).count_chatting(category, people)
+    }
+
+    async fn count_connected(&self, users: i32) -> Result<(), BrokerError> {
+        lock(&self.parts.counts).count_connected(users);
+        Ok(())
+    }
+
+    async fn counts(&self, category: &str) -> Result<Counts, BrokerError> {
+        let waiting = queue::waiting(&self.parts, category).await?;
+        let here = lock(&self.parts.counts).chatting(category);
+        let there = lock(&self.parts.others).chatting(category);
+        Ok(Counts {
+            online: here.saturating_add(there).saturating_add(waiting),
+            waiting,
+        })
+    }
+
+    async fn connected(&self) -> Result<u32, BrokerError> {
+        let here = lock(&self.parts.counts).connected();
+        Ok(here.saturating_add(lock(&self.parts.others).connected()))
+    }
+}
+
+#[async_trait]
+impl Log for RedisBroker {
+    async fn open_log(&self, chat: ChatId, seed: LogSeed) -> Result<bool, BrokerError> {
+        log::open(&self.parts, chat, &seed).await
+    }
+
+    async fn append(&self, chat: ChatId, epoch: u32, draft: &Draft) -> Result<Placed, BrokerError> {
+        log::append(&self.parts, chat, epoch, draft).await
+    }
+
+    async fn read_log(&self, chat: ChatId, epoch: u32, after: u64) -> Result<Reading, BrokerError> {
+        log::read(&self.parts, chat, epoch, after).await
+    }
+
+    async fn unfollow(&self, chat: ChatId) -> Result<(), BrokerError> {
+        log::unfollow(&self.parts, chat).await
+    }
+
+    async fn close_log(&self, chat: ChatId) -> Result<(), BrokerError> {
+        log::close(&self.parts, chat).await
+    }
+}
+
+#[async_trait]
+impl Nodes for RedisBroker {
+    fn id(&self) -> NodeId {
+        self.parts.id
+    }
+
+    fn set_status(&self, status: NodeStatus) {
+        *lock(&self.parts.status) = status;
+    }
+
+    fn nodes(&self) -> Vec<NodeView> {
+        let mut nodes = vec![self.parts.own_view()];
+        nodes.extend(lock(&self.parts.others).views().cloned());
+        nodes
+    }
+
+    fn tell(&self, nodes: &[NodeId], notice: Notice) {
+        let packed = Bytes::from(inbox::pack(self.parts.id, &notice));
+        for node in nodes.iter().filter(|node| **node != self.parts.id) {
+            let key = || self.parts.keys.inbox(*node);
+            self.parts.outbox.tell(*node, key, packed.clone());
+        }
+    }
+
+    async fn receive(&self) -> Inbox {
+        self.parts.inbox.receive().await
+    }
+
+    async fn take_place(&self, user: UserId) -> Result<Option<NodeId>, BrokerError> {
+        places::take(&self.parts, user).await
+    }
+
+    async fn place(&self, user: UserId) -> Result<Option<NodeId>, BrokerError> {
+        places::find(&self.parts, user).await
+    }
+
+    async fn leave_place(&self, user: UserId) -> Result<(), BrokerError> {
+        places::leave(&self.parts, user).await
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;

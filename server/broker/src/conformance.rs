@@ -1,0 +1,98 @@
+//! What every broker must do: one test for each promise of the traits. An adapter runs them all with
+//! `broker_conformance!`.
+
+#![expect(missing_docs, reason = "a promise is named by its test")]
+
+use std::sync::Arc;
+
+use super::Broker;
+
+pub mod admission;
+pub mod limits;
+pub mod log;
+pub mod nodes;
+pub mod presence;
+pub mod queue;
+
+/// A broker with what it may do or leave.
+pub trait Conforming: Broker {
+    /// Whether its logs hold messages: that of a single node need not.
+    const HOLDS_MESSAGES: bool;
+}
+
+/// Declares every test of the suite for one adapter. The first expression makes what the broker needs
+/// (a server; it is dropped after the test), the second is called with it and makes a broker that
+/// knows nothing. With `in one test NAME,` in front, all become one test, for servers that are slow
+/// to start.
+#[macro_export]
+macro_rules! broker_conformance {
+    (in one test $name:ident, $server:expr, $make:expr) => {
+        $crate::broker_conformance! { @list @one ($name, $server, $make) }
+    };
+    ($server:expr, $make:expr) => {
+        $crate::broker_conformance! { @list @tests ($server, $make) }
+    };
+    (@list @$how:ident $with:tt) => {
+        $crate::broker_conformance! { @$how $with;
+            admission: a_token_is_taken_once a_token_expires an_unknown_token_is_nobodys
+                g6_of_many_takers_one_gets_the_token;
+            limits: a_burst_passes_and_the_rest_waits keys_and_rules_do_not_share
+                of_many_takers_exactly_the_burst_passes;
+            queue: two_who_fit_are_offered_to_each_other a_stranger_of_another_category_waits
+                the_offer_says_why a_retry_widens g7_age_brackets_and_blocks_hold_at_every_stage
+                g6_a_user_has_one_ticket g6_a_paused_ticket_is_not_offered
+                g6_a_requeued_ticket_keeps_its_place g6_what_is_gone_is_gone
+                g6_cancel_and_match_never_both_win g6_many_who_join_at_once_meet_once
+                a_ticket_keeps_its_node;
+            presence: people_are_counted counts_never_go_below_zero;
+            log: positions_count_from_one_without_a_gap a_message_sent_again_is_the_same
+                a_seeded_log_goes_on_where_the_store_stands
+                a_log_gives_way_only_to_a_newer_epoch an_append_of_another_epoch_has_no_log
+                g3_two_members_at_once_make_one_order a_closed_log_is_forgotten
+                a_chat_becomes_full a_log_opens_only_in_the_memory_that_its_seed_names
+                a_reader_gets_what_is_held_and_nothing_of_another_epoch;
+            nodes: a_node_sees_itself a_user_has_a_place_until_leaving nobody_tells_itself;
+        }
+    };
+    (@tests ($server:expr, $make:expr); $($module:ident: $($test:ident)+;)+) => {
+        $($(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $test() {
+                let server = $server;
+                let broker = $make(&server).await;
+                $crate::conformance::$module::$test(broker).await;
+            }
+        )+)+
+    };
+    (@one ($name:ident, $server:expr, $make:expr); $($module:ident: $($test:ident)+;)+) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn $name() {
+            let server = $server;
+            $($(
+                println!("{}", stringify!($test));
+                let broker = $make(&server).await;
+                $crate::conformance::$module::$test(broker).await;
+            )+)+
+        }
+    };
+}
+
+/// Runs `count` tasks that start together, and collects what they answer.
+async fn at_once<B, F, T>(broker: &Arc<B>, count: u32, task: impl Fn(Arc<B>, u32) -> F) -> Vec<T>
+where
+    B: Broker,
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let start = Arc::new(tokio::sync::Barrier::new(count as usize));
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..count {
+        let start = Arc::clone(&start);
+        let work = task(Arc::clone(broker), n);
+        tasks.spawn(async move {
+            start.wait().await;
+            work.await
+        });
+    }
+    tasks.join_all().await
+}

@@ -1,0 +1,17 @@
+//! What an operator looks at: `GET /metrics`, on a listener of its own.
+
+use std::sync::Arc;
+
+use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
+use nowrong_base::metrics::{CONTENT_TYPE, Metrics};
+
+/// `GET /metrics`, for `listen_metrics`.
+pub fn router(metrics: Arc<Metrics>) -> Router {
+    Router::new()
+        .route("/metrics", get(show))
+        .with_state(metrics)
+}
+
+async fn show(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics.text())
+}

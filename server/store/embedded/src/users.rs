@@ -1,0 +1,377 @@
+//! Accounts: names, refresh tokens, blocks and recent partners.
+
+use async_trait::async_trait;
+use nowrong_core::record::{RefreshToken, TokenHash, UnixMs, User};
+use nowrong_protocol::UserId;
+use nowrong_store::{Avoid, NameClaim, Rotation, StoreError, UserStore};
+use redb::ReadableTable;
+
+use super::{
+    EmbeddedStore,
+    draft::Draft,
+    fault::Fault,
+    record::{self, RecentsRecord, RefreshRecord},
+    snapshot::Snapshot,
+    table::{self, Expiring, bounds, family_hash, family_key, load, pair, second},
+};
+
+/// Most recent partners that are remembered: more would not change whom one meets.
+const RECENTS_MAX: usize = 50;
+
+/// How long a recent partner is remembered, in milliseconds: 7 days.
+const RECENT_LIFETIME_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+
+#[async_trait]
+impl UserStore for EmbeddedStore {
+    async fn create_user(&self, user: &User) -> Result<NameClaim, StoreError> {
+        let user = user.clone();
+        self.write("create_user", move |draft| draft.create_user(&user))
+            .await
+    }
+
+    async fn user(&self, id: UserId, now: UnixMs) -> Result<Option<User>, StoreError> {
+        self.read("user", |snapshot| snapshot.user(id, now))
+    }
+
+    async fn update_user(&self, user: &User) -> Result<NameClaim, StoreError> {
+        let user = user.clone();
+        self.write("update_user", move |draft| draft.update_user(&user))
+            .await
+    }
+
+    async fn touch(&self, id: UserId, expires_at: UnixMs) -> Result<bool, StoreError> {
+        self.write("touch", move |draft| draft.touch_user(id, expires_at))
+            .await
+    }
+
+    async fn delete_user(&self, id: UserId) -> Result<(), StoreError> {
+        self.write("delete_user", move |draft| draft.remove_user(id))
+            .await
+    }
+
+    async fn create_refresh(&self, token: &RefreshToken) -> Result<(), StoreError> {
+        let token = token.clone();
+        self.write("create_refresh", move |draft| draft.create_refresh(&token))
+            .await
+    }
+
+    async fn rotate_refresh(
+        &self,
+        used: &TokenHash,
+        next: &RefreshToken,
+        now: UnixMs,
+        grace_ms: u64,
+    ) -> Result<Rotation, StoreError> {
+        let (used, next) = (*used, next.clone());
+        self.write("rotate_refresh", move |draft| {
+            draft.rotate_refresh(&used, &next, now, grace_ms)
+        })
+        .await
+    }
+
+    async fn refresh(
+        &self,
+        hash: &TokenHash,
+        now: UnixMs,
+    ) -> Result<Option<RefreshToken>, StoreError> {
+        self.read("refresh", |snapshot| snapshot.refresh(hash, now))
+    }
+
+    async fn avoid(&self, user: UserId, now: UnixMs) -> Result<Avoid, StoreError> {
+        self.read("avoid", |snapshot| snapshot.avoid(user, now))
+    }
+
+    async fn block(&self, blocker: UserId, blocked: UserId, now: UnixMs) -> Result<(), StoreError> {
+        self.write("block", move |draft| draft.block(blocker, blocked, now))
+            .await
+    }
+}
+
+impl Draft<'_> {
+    /// Creates an account. A name whose owner expired before this account began is free.
+    fn create_user(&mut self, user: &User) -> Result<NameClaim, Fault> {
+        if let Some(owner) = self.name_owner(&user.skeleton)?
+            && owner != user.id
+        {
+            let holder: Option<User> = load(self.users.read()?, owner.as_bytes())?;
+            if holder.is_some_and(|holder| holder.expires_at > user.created_at) {
+                return Ok(NameClaim::Taken);
+            }
+            self.remove_user(owner)?;
+        }
+        let old = load(self.users.read()?, user.id.as_bytes())?;
+        self.put_user(old.as_ref(), user)?;
+        Ok(NameClaim::Claimed)
+    }
+
+    fn update_user(&mut self, user: &User) -> Result<NameClaim, Fault> {
+        let Some(old) = load(self.users.read()?, user.id.as_bytes())? else {
+            return Ok(NameClaim::Unknown);
+        };
+        if self
+            .name_owner(&user.skeleton)?
+            .is_some_and(|owner| owner != user.id)
+        {
+            return Ok(NameClaim::Taken);
+        }
+        self.put_user(Some(&old), user)?;
+        Ok(NameClaim::Claimed)
+    }
+
+    fn touch_user(&mut self, id: UserId, expires_at: UnixMs) -> Result<bool, Fault> {
+        let Some(old): Option<User> = load(self.users.read()?, id.as_bytes())? else {
+            return Ok(false);
+        };
+        if expires_at > old.expires_at {
+            let user = User {
+                expires_at,
+                ..old.clone()
+            };
+            self.put_user(Some(&old), &user)?;
+        }
+        Ok(true)
+    }
+
+    fn name_owner(&self, skeleton: &str) -> Result<Option<UserId>, Fault> {
+        let owner = self.names.read()?.get(skeleton)?;
+        Ok(owner.map(|id| UserId::from_bytes(*id.value())))
+    }
+
+    fn put_user(&mut self, old: Option<&User>, user: &User) -> Result<(), Fault> {
+        if let Some(old) = old
+            && old.skeleton != user.skeleton
+        {
+            self.names.write()?.remove(&*old.skeleton)?;
+        }
+        self.names
+            .write()?
+            .insert(&*user.skeleton, user.id.as_bytes())?;
+        self.users
+            .write()?
+            .insert(user.id.as_bytes(), &record::encode(user)[..])?;
+        let expired = old.map(|old| old.expires_at);
+        self.move_expiry(Expiring::User(user.id), expired, Some(user.expires_at))
+    }
+
+    /// Removes an account and all that is its own, whatever of it is still there.
+    pub(super) fn remove_user(&mut self, id: UserId) -> Result<(), Fault> {
+        if let Some(user) = load::<_, User>(self.users.read()?, id.as_bytes())? {
+            self.users.write()?.remove(id.as_bytes())?;
+            if self.name_owner(&user.skeleton)? == Some(id) {
+                self.names.write()?.remove(&*user.skeleton)?;
+            }
+            self.move_expiry(Expiring::User(id), Some(user.expires_at), None)?;
+        }
+        self.seats.write()?.remove(id.as_bytes())?;
+        self.remove_spent(id)?;
+        self.remove_family(id.as_bytes())?;
+        self.remove_blocks(id)?;
+        self.forget_partners(id)
+    }
+
+    fn create_refresh(&mut self, token: &RefreshToken) -> Result<(), Fault> {
+        let expired = load::<_, RefreshRecord>(self.refresh.read()?, &token.hash)?
+            .map(|record| record.token.expires_at);
+        let record = RefreshRecord {
+            token: token.clone(),
+            replaced_at: None,
+            is_grace_used: false,
+        };
+        self.refresh
+            .write()?
+            .insert(&token.hash, &record::encode(&record)[..])?;
+        self.families.write()?.insert(&family_key(token), ())?;
+        self.move_expiry(
+            Expiring::Refresh(token.hash),
+            expired,
+            Some(token.expires_at),
+        )
+    }
+
+    fn rotate_refresh(
+        &mut self,
+        used: &TokenHash,
+        next: &RefreshToken,
+        now: UnixMs,
+        grace_ms: u64,
+    ) -> Result<Rotation, Fault> {
+        let found = load::<_, RefreshRecord>(self.refresh.read()?, used)?;
+        let Some(mut record) = found.filter(|record| record.token.expires_at > now) else {
+            return Ok(Rotation::Unknown);
+        };
+        match record.replaced_at {
+            None => record.replaced_at = Some(now),
+            Some(at) if !record.is_grace_used && now < at.saturating_add(grace_ms) => {
+                record.is_grace_used = true;
+            }
+            Some(_) => {
+                self.remove_family(&family_key(&record.token)[..32])?;
+                return Ok(Rotation::Reused);
+            }
+        }
+        self.refresh
+            .write()?
+            .insert(used, &record::encode(&record)[..])?;
+        self.create_refresh(next)?;
+        Ok(Rotation::Rotated)
+    }
+
+    /// Removes the tokens whose key in `families` begins with `prefix`: a user, or user and family.
+    fn remove_family(&mut self, prefix: &[u8]) -> Result<(), Fault> {
+        let (low, high) = bounds::<64>(prefix);
+        let found = self.families.read()?.range::<&[u8; 64]>(&low..=&high)?;
+        let hashes: Result<Vec<_>, Fault> = found
+            .map(|entry| Ok(family_hash(entry?.0.value())))
+            .collect();
+        for hash in hashes? {
+            self.remove_refresh(&hash)?;
+        }
+        Ok(())
+    }
+
+    /// Removes one token.
+    pub(super) fn remove_refresh(&mut self, hash: &TokenHash) -> Result<(), Fault> {
+        let Some(record) = load::<_, RefreshRecord>(self.refresh.read()?, hash)? else {
+            return Ok(());
+        };
+        self.refresh.write()?.remove(hash)?;
+        self.families.write()?.remove(&family_key(&record.token))?;
+        self.move_expiry(
+            Expiring::Refresh(*hash),
+            Some(record.token.expires_at),
+            None,
+        )
+    }
+
+    fn block(&mut self, blocker: UserId, blocked: UserId, now: UnixMs) -> Result<(), Fault> {
+        let key = pair(blocker, blocked);
+        if self.blocks.read()?.get(&key)?.is_none() {
+            self.blocks.write()?.insert(&key, now)?;
+            self.blocked_by
+                .write()?
+                .insert(&pair(blocked, blocker), ())?;
+        }
+        Ok(())
+    }
+
+    /// Removes the blocks in both directions: ids are never used again, so those made against the
+    /// user are moot.
+    fn remove_blocks(&mut self, user: UserId) -> Result<(), Fault> {
+        let (low, high) = bounds::<32>(user.as_bytes());
+        let made: Result<Vec<_>, Fault> = (self.blocks.read()?.range::<&[u8; 32]>(&low..=&high)?)
+            .map(|entry| Ok(second(entry?.0.value())))
+            .collect();
+        let suffered: Result<Vec<_>, Fault> =
+            (self.blocked_by.read()?.range::<&[u8; 32]>(&low..=&high)?)
+                .map(|entry| Ok(second(entry?.0.value())))
+                .collect();
+        for blocked in made? {
+            self.blocks.write()?.remove(&pair(user, blocked))?;
+            self.blocked_by.write()?.remove(&pair(blocked, user))?;
+        }
+        for blocker in suffered? {
+            self.blocks.write()?.remove(&pair(blocker, user))?;
+            self.blocked_by.write()?.remove(&pair(user, blocker))?;
+        }
+        Ok(())
+    }
+
+    /// Puts `partner` first among the recent partners of `user`.
+    pub(super) fn remember(
+        &mut self,
+        user: UserId,
+        partner: UserId,
+        at: UnixMs,
+    ) -> Result<(), Fault> {
+        self.change_recents(user, |partners| {
+            partners.retain(|(known, _)| *known != partner);
+            partners.insert(0, (partner, at));
+            partners.truncate(RECENTS_MAX);
+        })
+    }
+
+    /// Drops the recent partners of `user` that are older than they may be.
+    pub(super) fn expire_recents(&mut self, user: UserId, now: UnixMs) -> Result<(), Fault> {
+        self.change_recents(user, |partners| {
+            partners.retain(|(_, at)| is_recent(*at, now))
+        })
+    }
+
+    /// Drops the recent partners of `user`, and `user` from theirs.
+    fn forget_partners(&mut self, user: UserId) -> Result<(), Fault> {
+        let mut partners = Vec::new();
+        self.change_recents(user, |recent| partners = std::mem::take(recent))?;
+        for (partner, _) in partners {
+            self.change_recents(partner, |recent| recent.retain(|(known, _)| *known != user))?;
+        }
+        Ok(())
+    }
+
+    /// Rewrites the recent partners of `user`; their expiry entry stands at the oldest.
+    fn change_recents(
+        &mut self,
+        user: UserId,
+        change: impl FnOnce(&mut Vec<(UserId, UnixMs)>),
+    ) -> Result<(), Fault> {
+        let mut record: RecentsRecord =
+            load(self.recents.read()?, user.as_bytes())?.unwrap_or_default();
+        let from = expiry(&record);
+        change(&mut record.partners);
+        if record.partners.is_empty() {
+            self.recents.write()?.remove(user.as_bytes())?;
+        } else {
+            self.recents
+                .write()?
+                .insert(user.as_bytes(), &record::encode(&record)[..])?;
+        }
+        self.move_expiry(Expiring::Recents(user), from, expiry(&record))
+    }
+}
+
+fn expiry(record: &RecentsRecord) -> Option<UnixMs> {
+    let oldest = record.partners.iter().map(|(_, at)| *at).min()?;
+    Some(oldest.saturating_add(RECENT_LIFETIME_MS))
+}
+
+fn is_recent(at: UnixMs, now: UnixMs) -> bool {
+    at.saturating_add(RECENT_LIFETIME_MS) > now
+}
+
+impl Snapshot {
+    fn user(&self, id: UserId, now: UnixMs) -> Result<Option<User>, Fault> {
+        let user: Option<User> = load(&self.table(table::USERS)?, id.as_bytes())?;
+        Ok(user.filter(|user| user.expires_at > now))
+    }
+
+    fn refresh(&self, hash: &TokenHash, now: UnixMs) -> Result<Option<RefreshToken>, Fault> {
+        let record: Option<RefreshRecord> = load(&self.table(table::REFRESH)?, hash)?;
+        Ok(record
+            .map(|record| record.token)
+            .filter(|token| token.expires_at > now))
+    }
+
+    fn avoid(&self, user: UserId, now: UnixMs) -> Result<Avoid, Fault> {
+        let (low, high) = bounds::<32>(user.as_bytes());
+        let mut blocked = Vec::new();
+        for entry in self
+            .table(table::BLOCKS)?
+            .range::<&[u8; 32]>(&low..=&high)?
+        {
+            blocked.push(second(entry?.0.value()));
+        }
+        for entry in self
+            .table(table::BLOCKED_BY)?
+            .range::<&[u8; 32]>(&low..=&high)?
+        {
+            blocked.push(second(entry?.0.value()));
+        }
+        blocked.sort_unstable();
+        blocked.dedup();
+        let recents: Option<RecentsRecord> = load(&self.table(table::RECENTS)?, user.as_bytes())?;
+        let recent = (recents.unwrap_or_default().partners.into_iter())
+            .filter(|(_, at)| is_recent(*at, now))
+            .map(|(partner, _)| partner)
+            .collect();
+        Ok(Avoid { blocked, recent })
+    }
+}

@@ -1,0 +1,373 @@
+//! The writer: one thread that owns all write transactions and the key vault.
+//!
+//! It takes every job that waits, at most [`BATCH_JOBS_MAX`], runs them in one transaction, writes
+//! the keys, commits with one fsync and answers all (group commit). A job decides on what it sees,
+//! so its logical outcome (a name is taken) concerns nobody else; a job that meets a corrupt record
+//! makes the batch run again one by one, so that only it fails. When the medium fails, the whole
+//! batch is [`StoreError::Unavailable`], the file is reopened (redb refuses to go on after an IO
+//! error) and writes are refused for [`SUSPENSION`], while reads go on.
+//!
+//! Invariant: a job is answered `Ok` only after the commit that holds it is on the medium, and a key
+//! is on the medium before the commit of its chat. Dropping a caller changes nothing: its job, once
+//! queued, is done, and its answer goes nowhere.
+//!
+//! What a batch appends goes into the journal, and each batch carries it a step on (`journal`).
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, PoisonError, RwLock},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use nowrong_store::StoreError;
+use redb::{Database, WriteTransaction};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    CLOSED, Handle, Shared, draft::Draft, fault::Fault, journal::Journal, open::Medium,
+    vault::Vault,
+};
+
+/// Jobs that may wait: four full batches, a few dozen milliseconds of work. When it is full callers
+/// wait, at most [`QUEUE_WAIT_MAX`], and then get [`StoreError::Unavailable`].
+pub(super) const QUEUE_JOBS_MAX: usize = 4_096;
+
+/// How long a caller waits for a place in a full queue: longer, and its client has given up.
+const QUEUE_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Jobs of one transaction: bounds its memory, and how long the first one waits for the last.
+const BATCH_JOBS_MAX: usize = 1_024;
+
+/// How long writes are refused after the medium failed: reopening reads the whole file, so a full
+/// disk must not cost that for each call.
+const SUSPENSION: Duration = Duration::from_millis(500);
+
+/// What a job needs of its commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// On the medium before the answer.
+    Medium,
+    /// Visible; on the medium with the next commit that is.
+    Memory,
+}
+
+/// The callers' end of the queue.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: RwLock<Option<mpsc::Sender<Box<dyn Job>>>>,
+    /// [`QUEUE_WAIT_MAX`], but for tests.
+    pub(super) queue_wait: Duration,
+    /// Cancelled when the thread has closed the files.
+    done: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(medium: Medium) -> Result<(Arc<Shared>, Self), Fault> {
+        let journal = Journal::new(medium.filing);
+        let shared = Arc::new(Shared {
+            handle: RwLock::new(Handle::Closed),
+            keys: Arc::clone(medium.vault.keys()),
+            waiting: Arc::clone(journal.waiting()),
+        });
+        let (queue, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
+        let mut thread = Thread {
+            shared: Arc::clone(&shared),
+            vault: medium.vault,
+            journal,
+            reopen: medium.reopen,
+            suspended: None,
+        };
+        thread.adopt(medium.database)?;
+        let done = CancellationToken::new();
+        let guard = done.clone().drop_guard();
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || {
+                thread.run(jobs);
+                drop(thread);
+                drop(guard);
+            })?;
+        let writer = Self {
+            queue: RwLock::new(Some(queue)),
+            queue_wait: QUEUE_WAIT_MAX,
+            done,
+            thread: Some(thread),
+        };
+        Ok((shared, writer))
+    }
+
+    /// Queues `work` and waits for its outcome.
+    ///
+    /// # Cancel safety
+    /// Dropped before it was queued, the work is not done; after that, it is.
+    pub(super) async fn run<T, F>(&self, work: F, durability: Durability) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Draft<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        let queue = self.queue().ok_or_else(closed)?;
+        let place = tokio::time::timeout(self.queue_wait, queue.reserve())
+            .await
+            .map_err(|_| StoreError::Unavailable("its queue is full".to_owned()))?
+            .map_err(|_| closed())?;
+        let (reply, answer) = oneshot::channel();
+        place.send(Box::new(Work {
+            work,
+            durability,
+            outcome: None,
+            reply,
+        }));
+        drop(queue);
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Wakes the thread, if it has nothing to do, to look after the file.
+    pub(super) fn nudge(&self) {
+        let Some(queue) = self.queue() else {
+            return;
+        };
+        let (reply, _) = oneshot::channel();
+        // A full queue wakes it too.
+        let _ = queue.try_send(Box::new(Work {
+            work: |_: &mut Draft<'_>| Ok(()),
+            durability: Durability::Memory,
+            outcome: None,
+            reply,
+        }));
+    }
+
+    /// Takes no more jobs, and returns when those queued are done and the files closed.
+    pub(super) async fn close(&self) {
+        drop(self.take_queue());
+        self.done.cancelled().await;
+    }
+
+    fn queue(&self) -> Option<mpsc::Sender<Box<dyn Job>>> {
+        let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
+        queue.clone()
+    }
+
+    fn take_queue(&self) -> Option<mpsc::Sender<Box<dyn Job>>> {
+        let mut queue = self.queue.write().unwrap_or_else(PoisonError::into_inner);
+        queue.take()
+    }
+}
+
+/// The thread never waits for a caller, so this waits for one batch at most.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.take_queue());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was logged there, and there is nobody to tell here.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable(CLOSED.to_owned())
+}
+
+/// What is to be done in a transaction, and who waits for it. It may run more than once, each time
+/// on a transaction that knows nothing of the times before.
+trait Job: Send {
+    fn durability(&self) -> Durability;
+
+    /// Does the work and keeps its outcome.
+    fn run(&mut self, draft: &mut Draft<'_>) -> Result<(), Fault>;
+
+    /// Tells the caller the outcome, or why it was not committed.
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct Work<T, F> {
+    work: F,
+    durability: Durability,
+    outcome: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Job for Work<T, F>
+where
+    T: Send,
+    F: FnMut(&mut Draft<'_>) -> Result<T, Fault> + Send,
+{
+    fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    fn run(&mut self, draft: &mut Draft<'_>) -> Result<(), Fault> {
+        self.outcome = Some((self.work)(draft)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        let Self { outcome, reply, .. } = *self;
+        // Nobody listens when the caller was dropped.
+        let _ = reply.send(committed.and_then(|()| outcome.ok_or_else(closed)));
+    }
+}
+
+/// What the thread owns.
+struct Thread {
+    shared: Arc<Shared>,
+    vault: Vault,
+    journal: Journal,
+    reopen: Box<dyn Fn() -> Result<Database, redb::DatabaseError> + Send>,
+    /// Since when writes are refused, and why.
+    suspended: Option<(Instant, String)>,
+}
+
+impl Thread {
+    fn run(&mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+        while let Some(first) = jobs.blocking_recv() {
+            let mut batch = vec![first];
+            while batch.len() < BATCH_JOBS_MAX
+                && let Ok(next) = jobs.try_recv()
+            {
+                batch.push(next);
+            }
+            self.perform(batch);
+        }
+        self.finish();
+    }
+
+    /// Does a batch and answers it.
+    fn perform(&mut self, mut batch: Vec<Box<dyn Job>>) {
+        let done = match self.attempt(&mut batch) {
+            Err(Fault::Corrupt(_)) if batch.len() > 1 => {
+                return batch.into_iter().for_each(|job| self.perform(vec![job]));
+            }
+            Err(Fault::Medium(reason)) => {
+                self.suspend(&reason);
+                Err(Fault::Medium(reason))
+            }
+            other => other,
+        };
+        match done {
+            Ok(()) => batch.into_iter().for_each(|job| job.answer(Ok(()))),
+            Err(Fault::Corrupt(detail)) => {
+                tracing::error!(%detail, "the store met a corrupt record");
+                refuse(batch, || StoreError::Corrupt(detail.clone()));
+            }
+            Err(Fault::Medium(reason)) => refuse(batch, || StoreError::Unavailable(reason.clone())),
+        }
+    }
+
+    /// Does a batch, unless writes are suspended. A panic below is a medium that cannot be trusted.
+    fn attempt(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Fault> {
+        self.resume()?;
+        let attempt = AssertUnwindSafe(|| self.commit(batch));
+        catch_unwind(attempt)
+            .unwrap_or_else(|_| Err(Fault::Medium("the storage layer panicked".to_owned())))
+    }
+
+    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Fault> {
+        let mut transaction = self.begin()?;
+        if batch
+            .iter()
+            .all(|job| job.durability() == Durability::Memory)
+        {
+            transaction.set_durability(redb::Durability::None)?;
+        }
+        let mut draft = Draft::new(&transaction, &self.shared.keys, &self.shared.waiting);
+        for job in batch {
+            job.run(&mut draft)?;
+        }
+        self.journal.write(&mut draft)?;
+        let (key_changes, journal_changes) = draft.into_changes();
+        self.vault.apply(&key_changes)?;
+        transaction.commit()?;
+        self.journal.apply(journal_changes);
+        Ok(())
+    }
+
+    /// Begins a transaction; reopens the file first when a read has made redb give it up.
+    fn begin(&mut self) -> Result<WriteTransaction, Fault> {
+        match self.try_begin() {
+            Ok(transaction) => Ok(transaction),
+            Err(_) => {
+                self.reopen()?;
+                self.try_begin()
+            }
+        }
+    }
+
+    fn try_begin(&self) -> Result<WriteTransaction, Fault> {
+        self.shared
+            .with_database(|database| Ok(database.begin_write()?))
+    }
+
+    /// Takes writes again once they were suspended for long enough.
+    fn resume(&mut self) -> Result<(), Fault> {
+        match &self.suspended {
+            Some((since, reason)) if since.elapsed() < SUSPENSION => {
+                Err(Fault::Medium(reason.clone()))
+            }
+            _ => {
+                self.suspended = None;
+                Ok(())
+            }
+        }
+    }
+
+    /// Refuses writes for a while, and opens the file anew so that reads go on.
+    fn suspend(&mut self, reason: &str) {
+        if self.suspended.is_some() {
+            return;
+        }
+        tracing::error!(reason, "the store cannot write");
+        if let Err(fault) = self.reopen() {
+            tracing::error!(%fault, "the store cannot be reopened");
+        }
+        self.suspended = Some((Instant::now(), reason.to_owned()));
+    }
+
+    fn reopen(&mut self) -> Result<(), Fault> {
+        // The old one goes first: it holds the lock on the file.
+        self.shared
+            .replace(Handle::Failed("its file is being reopened".to_owned()));
+        let reopened = (self.reopen)()
+            .map_err(Fault::from)
+            .and_then(|database| self.adopt(database));
+        if let Err(fault) = &reopened {
+            self.shared.replace(Handle::Failed(fault.to_string()));
+        }
+        reopened
+    }
+
+    /// Makes a database that was just opened the one that is used: with all its tables, without keys
+    /// of chats that were never committed, and with what waits in its journal.
+    fn adopt(&mut self, database: Database) -> Result<(), Fault> {
+        let transaction = database.begin_write()?;
+        let mut draft = Draft::new(&transaction, &self.shared.keys, &self.shared.waiting);
+        draft.create_tables()?;
+        draft.check_schema()?;
+        draft.destroy_stray_keys()?;
+        self.journal.load(&draft)?;
+        let (key_changes, _) = draft.into_changes();
+        self.vault.apply(&key_changes)?;
+        transaction.commit()?;
+        self.shared.replace(Handle::Open(database));
+        Ok(())
+    }
+
+    /// Brings lazily written records to the medium and closes the database.
+    fn finish(&mut self) {
+        let last: Result<(), Fault> = self.try_begin().and_then(|last| Ok(last.commit()?));
+        if let Err(fault) = last {
+            tracing::warn!(%fault, "the store was closed without its last cursors");
+        }
+        self.shared.replace(Handle::Closed);
+    }
+}
+
+fn refuse(batch: Vec<Box<dyn Job>>, error: impl Fn() -> StoreError) {
+    for job in batch {
+        job.answer(Err(error()));
+    }
+}

@@ -1,0 +1,198 @@
+//! The store on MongoDB: what several nodes share, or one node that wants its truth on another
+//! machine.
+//!
+//! Collections and their keys stand in `record`, their validators and indexes in `migration`. Every
+//! unique rule is an `_id`, and every query of a call names the `_id` or a range that begins with
+//! it, so that all of it holds and stays targeted when the collections are sharded by `_id`. Only
+//! the sweeper and the list of active chats look at every shard.
+//!
+//! **Durability.** Every write waits for a majority of the journals (`w: majority, j: true`).
+//! Reads ask the primary for what a majority has. That a deposed primary
+//! may for some seconds answer reads from before its fall is harmless: every promise hangs on a
+//! write, and such a primary can complete none. Where a read must come after a write or another read
+//! (`epochs`, pages of messages), both are of one causally consistent session.
+//!
+//! **Atomicity.** What touches several documents is one transaction (`transaction`), so a node or a
+//! server that dies at any step leaves all of it or nothing, and no half-done state needs a
+//! repairer. The alternative, ordered steps on single documents, would be as safe only with a second
+//! set of rules for what each half means. Conflicts are retried from the start, with a pause that
+//! grows; seats are written lower user id first. What touches one document is one write.
+//!
+//! **Cancel safety.** Each call runs as a task of its own (`calls`), which goes on when the caller
+//! is dropped, ends at the configured deadline, and is counted: beyond the bound calls wait, and
+//! fail when their deadline comes first. So a server that answers slowly piles nothing up.
+//!
+//! **Erasure.** Keys of chats have a collection of their own, and readability hangs on them: a
+//! message is readable while the key of its chat is there and has not expired. TTL indexes remove
+//! what nobody swept. Start reading at [`MongoStore::open`].
+
+#![forbid(unsafe_code)]
+
+mod calls;
+mod categories;
+mod chats;
+mod epochs;
+mod fault;
+mod messages;
+pub mod migration;
+mod open;
+mod record;
+mod seats;
+mod secrets;
+mod sweep;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod transaction;
+mod users;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use mongodb::{
+    Client, Collection, Database,
+    bson::{Document, doc},
+    options::ClientOptions,
+};
+use nowrong_base::metrics::{CallMetrics, Metrics};
+use nowrong_store::StoreError;
+
+use self::{
+    calls::Calls,
+    fault::Fault,
+    record::{
+        BlockRecord, CategoryRecord, ChatRecord, FamilyRecord, KeyRecord, MessageRecord,
+        PartnersRecord, SeatRecord, TokenRecord, UserRecord, UsernameRecord,
+    },
+    transaction::Transaction,
+};
+pub use open::{MongoOptions, OpenError, is_connection_string};
+
+/// The store on MongoDB. Dropping it lets running calls end by themselves; [`close`] waits.
+///
+/// [`close`]: nowrong_store::MessageStore::close
+#[derive(Debug)]
+pub struct MongoStore {
+    shared: Arc<Shared>,
+    calls: Calls,
+    metrics: CallMetrics,
+}
+
+impl MongoStore {
+    /// Connects, and makes sure that this is a MongoDB on which the store can keep its promises.
+    /// The collections are those that [`migration`] made.
+    ///
+    /// # Errors
+    /// [`OpenError`], one sentence that names the setting, within the timeout of `options` and a
+    /// few seconds.
+    pub async fn open(options: &MongoOptions) -> Result<Self, OpenError> {
+        Self::open_tuned(options, |_| {}).await
+    }
+
+    async fn open_tuned(
+        options: &MongoOptions,
+        tune: impl FnOnce(&mut ClientOptions),
+    ) -> Result<Self, OpenError> {
+        let database = open::connect(options, tune).await?;
+        Ok(Self {
+            shared: Arc::new(Shared::new(database)),
+            calls: Calls::new(options.connections_max, options.timeout),
+            metrics: CallMetrics::default(),
+        })
+    }
+
+    /// The store, which tells these metrics how long its calls take and how many fail.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: &Metrics) -> Self {
+        self.metrics = CallMetrics::registered(metrics, "store");
+        self
+    }
+
+    /// The database, for [`migration`].
+    pub fn database(&self) -> &Database {
+        &self.shared.database
+    }
+
+    /// Runs `work` as a task of its own, within the deadline.
+    async fn call<T, Fut>(
+        &self,
+        call: &'static str,
+        work: impl FnOnce(Arc<Shared>) -> Fut,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        Fut: Future<Output = Result<T, Fault>> + Send + 'static,
+    {
+        let run = self.calls.run(work(Arc::clone(&self.shared)));
+        self.metrics.measure(call, run).await
+    }
+
+    /// Runs `work` in a transaction, again whenever it met another one, as a task of its own.
+    async fn transact<T, F>(&self, call: &'static str, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'a> Fn(&'a mut Transaction) -> BoxFuture<'a, Result<T, Fault>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.call(call, |shared| transaction::run(shared, work))
+            .await
+    }
+
+    /// Waits for running calls, refuses later ones, and closes the connections.
+    async fn shut(&self) {
+        self.calls.close().await;
+        self.shared.client.clone().shutdown().immediate(true).await;
+    }
+}
+
+/// The collections, by what lies in them.
+#[derive(Debug)]
+struct Shared {
+    client: Client,
+    database: Database,
+    users: Collection<UserRecord>,
+    usernames: Collection<UsernameRecord>,
+    categories: Collection<CategoryRecord>,
+    chats: Collection<ChatRecord>,
+    keys: Collection<KeyRecord>,
+    seats: Collection<SeatRecord>,
+    messages: Collection<MessageRecord>,
+    tokens: Collection<TokenRecord>,
+    families: Collection<FamilyRecord>,
+    blocks: Collection<BlockRecord>,
+    partners: Collection<PartnersRecord>,
+    checks: Collection<Document>,
+}
+
+impl Shared {
+    fn new(database: Database) -> Self {
+        Self {
+            client: database.client().clone(),
+            users: database.collection(record::USERS),
+            usernames: database.collection(record::USERNAMES),
+            categories: database.collection(record::CATEGORIES),
+            chats: database.collection(record::CHATS),
+            keys: database.collection(record::KEYS),
+            seats: database.collection(record::SEATS),
+            messages: database.collection(record::MESSAGES),
+            tokens: database.collection(record::TOKENS),
+            families: database.collection(record::FAMILIES),
+            blocks: database.collection(record::BLOCKS),
+            partners: database.collection(record::PARTNERS),
+            checks: database.collection(record::CHECKS),
+            database,
+        }
+    }
+
+    /// Writes something, to see whether it can be done.
+    async fn check(&self) -> Result<(), Fault> {
+        let touch = doc! { "$currentDate": { "at": true } };
+        let check = self.checks.update_one(doc! { "_id": "check" }, touch);
+        check.upsert(true).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,255 @@
+//! Connecting: from a connection string to a database on which the store can keep its promises, or
+//! to one sentence that says why not.
+//!
+//! A connection string holds a password, and the driver's messages may quote it: so none of them is
+//! passed on.
+
+use std::time::Duration;
+
+use mongodb::{
+    Client, Database,
+    bson::{Bson, Document, doc},
+    error::{Error, ErrorKind},
+    options::{
+        Acknowledgment, ClientOptions, ConnectionString, ReadConcern, ReadPreference,
+        SelectionCriteria, WriteConcern,
+    },
+};
+use nowrong_base::privacy::Redacted;
+use tokio::time::timeout;
+
+use super::fault::describe;
+
+/// The database, when the connection string names none.
+const DATABASE: &str = "nowrong";
+
+/// Oldest server that has all the store needs: snapshot reads and fast time-to-live deletion.
+const OLDEST: (u32, u32) = (6, 0);
+
+/// How many connections may be set up at once: a node that starts under load needs its pool soon.
+const CONNECTING_MAX: u32 = 8;
+
+/// How to connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MongoOptions {
+    /// The connection string.
+    pub url: Redacted<String>,
+    /// Most connections to one server.
+    pub connections_max: u32,
+    /// How long a call may take, and finding a server.
+    pub timeout: Duration,
+}
+
+/// Why there is no store. One sentence each, which names the setting and never quotes it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Not a connection string.
+    #[error(
+        "`store` is no MongoDB connection string such as mongodb://user:password@host:27017/nowrong"
+    )]
+    Malformed,
+    /// The name of a `mongodb+srv` string cannot be resolved.
+    #[error("`store` names a host that DNS does not know as a MongoDB cluster")]
+    Unknown,
+    /// Nothing answers there.
+    #[error(
+        "`store`: no MongoDB primary answers at {hosts} within {timeout:?}; is it running, and is its replica set initiated?"
+    )]
+    Unreachable {
+        /// Hosts and ports.
+        hosts: String,
+        /// For how long it was tried.
+        timeout: Duration,
+    },
+    /// It does not let us in.
+    #[error("`store`: the MongoDB at {hosts} refuses the user name or password")]
+    Refused {
+        /// Hosts and ports.
+        hosts: String,
+    },
+    /// It lacks what the store needs.
+    #[error("`store`: the MongoDB at {hosts} is version {version}; 6.0 or later is needed")]
+    TooOld {
+        /// Hosts and ports.
+        hosts: String,
+        /// What it says it is.
+        version: String,
+    },
+    /// It cannot do transactions.
+    #[error(
+        "`store`: the MongoDB at {hosts} is no replica set; start it with --replSet and run rs.initiate(), one member is enough"
+    )]
+    NotReplicated {
+        /// Hosts and ports.
+        hosts: String,
+    },
+    /// Anything else.
+    #[error("`store`: the MongoDB at {hosts} cannot be used: {detail}")]
+    Other {
+        /// Hosts and ports.
+        hosts: String,
+        /// Why, without a quotation.
+        detail: String,
+    },
+}
+
+/// Whether `text` can be a connection string; says nothing about whether anything is there.
+pub fn is_connection_string(text: &str) -> bool {
+    ConnectionString::parse(text).is_ok()
+}
+
+/// Connects and looks whether the server will do. `tune` has the last word on how.
+pub(super) async fn connect(
+    options: &MongoOptions,
+    tune: impl FnOnce(&mut ClientOptions),
+) -> Result<Database, OpenError> {
+    let url = options.url.expose();
+    let string = ConnectionString::parse(url).map_err(|_| OpenError::Malformed)?;
+    // A name is looked up here; the driver's own limit for that is longer than ours.
+    let parsed = timeout(options.timeout, ClientOptions::parse(string)).await;
+    let parsed = parsed.map_err(|_| OpenError::Unknown)?;
+    let mut parsed = parsed.map_err(|error| match *error.kind {
+        ErrorKind::DnsResolve { .. } => OpenError::Unknown,
+        _ => OpenError::Malformed,
+    })?;
+    settle(&mut parsed, options);
+    tune(&mut parsed);
+    let hosts: Vec<_> = parsed.hosts.iter().map(ToString::to_string).collect();
+    let hosts = hosts.join(", ");
+    let name = parsed.default_database.clone();
+    let client = Client::with_options(parsed).map_err(|_| OpenError::Malformed)?;
+    let database = client.database(name.as_deref().unwrap_or(DATABASE));
+    let looked = timeout(options.timeout * 2, look(&database)).await;
+    let judged = match looked {
+        Err(_) => Err(OpenError::Unreachable {
+            hosts: hosts.clone(),
+            timeout: options.timeout * 2,
+        }),
+        Ok(Err(error)) => Err(refusal(&error, &hosts, options.timeout)),
+        Ok(Ok((hello, version))) => judge(&hello, &version, &hosts),
+    };
+    match judged {
+        Ok(()) => {
+            advise(&database).await;
+            Ok(database)
+        }
+        Err(error) => {
+            client.shutdown().immediate(true).await;
+            Err(error)
+        }
+    }
+}
+
+/// What the store needs to be so, whatever the connection string says; and defaults.
+fn settle(parsed: &mut ClientOptions, options: &MongoOptions) {
+    let journaled = WriteConcern::builder()
+        .w(Acknowledgment::Majority)
+        .journal(true)
+        .w_timeout(options.timeout)
+        .build();
+    parsed.write_concern = Some(journaled);
+    parsed.read_concern = Some(ReadConcern::majority());
+    parsed.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
+    parsed.retry_writes = Some(true);
+    parsed.retry_reads = Some(true);
+    parsed.app_name = Some("nowrong".to_owned());
+    parsed.max_pool_size.get_or_insert(options.connections_max);
+    parsed.max_connecting.get_or_insert(CONNECTING_MAX);
+    parsed.connect_timeout.get_or_insert(options.timeout);
+    // A little shorter than a call, so that its error is the one that says what is wrong.
+    let selection = options.timeout * 4 / 5;
+    parsed.server_selection_timeout.get_or_insert(selection);
+}
+
+/// The parameter of the server that ends the transactions of a node that died.
+const TRANSACTION_LIFETIME: &str = "transactionLifetimeLimitSeconds";
+
+/// What the server says of itself, in two answers; the second needs the password.
+async fn look(database: &Database) -> Result<(Document, String), Error> {
+    let admin = database.client().database("admin");
+    let hello = admin.run_command(doc! { "hello": 1 }).await?;
+    let build = admin.run_command(doc! { "buildInfo": 1 }).await?;
+    let version = build.get_str("version").unwrap_or("unknown");
+    Ok((hello, version.to_owned()))
+}
+
+/// Says what the server could do better for a cluster. Without the right to ask, nothing.
+async fn advise(database: &Database) {
+    let admin = database.client().database("admin");
+    let ask = doc! { "getParameter": 1, TRANSACTION_LIFETIME: 1 };
+    let Ok(answer) = admin.run_command(ask).await else {
+        return;
+    };
+    if let Some(Bson::Int32(seconds @ 11..)) = answer.get(TRANSACTION_LIFETIME) {
+        tracing::info!(
+            "a node that dies in the middle of a step keeps chats locked for up to {seconds} s: set {TRANSACTION_LIFETIME} to 10 on each MongoDB server"
+        );
+    }
+}
+
+fn judge(hello: &Document, version: &str, hosts: &str) -> Result<(), OpenError> {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    let hosts = hosts.to_owned();
+    if found < OLDEST {
+        let version = version.to_owned();
+        return Err(OpenError::TooOld { hosts, version });
+    }
+    if !hello.contains_key("setName") && !is_router(hello) {
+        return Err(OpenError::NotReplicated { hosts });
+    }
+    Ok(())
+}
+
+/// Whether the server is the router of a sharded cluster.
+pub(super) fn is_router(hello: &Document) -> bool {
+    hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid")
+}
+
+fn refusal(error: &Error, hosts: &str, timeout: Duration) -> OpenError {
+    let hosts = hosts.to_owned();
+    match &*error.kind {
+        ErrorKind::Authentication { .. } => OpenError::Refused { hosts },
+        ErrorKind::ServerSelection { message, .. } if is_too_old(message) => OpenError::TooOld {
+            hosts,
+            version: "too old for this driver".to_owned(),
+        },
+        ErrorKind::ServerSelection { .. }
+        | ErrorKind::Io(_)
+        | ErrorKind::ConnectionPoolCleared { .. } => OpenError::Unreachable { hosts, timeout },
+        kind => OpenError::Other {
+            hosts,
+            detail: describe(kind),
+        },
+    }
+}
+
+/// Whether the driver gave up a server for its wire version: it has no kind of error for that.
+fn is_too_old(message: &str) -> bool {
+    message.contains("wire version")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_and_single_servers_are_refused() {
+        let set = doc! { "setName": "rs" };
+        let judge = |hello: &Document, version| judge(hello, version, "h:1");
+        assert_eq!(judge(&set, "6.0.5"), Ok(()));
+        assert_eq!(judge(&set, "10.1.0-rc0"), Ok(()));
+        assert_eq!(judge(&doc! { "msg": "isdbgrid" }, "7.0.1"), Ok(()));
+        assert!(matches!(
+            judge(&set, "5.0.9"),
+            Err(OpenError::TooOld { .. })
+        ));
+        assert!(matches!(
+            judge(&set, "nonsense"),
+            Err(OpenError::TooOld { .. })
+        ));
+        let single = judge(&Document::new(), "6.0.5");
+        assert!(matches!(single, Err(OpenError::NotReplicated { .. })));
+    }
+}

@@ -1,0 +1,260 @@
+//! Documents about people: accounts, names, refresh tokens, blocks, recent partners; and categories.
+
+use std::collections::BTreeMap;
+
+use mongodb::bson::{Binary, Bson, DateTime, Document, Uuid, doc};
+use nowrong_core::record::{AgeBracket, Category, RefreshToken, TokenHash, UnixMs, User};
+use nowrong_protocol::UserId;
+use serde::{Deserialize, Serialize};
+
+use super::{binary, date, unix_ms, user_key, uuid};
+use crate::fault::Fault;
+
+/// Most recent partners that are remembered: more would not change whom one meets.
+const PARTNERS_MAX: usize = 50;
+
+/// How long a recent partner is remembered, in milliseconds: 7 days.
+pub(crate) const PARTNER_LIFETIME_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UserRecord {
+    #[serde(rename = "_id")]
+    id: Uuid,
+    name: String,
+    pub(crate) skeleton: String,
+    language: String,
+    interests: Vec<String>,
+    age_bracket: AgeBracket,
+    created_at: DateTime,
+    expires_at: DateTime,
+}
+
+impl From<&User> for UserRecord {
+    fn from(user: &User) -> Self {
+        Self {
+            id: Uuid::from_bytes(*user.id.as_bytes()),
+            name: user.name.clone(),
+            skeleton: user.skeleton.clone(),
+            language: user.language.clone(),
+            interests: user.interests.clone(),
+            age_bracket: user.age_bracket,
+            created_at: date(user.created_at),
+            expires_at: date(user.expires_at),
+        }
+    }
+}
+
+impl From<UserRecord> for User {
+    fn from(record: UserRecord) -> Self {
+        Self {
+            id: UserId::from_bytes(record.id.bytes()),
+            name: record.name,
+            skeleton: record.skeleton,
+            language: record.language,
+            interests: record.interests,
+            age_bracket: record.age_bracket,
+            created_at: unix_ms(record.created_at),
+            expires_at: unix_ms(record.expires_at),
+        }
+    }
+}
+
+/// Who has a name. It expires with its account, so that an account nobody swept does not keep it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UsernameRecord {
+    #[serde(rename = "_id")]
+    skeleton: String,
+    pub(crate) user: Uuid,
+    pub(crate) expires_at: DateTime,
+}
+
+impl From<&User> for UsernameRecord {
+    fn from(user: &User) -> Self {
+        Self {
+            skeleton: user.skeleton.clone(),
+            user: Uuid::from_bytes(*user.id.as_bytes()),
+            expires_at: date(user.expires_at),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CategoryRecord {
+    #[serde(rename = "_id")]
+    id: String,
+    title: String,
+    description: String,
+    emoji: String,
+    age_bracket: Option<AgeBracket>,
+    titles: BTreeMap<String, String>,
+    rank: i64,
+}
+
+impl From<&Category> for CategoryRecord {
+    fn from(category: &Category) -> Self {
+        Self {
+            id: category.id.clone(),
+            title: category.title.clone(),
+            description: category.description.clone(),
+            emoji: category.emoji.clone(),
+            age_bracket: category.age_bracket,
+            titles: category.titles.clone(),
+            rank: category.rank.into(),
+        }
+    }
+}
+
+impl From<CategoryRecord> for Category {
+    fn from(record: CategoryRecord) -> Self {
+        Self {
+            id: record.id,
+            title: record.title,
+            description: record.description,
+            emoji: record.emoji,
+            age_bracket: record.age_bracket,
+            titles: record.titles,
+            rank: u32::try_from(record.rank).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// The key of a refresh token.
+pub(crate) fn token_key(hash: &TokenHash) -> Bson {
+    Bson::Binary(binary(hash))
+}
+
+/// A refresh token and its uses. It counts only while its family is there.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TokenRecord {
+    #[serde(rename = "_id")]
+    hash: Binary,
+    user: Uuid,
+    family: Binary,
+    pub(crate) expires_at: DateTime,
+    pub(crate) replaced_at: Option<DateTime>,
+    pub(crate) is_grace_used: bool,
+}
+
+impl From<&RefreshToken> for TokenRecord {
+    fn from(token: &RefreshToken) -> Self {
+        Self {
+            hash: binary(&token.hash),
+            user: Uuid::from_bytes(*token.user.as_bytes()),
+            family: binary(&token.family),
+            expires_at: date(token.expires_at),
+            replaced_at: None,
+            is_grace_used: false,
+        }
+    }
+}
+
+impl TokenRecord {
+    pub(crate) fn family_key(&self) -> Document {
+        let family = Bson::Binary(self.family.clone());
+        doc! { "user": uuid(&self.user.bytes()), "family": family }
+    }
+
+    pub(crate) fn into_token(self) -> Result<RefreshToken, Fault> {
+        let wrong = |_| Fault::Corrupt("a token has not its length");
+        Ok(RefreshToken {
+            hash: <[u8; 32]>::try_from(&self.hash.bytes[..]).map_err(wrong)?,
+            family: <[u8; 16]>::try_from(&self.family.bytes[..]).map_err(wrong)?,
+            user: UserId::from_bytes(self.user.bytes()),
+            expires_at: unix_ms(self.expires_at),
+        })
+    }
+}
+
+/// A family of refresh tokens that is not revoked: revoking is removing this one document.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct FamilyRecord {
+    #[serde(rename = "_id")]
+    key: Document,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct BlockKey {
+    user: Uuid,
+    other: Uuid,
+}
+
+/// Two who must not meet, from the view of one; the other has one too.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BlockRecord {
+    #[serde(rename = "_id")]
+    key: BlockKey,
+}
+
+impl BlockRecord {
+    pub(crate) fn other(&self) -> UserId {
+        UserId::from_bytes(self.key.other.bytes())
+    }
+}
+
+/// The key of a block.
+pub(crate) fn block_key(user: UserId, other: UserId) -> Document {
+    doc! { "user": user_key(user), "other": user_key(other) }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PartnerRecord {
+    user: Uuid,
+    at: DateTime,
+}
+
+impl PartnerRecord {
+    pub(crate) fn user(&self) -> UserId {
+        UserId::from_bytes(self.user.bytes())
+    }
+
+    pub(crate) fn is_recent(&self, now: UnixMs) -> bool {
+        unix_ms(self.at).saturating_add(PARTNER_LIFETIME_MS) > now
+    }
+}
+
+/// The recent partners of one user, newest first.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PartnersRecord {
+    #[serde(rename = "_id")]
+    pub(crate) user: Uuid,
+    pub(crate) partners: Vec<PartnerRecord>,
+    /// When the oldest is forgotten.
+    trim_at: DateTime,
+    /// When the newest is.
+    expires_at: DateTime,
+}
+
+impl PartnersRecord {
+    pub(crate) fn none(user: UserId) -> Self {
+        Self {
+            user: Uuid::from_bytes(*user.as_bytes()),
+            partners: Vec::new(),
+            trim_at: DateTime::MAX,
+            expires_at: DateTime::MIN,
+        }
+    }
+
+    pub(crate) fn is_of(&self, user: UserId) -> bool {
+        self.user.bytes() == *user.as_bytes()
+    }
+
+    /// Puts `partner` first.
+    pub(crate) fn remember(&mut self, partner: UserId, at: UnixMs) {
+        self.partners.retain(|known| known.user() != partner);
+        let partner = PartnerRecord {
+            user: Uuid::from_bytes(*partner.as_bytes()),
+            at: date(at),
+        };
+        self.partners.insert(0, partner);
+        self.partners.truncate(PARTNERS_MAX);
+        let forgotten =
+            |at: Option<DateTime>| date(at.map_or(0, unix_ms).saturating_add(PARTNER_LIFETIME_MS));
+        self.trim_at = forgotten(self.partners.iter().map(|known| known.at).min());
+        self.expires_at = forgotten(self.partners.iter().map(|known| known.at).max());
+    }
+}

@@ -1,0 +1,167 @@
+//! Seats, and the tickets that are spent on them: one document per user, which openings and cancels
+//! write alike. So of two that decide about a user at once, one comes first and the other sees it.
+
+use mongodb::{
+    bson::{Bson, Document, doc},
+    options::ReturnDocument,
+};
+use nowrong_core::record::{Chat, UnixMs};
+use nowrong_protocol::{ChatId, TicketId, UserId};
+use nowrong_store::{Opening, SPENT_LIFETIME_MS};
+
+use super::{
+    Shared,
+    fault::{Fault, is_duplicate},
+    record::{
+        ChatRecord, KeyRecord, SeatRecord, block_key, by_key, chat_key, date, ticket_key, user_key,
+    },
+    transaction::Transaction,
+};
+
+impl Transaction {
+    pub(super) async fn open_chat(
+        &mut self,
+        chat: &Chat,
+        tickets: &[TicketId],
+    ) -> Result<Opening, Fault> {
+        debug_assert_eq!(
+            chat.members.len(),
+            tickets.len(),
+            "a ticket for each member"
+        );
+        let members = chat.members.iter().map(|member| member.user);
+        let mut members: Vec<_> = members.zip(tickets.iter().copied()).collect();
+        members.sort_unstable();
+        let seats = self.shared.seats.clone();
+        let wanted: Vec<Bson> = members.iter().map(|(user, _)| user_key(*user)).collect();
+        let found = self.all(&seats, doc! { "_id": { "$in": wanted } }).await?;
+        let hinders = |(user, _): &&(UserId, _)| found.iter().any(|seat| seat.hinders(*user, chat));
+        if let Some((user, _)) = members.iter().find(hinders) {
+            return Ok(Opening::Seated(*user));
+        }
+        let is_spent = |(user, ticket): &&(UserId, TicketId)| {
+            let mut seats = found.iter().filter(|seat| seat.user() == *user);
+            seats.any(|seat| seat.is_spent(*ticket, chat.started_at))
+        };
+        if let Some((user, _)) = members.iter().find(is_spent) {
+            // Spent on this very chat, if the answer to an earlier attempt was lost.
+            return Ok(match self.is_there(chat.id).await? {
+                true => Opening::Opened,
+                false => Opening::Spent(*user),
+            });
+        }
+        let users: Vec<UserId> = members.iter().map(|(user, _)| *user).collect();
+        if self.has_block(&users).await? {
+            return Ok(Opening::Blocked);
+        }
+        let taken = members.into_iter().map(|(user, ticket)| {
+            let old = found.iter().find(|seat| seat.user() == user);
+            SeatRecord::taken(user, ticket, chat, old)
+        });
+        let taken: Vec<SeatRecord> = taken.collect();
+        self.put(&seats, &taken).await?;
+        self.write_chat(&users, chat).await?;
+        Ok(Opening::Opened)
+    }
+
+    /// Whether the chat was ever opened.
+    async fn is_there(&mut self, chat: ChatId) -> Result<bool, Fault> {
+        let keys = self.shared.keys.clone();
+        let key = self.one(&keys, doc! { "_id": chat_key(chat) }).await?;
+        Ok(key.is_some())
+    }
+
+    /// Whether one of `users` has blocked another.
+    ///
+    /// The snapshot may be older than a block that has just been made. But a block writes the seat of
+    /// the blocker ([`Self::mark_block`]), and so does the opening: whichever is committed second
+    /// meets the other, and when that is the opening, it starts again and sees the block. So no
+    /// chat opens after a block has returned; one that was opened before it goes on, and it is the
+    /// caller of the block who leaves it.
+    async fn has_block(&mut self, users: &[UserId]) -> Result<bool, Fault> {
+        let blocks = self.shared.blocks.clone();
+        let (pairs, others) = (users.iter().enumerate(), |index| {
+            users.iter().skip(index + 1)
+        });
+        let keys = pairs.flat_map(|(index, user)| {
+            others(index).map(|other| Bson::Document(block_key(*user, *other)))
+        });
+        let keys: Vec<Bson> = keys.collect();
+        let found = self.all(&blocks, doc! { "_id": { "$in": keys } }).await?;
+        Ok(!found.is_empty())
+    }
+
+    /// Writes the seat of who has just blocked someone, so that an opening that has not seen the
+    /// block meets it. What is written says nothing; a new document may go at once.
+    pub(super) async fn mark_block(&mut self, blocker: UserId, now: UnixMs) -> Result<(), Fault> {
+        let mark = doc! {
+            "$inc": { "marks": 1_i64 },
+            "$max": { "expiresAt": date(now) },
+            "$setOnInsert": { "chat": Bson::Null },
+        };
+        let seat = doc! { "_id": user_key(blocker) };
+        let update = self.shared.seats.update_one(seat, mark).upsert(true);
+        update.session(&mut self.session).await?;
+        Ok(())
+    }
+
+    /// What opening a chat writes beside the seats.
+    async fn write_chat(&mut self, users: &[UserId], chat: &Chat) -> Result<(), Fault> {
+        self.remember(users, chat.started_at).await?;
+        let (chats, keys) = (self.shared.chats.clone(), self.shared.keys.clone());
+        self.put(&keys, &[KeyRecord::from(chat)]).await?;
+        self.put(&chats, &[ChatRecord::from(chat)]).await
+    }
+}
+
+impl Shared {
+    /// One write of one document: it decides by what is there, and says what it was.
+    pub(super) async fn cancel_ticket(
+        &self,
+        user: UserId,
+        ticket: TicketId,
+        now: UnixMs,
+    ) -> Result<bool, Fault> {
+        let (seat, cancel) = (doc! { "_id": user_key(user) }, cancel(ticket, now));
+        loop {
+            let update = self.seats.find_one_and_update(seat.clone(), cancel.clone());
+            let update = update.upsert(true).hint(by_key());
+            match update.return_document(ReturnDocument::After).await {
+                // Another one has just made the document: now there is one.
+                Err(error) if is_duplicate(&error) => {}
+                outcome => return Ok(outcome?.is_some_and(|seat| !seat.has_opened(ticket))),
+            }
+        }
+    }
+}
+
+/// Cancels `ticket`, unless it has opened a chat, or a later one has.
+fn cancel(ticket: TicketId, now: UnixMs) -> Vec<Document> {
+    let until = date(now.saturating_add(SPENT_LIFETIME_MS));
+    let ticket = ticket_key(ticket);
+    // What is not there, or has expired, is null: less than any ticket.
+    let is_alive = doc! { "$gt": ["$expiresAt", date(now)] };
+    let alive = |field: &str| doc! { "$cond": [&is_alive, field, Bson::Null] };
+    let has_opened = doc! { "$gte": ["$matched", ticket.clone()] };
+    let newest = doc! { "$max": ["$cancelled", ticket] };
+    let later = doc! { "$max": ["$expiresAt", until] };
+    vec![
+        doc! { "$set": {
+            "chat": { "$ifNull": ["$chat", Bson::Null] },
+            "freeAt": { "$ifNull": ["$freeAt", "$expiresAt"] },
+            "matched": alive("$matched"),
+            "cancelled": alive("$cancelled"),
+        } },
+        doc! { "$set": {
+            "cancelled": { "$cond": [&has_opened, "$cancelled", newest] },
+            "expiresAt": { "$cond": [&has_opened, "$expiresAt", later] },
+        } },
+    ]
+}
+
+/// Frees the seats of `users` in one of `chats`: filter and update. Which tickets are spent stays.
+pub(super) fn free(users: Vec<Bson>, chats: &[Bson]) -> (Document, Document) {
+    let seats = doc! { "_id": { "$in": users }, "chat": { "$in": chats } };
+    let nobodys = doc! { "$set": { "chat": Bson::Null, "freeAt": Bson::Null } };
+    (seats, nobodys)
+}

@@ -1,0 +1,183 @@
+//! The sweeper's work: removes what has expired. Nothing depends on it for correctness, since reads
+//! filter by time; it destroys keys soon and takes apart what belongs together.
+//!
+//! Every node sweeps. Each step is idempotent, so two that sweep the same do no harm, and one that
+//! dies in the middle leaves the rest to the next: a chat's own document, by which it is found, goes
+//! last.
+
+use mongodb::{
+    Collection,
+    bson::{Bson, DateTime, Document, doc},
+};
+use nowrong_core::record::UnixMs;
+use nowrong_protocol::UserId;
+use nowrong_store::StoreError;
+
+use super::{
+    MongoStore, Shared,
+    fault::Fault,
+    record::{PARTNER_LIFETIME_MS, by_key, chat_key, date, due, keys_of},
+    seats,
+};
+
+/// Most chats that are taken apart in one step: bounds the filters of the step.
+const CHATS_AT_ONCE: usize = 64;
+
+impl MongoStore {
+    /// Removes at most about `limit` documents that expired at or before `now`.
+    pub(super) async fn sweep_due(&self, now: UnixMs, limit: usize) -> Result<usize, StoreError> {
+        let mut removed = 0;
+        if limit > removed {
+            let budget = limit - removed;
+            removed += self
+                .call("sweep_chats", move |shared| async move {
+                    shared.sweep_chats(now, budget).await
+                })
+                .await?;
+        }
+        if limit > removed {
+            removed += self.sweep_users(now, limit - removed).await?;
+        }
+        if limit > removed {
+            let budget = limit - removed;
+            removed += self
+                .call("sweep_rest", move |shared| async move {
+                    shared.sweep_rest(now, budget).await
+                })
+                .await?;
+        }
+        Ok(removed)
+    }
+
+    /// Accounts go one by one, each in a transaction that looks again whether it expired.
+    async fn sweep_users(&self, now: UnixMs, budget: usize) -> Result<usize, StoreError> {
+        let due = self.call("sweep_users", move |shared| async move {
+            let users = shared.users.clone_with_type::<Document>();
+            Shared::due_keys(&users, now, budget).await
+        });
+        let mut removed = 0;
+        for key in due.await? {
+            let Bson::Binary(key) = key else { continue };
+            let Ok(id) = <[u8; 16]>::try_from(&key.bytes[..]) else {
+                continue;
+            };
+            let id = UserId::from_bytes(id);
+            let was_due = self
+                .transact("sweep_user", move |transaction| {
+                    Box::pin(transaction.delete_due_user(id, now))
+                })
+                .await?;
+            removed += usize::from(was_due);
+        }
+        Ok(removed)
+    }
+}
+
+impl Shared {
+    /// Chats: keys first, then seats, messages, and the chats themselves when no message is left.
+    async fn sweep_chats(&self, now: UnixMs, budget: usize) -> Result<usize, Fault> {
+        let find = self.chats.find(doc! { "expiresAt": due(now) });
+        let at_once = budget.min(CHATS_AT_ONCE) as i64;
+        let mut found = find.sort(doc! { "expiresAt": 1 }).limit(at_once).await?;
+        let (mut ids, mut seats, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
+        while found.advance().await? {
+            let chat = found.deserialize_current()?;
+            let id = chat_key(chat.id());
+            ranges.push(doc! { "_id": keys_of("chat", &id) });
+            seats.extend(chat.seats());
+            ids.push(id);
+        }
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let chats = doc! { "_id": { "$in": &ids } };
+        self.keys.delete_many(chats.clone()).await?;
+        let (seats, nobodys) = seats::free(seats, &ids);
+        let update = self.seats.update_many(seats, nobodys);
+        update.hint(by_key()).await?;
+        let messages = self.messages.clone_with_type::<Document>();
+        let of_them = keys(&messages, doc! { "$or": ranges }, budget).await?;
+        let removed = remove(&messages, doc! { "_id": { "$in": &of_them } }).await?;
+        if of_them.len() >= budget {
+            return Ok(removed);
+        }
+        let gone = self.chats.delete_many(chats).await?;
+        Ok(removed + gone.deleted_count as usize)
+    }
+
+    /// What stands for itself.
+    async fn sweep_rest(&self, now: UnixMs, limit: usize) -> Result<usize, Fault> {
+        let alone = [
+            self.messages.clone_with_type::<Document>(),
+            self.keys.clone_with_type(),
+            self.seats.clone_with_type(),
+            self.usernames.clone_with_type(),
+            self.tokens.clone_with_type(),
+            self.families.clone_with_type(),
+            self.partners.clone_with_type(),
+        ];
+        let mut removed = 0;
+        for collection in &alone {
+            if limit > removed {
+                let keys = Self::due_keys(collection, now, limit - removed).await?;
+                // Looked at again: it may have been replaced by one that lives on.
+                let due = doc! { "_id": { "$in": keys }, "expiresAt": due(now) };
+                removed += remove(collection, due).await?;
+            }
+        }
+        if limit > removed {
+            removed += self.trim_partners(now, limit - removed).await?;
+        }
+        Ok(removed)
+    }
+
+    /// Drops those of the recent partners that are too old; some are left, or the document would
+    /// have expired.
+    async fn trim_partners(&self, now: UnixMs, limit: usize) -> Result<usize, Fault> {
+        let partners = self.partners.clone_with_type::<Document>();
+        let due = keys(&partners, doc! { "trimAt": due(now) }, limit).await?;
+        if due.is_empty() {
+            return Ok(0);
+        }
+        let oldest = date(now.saturating_sub(PARTNER_LIFETIME_MS));
+        let is_recent = doc! { "$gt": ["$$this.at", oldest] };
+        let recent = doc! { "$filter": { "input": "$partners", "cond": is_recent } };
+        let lifetime = PARTNER_LIFETIME_MS as i64;
+        // Nobody left: `$min` of nothing is null, and so is the sum.
+        let forgotten = doc! { "$add": [{ "$min": "$partners.at" }, lifetime] };
+        let trim = vec![
+            doc! { "$set": { "partners": recent } },
+            doc! { "$set": { "trimAt": { "$ifNull": [forgotten, DateTime::MAX] } } },
+        ];
+        let update = partners.update_many(doc! { "_id": { "$in": due } }, trim);
+        Ok(update.await?.modified_count as usize)
+    }
+
+    /// Keys of the documents that expired at or before `now`, oldest first.
+    async fn due_keys(
+        collection: &Collection<Document>,
+        now: UnixMs,
+        limit: usize,
+    ) -> Result<Vec<Bson>, Fault> {
+        keys(collection, doc! { "expiresAt": due(now) }, limit).await
+    }
+}
+
+async fn keys(
+    collection: &Collection<Document>,
+    filter: Document,
+    limit: usize,
+) -> Result<Vec<Bson>, Fault> {
+    let find = collection.find(filter).projection(doc! { "_id": 1 });
+    let mut found = find.limit(limit as i64).await?;
+    let mut keys = Vec::new();
+    while found.advance().await? {
+        let mut document: Document = found.deserialize_current()?;
+        keys.extend(document.remove("_id"));
+    }
+    Ok(keys)
+}
+
+async fn remove(collection: &Collection<Document>, filter: Document) -> Result<usize, Fault> {
+    Ok(collection.delete_many(filter).await?.deleted_count as usize)
+}

@@ -1,0 +1,27 @@
+//! The store on MongoDB against the suite of every store, on a real server, and against what only
+//! it can suffer.
+
+mod epochs;
+mod expiry;
+mod explain;
+mod fault;
+mod open;
+mod shredded;
+
+use std::sync::Arc;
+
+use nowrong_store::{conformance::Subject, store_conformance};
+
+use super::{
+    MongoOptions, MongoStore, migration,
+    testing::{options, shared},
+};
+
+store_conformance!(empty);
+
+/// An empty store in a database of its own on the server that all tests share.
+async fn empty() -> (Subject, ()) {
+    let store = MongoStore::open(&shared()).await.unwrap();
+    migration::up(store.database()).await.unwrap();
+    (Arc::new(store), ())
+}

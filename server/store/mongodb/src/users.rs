@@ -1,0 +1,298 @@
+//! Accounts: names, blocks and recent partners.
+
+use async_trait::async_trait;
+use mongodb::bson::{Bson, doc};
+use nowrong_core::record::{RefreshToken, TokenHash, UnixMs, User};
+use nowrong_protocol::UserId;
+use nowrong_store::{Avoid, NameClaim, Rotation, StoreError, UserStore};
+
+use super::{
+    MongoStore,
+    fault::Fault,
+    record::{
+        BlockRecord, PartnersRecord, UserRecord, UsernameRecord, alive, block_key, by_key, date,
+        due, keys_of, token_key, unix_ms, user_key,
+    },
+    transaction::Transaction,
+};
+
+#[async_trait]
+impl UserStore for MongoStore {
+    async fn create_user(&self, user: &User) -> Result<NameClaim, StoreError> {
+        let user = user.clone();
+        self.transact("create_user", move |transaction| {
+            let user = user.clone();
+            Box::pin(async move { transaction.create_user(&user).await })
+        })
+        .await
+    }
+
+    async fn user(&self, id: UserId, now: UnixMs) -> Result<Option<User>, StoreError> {
+        self.call("user", |shared| async move {
+            let filter = doc! { "_id": user_key(id), "expiresAt": alive(now) };
+            let user = shared.users.find_one(filter).hint(by_key()).await?;
+            Ok(user.map(User::from))
+        })
+        .await
+    }
+
+    async fn update_user(&self, user: &User) -> Result<NameClaim, StoreError> {
+        let user = user.clone();
+        self.transact("update_user", move |transaction| {
+            let user = user.clone();
+            Box::pin(async move { transaction.update_user(&user).await })
+        })
+        .await
+    }
+
+    async fn touch(&self, id: UserId, expires_at: UnixMs) -> Result<bool, StoreError> {
+        self.transact("touch", move |transaction| {
+            Box::pin(transaction.touch(id, expires_at))
+        })
+        .await
+    }
+
+    async fn delete_user(&self, id: UserId) -> Result<(), StoreError> {
+        self.transact("delete_user", move |transaction| {
+            Box::pin(transaction.delete_user(id))
+        })
+        .await
+    }
+
+    async fn create_refresh(&self, token: &RefreshToken) -> Result<(), StoreError> {
+        let token = token.clone();
+        self.transact("create_refresh", move |transaction| {
+            let token = token.clone();
+            Box::pin(async move { transaction.create_refresh(&token).await })
+        })
+        .await
+    }
+
+    async fn rotate_refresh(
+        &self,
+        used: &TokenHash,
+        next: &RefreshToken,
+        now: UnixMs,
+        grace_ms: u64,
+    ) -> Result<Rotation, StoreError> {
+        let (used, next) = (*used, next.clone());
+        self.transact("rotate_refresh", move |transaction| {
+            let next = next.clone();
+            Box::pin(async move {
+                let rotation = transaction.rotate_refresh(&used, &next, now, grace_ms);
+                rotation.await
+            })
+        })
+        .await
+    }
+
+    async fn refresh(
+        &self,
+        hash: &TokenHash,
+        now: UnixMs,
+    ) -> Result<Option<RefreshToken>, StoreError> {
+        let key = token_key(hash);
+        self.call("refresh", |shared| async move {
+            let filter = doc! { "_id": key, "expiresAt": alive(now) };
+            let Some(token) = shared.tokens.find_one(filter).hint(by_key()).await? else {
+                return Ok(None);
+            };
+            let family = doc! { "_id": token.family_key() };
+            match shared.families.find_one(family).await? {
+                Some(_) => token.into_token().map(Some),
+                None => Ok(None),
+            }
+        })
+        .await
+    }
+
+    async fn avoid(&self, user: UserId, now: UnixMs) -> Result<Avoid, StoreError> {
+        self.call("avoid", |shared| async move {
+            let blocks = doc! { "_id": keys_of("user", &user_key(user)) };
+            let mut found = shared.blocks.find(blocks).await?;
+            let mut blocked = Vec::new();
+            while found.advance().await? {
+                blocked.push(found.deserialize_current()?.other());
+            }
+            let partners = doc! { "_id": user_key(user) };
+            let partners = shared.partners.find_one(partners).await?;
+            let partners = partners.map_or_else(Vec::new, |record| record.partners);
+            let recent = partners.iter().filter(|partner| partner.is_recent(now));
+            Ok(Avoid {
+                blocked,
+                recent: recent.map(|partner| partner.user()).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn block(&self, blocker: UserId, blocked: UserId, now: UnixMs) -> Result<(), StoreError> {
+        self.transact("block", move |transaction| {
+            Box::pin(transaction.block(blocker, blocked, now))
+        })
+        .await
+    }
+}
+
+impl Transaction {
+    async fn create_user(&mut self, user: &User) -> Result<NameClaim, Fault> {
+        // A name whose account expired before this one began is free; what else is left of that
+        // account goes with the sweeper, which leaves the name to its new owner.
+        let holder = self.holder(&user.skeleton).await?;
+        let is_taken = holder.is_some_and(|holder| {
+            holder.user.bytes() != *user.id.as_bytes()
+                && unix_ms(holder.expires_at) > user.created_at
+        });
+        if is_taken {
+            return Ok(NameClaim::Taken);
+        }
+        self.put_user(user).await?;
+        Ok(NameClaim::Claimed)
+    }
+
+    async fn update_user(&mut self, user: &User) -> Result<NameClaim, Fault> {
+        let users = self.shared.users.clone();
+        let old = self.one(&users, doc! { "_id": user_key(user.id) }).await?;
+        let Some(old) = old else {
+            return Ok(NameClaim::Unknown);
+        };
+        let holder = self.holder(&user.skeleton).await?;
+        if holder.is_some_and(|holder| holder.user.bytes() != *user.id.as_bytes()) {
+            return Ok(NameClaim::Taken);
+        }
+        if old.skeleton != user.skeleton {
+            self.free_name(&old.skeleton, user.id).await?;
+        }
+        self.put_user(user).await?;
+        Ok(NameClaim::Claimed)
+    }
+
+    /// The account and its name, which expires with it.
+    async fn touch(&mut self, id: UserId, expires_at: UnixMs) -> Result<bool, Fault> {
+        let later = doc! { "$max": { "expiresAt": date(expires_at) } };
+        let users = self.shared.users.clone();
+        let touch = users.find_one_and_update(doc! { "_id": user_key(id) }, later.clone());
+        let touched = touch.hint(by_key()).session(&mut self.session).await?;
+        let Some(user) = touched else {
+            return Ok(false);
+        };
+        let name = doc! { "_id": &user.skeleton, "user": user_key(id) };
+        let update = self.shared.usernames.update_one(name, later);
+        let update = update.hint(by_key()).session(&mut self.session);
+        update.await?;
+        Ok(true)
+    }
+
+    async fn holder(&mut self, skeleton: &str) -> Result<Option<UsernameRecord>, Fault> {
+        let usernames = self.shared.usernames.clone();
+        self.one(&usernames, doc! { "_id": skeleton }).await
+    }
+
+    async fn put_user(&mut self, user: &User) -> Result<(), Fault> {
+        let (users, usernames) = (self.shared.users.clone(), self.shared.usernames.clone());
+        let name = UsernameRecord::from(user);
+        self.put(&usernames, &[name]).await?;
+        self.put(&users, &[UserRecord::from(user)]).await
+    }
+
+    async fn free_name(&mut self, skeleton: &str, owner: UserId) -> Result<(), Fault> {
+        let own = doc! { "_id": skeleton, "user": user_key(owner) };
+        let delete = self.shared.usernames.delete_one(own);
+        delete.session(&mut self.session).await?;
+        Ok(())
+    }
+
+    /// Removes the account if it expired; answers whether it did.
+    pub(super) async fn delete_due_user(&mut self, id: UserId, now: UnixMs) -> Result<bool, Fault> {
+        let users = self.shared.users.clone();
+        let filter = doc! { "_id": user_key(id), "expiresAt": due(now) };
+        if self.one(&users, filter).await?.is_none() {
+            return Ok(false);
+        }
+        self.delete_user(id).await?;
+        Ok(true)
+    }
+
+    async fn delete_user(&mut self, id: UserId) -> Result<(), Fault> {
+        let key = user_key(id);
+        let users = self.shared.users.clone();
+        let user = self.one(&users, doc! { "_id": key.clone() }).await?;
+        if let Some(user) = user {
+            self.free_name(&user.skeleton, id).await?;
+        }
+        let delete = users.delete_one(doc! { "_id": key.clone() });
+        delete.session(&mut self.session).await?;
+        let delete = self.shared.seats.delete_one(doc! { "_id": key.clone() });
+        delete.session(&mut self.session).await?;
+        // Without their family the tokens count for nothing; they go when they expire.
+        let families = doc! { "_id": keys_of("user", &key) };
+        let delete = self.shared.families.delete_many(families);
+        delete.session(&mut self.session).await?;
+        self.delete_blocks(id).await?;
+        self.forget_partners(id).await
+    }
+
+    /// Ids are never used again, so blocks made against the user are moot too.
+    async fn delete_blocks(&mut self, id: UserId) -> Result<(), Fault> {
+        let blocks = self.shared.blocks.clone();
+        let own = doc! { "_id": keys_of("user", &user_key(id)) };
+        let found: Vec<BlockRecord> = self.all(&blocks, own).await?;
+        let keys = found
+            .iter()
+            .flat_map(|block| [block_key(id, block.other()), block_key(block.other(), id)]);
+        let keys: Vec<Bson> = keys.map(Bson::Document).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let delete = blocks.delete_many(doc! { "_id": { "$in": keys } });
+        delete.session(&mut self.session).await?;
+        Ok(())
+    }
+
+    async fn block(&mut self, blocker: UserId, blocked: UserId, now: UnixMs) -> Result<(), Fault> {
+        for key in [block_key(blocker, blocked), block_key(blocked, blocker)] {
+            let first = doc! { "$setOnInsert": { "at": date(now) } };
+            let update = self.shared.blocks.update_one(doc! { "_id": key }, first);
+            update.upsert(true).session(&mut self.session).await?;
+        }
+        self.mark_block(blocker, now).await
+    }
+
+    /// Has the members of a chat remember each other.
+    pub(super) async fn remember(&mut self, users: &[UserId], at: UnixMs) -> Result<(), Fault> {
+        let partners = self.shared.partners.clone();
+        let keys: Vec<Bson> = users.iter().map(|user| user_key(*user)).collect();
+        let mut known = self.all(&partners, doc! { "_id": { "$in": keys } }).await?;
+        let records = users.iter().map(|user| {
+            let found = known.iter().position(|record| record.is_of(*user));
+            let found = found.map(|index| known.swap_remove(index));
+            let mut record = found.unwrap_or_else(|| PartnersRecord::none(*user));
+            for partner in users.iter().filter(|partner| *partner != user) {
+                record.remember(*partner, at);
+            }
+            record
+        });
+        let records: Vec<_> = records.collect();
+        self.put(&partners, &records).await
+    }
+
+    /// Drops the recent partners of `user`, and `user` from theirs.
+    async fn forget_partners(&mut self, user: UserId) -> Result<(), Fault> {
+        let partners = self.shared.partners.clone();
+        let key = doc! { "_id": user_key(user) };
+        let Some(record) = self.one(&partners, key.clone()).await? else {
+            return Ok(());
+        };
+        let delete = partners.delete_one(key);
+        delete.session(&mut self.session).await?;
+        let others = record
+            .partners
+            .iter()
+            .map(|partner| user_key(partner.user()));
+        let others: Vec<Bson> = others.collect();
+        let pull = doc! { "$pull": { "partners": { "user": user_key(user) } } };
+        let update = partners.update_many(doc! { "_id": { "$in": others } }, pull);
+        update.session(&mut self.session).await?;
+        Ok(())
+    }
+}

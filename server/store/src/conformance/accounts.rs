@@ -1,0 +1,301 @@
+//! Promises about accounts, refresh tokens, blocks and categories.
+
+use super::*;
+use crate::{Avoid, NameClaim, Opening, Rotation};
+
+/// How long a replaced token may be used once more, in these tests.
+const GRACE: u64 = 10_000;
+
+pub async fn a_created_user_can_be_read_and_has_the_name(store: Subject) {
+    let ada = user(1, "Ada");
+    assert_eq!(store.user(ada.id, NOW).await.unwrap(), None);
+    assert_eq!(store.create_user(&ada).await.unwrap(), NameClaim::Claimed);
+    assert_eq!(store.user(ada.id, NOW).await.unwrap(), Some(ada));
+    let other = user(2, "ADA");
+    assert_eq!(store.create_user(&other).await.unwrap(), NameClaim::Taken);
+    assert_eq!(store.user(other.id, NOW).await.unwrap(), None);
+}
+
+pub async fn one_of_a_hundred_gets_a_name(store: Subject) {
+    let claims = at_once(1..=100, |number| {
+        let store = Arc::clone(&store);
+        async move {
+            (
+                number,
+                store.create_user(&user(number, "Ada")).await.unwrap(),
+            )
+        }
+    })
+    .await;
+    let winners: Vec<_> = claims
+        .iter()
+        .filter(|(_, claim)| *claim == NameClaim::Claimed)
+        .collect();
+    assert_eq!(winners.len(), 1, "{claims:?}");
+    for (number, claim) in &claims {
+        let is_there = store.user(user_id(*number), NOW).await.unwrap().is_some();
+        assert_eq!(is_there, *claim == NameClaim::Claimed);
+    }
+}
+
+pub async fn updating_a_user_moves_the_name(store: Subject) {
+    let mut ada = user(1, "Ada");
+    assert_eq!(store.update_user(&ada).await.unwrap(), NameClaim::Unknown);
+    store.create_user(&ada).await.unwrap();
+    store.create_user(&user(2, "Bob")).await.unwrap();
+    let before = ada.clone();
+    (ada.name, ada.skeleton) = ("Bob".to_owned(), "bob".to_owned());
+    assert_eq!(store.update_user(&ada).await.unwrap(), NameClaim::Taken);
+    assert_eq!(store.user(ada.id, NOW).await.unwrap(), Some(before));
+    (ada.name, ada.skeleton) = ("Eve".to_owned(), "eve".to_owned());
+    ada.expires_at += DAY;
+    assert_eq!(store.update_user(&ada).await.unwrap(), NameClaim::Claimed);
+    assert_eq!(store.user(ada.id, NOW).await.unwrap(), Some(ada));
+    assert_eq!(
+        store.create_user(&user(3, "Eve")).await.unwrap(),
+        NameClaim::Taken
+    );
+    assert_eq!(
+        store.create_user(&user(3, "Ada")).await.unwrap(),
+        NameClaim::Claimed
+    );
+}
+
+pub async fn creating_a_user_twice_is_harmless(store: Subject) {
+    let ada = user(1, "Ada");
+    store.create_user(&ada).await.unwrap();
+    assert_eq!(store.create_user(&ada).await.unwrap(), NameClaim::Claimed);
+    assert_eq!(store.user(ada.id, NOW).await.unwrap(), Some(ada));
+}
+
+pub async fn touching_a_user_moves_the_expiry_forward_and_nothing_else(store: Subject) {
+    let mut ada = user(1, "Ada");
+    assert!(!store.touch(ada.id, ada.expires_at).await.unwrap());
+    assert_eq!(store.user(ada.id, NOW).await.unwrap(), None);
+    store.create_user(&ada).await.unwrap();
+    for expires_at in [ada.expires_at, ada.expires_at - DAY, 0] {
+        assert!(store.touch(ada.id, expires_at).await.unwrap());
+        assert_eq!(store.user(ada.id, NOW).await.unwrap(), Some(ada.clone()));
+    }
+    // A change by somebody who read the account before is not undone.
+    (ada.name, ada.skeleton) = ("Eve".to_owned(), "eve".to_owned());
+    store.update_user(&ada).await.unwrap();
+    ada.expires_at += DAY;
+    assert!(store.touch(ada.id, ada.expires_at).await.unwrap());
+    let late = ada.expires_at - 1;
+    assert_eq!(store.user(ada.id, late).await.unwrap(), Some(ada.clone()));
+    store.sweep(late, 1_000).await.unwrap();
+    assert_eq!(store.user(ada.id, late).await.unwrap(), Some(ada.clone()));
+    // The name lasts as long.
+    let mut other = user(2, "Eve");
+    (other.created_at, other.expires_at) = (late, late + DAY);
+    assert_eq!(store.create_user(&other).await.unwrap(), NameClaim::Taken);
+    store.sweep(ada.expires_at, 1_000).await.unwrap();
+    assert!(!store.touch(ada.id, ada.expires_at + DAY).await.unwrap());
+}
+
+pub async fn a_refresh_token_rotates(store: Subject) {
+    let (first, second) = (token(1, 1, 1), token(2, 1, 1));
+    assert_eq!(rotate(&store, 1, &second, NOW).await, Rotation::Unknown);
+    assert_eq!(store.refresh(&second.hash, NOW).await.unwrap(), None);
+    store.create_refresh(&first).await.unwrap();
+    assert_eq!(store.refresh(&first.hash, NOW).await.unwrap(), Some(first));
+    assert_eq!(rotate(&store, 1, &second, NOW).await, Rotation::Rotated);
+    assert_eq!(
+        store.refresh(&second.hash, NOW).await.unwrap(),
+        Some(second)
+    );
+    assert_eq!(
+        rotate(&store, 2, &token(3, 1, 1), NOW + DAY).await,
+        Rotation::Rotated
+    );
+}
+
+pub async fn a_lost_answer_may_be_asked_for_once_more(store: Subject) {
+    store.create_refresh(&token(1, 1, 1)).await.unwrap();
+    assert_eq!(
+        rotate(&store, 1, &token(2, 1, 1), NOW).await,
+        Rotation::Rotated
+    );
+    let late = NOW + GRACE - 1;
+    assert!(store.refresh(&[1; 32], late).await.unwrap().is_some());
+    assert_eq!(
+        rotate(&store, 1, &token(3, 1, 1), late).await,
+        Rotation::Rotated
+    );
+    assert_eq!(
+        rotate(&store, 3, &token(4, 1, 1), late).await,
+        Rotation::Rotated
+    );
+    assert_eq!(
+        rotate(&store, 1, &token(5, 1, 1), late).await,
+        Rotation::Reused
+    );
+    assert_eq!(
+        rotate(&store, 4, &token(6, 1, 1), late).await,
+        Rotation::Unknown
+    );
+}
+
+pub async fn reuse_revokes_the_family_and_no_other(store: Subject) {
+    store.create_refresh(&token(1, 1, 1)).await.unwrap();
+    store.create_refresh(&token(9, 2, 1)).await.unwrap();
+    assert_eq!(
+        rotate(&store, 1, &token(2, 1, 1), NOW).await,
+        Rotation::Rotated
+    );
+    let late = NOW + GRACE;
+    assert_eq!(
+        rotate(&store, 1, &token(3, 1, 1), late).await,
+        Rotation::Reused
+    );
+    for revoked in 1..=3 {
+        assert_eq!(store.refresh(&[revoked; 32], late).await.unwrap(), None);
+        assert_eq!(
+            rotate(&store, revoked, &token(4, 1, 1), late).await,
+            Rotation::Unknown
+        );
+    }
+    assert_eq!(
+        rotate(&store, 9, &token(10, 2, 1), late).await,
+        Rotation::Rotated
+    );
+}
+
+pub async fn one_of_many_rotations_wins(store: Subject) {
+    store.create_refresh(&token(1, 1, 1)).await.unwrap();
+    let answers = at_once(2..=20, |number| {
+        let store = Arc::clone(&store);
+        async move {
+            store
+                .rotate_refresh(&[1; 32], &token(number, 1, 1), NOW, 0)
+                .await
+                .unwrap()
+        }
+    })
+    .await;
+    let count = |wanted| answers.iter().filter(|answer| **answer == wanted).count();
+    assert_eq!(count(Rotation::Rotated), 1, "{answers:?}");
+    assert_eq!(count(Rotation::Reused), 1, "{answers:?}");
+}
+
+pub async fn blocks_hold_in_both_directions(store: Subject) {
+    assert_eq!(
+        store.avoid(user_id(1), NOW).await.unwrap(),
+        Avoid::default()
+    );
+    store.block(user_id(1), user_id(2), NOW).await.unwrap();
+    store.block(user_id(1), user_id(2), NOW + 1).await.unwrap();
+    store.block(user_id(3), user_id(1), NOW).await.unwrap();
+    let mut blocked = store.avoid(user_id(1), NOW).await.unwrap().blocked;
+    blocked.sort();
+    assert_eq!(blocked, [user_id(2), user_id(3)]);
+    assert_eq!(
+        store.avoid(user_id(2), NOW).await.unwrap().blocked,
+        [user_id(1)]
+    );
+    assert_eq!(
+        store.avoid(user_id(3), NOW).await.unwrap().blocked,
+        [user_id(1)]
+    );
+    store.block(user_id(2), user_id(1), NOW).await.unwrap();
+    assert_eq!(
+        store.avoid(user_id(2), NOW).await.unwrap().blocked,
+        [user_id(1)]
+    );
+}
+
+pub async fn recent_partners_are_newest_first_and_bounded(store: Subject) {
+    for partner in (2..=60).chain([30]) {
+        let mut met = chat(1_000 + partner, &[1, partner]);
+        met.started_at = NOW + partner;
+        if partner == 30 {
+            met.id =
+                chat_id(5_000 + store.avoid(user_id(1), NOW).await.unwrap().recent.len() as u64);
+            met.started_at = NOW + 100;
+        }
+        assert_eq!(
+            store.open_chat(&met, &tickets()).await.unwrap(),
+            Opening::Opened
+        );
+        store.end_chat(met.id, &end(NOW + 60_000)).await.unwrap();
+    }
+    let recent = store.avoid(user_id(1), NOW + 200).await.unwrap().recent;
+    assert_eq!(recent.len(), 50);
+    assert_eq!(recent[..3], [user_id(30), user_id(60), user_id(59)]);
+    assert!(!recent[1..].contains(&user_id(30)) && !recent.contains(&user_id(2)));
+    assert_eq!(
+        store.avoid(user_id(60), NOW + 200).await.unwrap().recent,
+        [user_id(1)]
+    );
+}
+
+pub async fn deleting_a_user_leaves_nothing(store: Subject) {
+    store.create_user(&user(1, "Ada")).await.unwrap();
+    store.create_user(&user(2, "Bob")).await.unwrap();
+    store.create_refresh(&token(1, 1, 1)).await.unwrap();
+    store.create_refresh(&token(2, 2, 1)).await.unwrap();
+    store.create_refresh(&token(3, 3, 2)).await.unwrap();
+    store.block(user_id(1), user_id(3), NOW).await.unwrap();
+    store.block(user_id(2), user_id(3), NOW).await.unwrap();
+    store
+        .open_chat(&chat(1, &[1, 2]), &tickets())
+        .await
+        .unwrap();
+    store
+        .end_chat(chat_id(1), &end(NOW + 60_000))
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        store.delete_user(user_id(1)).await.unwrap();
+        assert_eq!(store.user(user_id(1), NOW).await.unwrap(), None);
+        assert_eq!(store.refresh(&[1; 32], NOW).await.unwrap(), None);
+        assert_eq!(store.refresh(&[2; 32], NOW).await.unwrap(), None);
+        assert_eq!(
+            store.avoid(user_id(1), NOW).await.unwrap(),
+            Avoid::default()
+        );
+        assert_eq!(store.seat(user_id(1), NOW).await.unwrap(), None);
+    }
+    assert!(store.refresh(&[3; 32], NOW).await.unwrap().is_some());
+    assert_eq!(
+        store.avoid(user_id(3), NOW).await.unwrap().blocked,
+        [user_id(2)]
+    );
+    assert_eq!(store.avoid(user_id(2), NOW).await.unwrap().recent, []);
+    assert_eq!(
+        rotate(&store, 1, &token(4, 1, 1), NOW).await,
+        Rotation::Unknown
+    );
+    assert_eq!(
+        store.create_user(&user(4, "Ada")).await.unwrap(),
+        NameClaim::Claimed
+    );
+}
+
+pub async fn categories_are_seeded_once_and_ranked(store: Subject) {
+    assert_eq!(store.categories().await.unwrap(), []);
+    let seed = [
+        category("music", 300),
+        category("art", 2),
+        category("books", 2),
+    ];
+    assert!(store.seed_categories(&seed).await.unwrap());
+    assert!(!store.seed_categories(&[category("new", 1)]).await.unwrap());
+    let ids: Vec<_> = store
+        .categories()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|category| category.id)
+        .collect();
+    assert_eq!(ids, ["art", "books", "music"]);
+    assert_eq!(store.categories().await.unwrap()[2], seed[0]);
+}
+
+async fn rotate(store: &Subject, used: u8, next: &RefreshToken, now: UnixMs) -> Rotation {
+    store
+        .rotate_refresh(&[used; 32], next, now, GRACE)
+        .await
+        .unwrap()
+}
