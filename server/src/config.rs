@@ -24,7 +24,7 @@ mod print;
 mod tests;
 mod values;
 
-pub use addresses::{Addresses, Origin};
+pub use addresses::{Addresses, Origin, WEBSOCKET_PATH, WEBTRANSPORT_PATH};
 use layers::{Layer, Source, Values};
 use nowrong_core::limiter::Rate;
 pub use print::to_toml;

@@ -10,22 +10,7 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    chat::Chats, config::Addresses, environment::Environment, hub::Hub, matching::Matching,
-    transport::door::Door,
-};
-
-/// What a node allows its clients.
-pub struct NodeRules {
-    /// What clients are told, and which web origins may connect.
-    pub addresses: Addresses,
-    /// Most connections at once.
-    pub connections_max: usize,
-    /// Who may come in.
-    pub door: Arc<Door>,
-    /// Whether links that lose packets get copies.
-    pub has_fast_path: bool,
-}
+use crate::{chat::Chats, environment::Environment, hub::Hub, matching::Matching};
 
 /// One server process as its connections see it.
 pub struct Node {
@@ -33,7 +18,7 @@ pub struct Node {
     hub: Arc<Hub>,
     chats: Arc<Chats>,
     matching: Arc<Matching>,
-    rules: NodeRules,
+    connections_max: usize,
     connections: AtomicUsize,
     links: TaskTracker,
     spread_ms: AtomicU32,
@@ -42,42 +27,26 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node without connections.
+    /// A node without connections, which takes at most so many.
     pub fn new(
         env: Environment,
         hub: Arc<Hub>,
         chats: Arc<Chats>,
         matching: Arc<Matching>,
-        rules: NodeRules,
+        connections_max: usize,
     ) -> Arc<Self> {
         Arc::new(Self {
             env,
             hub,
             chats,
             matching,
-            rules,
+            connections_max,
             connections: AtomicUsize::new(0),
             links: TaskTracker::new(),
             spread_ms: AtomicU32::new(0),
             drain: CancellationToken::new(),
             halt: CancellationToken::new(),
         })
-    }
-
-    /// Whether a client of this web origin may connect. No origin means no browser: such a client
-    /// proves itself by its connect token alone, as every client does.
-    pub fn is_origin_allowed(&self, origin: Option<&str>) -> bool {
-        self.rules.addresses.allows(origin)
-    }
-
-    /// Who may come in.
-    pub fn door(&self) -> &Arc<Door> {
-        &self.rules.door
-    }
-
-    /// Whether links that lose packets get copies of their live lane.
-    pub fn has_fast_path(&self) -> bool {
-        self.rules.has_fast_path
     }
 
     /// Store, broker, clock and metrics.
@@ -152,7 +121,7 @@ impl Node {
 
     /// Counts a connection, unless there are as many as there may be.
     pub(crate) fn enter(&self) -> bool {
-        let is_room = self.connections.fetch_add(1, Ordering::Relaxed) < self.rules.connections_max;
+        let is_room = self.connections.fetch_add(1, Ordering::Relaxed) < self.connections_max;
         if !is_room {
             self.leave();
         }

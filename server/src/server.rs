@@ -21,8 +21,8 @@ use crate::{
     config::{self, Addresses, Config, Role},
     hub::Hub,
     matching::Matching,
-    node::{Node, NodeRules},
-    transport::{door::Door, websocket},
+    node::Node,
+    transport::{Entrance, door::Door, websocket},
 };
 
 mod announcer;
@@ -76,11 +76,22 @@ impl Server {
         let addresses = config.addresses(http, quic);
         let watched = open::metrics(config.listen_metrics).await?;
 
-        let node = node(config, &opened, addresses.clone());
+        let node = node(config, &opened);
         if config.broker == config::Broker::Local {
             take_over_chats(&node).await?;
         }
-        let router = router(config, &opened, &node, &addresses);
+        let entrance = Entrance {
+            node: node.clone(),
+            door: Door::new(
+                opened.env.broker.clone(),
+                opened.env.clock.clone(),
+                opened.pseudonyms.clone(),
+                &config.limits,
+            ),
+            addresses: Arc::new(addresses.clone()),
+            has_fast_path: config.fast_path,
+        };
+        let router = router(config, &opened, &entrance);
         watch_node(&node);
         let announcer = Announcer::start(
             node.env().broker.clone(),
@@ -103,13 +114,13 @@ impl Server {
             tasks: TaskTracker::new(),
             _watch: watch,
         };
-        running.spawn_all(listener, router, watched);
+        running.spawn_all(entrance, listener, router, watched);
         Ok(running)
     }
 }
 
 /// The parts of a node, without connections.
-fn node(config: &Config, opened: &Opened, addresses: Addresses) -> Arc<Node> {
+fn node(config: &Config, opened: &Opened) -> Arc<Node> {
     let env = opened.env.clone();
     let hub = Arc::new(Hub::default());
     let rules = ChatRules {
@@ -122,34 +133,19 @@ fn node(config: &Config, opened: &Opened, addresses: Addresses) -> Arc<Node> {
     let chats = Chats::new(env.clone(), hub.clone(), rules);
     let categories = opened.categories.clone();
     let matching = Matching::new(env.clone(), hub.clone(), chats.clone(), categories);
-    let rules = NodeRules {
-        addresses,
-        connections_max: config.limits.connections_max as usize,
-        door: Door::new(
-            env.broker.clone(),
-            env.clock.clone(),
-            opened.pseudonyms.clone(),
-            &config.limits,
-        ),
-        has_fast_path: config.fast_path,
-    };
-    Node::new(env, hub, chats, matching, rules)
+    let connections_max = config.limits.connections_max as usize;
+    Node::new(env, hub, chats, matching, connections_max)
 }
 
 /// What a node of this role serves over HTTP.
-fn router(
-    config: &Config,
-    opened: &Opened,
-    node: &Arc<Node>,
-    addresses: &Addresses,
-) -> axum::Router {
-    let addresses = Arc::new(addresses.clone());
+fn router(config: &Config, opened: &Opened, entrance: &Entrance) -> axum::Router {
+    let addresses = entrance.addresses.clone();
     let rest = match config.role {
         Role::All | Role::Rest => api::router(ApiState {
             env: opened.env.clone(),
             categories: Arc::new(CategoryList::new(opened.categories.clone())),
             access: opened.access.clone(),
-            departure: Arc::new(NodeDeparture(node.clone())),
+            departure: Arc::new(NodeDeparture(entrance.node.clone())),
             addresses,
             limits: config.limits,
             pseudonyms: opened.pseudonyms.clone(),
@@ -159,7 +155,7 @@ fn router(
         Role::Realtime => api::health_router(opened.env.clone(), &addresses),
     };
     match config.role {
-        Role::All | Role::Realtime => rest.merge(websocket::router(node.clone())),
+        Role::All | Role::Realtime => rest.merge(websocket::router(entrance.clone())),
         Role::Rest => rest,
     }
 }

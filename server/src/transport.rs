@@ -7,3 +7,29 @@
 pub mod door;
 pub mod websocket;
 pub mod webtransport;
+
+use std::sync::Arc;
+
+use self::door::Door;
+use crate::{config::Addresses, node::Node};
+
+/// What both transports let clients into. Cheap to clone.
+#[derive(Clone)]
+pub struct Entrance {
+    /// The node that serves them.
+    pub node: Arc<Node>,
+    /// Who may come in.
+    pub door: Arc<Door>,
+    /// Which web origins may connect.
+    pub addresses: Arc<Addresses>,
+    /// Whether links that lose packets get copies of their live lane.
+    pub has_fast_path: bool,
+}
+
+impl Entrance {
+    /// Whether a client of this web origin may connect. No origin means no browser: such a client
+    /// proves itself by its connect token alone, as every client does.
+    fn is_origin_allowed(&self, origin: Option<&str>) -> bool {
+        self.addresses.allows(origin)
+    }
+}

@@ -86,6 +86,7 @@ impl Pace {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test begins some time")]
 mod tests {
     use nowrong_protocol::{
         ChatId,

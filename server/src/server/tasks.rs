@@ -9,7 +9,11 @@ use nowrong_store::Store;
 use tokio::net::TcpListener;
 
 use super::{CERTIFICATE_TICK, Running};
-use crate::{auth::keys::shared::REREAD_INTERVAL, inbox, observe, transport::webtransport};
+use crate::{
+    auth::keys::shared::REREAD_INTERVAL,
+    inbox, observe,
+    transport::{Entrance, webtransport},
+};
 
 /// How often chats are looked at: seats, idle notices, ends. Times that people see are in seconds.
 const CHAT_TICK: Duration = Duration::from_secs(1);
@@ -29,6 +33,7 @@ const SWEEP_BATCH: usize = 1_000;
 impl Running {
     pub(super) fn spawn_all(
         &self,
+        entrance: Entrance,
         listener: TcpListener,
         router: axum::Router,
         watched: Option<TcpListener>,
@@ -36,8 +41,7 @@ impl Running {
         self.spawn_http(listener, router);
         self.spawn_metrics(watched);
         if let Some(endpoint) = self.endpoint.clone() {
-            self.tasks
-                .spawn(webtransport::serve(self.node.clone(), endpoint));
+            self.tasks.spawn(webtransport::serve(entrance, endpoint));
         }
         let (chats, stop_persist) = (self.node.chats().clone(), self.stop_persist.clone());
         self.tasks

@@ -4,8 +4,6 @@
 //! longer than a frame. A foreign `Origin` is accepted and told so in-band: a page cannot tell an
 //! HTTP refusal from a network without WebSocket.
 
-use std::sync::Arc;
-
 use axum::{
     Router,
     extract::{
@@ -26,14 +24,12 @@ use nowrong_protocol::{
 };
 use tokio::time::timeout;
 
+use super::Entrance;
 use crate::{
+    config::WEBSOCKET_PATH,
     connection::{self, Link, LinkError, Received, Transport},
-    node::Node,
     peer::Peer,
 };
-
-/// The path of the WebSocket endpoint.
-pub const PATH: &str = "/v1/websocket";
 
 /// Bytes that may wait in a socket's write buffer before a write fails: twice what we write at once.
 const WRITE_BUFFER_MAX: usize = 4 * FRAME_BYTES_MAX;
@@ -43,23 +39,25 @@ const WRITE_BUFFER_MAX: usize = 4 * FRAME_BYTES_MAX;
 const READ_BUFFER: usize = 1024;
 
 /// The WebSocket route.
-pub fn router(node: Arc<Node>) -> Router {
-    Router::new().route(PATH, any(upgrade)).with_state(node)
+pub fn router(entrance: Entrance) -> Router {
+    Router::new()
+        .route(WEBSOCKET_PATH, any(upgrade))
+        .with_state(entrance)
 }
 
 async fn upgrade(
-    State(node): State<Arc<Node>>,
+    State(entrance): State<Entrance>,
     Peer(client): Peer,
     headers: HeaderMap,
     request: WebSocketUpgrade,
 ) -> Response {
-    let Some(pass) = node.door().enter(client).await else {
+    let Some(pass) = entrance.door.enter(client).await else {
         return StatusCode::TOO_MANY_REQUESTS.into_response();
     };
     let origin = headers
         .get(ORIGIN)
         .map(|origin| origin.to_str().unwrap_or("invalid"));
-    let is_origin_allowed = node.is_origin_allowed(origin);
+    let is_origin_allowed = entrance.is_origin_allowed(origin);
     request
         .max_message_size(WEBSOCKET_MESSAGE_BYTES_MAX)
         .max_frame_size(WEBSOCKET_MESSAGE_BYTES_MAX)
@@ -67,6 +65,7 @@ async fn upgrade(
         .write_buffer_size(0)
         .max_write_buffer_size(WRITE_BUFFER_MAX)
         .on_upgrade(move |socket| async move {
+            let node = entrance.node;
             let links = node.links().clone();
             let run = connection::run(node, WebSocketLink { socket }, is_origin_allowed);
             // This task belongs to hyper and ends; the one of the link is tracked, so that a stop waits

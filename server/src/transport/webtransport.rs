@@ -5,7 +5,7 @@
 //! first is the live lane, the second the bulk lane. Every step before the conversation has a
 //! deadline. A foreign `Origin` is accepted and told so in-band.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use nowrong_certs::Identity;
@@ -21,17 +21,14 @@ use self::{
     asides::{Aside, Asides},
     session::{Farewell, Session, Stream},
 };
-use super::door::Pass;
+use super::{Entrance, door::Pass};
 use crate::{
+    config::WEBTRANSPORT_PATH,
     connection::{self, Link, LinkError, Received, Transport},
-    node::Node,
 };
 
 mod asides;
 mod session;
-
-/// The path of the WebTransport endpoint.
-pub const PATH: &str = "/v1/webtransport";
 
 /// Time for the QUIC handshake, the HTTP/3 settings and the CONNECT request together.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -49,8 +46,8 @@ pub fn bind(address: SocketAddr, identity: &Identity, key: &QuicKey) -> anyhow::
 }
 
 /// Accepts clients until the endpoint is closed.
-pub async fn serve(node: Arc<Node>, endpoint: Endpoint) {
-    let queue = AdmissionQueue::default();
+pub async fn serve(entrance: Entrance, endpoint: Endpoint) {
+    let (queue, node) = (AdmissionQueue::default(), entrance.node.clone());
     while let Some(incoming) = endpoint.accept().await {
         if queue.is_full() {
             incoming.ignore();
@@ -61,15 +58,16 @@ pub async fn serve(node: Arc<Node>, endpoint: Endpoint) {
             incoming.retry();
         } else {
             node.links()
-                .spawn(accept(node.clone(), incoming, queue.join()));
+                .spawn(accept(entrance.clone(), incoming, queue.join()));
         }
     }
 }
 
 /// Serves one client. Letting it in is boxed: what that takes would be room in the task as long as the
 /// client stays.
-fn accept(node: Arc<Node>, incoming: Incoming, place: Place) -> impl Future<Output = ()> + Send {
-    let letting_in = Box::pin(let_in(node.clone(), incoming, place));
+fn accept(entrance: Entrance, incoming: Incoming, place: Place) -> impl Future<Output = ()> + Send {
+    let node = entrance.node.clone();
+    let letting_in = Box::pin(let_in(entrance, incoming, place));
     async move {
         let Some((link, is_origin_allowed, pass)) = letting_in.await else {
             return;
@@ -81,11 +79,11 @@ fn accept(node: Arc<Node>, incoming: Incoming, place: Place) -> impl Future<Outp
 
 /// The link of a client, unless it was turned away.
 async fn let_in(
-    node: Arc<Node>,
+    entrance: Entrance,
     incoming: Incoming,
     place: Place,
 ) -> Option<(WebTransportLink, bool, Pass)> {
-    let Some(pass) = node.door().enter(incoming.remote_address().into()).await else {
+    let Some(pass) = entrance.door.enter(incoming.remote_address().into()).await else {
         incoming.ignore();
         return None;
     };
@@ -93,7 +91,7 @@ async fn let_in(
         incoming.ignore();
         return None;
     };
-    match timeout(CONNECT_DEADLINE, connect(&node, incoming, &turn)).await {
+    match timeout(CONNECT_DEADLINE, connect(&entrance, incoming, &turn)).await {
         Ok(Ok((link, is_origin_allowed))) => return Some((link, is_origin_allowed, pass)),
         Ok(Err(error)) => tracing::debug!(%error, "a WebTransport client was not let in"),
         Err(_) => tracing::debug!("a WebTransport client took too long to connect"),
@@ -102,17 +100,17 @@ async fn let_in(
 }
 
 async fn connect(
-    node: &Node,
+    entrance: &Entrance,
     incoming: Incoming,
     turn: &Turn,
 ) -> Result<(WebTransportLink, bool), LinkError> {
     let connecting = turn.begin(|| incoming.accept()).await;
     let requested = session::accept(connecting.map_err(LinkError::new)?).await?;
-    if requested.path() != PATH {
+    if requested.path() != WEBTRANSPORT_PATH {
         requested.refuse(404).await;
         return Err(LinkError::new("another path was asked for"));
     }
-    let is_origin_allowed = node.is_origin_allowed(requested.origin());
+    let is_origin_allowed = entrance.is_origin_allowed(requested.origin());
     let Session {
         quic,
         mut lanes,
@@ -125,7 +123,7 @@ async fn connect(
     };
     let live = live.map_err(|_| LinkError::new("no live lane"))??;
     let link = WebTransportLink {
-        has_fast_path: node.has_fast_path(),
+        has_fast_path: entrance.has_fast_path,
         asides: Asides::new(quic.clone(), lanes, watch),
         quic,
         live,
