@@ -35,9 +35,11 @@ pub struct BenchArgs {
 }
 
 impl BenchArgs {
-    /// Every scenario, small.
-    pub fn quick() -> Self {
+    /// These scenarios on these targets, small; all where none is named.
+    pub fn quick(scenarios: &[&str], targets: Option<&str>) -> Self {
         Self {
+            scenarios: scenarios.iter().map(|name| (*name).to_owned()).collect(),
+            targets: targets.map(str::to_owned),
             quick: true,
             ..Self::default()
         }

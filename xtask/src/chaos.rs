@@ -51,10 +51,10 @@ pub struct ChaosArgs {
 
 impl ChaosArgs {
     /// What the test command does: fewer pairs than by default, since what is tested is the debug build.
-    pub fn in_tests() -> Self {
+    pub fn in_tests(minutes: f64) -> Self {
         Self {
             scenario: "faults".to_owned(),
-            minutes: Some(3.0),
+            minutes: Some(minutes),
             pairs: Some(60),
             wanderers: Some(30),
             ..Self::default()

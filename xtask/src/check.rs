@@ -2,7 +2,14 @@
 
 use std::path::Path;
 
-use crate::{generated, install, part::Part, python, run::Run, stale, tree};
+use crate::{
+    generated, install,
+    minutes::Minutes,
+    part::{self, Form, Part, PartArgs, Work},
+    python,
+    run::Run,
+    stale, test, tree,
+};
 
 mod licence;
 mod source;
@@ -14,49 +21,62 @@ pub const PARTS: &[Part] = &[
     Part {
         name: "fmt",
         about: "the code is formatted",
-        run: fmt,
+        work: Work::Same(fmt),
     },
     Part {
         name: "tidy",
         about: "the house style, as far as a program can see it",
-        run: tidy::tidy,
+        work: Work::Same(tidy::tidy),
     },
     Part {
         name: "gen",
         about: "the generated code is up to date",
-        run: generated::compare,
+        work: Work::Same(generated::compare),
+    },
+    Part {
+        name: "minutes",
+        about: "the minutes of all parts together stay within those of a push",
+        work: Work::Same(minutes),
     },
     Part {
         name: "supply",
         about: "licences, banned crates and sources of every dependency",
-        run: supply::supply,
+        work: Work::Same(supply::supply),
     },
     Part {
         name: "clippy",
         about: "the lints, as errors",
-        run: clippy,
+        work: Work::Same(clippy),
     },
     Part {
         name: "budget",
         about: "the message path takes no more instructions than its budgets allow",
-        run: budget,
+        work: Work::Same(budget),
     },
     Part {
         name: "doc",
         about: "the documentation builds without a warning",
-        run: doc,
+        work: Work::Same(doc),
     },
     Part {
         name: "sdk",
         about: "the SDK, the example page and the browser tests: types, lints",
-        run: sdk,
+        work: Work::Same(sdk),
     },
     Part {
         name: "python",
         about: "the Python client: format, lints, types",
-        run: python,
+        work: Work::Same(python),
     },
 ];
+
+/// Runs the chosen parts.
+///
+/// # Errors
+/// As [`part::run_parts`].
+pub fn check(root: &Path, args: &PartArgs) -> anyhow::Result<()> {
+    part::run_parts("check", root, (PARTS, Form::Short), args)
+}
 
 fn fmt(root: &Path) -> anyhow::Result<()> {
     Run::new(root, "cargo")
@@ -67,6 +87,23 @@ fn fmt(root: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     Run::new(&fuzz, "cargo").args(["fmt", "--check"]).run()
+}
+
+fn minutes(root: &Path) -> anyhow::Result<()> {
+    let names = |command: &'static str, parts: &'static [Part]| {
+        parts
+            .iter()
+            .map(move |part| format!("{command}.{}", part.name))
+    };
+    let parts: Vec<_> = names("check", PARTS)
+        .chain(names("test", test::PARTS))
+        .collect();
+    let together = Minutes::read(root)?.judge(&parts)?;
+    println!(
+        "   {} parts may take {together} minutes together",
+        parts.len()
+    );
+    Ok(())
 }
 
 fn clippy(root: &Path) -> anyhow::Result<()> {

@@ -27,6 +27,7 @@ mod fix;
 mod r#gen;
 mod generated;
 mod install;
+mod minutes;
 mod part;
 mod python;
 mod run;
@@ -34,6 +35,7 @@ mod services;
 mod stale;
 mod test;
 mod tree;
+mod trend;
 
 /// The commands of this repository.
 #[derive(Parser)]
@@ -48,7 +50,7 @@ enum Command {
     /// Build what is stale and run the whole thing on this machine until Ctrl-C.
     Demo(demo::DemoArgs),
     /// Run every test; installs what a fresh Debian machine lacks.
-    Test(part::PartArgs),
+    Test(test::TestArgs),
     /// Start or stop a real MongoDB and a real Redis on this machine, for tests and development.
     Services(services::ServicesArgs),
     /// Everything that needs no running program: format, lints, docs, licences, drift, tidiness.
@@ -77,9 +79,9 @@ fn run(command: Command) -> anyhow::Result<()> {
     let root = tree::root()?;
     match command {
         Command::Demo(args) => demo::demo(&root, &args),
-        Command::Test(args) => part::run_parts("test", &root, test::PARTS, &args),
+        Command::Test(args) => test::test(&root, &args),
         Command::Services(args) => services::services(&root, &args),
-        Command::Check(args) => part::run_parts("check", &root, check::PARTS, &args),
+        Command::Check(args) => check::check(&root, &args),
         Command::Bench(args) => bench::bench(&root, &args),
         Command::Chaos(args) => chaos::chaos(&root, &args),
         Command::Fix => fix::fix(&root),

@@ -11,14 +11,51 @@ use std::{
 use anyhow::bail;
 use clap::Args;
 
+use crate::{
+    minutes::Minutes,
+    trend::{self, Entry},
+};
+
 /// One named piece of `check` or `test`.
 pub struct Part {
     /// What `--only` calls it.
     pub name: &'static str,
     /// What it covers, for the summary.
     pub about: &'static str,
-    /// Runs it in the repository at the given root.
-    pub run: fn(&Path) -> anyhow::Result<()>,
+    /// What is done, in the repository at the given root.
+    pub work: Work,
+}
+
+/// The work of a part.
+pub enum Work {
+    /// The same in every form.
+    Same(fn(&Path) -> anyhow::Result<()>),
+    /// A short form for every push, and a long one.
+    Forms {
+        /// What only the long form does, for people.
+        moved: &'static str,
+        /// Does either.
+        run: fn(&Path, Form) -> anyhow::Result<()>,
+    },
+}
+
+/// How much of a part is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// What every push runs.
+    Short,
+    /// What runs by night, and before somebody says that a change of a part is done.
+    Long,
+}
+
+impl Form {
+    /// `short`, or `long` in the long form.
+    pub fn of<T>(self, short: T, long: T) -> T {
+        match self {
+            Self::Short => short,
+            Self::Long => long,
+        }
+    }
 }
 
 /// Which parts to run.
@@ -42,9 +79,21 @@ struct Outcome {
 pub fn run_parts(
     command: &str,
     root: &Path,
-    parts: &'static [Part],
+    (parts, form): (&'static [Part], Form),
     args: &PartArgs,
 ) -> anyhow::Result<()> {
+    let outcomes = run_chosen(command, root, (parts, form), args)?;
+    sum_up(command, form, &outcomes);
+    record(command, root, form, &outcomes)?;
+    verdict(&outcomes)
+}
+
+fn run_chosen(
+    command: &str,
+    root: &Path,
+    (parts, form): (&'static [Part], Form),
+    args: &PartArgs,
+) -> anyhow::Result<Vec<Outcome>> {
     let chosen = choose(parts, &args.only)?;
     let count = chosen.len();
     let mut outcomes = Vec::new();
@@ -55,9 +104,9 @@ pub fn run_parts(
             index + 1,
             part.about
         );
-        outcomes.push(run_part(root, part));
+        outcomes.push(run_part(root, part, form));
     }
-    sum_up(command, &outcomes)
+    Ok(outcomes)
 }
 
 fn choose(parts: &'static [Part], only: &[String]) -> anyhow::Result<Vec<&'static Part>> {
@@ -73,9 +122,12 @@ fn choose(parts: &'static [Part], only: &[String]) -> anyhow::Result<Vec<&'stati
     only.iter().map(find).collect()
 }
 
-fn run_part(root: &Path, part: &'static Part) -> Outcome {
+fn run_part(root: &Path, part: &'static Part, form: Form) -> Outcome {
     let started = Instant::now();
-    let result = (part.run)(root);
+    let result = match part.work {
+        Work::Same(run) => run(root),
+        Work::Forms { run, .. } => run(root, form),
+    };
     if let Err(error) = &result {
         println!("!! {}: {error:#}", part.name);
     }
@@ -86,7 +138,7 @@ fn run_part(root: &Path, part: &'static Part) -> Outcome {
     }
 }
 
-fn sum_up(command: &str, outcomes: &[Outcome]) -> anyhow::Result<()> {
+fn sum_up(command: &str, form: Form, outcomes: &[Outcome]) {
     println!("== summary of {command}");
     for outcome in outcomes {
         let verdict = if outcome.result.is_ok() {
@@ -96,6 +148,9 @@ fn sum_up(command: &str, outcomes: &[Outcome]) -> anyhow::Result<()> {
         };
         let seconds = outcome.elapsed.as_secs_f32();
         println!("   {:<10} {verdict:<7} {seconds:>7.1} s", outcome.part.name);
+        if let (Work::Forms { moved, .. }, Form::Short) = (&outcome.part.work, form) {
+            println!("              moved to `cargo xtask test --nightly`: {moved}");
+        }
         if let Err(error) = &outcome.result {
             println!(
                 "              {}",
@@ -103,6 +158,33 @@ fn sum_up(command: &str, outcomes: &[Outcome]) -> anyhow::Result<()> {
             );
         }
     }
+}
+
+/// Writes the seconds down, and after the short form says what they are of the minutes allowed.
+fn record(command: &str, root: &Path, form: Form, outcomes: &[Outcome]) -> anyhow::Result<()> {
+    let entry = |outcome: &Outcome| Entry {
+        command,
+        part: outcome.part.name,
+        form: form.of("short", "long"),
+        is_ok: outcome.result.is_ok(),
+        elapsed: outcome.elapsed,
+        counted: outcome.elapsed,
+    };
+    let entries: Vec<_> = outcomes.iter().map(entry).collect();
+    let file = trend::append(root, &entries)?;
+    println!("   the seconds are in {}", file.display());
+    if form == Form::Short {
+        let key = |entry: &Entry<'_>| (format!("{command}.{}", entry.part), entry.counted);
+        let times: Vec<_> = entries.iter().map(key).collect();
+        let times = times.iter().map(|(part, time)| (part.as_str(), *time));
+        for line in Minutes::read(root)?.used(times) {
+            println!("   used: {line}");
+        }
+    }
+    Ok(())
+}
+
+fn verdict(outcomes: &[Outcome]) -> anyhow::Result<()> {
     let failed = outcomes
         .iter()
         .filter(|outcome| outcome.result.is_err())
@@ -122,18 +204,24 @@ mod tests {
         Part {
             name: "good",
             about: "",
-            run: |_| Ok(()),
+            work: Work::Same(|_| Ok(())),
         },
         Part {
             name: "bad",
             about: "",
-            run: |_| bail!("no"),
+            work: Work::Same(|_| bail!("no")),
         },
     ];
 
     fn run(only: &[&str]) -> anyhow::Result<()> {
         let only = only.iter().map(|name| (*name).to_owned()).collect();
-        run_parts("try", Path::new("."), PARTS, &PartArgs { only })
+        let args = PartArgs { only };
+        verdict(&run_chosen(
+            "try",
+            Path::new("."),
+            (PARTS, Form::Short),
+            &args,
+        )?)
     }
 
     #[test]

@@ -1,8 +1,13 @@
 //! `cargo xtask test`: every test there is, by part.
 //!
-//! A part that lacks a tool installs it, or fails and says what to install: nothing is skipped.
+//! A part that lacks a tool installs it, or fails and says what to install: nothing is skipped. Every push
+//! runs the short form of each part; `--nightly` runs the long one, where a part has two.
 
-use crate::part::Part;
+use std::path::Path;
+
+use clap::Args;
+
+use crate::part::{self, Form, Part, PartArgs, Work};
 
 mod bench;
 mod browser;
@@ -17,36 +22,69 @@ pub const PARTS: &[Part] = &[
     Part {
         name: "rust",
         about: "unit, property, conformance and end-to-end tests; doc examples",
-        run: rust::rust,
+        work: Work::Same(rust::rust),
     },
     Part {
         name: "sdk",
         about: "the TypeScript SDK, with the vectors that Rust wrote",
-        run: sdk::sdk,
+        work: Work::Same(sdk::sdk),
     },
     Part {
         name: "browser",
         about: "two people in real Chromium and real Firefox",
-        run: browser::browser,
+        work: Work::Same(browser::browser),
     },
     Part {
         name: "python",
         about: "a client written from SPEC.md alone, in Python",
-        run: python::python,
+        work: Work::Same(python::python),
     },
     Part {
         name: "bench",
-        about: "every scenario of the bench on every target, small and for function only",
-        run: bench::bench,
+        about: "the bench, small and for function only",
+        work: Work::Forms {
+            moved: "all scenarios but two, on all targets but three",
+            run: bench::bench,
+        },
     },
     Part {
         name: "chaos",
-        about: "3 minutes of three nodes, MongoDB and Redis being killed while people chat",
-        run: chaos::chaos,
+        about: "three nodes, MongoDB and Redis are killed while people chat",
+        work: Work::Forms {
+            moved: "2 of the 3 minutes",
+            run: chaos::chaos,
+        },
     },
     Part {
         name: "fuzz",
-        about: "the corpora again, then 10 s of new inputs for each target",
-        run: fuzz::fuzz,
+        about: "the corpora again, then some seconds of new inputs for each target",
+        work: Work::Forms {
+            moved: "half of the 10 seconds of new inputs for each target",
+            run: fuzz::fuzz,
+        },
     },
 ];
+
+/// What to test.
+#[derive(Args)]
+pub struct TestArgs {
+    #[command(flatten)]
+    parts: PartArgs,
+    /// The long form: bench with every scenario on every target, 3 minutes of chaos, 10 seconds of new
+    /// inputs for each fuzz target. Parts with one form run that one.
+    #[arg(long)]
+    nightly: bool,
+}
+
+/// Runs the chosen parts.
+///
+/// # Errors
+/// As [`part::run_parts`].
+pub fn test(root: &Path, args: &TestArgs) -> anyhow::Result<()> {
+    let form = if args.nightly {
+        Form::Long
+    } else {
+        Form::Short
+    };
+    part::run_parts("test", root, (PARTS, form), &args.parts)
+}

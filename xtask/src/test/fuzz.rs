@@ -4,10 +4,17 @@ use std::path::Path;
 
 use anyhow::bail;
 
-use crate::run::{Run, is_available};
+use crate::{
+    part::Form,
+    run::{Run, is_available},
+};
 
-/// How long each target looks for new inputs.
-const SECONDS_PER_TARGET: u32 = 10;
+/// How long each target looks for new inputs at each push: chance finds little in it, but a target that
+/// cannot run at all is seen.
+const SHORT_SECONDS_PER_TARGET: u32 = 5;
+
+/// How long it does in the long form.
+const LONG_SECONDS_PER_TARGET: u32 = 10;
 
 /// How the line begins with which a target says how many inputs it ran.
 const EXECUTED: &str = "stat::number_of_executed_units";
@@ -19,7 +26,7 @@ const CARGO_FUZZ_VERSION: &str = "0.13.2";
 ///
 /// # Errors
 /// When the nightly toolchain is missing, a target does not build, or an input breaks a promise.
-pub fn fuzz(root: &Path) -> anyhow::Result<()> {
+pub fn fuzz(root: &Path, form: Form) -> anyhow::Result<()> {
     let replay = ["test", "--locked", "--manifest-path", "fuzz/Cargo.toml"];
     Run::new(root, "cargo").args(replay).run()?;
     require_tools(root)?;
@@ -30,8 +37,9 @@ pub fn fuzz(root: &Path) -> anyhow::Result<()> {
     if targets.is_empty() {
         bail!("fuzz/ has no targets");
     }
+    let seconds = form.of(SHORT_SECONDS_PER_TARGET, LONG_SECONDS_PER_TARGET);
     for target in &targets {
-        run_target(root, target)?;
+        run_target(root, target, seconds)?;
     }
     println!("   {} targets held", targets.len());
     Ok(())
@@ -39,13 +47,13 @@ pub fn fuzz(root: &Path) -> anyhow::Result<()> {
 
 /// Looks for new inputs. They go to a folder under `target/`, so that the corpus in the tree only
 /// grows by hand; so does what libFuzzer prints, beside the folder.
-fn run_target(root: &Path, target: &str) -> anyhow::Result<()> {
+fn run_target(root: &Path, target: &str, seconds: u32) -> anyhow::Result<()> {
     let found = crate::tree::target_dir(root)
         .join("fuzz-found")
         .join(target);
     std::fs::create_dir_all(&found)?;
     let log = found.with_extension("log");
-    let seconds = format!("-max_total_time={SECONDS_PER_TARGET}");
+    let seconds = format!("-max_total_time={seconds}");
     Run::new(root, "cargo")
         .args(["+nightly", "fuzz", "run", target])
         .arg(&found)
