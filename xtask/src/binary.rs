@@ -1,17 +1,28 @@
 //! The programs of the workspace, built.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
 
 use crate::{run::Run, tree};
 
 /// The server.
 pub const SERVER: &str = "nowrong";
 
-/// Builds these programs and answers where they are, in the same order.
+/// What this process has built, by name and by whether it is optimised: sources do not change while it
+/// runs, and cargo would wait for whatever else it builds just now to see that.
+static BUILT: Mutex<BTreeSet<(String, bool)>> = Mutex::new(BTreeSet::new());
+
+/// What stands in [`BUILT`] for all programs.
+const ALL: &str = "";
+
+/// Builds these programs and returns where they are, in the same order.
 ///
-/// All programs of the workspace are built together, which decides the features of every dependency:
-/// what a test, the demo or the bench has compiled is there for the others too. With `-p` or `--bin`
-/// cargo enables the features that this one program asks for, and compiles much of it once more.
+/// Only what they need is compiled, with the features that all members of the workspace together ask for:
+/// what a test, the demo or the bench has compiled is there for the others too. With `-p` cargo enables
+/// the features that this one program asks for, and compiles much of it once more.
 ///
 /// # Errors
 /// When one does not build.
@@ -20,11 +31,38 @@ pub fn build<const N: usize>(
     names: [&str; N],
     is_release: bool,
 ) -> anyhow::Result<[PathBuf; N]> {
-    let mut build = Run::new(root, "cargo").args(["build", "--locked", "--workspace", "--bins"]);
+    let bins = names.iter().flat_map(|name| ["--bin", name]);
+    build_once(root, &names, bins.collect(), is_release)?;
+    let folder = tree::target_dir(root).join(if is_release { "release" } else { "debug" });
+    Ok(names.map(|name| folder.join(name)))
+}
+
+/// Builds every program, not optimised.
+///
+/// # Errors
+/// When one does not build.
+pub fn build_all(root: &Path) -> anyhow::Result<()> {
+    build_once(root, &[ALL], vec!["--bins"], false)
+}
+
+fn build_once(
+    root: &Path,
+    names: &[&str],
+    which: Vec<&str>,
+    is_release: bool,
+) -> anyhow::Result<()> {
+    // Held while cargo builds: who asks meanwhile finds it done.
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_built = |name: &str| built.contains(&(name.to_owned(), is_release));
+    if is_built(ALL) || names.iter().all(|name| is_built(name)) {
+        return Ok(());
+    }
+    let mut build = Run::new(root, "cargo").args(["build", "--locked", "--workspace"]);
+    build = build.args(which);
     if is_release {
         build = build.arg("--release");
     }
     build.run()?;
-    let folder = tree::target_dir(root).join(if is_release { "release" } else { "debug" });
-    Ok(names.map(|name| folder.join(name)))
+    built.extend(names.iter().map(|name| ((*name).to_owned(), is_release)));
+    Ok(())
 }

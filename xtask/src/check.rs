@@ -5,7 +5,8 @@ use std::path::Path;
 use crate::{
     generated, install,
     minutes::Minutes,
-    part::{self, Form, Part, PartArgs, Work},
+    output::say,
+    part::{self, Form, Part, PartArgs, Tool::*, Work},
     python,
     run::Run,
     stale, test, tree,
@@ -17,55 +18,75 @@ mod supply;
 mod tidy;
 
 /// The parts, in the order they run.
-pub const PARTS: &[Part] = &[
+pub static PARTS: &[Part] = &[
     Part {
         name: "fmt",
         about: "the code is formatted",
+        tools: &[Cargo],
+        after: None,
         work: Work::Same(fmt),
     },
     Part {
         name: "tidy",
         about: "the house style, as far as a program can see it",
+        tools: &[],
+        after: None,
         work: Work::Same(tidy::tidy),
     },
     Part {
         name: "gen",
         about: "the generated code is up to date",
+        tools: &[],
+        after: None,
         work: Work::Same(generated::compare),
     },
     Part {
         name: "minutes",
         about: "the minutes of all parts together stay within those of a push",
+        tools: &[],
+        after: None,
         work: Work::Same(minutes),
     },
     Part {
         name: "supply",
         about: "licences, banned crates and sources of every dependency",
+        tools: &[Cargo],
+        after: None,
         work: Work::Same(supply::supply),
     },
     Part {
         name: "clippy",
         about: "the lints, as errors",
+        tools: &[Cargo],
+        after: None,
         work: Work::Same(clippy),
     },
     Part {
         name: "budget",
         about: "the message path takes no more instructions than its budgets allow",
+        tools: &[Cargo],
+        after: None,
         work: Work::Same(budget),
     },
     Part {
         name: "doc",
         about: "the documentation builds without a warning",
+        tools: &[Cargo],
+        after: None,
         work: Work::Same(doc),
     },
     Part {
         name: "sdk",
         about: "the SDK, the example page and the browser tests: types, lints",
+        tools: &[Node],
+        after: None,
         work: Work::Same(sdk),
     },
     Part {
         name: "python",
         about: "the Python client: format, lints, types",
+        tools: &[Python],
+        after: None,
         work: Work::Same(python),
     },
 ];
@@ -75,7 +96,7 @@ pub const PARTS: &[Part] = &[
 /// # Errors
 /// As [`part::run_parts`].
 pub fn check(root: &Path, args: &PartArgs) -> anyhow::Result<()> {
-    part::run_parts("check", root, (PARTS, Form::Short), args)
+    part::run_parts(root, part::choose("check", PARTS, args)?, Form::Short)
 }
 
 fn fmt(root: &Path) -> anyhow::Result<()> {
@@ -99,7 +120,7 @@ fn minutes(root: &Path) -> anyhow::Result<()> {
         .chain(names("test", test::PARTS))
         .collect();
     let together = Minutes::read(root)?.judge(&parts)?;
-    println!(
+    say!(
         "   {} parts may take {together} minutes together",
         parts.len()
     );

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use crate::r#gen::generate;
+use crate::{r#gen::generate, output::say};
 
 /// Writes every generated file that differs.
 ///
@@ -21,10 +21,10 @@ pub fn write(root: &Path) -> anyhow::Result<()> {
         let folder = target.parent().context("a generated file has a folder")?;
         std::fs::create_dir_all(folder)?;
         std::fs::write(&target, text).with_context(|| target.display().to_string())?;
-        println!("   wrote {}", path.display());
+        say!("   wrote {}", path.display());
         written += 1;
     }
-    println!("   {} generated files, {written} written", files.len());
+    say!("   {} generated files, {written} written", files.len());
     Ok(())
 }
 
@@ -45,7 +45,7 @@ pub fn compare(root: &Path) -> anyhow::Result<()> {
             drifted.join(", ")
         );
     }
-    println!("   {} generated files are up to date", files.len());
+    say!("   {} generated files are up to date", files.len());
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Once,
+    sync::{Mutex, PoisonError},
 };
 
 use anyhow::{Context, bail};
@@ -52,11 +52,14 @@ fn can_install() -> bool {
 }
 
 fn install(package: &str) -> anyhow::Result<()> {
-    static UPDATE: Once = Once::new();
+    // Debian's tools refuse to run twice at once.
+    static UPDATED: Mutex<bool> = Mutex::new(false);
+    let mut is_updated = UPDATED.lock().unwrap_or_else(PoisonError::into_inner);
     let apt = || Run::new(Path::new("/"), "apt-get").env("DEBIAN_FRONTEND", "noninteractive");
-    let mut updated = Ok(());
-    UPDATE.call_once(|| updated = apt().args(["-q", "update"]).run());
-    updated?;
+    if !*is_updated {
+        apt().args(["-q", "update"]).run()?;
+        *is_updated = true;
+    }
     apt()
         .args(["-q", "-y", "--no-install-recommends", "install", package])
         .run()

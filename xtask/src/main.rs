@@ -22,12 +22,14 @@ mod bench;
 mod binary;
 mod chaos;
 mod check;
+mod ci;
 mod demo;
 mod fix;
 mod r#gen;
 mod generated;
 mod install;
 mod minutes;
+mod output;
 mod part;
 mod python;
 mod run;
@@ -55,6 +57,8 @@ enum Command {
     Services(services::ServicesArgs),
     /// Everything that needs no running program: format, lints, docs, licences, drift, tidiness.
     Check(part::PartArgs),
+    /// What CI runs: the parts of `check` and of `test`, side by side where they share no tool.
+    Ci,
     /// How fast it is, side by side with Socket.IO and with bare relays.
     Bench(bench::BenchArgs),
     /// Whether the promises hold while nodes, MongoDB and Redis are killed, stopped and restarted.
@@ -82,6 +86,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Test(args) => test::test(&root, &args),
         Command::Services(args) => services::services(&root, &args),
         Command::Check(args) => check::check(&root, &args),
+        Command::Ci => ci::ci(&root),
         Command::Bench(args) => bench::bench(&root, &args),
         Command::Chaos(args) => chaos::chaos(&root, &args),
         Command::Fix => fix::fix(&root),

@@ -1,6 +1,9 @@
 //! Python for the second client: an environment of its own under `target/`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
 
 use anyhow::{Context, bail};
 
@@ -8,6 +11,9 @@ use crate::{
     run::{Run, is_available},
     tree,
 };
+
+/// Held while the environment is looked at and made.
+static MAKING: Mutex<()> = Mutex::new(());
 
 /// Where the client and its tests are.
 pub fn folder(root: &Path) -> PathBuf {
@@ -19,6 +25,8 @@ pub fn folder(root: &Path) -> PathBuf {
 /// # Errors
 /// When Python is missing or too old, or a package cannot be installed.
 pub fn interpreter(root: &Path) -> anyhow::Result<PathBuf> {
+    // Two parts may want it at once, and only one can make it.
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let requirements = folder(root).join("requirements.txt");
     let folder = tree::target_dir(root).join("python");
     let python = folder.join("bin/python");

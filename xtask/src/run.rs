@@ -13,6 +13,8 @@ use std::{
 
 use anyhow::{Context, bail};
 
+use crate::output::{self, say};
+
 /// How often a running command is looked at: short against any command, long against a CPU.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -52,17 +54,22 @@ impl Run {
         self
     }
 
-    /// Runs it with its output on the terminal.
+    /// Runs it with its output where the words of this thread go: as a rule the terminal.
     ///
     /// # Errors
     /// When it cannot be started, or ends with anything but 0.
     pub fn run(mut self) -> anyhow::Result<()> {
+        output::of_command(&mut self.command)?;
+        self.finish()
+    }
+
+    fn finish(mut self) -> anyhow::Result<()> {
         let shown = self.shown();
-        println!("   $ {shown}");
+        say!("   $ {shown}");
         let started = Instant::now();
         let child = self.command.spawn();
         let status = wait(child.with_context(|| cannot_start(&shown))?, &shown)?;
-        println!("     {:.1} s", started.elapsed().as_secs_f32());
+        say!("     {:.1} s", started.elapsed().as_secs_f32());
         if !status.success() {
             bail!("`{shown}` failed: {status}");
         }
@@ -76,7 +83,7 @@ impl Run {
     pub fn run_logged(mut self, log: &Path) -> anyhow::Result<()> {
         let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         self.command.stdout(file.try_clone()?).stderr(file);
-        self.run().with_context(|| last_lines(log))
+        self.finish().with_context(|| last_lines(log))
     }
 
     /// Runs it quietly and answers what it printed.
@@ -132,7 +139,7 @@ fn wait(mut child: Child, shown: &str) -> anyhow::Result<ExitStatus> {
         std::thread::sleep(POLL_INTERVAL);
         if started.elapsed() > STILL_RUNNING_INTERVAL * (reports + 1) {
             reports += 1;
-            println!("     … {} s: {shown}", started.elapsed().as_secs());
+            say!("     … {} s: {shown}", started.elapsed().as_secs());
         }
     }
 }

@@ -19,7 +19,7 @@ use services::{
     shared::{self, Setting},
 };
 
-use crate::{run::Run, tree};
+use crate::{output::say, run::Run, tree};
 
 mod program;
 
@@ -56,7 +56,7 @@ pub fn services(root: &Path, args: &ServicesArgs) -> anyhow::Result<()> {
                 folder.up(root)?;
             }
             for (name, value) in folder.settings()? {
-                println!("{name}={value}");
+                say!("{name}={value}");
             }
             Ok(())
         }
@@ -128,7 +128,7 @@ impl Drop for ForTests {
         if self.is_own
             && let Err(error) = self.folder.down()
         {
-            println!("   the servers could not be ended: {error:#}");
+            say!("   the servers could not be ended: {error:#}");
         }
     }
 }
@@ -161,7 +161,7 @@ impl Folder {
         let mongod = program::mongod(root, &self.0)?;
         let redis_server = redis_server()?;
         let data = self.data();
-        println!("   starting mongod and redis-server on loopback");
+        say!("   starting mongod and redis-server on loopback");
         let mongodb = ReplicaSet::start(&mongod, &data.join("mongodb"), 1, &SHARED_MONGOD)?;
         let redis = Redis::start(&redis_server, &data.join("redis"), &[])?;
         self.write(Setting::Mongodb, &mongodb.url())?;

@@ -7,7 +7,10 @@ use std::path::Path;
 
 use clap::Args;
 
-use crate::part::{self, Form, Part, PartArgs, Work};
+use crate::{
+    binary,
+    part::{self, Form, Part, PartArgs, Tool::*, Work},
+};
 
 mod bench;
 mod browser;
@@ -18,30 +21,47 @@ mod rust;
 mod sdk;
 
 /// The parts, in the order they run.
-pub const PARTS: &[Part] = &[
+pub static PARTS: &[Part] = &[
+    Part {
+        name: "build",
+        about: "the programs that the other parts start",
+        tools: &[Cargo],
+        after: None,
+        work: Work::Same(binary::build_all),
+    },
     Part {
         name: "rust",
         about: "unit, property, conformance and end-to-end tests; doc examples",
+        tools: &[Cargo],
+        after: Some("build"),
         work: Work::Same(rust::rust),
     },
     Part {
         name: "sdk",
         about: "the TypeScript SDK, with the vectors that Rust wrote",
+        tools: &[Node],
+        after: None,
         work: Work::Same(sdk::sdk),
     },
     Part {
         name: "browser",
         about: "two people in real Chromium and real Firefox",
+        tools: &[Node],
+        after: Some("build"),
         work: Work::Same(browser::browser),
     },
     Part {
         name: "python",
         about: "a client written from SPEC.md alone, in Python",
+        tools: &[Python],
+        after: Some("build"),
         work: Work::Same(python::python),
     },
     Part {
         name: "bench",
         about: "the bench, small and for function only",
+        tools: &[Cargo],
+        after: Some("build"),
         work: Work::Forms {
             moved: "all scenarios but two, on all targets but three",
             run: bench::bench,
@@ -50,6 +70,8 @@ pub const PARTS: &[Part] = &[
     Part {
         name: "chaos",
         about: "three nodes, MongoDB and Redis are killed while people chat",
+        tools: &[Cargo],
+        after: Some("build"),
         work: Work::Forms {
             moved: "2 of the 3 minutes",
             run: chaos::chaos,
@@ -58,6 +80,8 @@ pub const PARTS: &[Part] = &[
     Part {
         name: "fuzz",
         about: "the corpora again, then some seconds of new inputs for each target",
+        tools: &[Fuzz],
+        after: None,
         work: Work::Forms {
             moved: "half of the 10 seconds of new inputs for each target",
             run: fuzz::fuzz,
@@ -86,5 +110,6 @@ pub fn test(root: &Path, args: &TestArgs) -> anyhow::Result<()> {
     } else {
         Form::Short
     };
-    part::run_parts("test", root, (PARTS, form), &args.parts)
+    let parts = part::choose("test", PARTS, &args.parts)?;
+    part::run_parts(root, parts, form)
 }

@@ -8,7 +8,10 @@ use std::{collections::BTreeSet, path::Path};
 use anyhow::{Context, bail};
 
 use super::licence;
-use crate::run::{Run, is_available};
+use crate::{
+    output::say,
+    run::{Run, is_available},
+};
 
 /// Crates that must not be built: aws-lc-rs is the one provider of cryptography.
 const BANNED: [&str; 5] = [
@@ -31,15 +34,13 @@ pub fn supply(root: &Path) -> anyhow::Result<()> {
     check_sources(root)?;
     check_versions(root)?;
     check_features(root)?;
-    println!("   {count} packages: licences, sources and versions are fine, none is banned");
+    say!("   {count} packages: licences, sources and versions are fine, none is banned");
     if is_available("cargo", &["deny", "--version"]) {
         Run::new(root, "cargo")
             .args(["deny", "check", "bans", "licenses", "sources"])
             .run()?;
     } else {
-        println!(
-            "   cargo-deny is not installed: the rules above cover bans, licences and sources"
-        );
+        say!("   cargo-deny is not installed: the rules above cover bans, licences and sources");
     }
     Ok(())
 }

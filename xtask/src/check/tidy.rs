@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 
 use super::source;
-use crate::tree;
+use crate::{output::say, tree};
 
 mod document;
 
@@ -62,7 +62,7 @@ pub fn tidy(root: &Path) -> anyhow::Result<()> {
     }
     findings.extend(document::check(root, &paths)?);
     for finding in &findings {
-        println!(
+        say!(
             "   {}:{}: {}",
             finding.path.display(),
             finding.line,
@@ -72,7 +72,7 @@ pub fn tidy(root: &Path) -> anyhow::Result<()> {
     if !findings.is_empty() {
         bail!("{} findings", findings.len());
     }
-    println!("   {} files are tidy", paths.len());
+    say!("   {} files are tidy", paths.len());
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::bail;
 
 use crate::{
+    output::say,
     part::Form,
     run::{Run, is_available},
 };
@@ -41,7 +42,7 @@ pub fn fuzz(root: &Path, form: Form) -> anyhow::Result<()> {
     for target in &targets {
         run_target(root, target, seconds)?;
     }
-    println!("   {} targets held", targets.len());
+    say!("   {} targets held", targets.len());
     Ok(())
 }
 
@@ -69,7 +70,7 @@ fn run_target(root: &Path, target: &str, seconds: u32) -> anyhow::Result<()> {
         .run_logged(&log)?;
     let text = std::fs::read_to_string(&log).unwrap_or_default();
     for line in text.lines().filter(|line| line.starts_with(EXECUTED)) {
-        println!("     {line}");
+        say!("     {line}");
     }
     Ok(())
 }
