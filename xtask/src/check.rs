@@ -145,6 +145,8 @@ fn budget(root: &Path) -> anyhow::Result<()> {
         .run()
 }
 
+/// Documents what says `doc` in its manifest, as everything does but tests and tools: their comments are read
+/// in the source. All packages are named, since fewer would change features and compile dependencies again.
 fn doc(root: &Path) -> anyhow::Result<()> {
     let doc = [
         "doc",

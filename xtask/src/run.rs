@@ -6,7 +6,7 @@
 use std::{
     ffi::OsStr,
     fs::File,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -63,30 +63,37 @@ impl Run {
         self.finish()
     }
 
-    fn finish(mut self) -> anyhow::Result<()> {
+    fn finish(self) -> anyhow::Result<()> {
+        self.start()?.finish()
+    }
+
+    fn start(mut self) -> anyhow::Result<Started> {
         let shown = self.shown();
         say!("   $ {shown}");
-        let started = Instant::now();
+        let begin = Instant::now();
         let child = self.command.spawn();
-        let status = wait(child.with_context(|| cannot_start(&shown))?, &shown)?;
-        say!("     {:.1} s", started.elapsed().as_secs_f32());
-        if !status.success() {
-            bail!("`{shown}` failed: {status}");
-        }
-        Ok(())
+        Ok(Started {
+            child: child.with_context(|| cannot_start(&shown))?,
+            shown,
+            begin,
+            log: None,
+        })
     }
 
-    /// Runs it with its output in the file `log`: for tools that say far more than anyone reads.
+    /// Starts it with its output in the file `log`: for tools that say far more than anyone reads, and for
+    /// those that run beside others.
     ///
     /// # Errors
-    /// As of [`Run::run`], and when the file cannot be written; the message holds the end of it.
-    pub fn run_logged(mut self, log: &Path) -> anyhow::Result<()> {
+    /// When it cannot be started, or the file cannot be written.
+    pub fn start_logged(mut self, log: &Path) -> anyhow::Result<Started> {
         let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         self.command.stdout(file.try_clone()?).stderr(file);
-        self.finish().with_context(|| last_lines(log))
+        let mut started = self.start()?;
+        started.log = Some(log.to_owned());
+        Ok(started)
     }
 
-    /// Runs it quietly and answers what it printed.
+    /// Runs it quietly and returns what it printed.
     ///
     /// # Errors
     /// When it cannot be started, or ends with anything but 0; the message holds its errors.
@@ -117,7 +124,35 @@ impl Run {
     }
 }
 
-/// Whether `program` answers to `args` with success.
+/// A command that runs.
+pub struct Started {
+    child: Child,
+    shown: String,
+    begin: Instant,
+    log: Option<PathBuf>,
+}
+
+impl Started {
+    /// Waits until it ends.
+    ///
+    /// # Errors
+    /// When it ends with anything but 0; the message holds the end of its log.
+    pub fn finish(self) -> anyhow::Result<()> {
+        let Self { shown, begin, .. } = self;
+        let status = wait(self.child, &shown)?;
+        say!("     {:.1} s", begin.elapsed().as_secs_f32());
+        if status.success() {
+            return Ok(());
+        }
+        let failed = anyhow::anyhow!("`{shown}` failed: {status}");
+        Err(match self.log {
+            Some(log) => failed.context(last_lines(&log)),
+            None => failed,
+        })
+    }
+}
+
+/// Whether `program` succeeds with `args`.
 pub fn is_available(program: &str, args: &[&str]) -> bool {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null());

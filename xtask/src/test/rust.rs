@@ -1,12 +1,15 @@
 //! The tests of the Rust workspace.
 
-use std::path::Path;
+use std::{num::NonZero, path::Path};
 
 use crate::{
     binary,
     run::{Run, is_available},
     services,
 };
+
+/// What the profile `xtask` in `.config/nextest.toml` is written for.
+const THREADS_PER_CORE: usize = 2;
 
 /// Runs them on real MongoDB and Redis servers, with cargo-nextest where it is installed, else with
 /// cargo alone; then the doc examples.
@@ -19,9 +22,13 @@ pub fn rust(root: &Path) -> anyhow::Result<()> {
     // Installs what is missing; ends them at the end of this function, also when a test fails.
     let servers = services::for_tests(root)?;
     let cargo = || servers.tell(Run::new(root, "cargo"));
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = cores * THREADS_PER_CORE;
     if is_available("cargo", &["nextest", "--version"]) {
         cargo()
             .args(["nextest", "run", "--workspace", "--locked"])
+            .args(["--profile", "xtask", "--test-threads"])
+            .arg(threads.to_string())
             .run()?;
     } else {
         cargo()

@@ -1,0 +1,4 @@
+//! Identities and handshakes, from outside. One program: each would link TLS once more.
+
+mod handshake;
+mod identity;

@@ -1,0 +1,15 @@
+//! End-to-end tests, one module for each behaviour. They are one program: each would link the whole client
+//! once more.
+
+mod chat;
+mod cluster;
+mod copies;
+mod drain;
+mod g10_g11_hostile;
+mod g1_kill;
+mod g2_resend;
+mod g5_switch;
+mod g8_time;
+mod mongodb;
+mod roles;
+mod stop;
