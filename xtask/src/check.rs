@@ -36,7 +36,7 @@ pub static PARTS: &[Part] = &[
     Part {
         name: "gen",
         about: "the generated code is up to date",
-        tools: &[],
+        tools: &[Cargo],
         after: None,
         work: Work::Same(generated::compare),
     },

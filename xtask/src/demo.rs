@@ -1,24 +1,25 @@
 //! `cargo xtask demo`: the whole thing on this machine, until Ctrl-C.
 //!
-//! The server runs in a process group of its own, so that a Ctrl-C in the terminal reaches it once
-//! and through us; when it has stopped, its exit code is ours.
+//! Builds the server, the SDK and the page, and nothing of tests and benches. Start reading at [`demo`].
 
 use std::{
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Child, Command},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context as _, bail};
 use clap::Args;
-use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
-    signal::unix::{Signal, SignalKind, signal},
-};
 
-use crate::{binary, stale};
+use crate::{
+    binary,
+    output::{self, say},
+    stale, tree,
+};
 
 mod cluster;
+mod process;
+
+use process::{Event, Events, Ready, Server, detach, shut_down};
 
 /// How the demo runs.
 #[derive(Args)]
@@ -40,13 +41,6 @@ pub struct DemoArgs {
     cluster: bool,
 }
 
-/// What the server printed when it was ready: `ready http=… webtransport=… …`.
-#[derive(Debug, PartialEq)]
-struct Ready {
-    http: String,
-    webtransport: String,
-}
-
 /// Builds what is stale, runs the server, waits for Ctrl-C.
 ///
 /// # Errors
@@ -57,15 +51,11 @@ pub fn demo(root: &Path, args: &DemoArgs) -> anyhow::Result<()> {
         true => Some(cluster::Services::start(root)?),
         false => None,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        match &services {
-            Some(services) => cluster::run(root, args, (&programs, services)).await,
-            None => run(root, args, &programs).await,
-        }
-    })
+    let commands = match &services {
+        Some(services) => cluster::commands(root, args, (&programs, services)),
+        None => vec![command(root, args, &programs)],
+    };
+    run(commands, &programs)
 }
 
 /// The programs of the demo.
@@ -74,8 +64,34 @@ struct Programs {
     bot: Option<PathBuf>,
 }
 
+/// Builds the page beside the programs: npm waits for the network and for its own tools, cargo for cores.
 fn build(root: &Path, args: &DemoArgs) -> anyhow::Result<Programs> {
-    stale::build_page(root)?;
+    let log = tree::target_dir(root).join("page.log");
+    std::fs::create_dir_all(tree::target_dir(root))?;
+    let file = std::fs::File::create(&log).with_context(|| log.display().to_string())?;
+    say!(
+        "   building what is stale of server, SDK and page: minutes the first time, seconds later"
+    );
+    let (page, programs) = std::thread::scope(|scope| {
+        let page = scope.spawn(|| {
+            output::keep_in(file);
+            stale::build_page(root)
+        });
+        let programs = build_programs(root, args);
+        (page.join(), programs)
+    });
+    let Ok(page) = page else {
+        bail!(
+            "building the page panicked; what it said is in {}",
+            log.display()
+        );
+    };
+    page.with_context(|| std::fs::read_to_string(&log).unwrap_or_default())
+        .context("the page was not built")?;
+    programs
+}
+
+fn build_programs(root: &Path, args: &DemoArgs) -> anyhow::Result<Programs> {
     Ok(if args.bot || args.cluster {
         let [server, bot] = binary::build(root, [binary::SERVER, "bot"], args.release)?;
         Programs {
@@ -88,61 +104,47 @@ fn build(root: &Path, args: &DemoArgs) -> anyhow::Result<Programs> {
     })
 }
 
-async fn run(root: &Path, args: &DemoArgs, programs: &Programs) -> anyhow::Result<()> {
-    let mut stop = Stop::new()?;
+/// Runs one server for each of `commands`, and the bot if it was built, until Ctrl-C.
+fn run(commands: Vec<Command>, programs: &Programs) -> anyhow::Result<()> {
+    let mut events = Events::new()?;
+    let mut servers = Vec::new();
+    for command in commands {
+        match Server::start(command, &mut events)? {
+            Some(server) => servers.push(server),
+            None => return end(servers, None),
+        }
+    }
+    let ready: Vec<_> = servers.iter().map(|server| &server.ready).collect();
+    match ready.as_slice() {
+        [only] => announce(only),
+        nodes => cluster::announce(nodes),
+    }
+    let bot = match (&programs.bot, ready.first()) {
+        (Some(bot), Some(first)) => Some(start_bot(bot, first)?),
+        _ => None,
+    };
+    let is_stopped = loop {
+        match events.next()? {
+            Event::Line(line) => println!("{line}"),
+            Event::Ended => break false,
+            Event::Stop => break true,
+        }
+    };
+    end(servers, bot)?;
+    if !is_stopped {
+        bail!("a server ended by itself");
+    }
+    Ok(())
+}
+
+fn command(root: &Path, args: &DemoArgs, programs: &Programs) -> Command {
     let mut command = serve_command(root, &programs.server);
     command
         .arg("--listen-http")
         .arg(format!("127.0.0.1:{}", args.port))
         .arg("--data")
         .arg(&args.data);
-    let Server {
-        child: mut server,
-        mut lines,
-        ready,
-    } = tokio::select! {
-        started = Server::start(command) => started?,
-        // Dropped, it is ended: it had not begun.
-        () = stop.wait() => return Ok(()),
-    };
-    announce(&ready);
-    let bot = programs.bot.as_ref();
-    let bot = bot.map(|bot| start_bot(bot, &ready)).transpose()?;
-    let status = tokio::select! {
-        status = server.wait() => Some(status?),
-        () = pass_on(&mut lines) => None,
-        () = stop.wait() => None,
-    };
-    if let Some(bot) = bot {
-        shut_down(bot).await?;
-    }
-    match status {
-        Some(status) => bail!("the server ended by itself: {status}"),
-        None => shut_down(server).await,
-    }
-}
-
-/// A server that is ready.
-struct Server {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-    ready: Ready,
-}
-
-impl Server {
-    async fn start(mut command: Command) -> anyhow::Result<Self> {
-        let mut child = command.spawn().context("cannot start the server")?;
-        let stdout = child.stdout.take().context("the server's output is ours")?;
-        let mut lines = BufReader::new(stdout).lines();
-        match wait_until_ready(&mut lines).await? {
-            Some(ready) => Ok(Self {
-                child,
-                lines,
-                ready,
-            }),
-            None => bail!("the server did not start: {}", child.wait().await?),
-        }
-    }
+    command
 }
 
 fn serve_command(root: &Path, server: &Path) -> Command {
@@ -151,54 +153,7 @@ fn serve_command(root: &Path, server: &Path) -> Command {
         .arg("serve")
         .arg("--web-root")
         .arg(root.join("examples/vanilla/dist"));
-    detach(&mut command);
-    command.stdout(Stdio::piped());
     command
-}
-
-/// Gives the process a group of its own and no input; it never outlives a failure of ours.
-fn detach(command: &mut Command) {
-    command
-        .stdin(Stdio::null())
-        .process_group(0)
-        .kill_on_drop(true);
-}
-
-/// Passes the server's lines on until it is ready; `None` when it ended before.
-async fn wait_until_ready(
-    lines: &mut Lines<BufReader<ChildStdout>>,
-) -> anyhow::Result<Option<Ready>> {
-    while let Some(line) = lines.next_line().await? {
-        if let Some(ready) = parse_ready(&line) {
-            return Ok(Some(ready));
-        }
-        println!("{line}");
-    }
-    Ok(None)
-}
-
-async fn pass_on(lines: &mut Lines<BufReader<ChildStdout>>) {
-    while let Ok(Some(line)) = lines.next_line().await {
-        println!("{line}");
-    }
-    // Its end is seen where the process is waited for.
-    std::future::pending().await
-}
-
-fn parse_ready(line: &str) -> Option<Ready> {
-    let fields = line.strip_prefix("ready ")?;
-    let field = |name: &str| {
-        let mut pairs = fields
-            .split_whitespace()
-            .filter_map(|pair| pair.split_once('='));
-        pairs
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value.to_owned())
-    };
-    Some(Ready {
-        http: field("http")?,
-        webtransport: field("webtransport").unwrap_or_default(),
-    })
 }
 
 fn announce(ready: &Ready) {
@@ -218,64 +173,13 @@ fn start_bot(bot: &Path, ready: &Ready) -> anyhow::Result<Child> {
     command.spawn().context("cannot start the bot")
 }
 
-/// Asks the process to stop and waits for it.
-async fn shut_down(mut child: Child) -> anyhow::Result<()> {
-    let Some(id) = child.id() else {
-        return Ok(());
-    };
-    // Neither std nor tokio sends a signal other than SIGKILL.
-    let kill = Command::new("kill")
-        .arg("-TERM")
-        .arg(id.to_string())
-        .status()
-        .await;
-    kill.context("cannot run `kill`")?;
-    let status = child.wait().await?;
-    if !status.success() {
-        bail!("it did not stop cleanly: {status}");
+/// Asks the bot and then the servers to stop, and waits for them.
+fn end(servers: Vec<Server>, bot: Option<Child>) -> anyhow::Result<()> {
+    if let Some(bot) = bot {
+        shut_down(bot)?;
+    }
+    for server in servers {
+        server.shut_down()?;
     }
     Ok(())
-}
-
-/// Ctrl-C, a request to terminate, or a terminal that was closed.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Stop {
-    fn new() -> anyhow::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_ready_line_is_read_by_field() {
-        let ready =
-            parse_ready("ready http=http://127.0.0.1:8080 webtransport=https://localhost:4433 x=y");
-        let expected = Ready {
-            http: "http://127.0.0.1:8080".to_owned(),
-            webtransport: "https://localhost:4433".to_owned(),
-        };
-        assert_eq!(ready, Some(expected));
-        assert_eq!(parse_ready("INFO ready http=http://x"), None);
-        assert_eq!(parse_ready("ready soon"), None);
-    }
 }

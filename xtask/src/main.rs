@@ -25,7 +25,6 @@ mod check;
 mod ci;
 mod demo;
 mod fix;
-mod r#gen;
 mod generated;
 mod install;
 mod minutes;

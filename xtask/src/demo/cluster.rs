@@ -3,14 +3,12 @@
 //! Node 1 serves the page, and `/v1/connect` sends people to either. A bot waits in each category, so
 //! that a person alone gets a partner. What the servers keep is gone when they end.
 
-use std::path::Path;
+use std::{path::Path, process::Command};
 
-use anyhow::{Context as _, bail};
 use services::{mongodb::ReplicaSet, redis::Redis};
-use tokio::process::Child;
 
-use super::{DemoArgs, Programs, Ready, Server, Stop, shut_down, start_bot};
-use crate::{services::programs, tree};
+use super::{DemoArgs, Programs, process::Ready};
+use crate::{output::say, services::programs, tree};
 
 /// How many nodes.
 const NODES: u16 = 2;
@@ -41,7 +39,7 @@ impl Services {
         let (mongod, redis_server) = programs(root)?;
         let path = tree::target_dir(root).join(format!("demo-{}", std::process::id()));
         let folder = Scratch(path);
-        println!("   starting mongod and redis-server on loopback");
+        say!("   starting mongod and redis-server on loopback");
         Ok(Self {
             mongodb: ReplicaSet::start(&mongod, &folder.0.join("mongodb"), 1, &[])?,
             redis: Redis::start(&redis_server, &folder.0.join("redis"), &[])?,
@@ -50,45 +48,21 @@ impl Services {
     }
 }
 
-/// Runs the nodes and the bots until Ctrl-C.
-pub(super) async fn run(
+/// One command for each node.
+pub(super) fn commands(
     root: &Path,
     args: &DemoArgs,
     (programs, services): (&Programs, &Services),
-) -> anyhow::Result<()> {
-    let mut stop = Stop::new()?;
-    let mut nodes: Vec<Server> = Vec::new();
-    for index in 0..NODES {
+) -> Vec<Command> {
+    let command = |index| {
         let mut command = super::serve_command(root, &programs.server);
         node_flags(&mut command, args, services, index);
-        let started = tokio::select! {
-            started = Server::start(command) => started?,
-            () = stop.wait() => return end(nodes, None).await,
-        };
-        nodes.push(started);
-    }
-    let ready: Vec<_> = nodes.iter().map(|node| &node.ready).collect();
-    announce(&ready);
-    let first = ready.first().context("there is a node")?;
-    let bot = programs.bot.as_ref().context("the bot was built")?;
-    let bot = start_bot(bot, first)?;
-    let ended = tokio::select! {
-        () = any_ends(&mut nodes) => true,
-        () = stop.wait() => false,
+        command
     };
-    end(nodes, Some(bot)).await?;
-    if ended {
-        bail!("a node ended by itself");
-    }
-    Ok(())
+    (0..NODES).map(command).collect()
 }
 
-fn node_flags(
-    command: &mut tokio::process::Command,
-    args: &DemoArgs,
-    services: &Services,
-    index: u16,
-) {
+fn node_flags(command: &mut Command, args: &DemoArgs, services: &Services, index: u16) {
     let pages = ["127.0.0.1", "localhost"].map(|host| format!("http://{host}:{}", args.port));
     command
         .arg("--listen-http")
@@ -108,7 +82,8 @@ fn node_flags(
         .arg(format!("origins={}", pages.join(",")));
 }
 
-fn announce(nodes: &[&Ready]) {
+/// Says where everything is.
+pub(super) fn announce(nodes: &[&Ready]) {
     println!();
     for (number, node) in (1..).zip(nodes) {
         println!("   node {number}          {}", node.http);
@@ -119,25 +94,4 @@ fn announce(nodes: &[&Ready]) {
     }
     println!("   Open the page in two windows; alone you meet a bot. Ctrl-C stops everything.");
     println!("ready");
-}
-
-/// Waits until one of the nodes has ended, passing on what they print.
-async fn any_ends(nodes: &mut [Server]) {
-    let [first, second] = nodes else { return };
-    tokio::select! {
-        _ = first.child.wait() => {}
-        _ = second.child.wait() => {}
-        () = super::pass_on(&mut first.lines) => {}
-        () = super::pass_on(&mut second.lines) => {}
-    }
-}
-
-async fn end(nodes: Vec<Server>, bot: Option<Child>) -> anyhow::Result<()> {
-    if let Some(bot) = bot {
-        shut_down(bot).await?;
-    }
-    for node in nodes {
-        shut_down(node.child).await?;
-    }
-    Ok(())
 }

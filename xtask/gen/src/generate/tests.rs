@@ -1,7 +1,5 @@
 //! What the generator makes of small sources, and that what is committed is what it makes.
 
-use std::path::Path;
-
 use super::{
     emit,
     schema::{Module, Schema},
@@ -29,10 +27,8 @@ fn assert_emits(rust: &str, expected: &[&str]) {
 
 #[test]
 fn committed_files_are_up_to_date() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask has a parent");
-    crate::generated::compare(root).expect("generated code is up to date");
+    let root = crate::root().expect("it is inside the repository");
+    crate::files::compare(&root).expect("generated code is up to date");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `cargo xtask gen`: the TypeScript SDK's copy of the protocol, written from the Rust definitions.
+//! The TypeScript SDK's copy of the protocol, written from the Rust definitions.
 //!
 //! Structs, enums, ids, constants and their doc comments are read from the sources of the protocol
 //! crate ([`source`]); the tables of frames and codes come from the linked crate itself ([`table`]).
