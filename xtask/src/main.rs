@@ -28,6 +28,7 @@ mod fix;
 mod generated;
 mod install;
 mod minutes;
+mod mutants;
 mod output;
 mod part;
 mod python;
@@ -62,6 +63,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Whether the promises hold while nodes, MongoDB and Redis are killed, stopped and restarted.
     Chaos(chaos::ChaosArgs),
+    /// Whether the tests notice small changes of the code; takes hours, and goes on where it stopped.
+    Mutants(mutants::MutantsArgs),
     /// Format and apply the lints' own suggestions, then write the generated code.
     Fix,
     /// Write the generated code: the TypeScript SDK, the vectors, the tables of the documents.
@@ -88,6 +91,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Ci => ci::ci(&root),
         Command::Bench(args) => bench::bench(&root, &args),
         Command::Chaos(args) => chaos::chaos(&root, &args),
+        Command::Mutants(args) => mutants::mutants(&root, &args),
         Command::Fix => fix::fix(&root),
         Command::Gen => generated::write(&root),
     }
