@@ -13,6 +13,8 @@ use crate::{
     services, stale, tree,
 };
 
+mod against;
+
 /// What to measure.
 #[derive(Default, Args)]
 pub struct BenchArgs {
@@ -22,7 +24,7 @@ pub struct BenchArgs {
     /// Few people and short times, and no optimisation: shows that everything works, measures nothing.
     #[arg(long)]
     quick: bool,
-    /// Rounds of each case [default: 3, or 1 with --quick].
+    /// Rounds of each case [default: 3, or 1 with --quick, or 7 with --against].
     #[arg(long)]
     rounds: Option<u32>,
     /// Only these targets, separated by commas; an unknown one lists those there are. `nats` and
@@ -32,6 +34,9 @@ pub struct BenchArgs {
     /// What the schedules grow from [default: 1].
     #[arg(long)]
     seed: Option<u64>,
+    /// Compare with the build of this revision, each with its own load program, in turns.
+    #[arg(long, value_name = "REV")]
+    against: Option<String>,
 }
 
 impl BenchArgs {
@@ -65,6 +70,9 @@ const START: &str =
 /// # Errors
 /// When a build or an installation fails, or something could not be measured.
 pub fn bench(root: &Path, args: &BenchArgs) -> anyhow::Result<()> {
+    if let Some(revision) = &args.against {
+        return against::against(root, args, revision);
+    }
     let target = tree::target_dir(root);
     let programs = ["nowrong-bench", "nowrong-micro", "netlab", binary::SERVER];
     let [bench, micro, netlab, server] = binary::build(root, programs, !args.quick)?;

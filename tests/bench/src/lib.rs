@@ -7,7 +7,7 @@
 //! and every message is accounted for.
 //!
 //! Pure, and tested here: [`arrivals`], [`ledger`], [`latencies`], [`saturation`], [`search`],
-//! [`spread`], [`dialect`] and [`report`]. IO around them: [`wire`], [`drive`], [`joining`], [`process`],
+//! [`spread`], [`compare`], [`dialect`] and [`report`]. IO around them: [`wire`], [`drive`], [`joining`], [`process`],
 //! [`counters`], [`target`], [`scenario`]. Start reading at [`scenario::Case`].
 //!
 //! It talks to processes that it started, over loopback, for a bounded time.
@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arrivals;
+pub mod compare;
 pub mod counters;
 pub mod dialect;
 pub mod drive;

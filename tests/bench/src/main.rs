@@ -17,6 +17,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use nowrong_bench::{
+    compare,
     machine::{self, Machine},
     metric::{self, Sample},
     process,
@@ -46,6 +47,11 @@ struct Cli {
 enum Command {
     /// Measures.
     Run(Box<RunArgs>),
+    /// Compares the rounds of two builds: fails when the new one is worse by more than the spread.
+    Compare {
+        /// A folder for each round, with the reports `old/report.json` and `new/report.json`.
+        rounds: Vec<PathBuf>,
+    },
     /// Is a bare relay, until it is ended.
     Relay {
         /// Over what.
@@ -138,6 +144,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Relay { kind, address } => {
             relay::serve(kind, address, |ready| println!("{ready}")).await
         }
+        Command::Compare { rounds } => compare_rounds(&rounds),
         Command::Run(args) => {
             let mut terminate = signal(SignalKind::terminate())?;
             tokio::select! {
@@ -148,6 +155,22 @@ async fn execute(command: Command) -> anyhow::Result<()> {
             }
         }
     }
+}
+
+fn compare_rounds(rounds: &[PathBuf]) -> anyhow::Result<()> {
+    let of = |round: &PathBuf| -> anyhow::Result<_> {
+        let read = |build: &str| compare::read(&round.join(build).join("report.json"));
+        Ok((read("old")?, read("new")?))
+    };
+    let pairs: Vec<_> = rounds.iter().map(of).collect::<anyhow::Result<_>>()?;
+    let comparisons = compare::compare(&pairs)?;
+    println!("{}", compare::table(&comparisons));
+    let worse = comparisons.iter().filter(|it| it.is_worse).count();
+    if worse > 0 {
+        anyhow::bail!("{worse} figures are worse by more than their spread");
+    }
+    println!("   no figure is worse by more than its spread");
+    Ok(())
 }
 
 /// The processor of the targets, and that of the generator.
