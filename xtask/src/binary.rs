@@ -51,7 +51,7 @@ fn build_once(
     which: Vec<&str>,
     is_release: bool,
 ) -> anyhow::Result<()> {
-    // Held while cargo builds: who asks meanwhile finds it done.
+    // Held while cargo builds: another part that wants the same waits, and finds it built.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let is_built = |name: &str| built.contains(&(name.to_owned(), is_release));
     if is_built(ALL) || names.iter().all(|name| is_built(name)) {

@@ -33,7 +33,7 @@ pub struct DemoArgs {
     /// Build with optimisation.
     #[arg(long)]
     release: bool,
-    /// Also start a bot that answers, so that one person alone can try it.
+    /// Also start a bot that writes back, so that one person alone can try it.
     #[arg(long)]
     bot: bool,
     /// Two nodes on MongoDB and Redis, with bots; needs their programs, which Debian gets installed.

@@ -9,8 +9,8 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-/// The minutes of all parts of the product together: what a push may take, so that whoever pushes still
-/// knows what they pushed when the result comes.
+/// The minutes of all parts of the product together: what a push may take, so that people still know what
+/// they pushed when the result comes.
 const TOGETHER_MAX: u32 = 45;
 
 /// Where the minutes are written down, from the root.

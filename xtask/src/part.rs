@@ -51,7 +51,7 @@ pub enum Work {
     Same(fn(&Path) -> anyhow::Result<()>),
     /// A short form for every push, and a long one.
     Forms {
-        /// What only the long form does, for people.
+        /// What only the long form does, in words.
         moved: &'static str,
         /// Does either.
         run: fn(&Path, Form) -> anyhow::Result<()>,

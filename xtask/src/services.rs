@@ -64,7 +64,7 @@ pub fn services(root: &Path, args: &ServicesArgs) -> anyhow::Result<()> {
     }
 }
 
-/// The programs `mongod` and `redis-server`, for who starts servers of their own.
+/// The programs `mongod` and `redis-server`, for commands that start servers of their own.
 ///
 /// # Errors
 /// When one is missing and cannot be installed.
@@ -73,7 +73,7 @@ pub fn programs(root: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
     Ok((mongod, redis_server()?))
 }
 
-/// The program `nats-server`, for who compares with it.
+/// The program `nats-server`, for a comparison with it.
 ///
 /// # Errors
 /// When it is missing and cannot be installed.
@@ -81,7 +81,7 @@ pub fn nats_server(root: &Path) -> anyhow::Result<PathBuf> {
     program::nats_server(root, &folder(root).0)
 }
 
-/// The program `sockudo`, for who compares with it.
+/// The program `sockudo`, for a comparison with it.
 ///
 /// # Errors
 /// When it is missing and does not build.

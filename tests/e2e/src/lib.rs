@@ -33,7 +33,7 @@ pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
     }
 }
 
-/// Waits until `probe` answers something, asking again every few milliseconds: for states that can
+/// Waits until `probe` returns something, asking again every few milliseconds: for states that can
 /// only be asked for.
 ///
 /// # Panics

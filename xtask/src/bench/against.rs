@@ -1,7 +1,7 @@
 //! `cargo xtask bench pairs --against REV`: this build and that of another revision, in turns.
 //!
-//! Each has its own load program, so that nothing in one depends on the other. Within a round they come one
-//! right after the other, and who is first alternates; `nowrong-bench compare` judges the ratios.
+//! Each has its own load program, so that nothing in one depends on the other. Within a round they are measured
+//! one right after the other, and the first one alternates; `nowrong-bench compare` judges the ratios.
 
 use std::{
     fs,

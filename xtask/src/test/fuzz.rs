@@ -35,7 +35,7 @@ const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-leve
      -Cllvm-args=-simplifycfg-branch-fold-threshold=0 --cfg fuzzing -Zsanitizer=address \
      -Cdebug-assertions -Ccodegen-units=1";
 
-/// What AddressSanitizer is told: that inlined code is there twice is no fault.
+/// What AddressSanitizer is told: inlined code may be there twice.
 const ASAN_OPTIONS: &str = "detect_odr_violation=0";
 
 /// Replays and runs every target of `fuzz/`.

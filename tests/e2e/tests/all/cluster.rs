@@ -319,7 +319,7 @@ async fn g1_acked_messages_survive_the_death_of_a_node_and_a_redis_that_forgets(
     let [mut ana, mut ben] = pair(&cluster).await;
     ana.say("one").await;
     ben.say("two").await;
-    // Whoever registered there can still get a token: by the other's API.
+    // A user who registered there can still get a token: by the other's API.
     cluster.nodes[1].kill().await.unwrap();
     cluster.nodes[1].restart().await.unwrap();
     let held = |frame: &ServerFrame| match frame {

@@ -20,7 +20,7 @@ fn connection(client: &Client) -> ConnectionId {
     }
 }
 
-/// Says something again and again until told to stop; answers how often.
+/// Says something again and again until told to stop; returns how often.
 async fn talk(chat: &Chat, stop: CancellationToken) -> usize {
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     let mut said = 0;

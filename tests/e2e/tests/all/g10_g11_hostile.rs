@@ -1,5 +1,5 @@
 //! G10: a client that does not read is closed and holds nobody up. G11: hostile bytes cost their
-//! sender a typed code, and the server goes on.
+//! sender a typed code, and the server keeps working.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
 

@@ -15,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const PAIRS: usize = 10;
 const ROUNDS: usize = 20;
 
-/// Says something every few milliseconds until told to stop; answers what was acked.
+/// Says something every few milliseconds until told to stop; returns what was acked.
 async fn talk(chat: Chat, who: String, stop: CancellationToken) -> Vec<(Position, String)> {
     let mut acked = Vec::new();
     let mut ticks = tokio::time::interval(Duration::from_millis(15));

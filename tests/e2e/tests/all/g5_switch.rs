@@ -1,5 +1,5 @@
 //! G5: a switch of transport in mid-chat loses and repeats nothing. G4: a resume brings the whole
-//! gap, also to who has received nothing yet.
+//! gap, also to a client that has received nothing yet.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
 

@@ -47,7 +47,7 @@ async fn holds(chat: &Chat, expected: &[(Position, String)]) {
     .await;
 }
 
-/// What `/readyz` answers; `Err` unless it is 200.
+/// What `/readyz` returns; `Err` unless it is 200.
 async fn ready(server: SocketAddr) -> Result<(), String> {
     let answer = async {
         let mut stream = TcpStream::connect(server).await?;

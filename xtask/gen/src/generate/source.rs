@@ -54,7 +54,7 @@ pub(super) fn learn_all(text: &str, constants: &mut Constants) -> anyhow::Result
     Ok(())
 }
 
-/// Constants of other kinds are passed over: whoever needs one finds that it is not there.
+/// Constants of other kinds are passed over: where one is needed, the generator fails.
 fn learn(item: &syn::ItemConst, constants: &mut Constants) {
     if let Ok(value) = integer(&item.expr, constants) {
         constants.insert(item.ident.to_string(), value);
@@ -131,7 +131,7 @@ fn derives(attrs: &[Attribute], wanted: &str) -> bool {
 
 fn field_type(ty: &syn::Type) -> anyhow::Result<Type> {
     let syn::Type::Path(path) = ty else {
-        bail!("a type that is no path");
+        bail!("a type that is not a path");
     };
     let segment = path.path.segments.last().context("a path has a segment")?;
     let inner = || -> anyhow::Result<Box<Type>> {
@@ -244,7 +244,7 @@ fn integer(expr: &Expr, constants: &Constants) -> anyhow::Result<u64> {
     match expr {
         Expr::Lit(literal) => match &literal.lit {
             Lit::Int(number) => Ok(number.base10_parse()?),
-            _ => bail!("a constant that is no integer"),
+            _ => bail!("a constant that is not an integer"),
         },
         Expr::Binary(binary) => {
             let left = integer(&binary.left, constants)?;
@@ -253,7 +253,7 @@ fn integer(expr: &Expr, constants: &Constants) -> anyhow::Result<u64> {
                 BinOp::Mul(_) => left.checked_mul(right),
                 BinOp::Add(_) => left.checked_add(right),
                 BinOp::Sub(_) => left.checked_sub(right),
-                _ => bail!("a constant that is no product, sum or difference"),
+                _ => bail!("a constant that is not a product, sum or difference"),
             };
             value.context("a constant that does not fit 64 bits")
         }
@@ -263,16 +263,16 @@ fn integer(expr: &Expr, constants: &Constants) -> anyhow::Result<u64> {
             let known = constants.get(&name).copied();
             known.with_context(|| format!("`{name}` is not known"))
         }
-        _ => bail!("a constant that is no integer"),
+        _ => bail!("a constant that is not an integer"),
     }
 }
 
 fn millis(expr: &Expr, constants: &Constants) -> anyhow::Result<u64> {
     let Expr::Call(call) = expr else {
-        bail!("a Duration that is no call");
+        bail!("a Duration that is not a call");
     };
     let Expr::Path(function) = &*call.func else {
-        bail!("a Duration that is no call");
+        bail!("a Duration that is not a call");
     };
     let argument = integer(
         call.args.first().context("a Duration of nothing")?,
