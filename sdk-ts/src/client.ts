@@ -4,12 +4,12 @@
  * @module
  */
 
-import { type AgeBracket, type Category, RestApi, type User, type UserChange } from "./api.js";
-import { Connection } from "./connection.js";
+import { Connection } from "./connection/connection.js";
+import { FailureMemory } from "./connection/race.js";
 import { browserEnvironment, type Environment } from "./environment.js";
-import type { TransportName } from "./link.js";
-import { FailureMemory } from "./race.js";
-import { memoryStorage, type TokenStorage } from "./tokens.js";
+import type { TransportName } from "./link/link.js";
+import { type AgeBracket, type Category, RestApi, type User, type UserChange } from "./rest/api.js";
+import { memoryStorage, type TokenStorage } from "./rest/tokens.js";
 
 /** Where the server is, and what the client lives on. */
 export interface NoWrongOptions {

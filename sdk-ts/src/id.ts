@@ -4,7 +4,7 @@
  * @module
  */
 
-import { uuidText } from "./wire.js";
+import { uuidText } from "./wire/codec.js";
 
 /** A version 7 id from milliseconds since the Unix epoch and ten random bytes. */
 export function uuidV7(unixMs: number, random: Uint8Array): string {

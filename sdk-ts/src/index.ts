@@ -6,16 +6,15 @@
  * @module
  */
 
-export type { AgeBracket, Category, User, UserChange } from "./api.js";
-export { Chat } from "./chat.js";
-export type { ChatEnd, ChatEvents, ChatMessage, MessageStatus, Sent } from "./chat-view.js";
+export { Chat } from "./chat/chat.js";
+export type { ChatEnd, ChatEvents, ChatMessage, MessageStatus, Sent } from "./chat/view.js";
 export { type ConnectOptions, NoWrong, type NoWrongOptions, type RegisterOptions } from "./client.js";
 export {
   Connection,
   type ConnectionEvents,
   type ConnectionState,
   type ConnectionStats,
-} from "./connection.js";
+} from "./connection/connection.js";
 export type { Unsubscribe } from "./emitter.js";
 export { browserEnvironment, type Environment, type WakeReason } from "./environment.js";
 export {
@@ -35,6 +34,7 @@ export * as limits from "./generated/limits.js";
 export { comparePosition, type Position } from "./generated/position.js";
 export type { Stage } from "./generated/queue.js";
 export type { PresenceState } from "./generated/signal.js";
-export type { TransportName } from "./link.js";
-export { Ticket, type TicketEvents, type TicketStatus } from "./ticket.js";
-export { memoryStorage, type StoredTokens, type TokenStorage, webTokenStorage } from "./tokens.js";
+export type { TransportName } from "./link/link.js";
+export { Ticket, type TicketEvents, type TicketStatus } from "./queue/ticket.js";
+export type { AgeBracket, Category, User, UserChange } from "./rest/api.js";
+export { memoryStorage, type StoredTokens, type TokenStorage, webTokenStorage } from "./rest/tokens.js";

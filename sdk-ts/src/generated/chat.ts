@@ -29,7 +29,7 @@ import {
   writeU32,
   writeU64,
   writeU8,
-} from "../wire.js";
+} from "../wire/codec.js";
 import {
   decodeChatId,
   decodeClientMessageId,

@@ -25,7 +25,7 @@ import {
   writeU16,
   writeU32,
   writeU64,
-} from "../wire.js";
+} from "../wire/codec.js";
 import {
   decodeChatState,
   encodeChatState,

@@ -10,7 +10,7 @@ import {
   Reader,
   type Writer,
   writeRaw,
-} from "../wire.js";
+} from "../wire/codec.js";
 import {
   decodeAck,
   decodeBlock,

@@ -21,7 +21,7 @@ import {
   writeOption,
   writeU16,
   writeU32,
-} from "../wire.js";
+} from "../wire/codec.js";
 import {
   decodeMessage,
   encodeMessage,

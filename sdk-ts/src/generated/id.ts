@@ -14,7 +14,7 @@ import {
   type Reader,
   type Writer,
   writeUuid,
-} from "../wire.js";
+} from "../wire/codec.js";
 
 /**
  * An anonymous account.

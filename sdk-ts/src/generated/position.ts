@@ -13,7 +13,7 @@ import {
   type Writer,
   writeU32,
   writeU64,
-} from "../wire.js";
+} from "../wire/codec.js";
 
 /**
  * Where a message stands in its chat. Positions order by epoch, then by seq.

@@ -24,7 +24,7 @@ import {
   writeU32,
   writeU64,
   writeU8,
-} from "../wire.js";
+} from "../wire/codec.js";
 import {
   decodeChatState,
   encodeChatState,

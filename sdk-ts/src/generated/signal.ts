@@ -14,7 +14,7 @@ import {
   unknownNumber,
   writeBool,
   writeU8,
-} from "../wire.js";
+} from "../wire/codec.js";
 import {
   decodeChatId,
   encodeChatId,

@@ -11,7 +11,7 @@ import {
   type Reader,
   type Writer,
   writeU16,
-} from "../wire.js";
+} from "../wire/codec.js";
 
 /** A protocol version. There is one so far. */
 export type Version = number;

@@ -7,10 +7,10 @@
  * @module
  */
 
-import { encode } from "../envelope.js";
 import { NetworkError } from "../error.js";
 import { type ClientFrame, clientFrameLane } from "../generated/frame.js";
-import type { Link, LinkAddress, LinkEvents, LinkStats } from "../link.js";
+import { encode } from "../wire/envelope.js";
+import type { Link, LinkAddress, LinkEvents, LinkStats } from "./link.js";
 
 /** Unsent bytes beyond which signals are dropped: a message or two that were sent in this very moment. */
 const SIGNAL_BUFFER_BYTES_MAX = 4_096;

@@ -8,12 +8,12 @@
  * @module
  */
 
-import { CopyWriter } from "../copies.js";
-import { encode, encodeDatagram } from "../envelope.js";
 import { NetworkError } from "../error.js";
 import { type ClientFrame, clientFrameLane } from "../generated/frame.js";
 import { CLOSE_DEADLINE_MS, DATAGRAM_BYTES_MAX } from "../generated/limits.js";
-import type { Link, LinkAddress, LinkEvents, LinkStats } from "../link.js";
+import { CopyWriter } from "../wire/copies.js";
+import { encode, encodeDatagram } from "../wire/envelope.js";
+import type { Link, LinkAddress, LinkEvents, LinkStats } from "./link.js";
 
 /**
  * Datagrams that may wait on either side. Left at the default, a page that is busy for half a second

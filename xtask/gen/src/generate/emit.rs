@@ -239,7 +239,7 @@ fn imports(module: &Module, schema: &Schema) -> anyhow::Result<String> {
             }
         }
     }
-    from.entry("../wire.js".to_owned())
+    from.entry("../wire/codec.js".to_owned())
         .or_default()
         .extend(wire);
     Ok(import_lines(&from))

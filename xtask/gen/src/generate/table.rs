@@ -262,7 +262,7 @@ fn frame_imports(schema: &Schema) -> anyhow::Result<String> {
                 format!("decode{name}"),
             ]);
     }
-    from.entry("../wire.js".to_owned())
+    from.entry("../wire/codec.js".to_owned())
         .or_default()
         .extend(["Reader", "type Writer", "writeRaw"].map(str::to_owned));
     Ok(emit::import_lines(&from))

@@ -39,7 +39,7 @@ pub(super) fn read(ty: &Type) -> String {
     }
 }
 
-/// The functions of `wire.ts` and the named types that writing and reading `ty` need.
+/// The functions of `wire/codec.ts` and the named types that writing and reading `ty` need.
 pub(super) fn needs(ty: &Type, wire: &mut Vec<String>, named: &mut Vec<String>) {
     let mut both = |name: &str| wire.extend([format!("write{name}"), format!("read{name}")]);
     match ty {

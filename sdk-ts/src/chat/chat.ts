@@ -1,0 +1,476 @@
+/**
+ * A chat with a stranger: its messages, its members, and what one can do in it.
+ *
+ * @module
+ */
+
+import type { Port } from "../connection/port.js";
+import { Emitter, type Unsubscribe } from "../emitter.js";
+import { ClosedError, type NoWrongError, RequestError } from "../error.js";
+import type { ChatState, Ended, Member, Message, Why } from "../generated/chat.js";
+import { ErrorCode } from "../generated/code.js";
+import type { ServerFrame } from "../generated/frame.js";
+import type { ChatId } from "../generated/id.js";
+import { PAGE_MESSAGES_MAX } from "../generated/limits.js";
+import { comparePosition, type Position } from "../generated/position.js";
+import type { PresenceState, ReadCursor } from "../generated/signal.js";
+import type { Ticket } from "../queue/ticket.js";
+import { OwnCursors } from "./cursors.js";
+import { ChatLog } from "./log.js";
+import type { Unacked } from "./outbox.js";
+import { Sending } from "./sending.js";
+import { OwnTyping, TypingMembers } from "./typing.js";
+import type { ChatEnd, ChatEvents, ChatMessage, MessageStatus, Sent } from "./view.js";
+import { checkText, later, NOBODY } from "./view.js";
+
+/** What a chat asks of its connection beyond frames. */
+export interface ChatOwner {
+  /** Ends the chat and queues for another partner. */
+  next(chat: Chat): Promise<Ticket>;
+  /** The handle was closed. */
+  closed(chat: Chat): void;
+}
+
+/**
+ * A chat with a stranger.
+ *
+ * Messages survive lost connections: what was sent is sent again until the server has acked it, and
+ * what was missed is fetched, in order, each once.
+ *
+ * @example
+ * const chat = await ticket.matched;
+ * chat.on("message", (message) => show(message));
+ * const sent = chat.send("hello");
+ * await sent.acked;
+ */
+export class Chat {
+  /** Its id. */
+  readonly id: ChatId;
+  /** Id of the category it was matched in. */
+  readonly category: string;
+  /** Index of the user in {@link Chat.members}. */
+  readonly you: number;
+  /** Why these two were matched. */
+  readonly why: Why;
+  /** When it began, in milliseconds since the Unix epoch. */
+  readonly startedAtMs: number;
+  readonly #port: Port;
+  readonly #owner: ChatOwner;
+  readonly #emitter = new Emitter<ChatEvents>();
+  readonly #log: ChatLog;
+  readonly #sending: Sending;
+  readonly #cursors: OwnCursors;
+  readonly #typing: TypingMembers;
+  readonly #ownTyping = new OwnTyping();
+  #members: readonly Member[];
+  #expiresAtMs: number;
+  #unread: number;
+  #end: ChatEnd | null = null;
+  /** Whether the present connection has taken the chat up: nothing is sent before. */
+  #isAttached = true;
+  #isClosed = false;
+  #view: readonly ChatMessage[] | null = null;
+  /** The hole for which a resume was tried already; a second one would not find more. */
+  #resyncedAtSeq = -1;
+
+  /** Made by a connection, from what the server says of the chat. */
+  constructor(port: Port, owner: ChatOwner, state: ChatState) {
+    this.#port = port;
+    this.#owner = owner;
+    this.id = state.chat;
+    this.category = state.category;
+    this.you = state.you;
+    this.why = state.why;
+    this.startedAtMs = state.startedAtMs;
+    this.#expiresAtMs = state.expiresAtMs;
+    this.#members = state.members;
+    this.#unread = state.unread;
+    this.#log = new ChatLog(state.resumed);
+    this.#cursors = new OwnCursors(port, this.id, this.#log, this.you, this.me);
+    this.#sending = new Sending(port, this.id, {
+      canSend: () => this.#isAttached && this.#end === null,
+      acked: (message, position, atMs) => this.#acked(message, position, atMs),
+      failed: (message, error) => this.#failed(message, error),
+    });
+    this.#typing = new TypingMembers(port.environment, (member, isTyping) =>
+      this.#emitter.emit("typing", { member, isTyping }),
+    );
+  }
+
+  /** Everybody in the chat, oneself included; frames and events name a member by the index here. */
+  get members(): readonly Member[] {
+    return this.#members;
+  }
+
+  /** Oneself. */
+  get me(): Member {
+    return this.#memberAt(this.you);
+  }
+
+  /** The other one. */
+  get partner(): Member {
+    return this.#memberAt(this.you === 0 ? 1 : 0);
+  }
+
+  /** Whether the partner types. */
+  get isPartnerTyping(): boolean {
+    return this.#typing.has(this.you === 0 ? 1 : 0);
+  }
+
+  /** When everything in it is erased at the latest, in milliseconds since the Unix epoch. */
+  get expiresAtMs(): number {
+    return this.#end?.expiresAtMs ?? this.#expiresAtMs;
+  }
+
+  /** How many messages of the partner are not read. */
+  get unread(): number {
+    return this.#unread;
+  }
+
+  /** How it ended; `null` while it goes on. */
+  get end(): ChatEnd | null {
+    return this.#end;
+  }
+
+  /** Whether there are older messages that {@link Chat.history} would bring. */
+  get hasOlder(): boolean {
+    return this.#log.base.seq > 0;
+  }
+
+  /** Up to where messages are held without a hole. */
+  get position(): Position {
+    return this.#log.position;
+  }
+
+  /** Every message that is here, in the order of the chat; those on their way come last. */
+  get messages(): readonly ChatMessage[] {
+    this.#view ??= this.#makeView();
+    return this.#view;
+  }
+
+  /** Calls `listener` at each event called `name`, until the answer is called. */
+  on<Name extends keyof ChatEvents>(name: Name, listener: (event: ChatEvents[Name]) => void): Unsubscribe {
+    return this.#emitter.on(name, listener);
+  }
+
+  /**
+   * Sends a text. It is in {@link Chat.messages} at once, and goes out as soon as there is a connection.
+   *
+   * @throws RequestError when the text is empty or too long.
+   * @throws QueueFullError when too many messages are on their way.
+   * @throws ClosedError when the chat has ended.
+   */
+  send(text: string, options: { readonly replyTo?: Position } = {}): Sent {
+    this.#assertOpen();
+    checkText(text);
+    const { id, acked } = this.#sending.send({ kind: "text", text }, options.replyTo ?? null);
+    this.#ownTyping.reset();
+    this.#changed();
+    const status = () => this.messages.find((message) => message.id === id)?.status ?? "pending";
+    return {
+      id,
+      acked,
+      get status() {
+        return status();
+      },
+    };
+  }
+
+  /** The user types (call it at every key), or stopped. At most one signal in 2.5 s goes out. */
+  typing(isTyping = true): void {
+    if (this.#end === null && this.#ownTyping.next(isTyping, this.#port.environment.now())) {
+      this.#port.send({ kind: "typing", chat: this.id, isTyping });
+    }
+  }
+
+  /** Tells the partner whether somebody looks at the chat. The connection does so with the page's visibility. */
+  presence(state: PresenceState): void {
+    if (this.#end === null) {
+      this.#port.send({ kind: "presence", chat: this.id, state });
+    }
+  }
+
+  /** Everything that is here has been read. */
+  read(): void {
+    this.#unread = 0;
+    this.#cursors.read();
+  }
+
+  /** Deletes one's own message for all. */
+  async delete(position: Position): Promise<void> {
+    await this.#port.perform((request) => ({ kind: "delete", request, chat: this.id, position }));
+    this.#deleted(position);
+  }
+
+  /**
+   * Brings older messages into {@link Chat.messages}, at most 100. Answers whether there are more.
+   */
+  async history(limit: number = PAGE_MESSAGES_MAX): Promise<boolean> {
+    const { base } = this.#log;
+    if (base.seq === 0) {
+      return false;
+    }
+    // The base itself is the newest of the older ones.
+    const before = { epoch: base.epoch, seq: base.seq + 1 };
+    const reply = await this.#port.perform((request) => ({
+      kind: "history",
+      request,
+      chat: this.id,
+      before,
+      limit: Math.min(limit, PAGE_MESSAGES_MAX),
+    }));
+    if (reply.kind === "page") {
+      this.#log.prepend(reply.messages, !reply.hasMore);
+      this.#changed();
+    }
+    return this.hasOlder;
+  }
+
+  /** Ends the chat. */
+  async leave(): Promise<void> {
+    await this.#finish((request) => ({ kind: "leave", request, chat: this.id }));
+  }
+
+  /** Ends the chat and never meets this partner again. The partner only sees that one left. */
+  async block(): Promise<void> {
+    await this.#finish((request) => ({ kind: "block", request, chat: this.id }));
+  }
+
+  /** Ends the chat and waits for another partner in its category. */
+  next(): Promise<Ticket> {
+    return this.#owner.next(this);
+  }
+
+  /** Lets go of the handle: no more events, no more resends. The chat itself goes on; {@link Chat.leave} ends it. */
+  close(): void {
+    if (!this.#isClosed) {
+      this.#isClosed = true;
+      this.#stop(new ClosedError("The chat's handle was closed."));
+      this.#emitter.clear();
+      this.#owner.closed(this);
+    }
+  }
+
+  /** As {@link Chat.close}, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
+  /** For the connection: the server has told how the chat stands, on a new link. */
+  attach(state: ChatState): void {
+    this.#members = state.members;
+    this.#expiresAtMs = state.expiresAtMs;
+    this.#unread = state.unread;
+    this.#log.resume(state.resumed);
+    this.#isAttached = true;
+    this.#changed();
+    this.#cursors.reset(this.me);
+    this.#sending.flush();
+  }
+
+  /** For the connection: the link is lost. */
+  detach(): void {
+    this.#isAttached = false;
+    this.#sending.linkLost();
+    this.#typing.clear();
+    this.#ownTyping.reset();
+  }
+
+  /** For the connection: the user has ended the chat, and the server has confirmed it. */
+  leftByUser(): void {
+    this.#ended({ reason: "left", member: this.you, expiresAtMs: this.#expiresAtMs });
+  }
+
+  /** For the connection: a frame about this chat. */
+  handle(frame: ServerFrame): void {
+    switch (frame.kind) {
+      case "message":
+        this.#handleMessage(frame);
+        break;
+      case "deleted":
+        this.#deleted(frame.position);
+        break;
+      case "readCursor":
+        this.#handleReadCursor(frame);
+        break;
+      case "memberTyping":
+        this.#typing.signal(frame.member, frame.isTyping);
+        break;
+      case "memberPresence":
+        this.#emitter.emit("presence", { member: frame.member, state: frame.state });
+        break;
+      case "seat":
+        this.#updateMember(frame.member, { seat: frame.state, heldUntilMs: frame.heldUntilMs });
+        this.#emitter.emit("seat", frame);
+        break;
+      case "idle":
+        this.#emitter.emit("idle", { endsAtMs: frame.endsAtMs });
+        break;
+      case "ended":
+        this.#handleEnded(frame);
+        break;
+      case "gone":
+        this.#ended({ reason: null, member: null, expiresAtMs: this.#port.environment.now() });
+        break;
+      default:
+    }
+  }
+
+  #handleMessage(message: Message): void {
+    if (this.#log.insert(message) === "new") {
+      if (message.member !== this.you) {
+        this.#unread += 1;
+        this.#typing.signal(message.member, false);
+      }
+      this.#changed();
+      const shown = this.messages.find(({ id }) => id === message.clientMessageId);
+      if (shown !== undefined) {
+        this.#emitter.emit("message", shown);
+      }
+    }
+    this.#cursors.advance();
+    this.#checkHole();
+  }
+
+  /** A hole that is not one's own unacked messages means that something was lost. */
+  #checkHole(): void {
+    if (this.#log.missing <= this.#sending.outbox.inFlight) {
+      return;
+    }
+    const { seq } = this.#log.position;
+    if (this.#resyncedAtSeq === seq) {
+      this.#log.skipHole();
+    } else {
+      this.#resyncedAtSeq = seq;
+      this.#port.resync();
+    }
+  }
+
+  #handleReadCursor(cursor: ReadCursor): void {
+    const { member } = cursor;
+    const known = this.#members[member];
+    if (known === undefined) {
+      return;
+    }
+    const delivered = later(known.delivered, cursor.delivered);
+    const read = later(known.read, cursor.read);
+    this.#updateMember(member, { delivered, read });
+    this.#changed();
+    this.#emitter.emit("read", { member, delivered, read });
+  }
+
+  #handleEnded({ reason, member, expiresAtMs }: Ended): void {
+    if (this.#end === null) {
+      this.#ended({ reason, member, expiresAtMs });
+    } else {
+      this.#end = { reason, member, expiresAtMs };
+    }
+  }
+
+  #ended(end: ChatEnd): void {
+    if (this.#end === null) {
+      this.#end = end;
+      this.#stop(new RequestError({ code: ErrorCode.CHAT_ENDED }));
+      this.#changed();
+      this.#emitter.emit("ended", end);
+    }
+  }
+
+  /** Nothing goes out any more. */
+  #stop(error: NoWrongError): void {
+    this.#cursors.stop();
+    this.#typing.clear();
+    this.#sending.stop(error);
+  }
+
+  async #finish(make: Parameters<Port["perform"]>[0]): Promise<void> {
+    try {
+      await this.#port.perform(make);
+    } catch (error) {
+      const isOver = error instanceof RequestError && error.code === ErrorCode.CHAT_ENDED;
+      if (!isOver) {
+        throw error;
+      }
+    }
+    this.leftByUser();
+  }
+
+  #acked({ clientMessageId, body, replyTo }: Unacked, position: Position, atMs: number): void {
+    const place = { chat: this.id, position, member: this.you };
+    this.#log.insert({ kind: "message", ...place, clientMessageId, atMs, replyTo, body });
+    this.#changed();
+    this.#checkHole();
+  }
+
+  #failed({ clientMessageId: id, body }: Unacked, error: NoWrongError): void {
+    this.#changed();
+    this.#emitter.emit("failed", { id, body, error });
+  }
+
+  #deleted(position: Position): void {
+    if (this.#log.delete(position)) {
+      this.#changed();
+      this.#emitter.emit("deleted", { position });
+    }
+  }
+
+  #changed(): void {
+    this.#view = null;
+    this.#emitter.emit("change", this.messages);
+  }
+
+  #makeView(): readonly ChatMessage[] {
+    const held = this.#log.messages.map((message) => this.#show(message));
+    const ids = new Set(held.map(({ id }) => id));
+    const pending = this.#sending.outbox.messages.filter(({ clientMessageId }) => !ids.has(clientMessageId));
+    return [...held, ...pending.map((message) => this.#showPending(message))];
+  }
+
+  #show(message: Message): ChatMessage {
+    const { position, member, clientMessageId: id, atMs, replyTo, body } = message;
+    const isMine = member === this.you;
+    return {
+      id,
+      position,
+      member,
+      isMine,
+      body,
+      atMs,
+      replyTo,
+      status: isMine ? this.#status(message) : "acked",
+    };
+  }
+
+  #showPending({ clientMessageId: id, body, replyTo, atMs }: Unacked): ChatMessage {
+    return { id, position: null, member: this.you, isMine: true, body, atMs, replyTo, status: "pending" };
+  }
+
+  #status({ position, clientMessageId }: Message): MessageStatus {
+    const { read, delivered } = this.partner;
+    if (comparePosition(read, position) >= 0) {
+      return "read";
+    }
+    if (comparePosition(delivered, position) >= 0) {
+      return "delivered";
+    }
+    return this.#sending.outbox.has(clientMessageId) ? "pending" : "acked";
+  }
+
+  #memberAt(index: number): Member {
+    return this.#members[index] ?? NOBODY;
+  }
+
+  #updateMember(index: number, change: Partial<Member>): void {
+    this.#members = this.#members.map((member, at) => (at === index ? { ...member, ...change } : member));
+    this.#view = null;
+  }
+
+  #assertOpen(): void {
+    if (this.#end !== null) {
+      throw new RequestError({ code: ErrorCode.CHAT_ENDED });
+    }
+    if (this.#isClosed) {
+      throw new ClosedError("The chat's handle was closed.");
+    }
+  }
+}

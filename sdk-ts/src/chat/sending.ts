@@ -1,0 +1,138 @@
+/**
+ * How the messages of one chat get out: sent, sent again, acked or refused.
+ *
+ * @module
+ */
+
+import type { Port } from "../connection/port.js";
+import type { Reply } from "../connection/requests.js";
+import { type NoWrongError, RequestError, TimeoutError } from "../error.js";
+import type { Body } from "../generated/chat.js";
+import type { ChatId, ClientMessageId } from "../generated/id.js";
+import type { Position } from "../generated/position.js";
+import { uuidV7 } from "../id.js";
+import { Outbox, type Unacked } from "./outbox.js";
+
+/** Wait before a message that the server could not take is sent again, when it names no time. */
+const RETRY_MS = 1_000;
+
+/** What sending asks of its chat, and tells it. */
+export interface SendingChat {
+  /** Whether the present connection has taken the chat up, and the chat goes on. */
+  canSend(): boolean;
+  /** A message is durable, at this position. */
+  acked(message: Unacked, position: Position, atMs: number): void;
+  /** A message was refused for good. */
+  failed(message: Unacked, error: RequestError): void;
+}
+
+interface Ack {
+  readonly resolve: (position: Position) => void;
+  readonly reject: (error: NoWrongError) => void;
+}
+
+/** The messages of one chat that are on their way. */
+export class Sending {
+  /** What is on its way, in the order of writing. */
+  readonly outbox = new Outbox();
+  readonly #port: Port;
+  readonly #id: ChatId;
+  readonly #chat: SendingChat;
+  readonly #acks = new Map<ClientMessageId, Ack>();
+  #cancelRetry: () => void = () => undefined;
+
+  constructor(port: Port, id: ChatId, chat: SendingChat) {
+    this.#port = port;
+    this.#id = id;
+    this.#chat = chat;
+  }
+
+  /**
+   * Takes a message, and sends it as soon as there is a connection.
+   *
+   * @throws QueueFullError when too many are on their way.
+   */
+  send(
+    body: Body,
+    replyTo: Position | null,
+  ): { readonly id: ClientMessageId; readonly acked: Promise<Position> } {
+    const { environment } = this.#port;
+    const atMs = environment.now();
+    const id = uuidV7(atMs, environment.randomBytes(10));
+    this.outbox.push({ clientMessageId: id, body, replyTo, atMs });
+    const acked = new Promise<Position>((resolve, reject) => this.#acks.set(id, { resolve, reject }));
+    // Whoever does not wait for the ack hears of a failure by the chat's event.
+    acked.catch(() => undefined);
+    this.flush();
+    return { id, acked };
+  }
+
+  /** Sends what can be sent now. */
+  flush(): void {
+    if (!this.#port.isReady || !this.#chat.canSend()) {
+      return;
+    }
+    const now = this.#port.environment.now();
+    for (let message = this.outbox.next(now); message !== null; message = this.outbox.next(now)) {
+      this.#transmit(message);
+    }
+  }
+
+  /** The link is lost: everything is sent again over the next. */
+  linkLost(): void {
+    this.#cancelRetry();
+    this.outbox.linkLost();
+  }
+
+  /** Nothing goes out any more. */
+  stop(error: NoWrongError): void {
+    this.#cancelRetry();
+    for (const { clientMessageId } of this.outbox.drain()) {
+      this.#acks.get(clientMessageId)?.reject(error);
+    }
+    this.#acks.clear();
+  }
+
+  #transmit(message: Unacked): void {
+    const { clientMessageId, body, replyTo } = message;
+    const chat = this.#id;
+    this.#port.request(
+      (request) => ({ kind: "send", request, chat, clientMessageId, replyTo, body }),
+      (reply, error) => this.#settle(message, reply, error),
+    );
+  }
+
+  #settle(message: Unacked, reply: Reply | null, error: NoWrongError | null): void {
+    if (reply?.kind === "ack") {
+      this.#acked(message, reply.position, reply.atMs);
+    } else if (error instanceof RequestError) {
+      this.#refused(message, error);
+    } else if (error instanceof TimeoutError) {
+      this.#port.resync();
+    }
+    this.flush();
+  }
+
+  #acked(message: Unacked, position: Position, atMs: number): void {
+    const id = message.clientMessageId;
+    if (this.outbox.remove(id) !== null) {
+      this.#acks.get(id)?.resolve(position);
+      this.#acks.delete(id);
+      this.#chat.acked(message, position, atMs);
+    }
+  }
+
+  #refused(message: Unacked, error: RequestError): void {
+    const id = message.clientMessageId;
+    if (error.isTemporary) {
+      const waitMs = Math.max(error.retryAfterMs, RETRY_MS);
+      this.outbox.postpone(id, this.#port.environment.now() + waitMs);
+      this.#cancelRetry();
+      this.#cancelRetry = this.#port.environment.schedule(waitMs, () => this.flush());
+    } else if (this.outbox.remove(id) !== null) {
+      this.#acks.get(id)?.reject(error);
+      this.#acks.delete(id);
+      this.#chat.failed(message, error);
+    }
+  }
+}

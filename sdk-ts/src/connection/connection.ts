@@ -1,0 +1,510 @@
+/**
+ * A connection that stays: one link at a time, and a new one whenever the last is lost.
+ *
+ * It owns the life of the links (race, backoff, moves, wake-ups) and hands what comes over them to
+ * the queue and the chats. What the user sees of a lost link is {@link Connection.state}; nothing
+ * that was sent or missed meanwhile is lost or doubled.
+ *
+ * @module
+ */
+
+import { Chat } from "../chat/chat.js";
+import { Emitter, type Unsubscribe } from "../emitter.js";
+import type { Environment, WakeReason } from "../environment.js";
+import { ClosedError, ConnectionClosedError, type NoWrongError, toNoWrongError } from "../error.js";
+import type { ChatState } from "../generated/chat.js";
+import { CloseCode } from "../generated/code.js";
+import type { GoAway, Hello, Limits, Resume, Welcome } from "../generated/connect.js";
+import type { ServerFrame } from "../generated/frame.js";
+import type { ChatId } from "../generated/id.js";
+import { RESUME_CHATS_MAX } from "../generated/limits.js";
+import { VERSION_RANGE_SUPPORTED } from "../generated/version.js";
+import type { OpenLink, TransportName } from "../link/link.js";
+import { openWebSocket } from "../link/websocket.js";
+import { openWebTransport } from "../link/webtransport.js";
+import { Queue } from "../queue/queue.js";
+import type { Ticket } from "../queue/ticket.js";
+import type { Closed } from "../wire/conversation.js";
+import { Backoff } from "./backoff.js";
+import { closedError, type Driver, type DriverListener, type DriverStats } from "./driver.js";
+import { Jobs } from "./jobs.js";
+import type { Port } from "./port.js";
+import { type FailureMemory, type Grant, race } from "./race.js";
+import { Requests } from "./requests.js";
+
+/** Name and version of this library, for the operator's counters. */
+const AGENT = "nowrong-sdk/0.1.0";
+
+/** After a wake-up, or while a reply is late, the server has this long to answer a ping. */
+const CHECK_DEADLINE_MS = 3_000;
+
+/** How late the `Hello` of an attempt that was given up can still come through. */
+const RIVAL_MS = 30_000;
+
+/** `connecting` before the first link, `reconnecting` between two, `closed` for good. */
+export type ConnectionState = "connecting" | "ready" | "reconnecting" | "closed";
+
+/** What a connection tells. */
+export interface ConnectionEvents {
+  /** {@link Connection.state} is different now. */
+  state: ConnectionState;
+  /** A chat came up: by a match, or taken up from before. */
+  chat: Chat;
+  /** The server knows a ticket that nobody here asked for: from before a reload of the page. */
+  ticket: Ticket;
+}
+
+/** Counters of a connection. */
+export interface ConnectionStats extends DriverStats {
+  /** What the present link is made of; `null` while there is none. */
+  readonly transport: TransportName | null;
+  /** How many links were opened so far. */
+  readonly links: number;
+}
+
+/** What a connection is made from. */
+export interface ConnectionOptions {
+  /** Time, randomness, network. */
+  readonly environment: Environment;
+  /** The transports to try, in the order of preference. */
+  readonly transports: readonly TransportName[];
+  /** Where WebTransport failed before. */
+  readonly failures: FailureMemory;
+  /** Asks for a connect token. */
+  readonly grant: () => Promise<Grant>;
+}
+
+/**
+ * A connection that stays. Made by `NoWrong.connect`; connects by itself, and again when it must.
+ *
+ * @example
+ * const connection = client.connect();
+ * connection.on("state", (state) => banner(state));
+ * const ticket = await connection.join("music");
+ */
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #emitter = new Emitter<ConnectionEvents>();
+  readonly #requests: Requests;
+  readonly #queue: Queue;
+  readonly #chats = new Map<ChatId, Chat>();
+  readonly #jobs: Jobs;
+  readonly #backoff = new Backoff();
+  readonly #stopWake: () => void;
+  readonly #port: Port;
+  readonly #listener: DriverListener;
+  #transports: readonly TransportName[];
+  #state: ConnectionState = "connecting";
+  #error: NoWrongError | null = null;
+  #driver: Driver | null = null;
+  #chat: Chat | null = null;
+  #limits: Limits | null = null;
+  #connectionId: string | null = null;
+  #clockOffsetMs = 0;
+  #links = 0;
+  #openedAtMs = 0;
+  /** Gives the race up that is being run. */
+  #race: AbortController | null = null;
+  #cancelWait: () => void = () => undefined;
+  #cancelMove: () => void = () => undefined;
+  /** Where a node that went away has sent us; good for one attempt. */
+  #endpoint: GoAway["endpoint"] = null;
+
+  /** See `NoWrong.connect`. */
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.#transports = options.transports;
+    this.#requests = new Requests(options.environment, () => this.#driver?.check(CHECK_DEADLINE_MS));
+    this.#port = this.#makePort();
+    this.#jobs = new Jobs(this.#port);
+    this.#queue = new Queue(this.#port);
+    this.#listener = {
+      welcome: (driver, welcome) => this.#welcomed(driver, welcome),
+      push: (frame) => this.#handle(frame),
+      goAway: (goAway) => this.#goAway(goAway),
+      closed: (driver, closed) => this.#lost(driver, closed),
+    };
+    this.#stopWake = options.environment.onWake((reason) => this.#wake(reason));
+    void this.#connect();
+  }
+
+  /** How it stands. */
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** Why it is closed; `null` unless it is. */
+  get error(): NoWrongError | null {
+    return this.#error;
+  }
+
+  /** What the present link is made of, by the link's own word; `null` while there is none. */
+  get transport(): TransportName | null {
+    return this.#driver?.transport ?? null;
+  }
+
+  /** The server's name for the present connection, as in its logs; `null` before the first. */
+  get id(): string | null {
+    return this.#connectionId;
+  }
+
+  /** The bounds that the server holds its clients to; `null` before the first `Welcome`. */
+  get limits(): Limits | null {
+    return this.#limits;
+  }
+
+  /** The ticket, while the user waits for a partner. */
+  get ticket(): Ticket | null {
+    return this.#queue.ticket;
+  }
+
+  /** The chat that came up last; it may have ended. */
+  get chat(): Chat | null {
+    return this.#chat;
+  }
+
+  /** The server's clock in milliseconds since the Unix epoch: for countdowns to its times. */
+  serverTimeMs(): number {
+    return this.#options.environment.now() + this.#clockOffsetMs;
+  }
+
+  /** Counters of the present link. */
+  stats(): ConnectionStats {
+    const none = { sentBytes: 0, receivedBytes: 0, droppedSignals: 0, roundTripMs: null };
+    const driver = this.#driver?.stats() ?? { ...none, unknownFrames: 0, droppedDatagrams: 0 };
+    return { ...driver, transport: this.transport, links: this.#links };
+  }
+
+  /** Calls `listener` at each event called `name`, until the answer is called. */
+  on<Name extends keyof ConnectionEvents>(
+    name: Name,
+    listener: (event: ConnectionEvents[Name]) => void,
+  ): Unsubscribe {
+    return this.#emitter.on(name, listener);
+  }
+
+  /**
+   * Waits for a partner in a category. Resolves once the user is queued; `ticket.matched` has the chat.
+   * No `interests` means those of the account.
+   */
+  join(category: string, options: { readonly interests?: readonly string[] } = {}): Promise<Ticket> {
+    if (this.#state === "closed") {
+      return Promise.reject(this.#closedError());
+    }
+    return this.#queue.join(category, options.interests ?? []);
+  }
+
+  /**
+   * Moves to a new link, over the given transports if any, without a gap: the old one is kept until
+   * the new one is open.
+   */
+  async move(transports: readonly TransportName[] = this.#transports): Promise<void> {
+    this.#transports = transports;
+    this.#cancelMove();
+    this.#race?.abort();
+    await this.#connect();
+  }
+
+  /** Closes for good. A chat's seat is held for a while; to end the chat, `leave` it first. */
+  close(): void {
+    this.#end(new ConnectionClosedError(CloseCode.CLIENT_LEFT));
+  }
+
+  /** As {@link Connection.close}, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
+  #makePort(): Port {
+    const isReady = () => this.#driver?.isOpen ?? false;
+    return {
+      environment: this.#options.environment,
+      get isReady() {
+        return isReady();
+      },
+      send: (frame) => this.#driver?.send(frame),
+      request: (make, settle) => this.#driver?.send(make(this.#requests.open(settle))),
+      perform: (make) => this.#jobs.perform(make),
+      resync: () => this.#resync(),
+    };
+  }
+
+  /** Opens a link, however often it takes. A link that is there meanwhile is kept until then. */
+  async #connect(retryAfterMs = 0): Promise<void> {
+    let waitMs = retryAfterMs;
+    const race = new AbortController();
+    this.#race = race;
+    while (!race.signal.aborted && this.#state !== "closed") {
+      await this.#wait(waitMs);
+      const error = race.signal.aborted ? null : await this.#tryOnce(race.signal);
+      if (error === null) {
+        return;
+      }
+      if (!error.isTemporary) {
+        this.#end(error);
+        return;
+      }
+      waitMs = this.#nextWaitMs(error.retryAfterMs);
+    }
+  }
+
+  /** Runs one race. Answers why it failed, or `null`. */
+  async #tryOnce(signal: AbortSignal): Promise<NoWrongError | null> {
+    const { environment, failures } = this.#options;
+    try {
+      await race({
+        environment,
+        transports: this.#transports,
+        openers: openers(environment),
+        failures,
+        grant: () => this.#grant(),
+        hello: (connectToken) => this.#hello(connectToken),
+        listener: this.#listener,
+        signal,
+      });
+      return null;
+    } catch (error) {
+      this.#endpoint = null;
+      return signal.aborted ? null : toNoWrongError(error);
+    }
+  }
+
+  async #grant(): Promise<Grant> {
+    const grant = await this.#options.grant();
+    const endpoint = this.#endpoint;
+    if (endpoint === null) {
+      return grant;
+    }
+    const hash = grant.webtransport?.certificateHash ?? null;
+    const at = (url: string) => (url === "" ? null : { url, certificateHash: hash });
+    return { ...grant, webtransport: at(endpoint.webtransport), websocket: at(endpoint.websocket) };
+  }
+
+  #hello(connectToken: string): Hello {
+    const active = [...this.#chats.values()].filter((chat) => chat.end === null);
+    const resume = active
+      .slice(-RESUME_CHATS_MAX)
+      .map((chat): Resume => ({ chat: chat.id, position: chat.position }));
+    return { kind: "hello", versions: VERSION_RANGE_SUPPORTED, connectToken, agent: AGENT, resume };
+  }
+
+  #nextWaitMs(retryAfterMs: number): number {
+    const { environment } = this.#options;
+    const [high = 0, low = 0] = environment.randomBytes(2);
+    return this.#backoff.next(environment.now(), (high * 256 + low) / 65_536, retryAfterMs);
+  }
+
+  #wait(delayMs: number): Promise<void> {
+    this.#cancelWait();
+    if (delayMs <= 0) {
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => {
+      const unschedule = this.#options.environment.schedule(delayMs, resolve);
+      this.#cancelWait = () => {
+        unschedule();
+        resolve();
+      };
+    });
+  }
+
+  #welcomed(driver: Driver, welcome: Welcome): void {
+    const old = this.#driver;
+    this.#driver = driver;
+    this.#race = null;
+    if (old !== null) {
+      this.#detach();
+      old.close();
+    }
+    const { environment } = this.#options;
+    this.#links += 1;
+    this.#endpoint = null;
+    this.#openedAtMs = environment.now();
+    this.#backoff.opened(this.#openedAtMs);
+    this.#limits = welcome.limits;
+    this.#connectionId = welcome.connection;
+    this.#clockOffsetMs = welcome.serverTimeMs - environment.now();
+    this.#setState("ready");
+    this.#takeUp(welcome);
+    this.#jobs.runAll();
+    this.#tellPresence();
+  }
+
+  #takeUp(welcome: Welcome): void {
+    if (welcome.chat !== null) {
+      const known = this.#chats.get(welcome.chat.chat);
+      if (known === undefined) {
+        this.#open(welcome.chat);
+      } else {
+        known.attach(welcome.chat);
+      }
+    }
+    const restored = this.#queue.welcome(welcome.ticket);
+    if (restored !== null) {
+      this.#emitter.emit("ticket", restored);
+    }
+  }
+
+  #open(state: ChatState): Chat {
+    const owner = {
+      next: (chat: Chat) => this.#queue.join(chat.category, [], chat),
+      closed: (chat: Chat) => {
+        this.#chats.delete(chat.id);
+      },
+    };
+    const chat = new Chat(this.#port, owner, state);
+    this.#forgetOldChats();
+    this.#chats.set(chat.id, chat);
+    this.#chat = chat;
+    this.#queue.opened(chat);
+    this.#emitter.emit("chat", chat);
+    return chat;
+  }
+
+  /** Chats that have ended are kept while a `Hello` has room for them; then the oldest goes. */
+  #forgetOldChats(): void {
+    for (const [id, chat] of this.#chats) {
+      if (this.#chats.size >= RESUME_CHATS_MAX && chat.end !== null) {
+        this.#chats.delete(id);
+      }
+    }
+  }
+
+  #handle(frame: ServerFrame): void {
+    if (this.#requests.handle(frame)) {
+      return;
+    }
+    switch (frame.kind) {
+      case "matched":
+        this.#open(frame.chat);
+        break;
+      case "widened":
+      case "ticketEnded":
+        this.#queue.handle(frame);
+        break;
+      default:
+        if ("chat" in frame && typeof frame.chat === "string") {
+          this.#chats.get(frame.chat)?.handle(frame);
+        }
+    }
+  }
+
+  /** The server says when to move, to spread its clients; until then all works. */
+  #goAway({ retryAfterMs, endpoint }: GoAway): void {
+    this.#cancelMove();
+    this.#cancelMove = this.#options.environment.schedule(retryAfterMs, () => {
+      this.#endpoint = endpoint;
+      if (this.#race === null && this.#state === "ready") {
+        void this.#connect();
+      }
+    });
+  }
+
+  #lost(driver: Driver, closed: Closed): void {
+    if (driver !== this.#driver || this.#state === "closed") {
+      return;
+    }
+    const isMoving = this.#race !== null;
+    this.#driver = null;
+    this.#cancelMove();
+    this.#detach();
+    if (isMoving) {
+      // The new link's `Hello` replaces this one: no surprise.
+      this.#setState("reconnecting");
+    } else if (closed.shouldReconnect || this.#isOwnRival(driver, closed)) {
+      this.#setState("reconnecting");
+      void this.#connect(this.#nextWaitMs(closed.retryAfterMs));
+    } else {
+      this.#end(closedError(closed));
+    }
+  }
+
+  /** A connection that was replaced by an attempt of its own race that came through late. */
+  #isOwnRival(driver: Driver, closed: Closed): boolean {
+    const isEarly = this.#options.environment.now() - this.#openedAtMs < RIVAL_MS;
+    return closed.code === CloseCode.REPLACED && driver.hadRival && isEarly;
+  }
+
+  #detach(): void {
+    for (const chat of this.#chats.values()) {
+      chat.detach();
+    }
+    this.#requests.lose();
+  }
+
+  #resync(): void {
+    const driver = this.#driver;
+    if (driver !== null && this.#race === null) {
+      this.#driver = null;
+      this.#cancelMove();
+      driver.close();
+      this.#detach();
+      this.#setState("reconnecting");
+      void this.#connect();
+    }
+  }
+
+  #wake(reason: WakeReason): void {
+    if (reason === "online") {
+      this.#options.failures.clear();
+    }
+    if (reason !== "hidden") {
+      this.#driver?.check(CHECK_DEADLINE_MS);
+      this.#cancelWait();
+    }
+    this.#tellPresence();
+  }
+
+  #tellPresence(): void {
+    const isVisible = this.#options.environment.isVisible();
+    this.#chat?.presence(isVisible ? "active" : "away");
+  }
+
+  #end(error: NoWrongError): void {
+    if (this.#state === "closed") {
+      return;
+    }
+    this.#error = error;
+    const driver = this.#driver;
+    this.#driver = null;
+    this.#race?.abort();
+    this.#cancelWait();
+    this.#cancelMove();
+    this.#stopWake();
+    this.#setState("closed");
+    driver?.close();
+    this.#requests.lose(error);
+    this.#jobs.close(error);
+    this.#queue.close(error);
+    for (const chat of [...this.#chats.values()]) {
+      chat.close();
+    }
+    this.#emitter.clear();
+  }
+
+  #closedError(): NoWrongError {
+    return this.#error ?? new ClosedError("The connection was closed.");
+  }
+
+  #setState(state: ConnectionState): void {
+    if (this.#state !== state) {
+      this.#state = state;
+      this.#emitter.emit("state", state);
+    }
+  }
+}
+
+/** The transports of the environment. Those that it has not are never asked for. */
+function openers({ WebTransport, WebSocket }: Environment): Record<TransportName, OpenLink> {
+  const missing: OpenLink = () => Promise.reject(new ClosedError("There is no such transport here."));
+  return {
+    webtransport:
+      WebTransport === null
+        ? missing
+        : (address, events, signal) => openWebTransport(WebTransport, address, events, signal),
+    websocket:
+      WebSocket === null
+        ? missing
+        : (address, events, signal) => openWebSocket(WebSocket, address, events, signal),
+  };
+}

@@ -1,0 +1,199 @@
+/**
+ * Drives one conversation over one link: the shell that gives it time and carries out its outputs.
+ *
+ * @module
+ */
+
+import type { Environment } from "../environment.js";
+import { ConnectionClosedError } from "../error.js";
+import { CloseCode } from "../generated/code.js";
+import type { GoAway, Hello, Welcome } from "../generated/connect.js";
+import type { ClientFrame, ServerFrame } from "../generated/frame.js";
+import type { Link, LinkAddress, LinkEvents, LinkStats, OpenLink, TransportName } from "../link/link.js";
+import { type Closed, Conversation } from "../wire/conversation.js";
+
+/** What a driver tells. Nothing after `closed`. */
+export interface DriverListener {
+  /** The connection is open. */
+  welcome(driver: Driver, welcome: Welcome): void;
+  /** A reply, push or signal. */
+  push(frame: ServerFrame): void;
+  /** The server goes away soon. */
+  goAway(goAway: GoAway): void;
+  /** It is over. */
+  closed(driver: Driver, closed: Closed): void;
+}
+
+/** What one link and its conversation have counted. */
+export interface DriverStats extends LinkStats {
+  /** Time from the last answered ping to its answer in milliseconds; `null` before the first. */
+  readonly roundTripMs: number | null;
+  /** Frames of unknown types that were skipped. */
+  readonly unknownFrames: number;
+  /** Datagrams that were malformed, unknown or out of place. */
+  readonly droppedDatagrams: number;
+}
+
+/** One conversation over one link. */
+export class Driver implements LinkEvents {
+  /** Who is told. Replaced when the driver changes hands. */
+  listener: DriverListener;
+  /**
+   * Whether another attempt of the same race had said `Hello` and was given up: should that come
+   * through late, the server takes it for a newer connection and replaces this one.
+   */
+  hadRival = false;
+  readonly #environment: Environment;
+  #link: Link | null = null;
+  #conversation: Conversation | null = null;
+  #unschedule: () => void = () => undefined;
+  #isRunning = false;
+
+  constructor(environment: Environment, listener: DriverListener) {
+    this.#environment = environment;
+    this.listener = listener;
+  }
+
+  /** Opens the link. Nothing is said before {@link Driver.begin}. */
+  async open(open: OpenLink, address: LinkAddress, signal: AbortSignal): Promise<void> {
+    this.#link = await open(address, this, signal);
+  }
+
+  /** Says `Hello`. Only after {@link Driver.open}. */
+  begin(hello: Hello): void {
+    this.#conversation = new Conversation(hello, this.#environment.now());
+    this.#run();
+  }
+
+  /** What the link is made of; `null` before it is open. */
+  get transport(): TransportName | null {
+    return this.#link?.transport ?? null;
+  }
+
+  /** Whether frames can be sent. */
+  get isOpen(): boolean {
+    return this.#conversation?.isOpen ?? false;
+  }
+
+  /** Sends a frame, if the connection is open. */
+  send(frame: ClientFrame): void {
+    if (this.isOpen) {
+      this.#link?.send(frame);
+      this.#input((conversation, now) => conversation.handleInput({ type: "sent" }, now));
+    }
+  }
+
+  /** Finds out within `deadlineMs` whether the server is there. */
+  check(deadlineMs: number): void {
+    this.#input((conversation, now) => conversation.handleInput({ type: "check", deadlineMs }, now));
+  }
+
+  /** Says `Bye` with `code` and closes. A link that has said nothing yet closes without a word. */
+  close(code: CloseCode = CloseCode.CLIENT_LEFT): void {
+    if (this.#conversation === null) {
+      this.#link?.close();
+    }
+    this.#input((conversation, now) => conversation.handleInput({ type: "close", code }, now));
+  }
+
+  /** Counters of the link and the conversation. */
+  stats(): DriverStats {
+    const link = this.#link?.stats() ?? { sentBytes: 0, receivedBytes: 0, droppedSignals: 0 };
+    const conversation = this.#conversation;
+    return {
+      ...link,
+      roundTripMs: conversation?.roundTripMs ?? null,
+      unknownFrames: conversation?.unknownFrames ?? 0,
+      droppedDatagrams: conversation?.droppedDatagrams ?? 0,
+    };
+  }
+
+  /** Of {@link LinkEvents}. */
+  bytes(lane: "live" | "bulk", bytes: Uint8Array): void {
+    this.#input((conversation, now) => conversation.handleInput({ type: "bytes", lane, bytes }, now));
+  }
+
+  /** Of {@link LinkEvents}. */
+  datagram(bytes: Uint8Array): void {
+    this.#input((conversation, now) => conversation.handleInput({ type: "datagram", bytes }, now));
+  }
+
+  /** Of {@link LinkEvents}. */
+  message(bytes: Uint8Array | null): void {
+    if (bytes === null) {
+      this.close(CloseCode.BAD_FRAME);
+    } else {
+      this.#input((conversation, now) => conversation.handleInput({ type: "message", bytes }, now));
+    }
+  }
+
+  /** Of {@link LinkEvents}. */
+  closed(): void {
+    if (this.#conversation === null) {
+      const closed = { code: null, shouldReconnect: true, retryAfterMs: 0 };
+      this.listener.closed(this, closed);
+    }
+    this.#input((conversation, now) => conversation.handleInput({ type: "linkClosed" }, now));
+  }
+
+  #input(act: (conversation: Conversation, now: number) => void): void {
+    if (this.#conversation !== null) {
+      act(this.#conversation, this.#environment.now());
+      this.#run();
+    }
+  }
+
+  /** Carries out every output, then sets the alarm. A listener may call back in meanwhile. */
+  #run(): void {
+    const conversation = this.#conversation;
+    if (conversation === null || this.#isRunning) {
+      return;
+    }
+    this.#isRunning = true;
+    for (let output = conversation.pollOutput(); output !== null; output = conversation.pollOutput()) {
+      switch (output.type) {
+        case "transmit":
+          this.#link?.send(output.frame);
+          break;
+        case "welcome":
+          this.listener.welcome(this, output.welcome);
+          break;
+        case "push":
+          this.listener.push(output.frame);
+          break;
+        case "goAway":
+          this.listener.goAway(output.goAway);
+          break;
+        case "copied":
+          this.#link?.startCopies();
+          break;
+        case "closed":
+          this.#link?.close();
+          this.listener.closed(this, output.closed);
+          break;
+      }
+    }
+    this.#isRunning = false;
+    if (conversation.phase === "closing") {
+      this.#link?.close(); // It sends the `Bye` before.
+    }
+    this.#setAlarm(conversation);
+  }
+
+  #setAlarm(conversation: Conversation): void {
+    this.#unschedule();
+    const deadline = conversation.pollTimeout();
+    if (deadline !== null) {
+      const delay = Math.max(0, deadline - this.#environment.now());
+      this.#unschedule = this.#environment.schedule(delay, () =>
+        this.#input((talk, now) => talk.handleTimeout(now)),
+      );
+    }
+  }
+}
+
+/** How a connection ended, as an error. */
+export function closedError(closed: Closed, cause?: unknown): ConnectionClosedError {
+  const options = cause === undefined ? undefined : { cause };
+  return new ConnectionClosedError(closed.code, closed.retryAfterMs, options);
+}

@@ -1,0 +1,360 @@
+/**
+ * Opens a connection over whichever transport works first.
+ *
+ * WebTransport starts at once, where the browser has it and it did not fail here lately; a WebSocket
+ * starts 300 ms later, or as soon as WebTransport has failed. The first `Welcome` wins: an open link
+ * alone proves nothing. Only one attempt at a time says `Hello`, for a second one of the same user
+ * would replace the first; each has a connect token of its own, for a token works once.
+ *
+ * @module
+ */
+
+import type { Environment } from "../environment.js";
+import { NetworkError, type NoWrongError, toNoWrongError } from "../error.js";
+import type { CloseCode } from "../generated/code.js";
+import type { Hello } from "../generated/connect.js";
+import type { LinkAddress, OpenLink, TransportName } from "../link/link.js";
+import { closedError, Driver, type DriverListener } from "./driver.js";
+
+/** How long WebTransport goes first: a handshake on a good link takes less. */
+export const HEAD_START_MS = 300;
+
+/** Time for WebTransport from its start to `Welcome`. Firefox alone waits 30 s on a blocked port. */
+export const WEBTRANSPORT_DEADLINE_MS = 3_000;
+
+/** Time for a WebSocket from its start to `Welcome`. */
+export const WEBSOCKET_DEADLINE_MS = 10_000;
+
+/** How long an attempt that said `Hello` may keep the others from saying it. */
+const HELLO_TURN_MS = 1_000;
+
+/** First time that a failed WebTransport is not tried again; it doubles with each failure. */
+const FAILURE_MEMORY_MIN_MS = 10 * 60_000;
+
+/** Longest time that a failed WebTransport is not tried again. */
+const FAILURE_MEMORY_MAX_MS = 24 * 60 * 60_000;
+
+/** Hosts that are remembered; the oldest goes. */
+const FAILURE_HOSTS_MAX = 32;
+
+/** Where WebTransport failed, and until when it is not worth a try. */
+export class FailureMemory {
+  readonly #hosts = new Map<string, { untilMs: number; spanMs: number }>();
+
+  /** Whether WebTransport failed at `url` lately. */
+  isFresh(url: string, now: number): boolean {
+    return (this.#hosts.get(host(url))?.untilMs ?? 0) > now;
+  }
+
+  /** Remembers a failure at `url`: 10 minutes, then twice as long each time, at most 24 h. */
+  failed(url: string, now: number): void {
+    const last = this.#hosts.get(host(url));
+    const spanMs =
+      last === undefined ? FAILURE_MEMORY_MIN_MS : Math.min(last.spanMs * 2, FAILURE_MEMORY_MAX_MS);
+    this.#hosts.delete(host(url));
+    this.#hosts.set(host(url), { untilMs: now + spanMs, spanMs });
+    const [oldest] = this.#hosts.keys();
+    if (this.#hosts.size > FAILURE_HOSTS_MAX && oldest !== undefined) {
+      this.#hosts.delete(oldest);
+    }
+  }
+
+  /** Forgets the failure at `url`: it worked. */
+  worked(url: string): void {
+    this.#hosts.delete(host(url));
+  }
+
+  /** Forgets everything: this is another network. */
+  clear(): void {
+    this.#hosts.clear();
+  }
+}
+
+function host(url: string): string {
+  return URL.canParse(url) ? new URL(url).host : url;
+}
+
+/** A connect token, and where it is good. */
+export interface Grant {
+  /** Single use. */
+  readonly connectToken: string;
+  /** Where WebTransport is reached; `null` when it is not. */
+  readonly webtransport: LinkAddress | null;
+  /** Where the WebSocket is reached; `null` when it is not. */
+  readonly websocket: LinkAddress | null;
+}
+
+/** What a race is run with. */
+export interface RaceOptions {
+  /** Time and network. */
+  readonly environment: Environment;
+  /** The transports to try, in the order of preference. */
+  readonly transports: readonly TransportName[];
+  /** How each is opened. */
+  readonly openers: Readonly<Record<TransportName, OpenLink>>;
+  /** Where WebTransport failed before. */
+  readonly failures: FailureMemory;
+  /** Asks for a connect token. */
+  readonly grant: () => Promise<Grant>;
+  /** The first frame, made when it is said. */
+  readonly hello: (connectToken: string) => Hello;
+  /** Takes the winner over; its `welcome` is called before {@link race} resolves. */
+  readonly listener: DriverListener;
+  /** Gives the race up. */
+  readonly signal: AbortSignal;
+}
+
+/** Opens a connection. Rejects when every transport has failed, with the most telling failure. */
+export function race(options: RaceOptions): Promise<Driver> {
+  return new Race(options).run();
+}
+
+class Race {
+  readonly #options: RaceOptions;
+  readonly #attempts: Attempt[] = [];
+  readonly #timers: (() => void)[] = [];
+  readonly #giveUp = () => this.#fail(new NetworkError("The attempt was given up."));
+  #settle: { resolve: (driver: Driver) => void; reject: (error: NoWrongError) => void } | null = null;
+  #isOver = false;
+  /** Starts whoever has not started yet. */
+  #startFollower: (() => void) | null = null;
+  /** The attempt that said `Hello` and has no answer yet, and those that wait for their turn. */
+  #speaking: Attempt | null = null;
+  readonly #waiting: Attempt[] = [];
+  #error: NoWrongError | null = null;
+  /** Where WebTransport failed in this race. It counts only if the network works at all. */
+  #failedUrl: string | null = null;
+
+  constructor(options: RaceOptions) {
+    this.#options = options;
+  }
+
+  async run(): Promise<Driver> {
+    const first = await this.#options.grant();
+    if (this.#options.signal.aborted) {
+      throw new NetworkError("The attempt was given up.");
+    }
+    this.#options.signal.addEventListener("abort", this.#giveUp);
+    return new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+      this.#start(first);
+    });
+  }
+
+  /** The first grant belongs to whoever starts first; the second attempt asks for its own. */
+  #start(first: Grant): void {
+    const [leader, follower] = this.#order(first);
+    if (leader === undefined) {
+      this.#fail(new NetworkError("The server offers no transport that can be used here."));
+      return;
+    }
+    if (follower !== undefined) {
+      this.#follow(follower);
+    }
+    void this.#attempt(leader, Promise.resolve(first));
+  }
+
+  #order(grant: Grant): TransportName[] {
+    const { transports, failures, environment } = this.#options;
+    const usable = transports.filter(
+      (transport) => grant[transport] !== null && this.#isSupported(transport),
+    );
+    const url = grant.webtransport?.url;
+    const isDoubtful = url !== undefined && failures.isFresh(url, environment.now());
+    return isDoubtful && usable.length > 1 ? usable.filter((name) => name !== "webtransport") : usable;
+  }
+
+  #isSupported(transport: TransportName): boolean {
+    const { environment } = this.#options;
+    return (transport === "webtransport" ? environment.WebTransport : environment.WebSocket) !== null;
+  }
+
+  #follow(transport: TransportName): void {
+    this.#startFollower = () => {
+      this.#startFollower = null;
+      void this.#attempt(transport, this.#options.grant());
+    };
+    this.#later(HEAD_START_MS, () => this.#startFollower?.());
+  }
+
+  async #attempt(transport: TransportName, granted: Promise<Grant>): Promise<void> {
+    const attempt = new Attempt(this.#options, transport, {
+      welcomed: () => this.#win(attempt),
+      failed: (error, code) => this.#lose(attempt, error, code),
+    });
+    this.#attempts.push(attempt);
+    try {
+      await attempt.open(await granted);
+    } catch (error) {
+      this.#lose(attempt, toNoWrongError(error), null);
+      return;
+    }
+    if (this.#isOver) {
+      attempt.abandon();
+    } else if (!attempt.isGivenUp) {
+      this.#takeTurn(attempt);
+    }
+  }
+
+  #takeTurn(attempt: Attempt): void {
+    if (this.#speaking !== null) {
+      this.#waiting.push(attempt);
+      return;
+    }
+    this.#speaking = attempt;
+    attempt.begin();
+    // Who gets no answer in its turn gives way, if somebody waits.
+    this.#later(HELLO_TURN_MS, () => {
+      if (this.#speaking === attempt && this.#waiting.length > 0) {
+        this.#lose(attempt, new NetworkError("The server did not answer."), null);
+      }
+    });
+  }
+
+  #win(winner: Attempt): void {
+    const { failures, environment } = this.#options;
+    if (winner.transport === "webtransport") {
+      failures.worked(winner.url);
+    } else if (this.#failedUrl !== null) {
+      failures.failed(this.#failedUrl, environment.now());
+    }
+    winner.driver.hadRival = this.#attempts.some((attempt) => attempt !== winner && attempt.hasSpoken);
+    this.#close(winner);
+    this.#settle?.resolve(winner.driver);
+  }
+
+  #lose(attempt: Attempt, error: NoWrongError, code: CloseCode | null): void {
+    if (attempt.isGivenUp) {
+      return;
+    }
+    attempt.abandon();
+    if (this.#isOver) {
+      this.#options.failures.failed(attempt.url, this.#options.environment.now());
+      return;
+    }
+    if (code !== null) {
+      // The server's own word: over another transport it would be the same.
+      this.#fail(error);
+      return;
+    }
+    if (attempt.transport === "webtransport" && attempt.url !== "") {
+      this.#failedUrl = attempt.url;
+    }
+    this.#error ??= error;
+    this.#goOn(attempt);
+  }
+
+  #goOn(lost: Attempt): void {
+    if (this.#speaking === lost) {
+      this.#speaking = null;
+      const next = this.#waiting.shift();
+      if (next !== undefined) {
+        this.#takeTurn(next);
+      }
+    }
+    this.#startFollower?.();
+    if (this.#error !== null && this.#attempts.every((attempt) => attempt.isGivenUp)) {
+      this.#fail(this.#error);
+    }
+  }
+
+  #fail(error: NoWrongError): void {
+    this.#close(null);
+    this.#settle?.reject(error);
+  }
+
+  /** Ends the race. A WebTransport that is still opening goes on to its deadline, to learn if it would. */
+  #close(winner: Attempt | null): void {
+    this.#isOver = true;
+    this.#startFollower = null;
+    this.#options.signal.removeEventListener("abort", this.#giveUp);
+    for (const cancel of this.#timers) {
+      cancel();
+    }
+    for (const attempt of this.#attempts) {
+      const isProbe = winner !== null && attempt.isOpening && attempt.transport === "webtransport";
+      if (attempt !== winner && !isProbe) {
+        attempt.abandon();
+      }
+    }
+  }
+
+  #later(delayMs: number, action: () => void): void {
+    this.#timers.push(this.#options.environment.schedule(delayMs, action));
+  }
+}
+
+/** What an attempt tells its race. */
+interface AttemptEvents {
+  welcomed(): void;
+  /** `code` is what the server said, if it said anything. */
+  failed(error: NoWrongError, code: CloseCode | null): void;
+}
+
+/** One transport's try. */
+class Attempt {
+  readonly transport: TransportName;
+  readonly driver: Driver;
+  /** Where it went; empty before it is known. */
+  url = "";
+  /** Whether the link is not open yet. */
+  isOpening = true;
+  /** Whether nothing comes of it any more. */
+  isGivenUp = false;
+  /** Whether it said `Hello`. */
+  hasSpoken = false;
+  readonly #options: RaceOptions;
+  readonly #events: AttemptEvents;
+  readonly #given = new AbortController();
+  #connectToken = "";
+  #unschedule: () => void = () => undefined;
+
+  constructor(options: RaceOptions, transport: TransportName, events: AttemptEvents) {
+    this.#options = options;
+    this.#events = events;
+    this.transport = transport;
+    this.driver = new Driver(options.environment, {
+      welcome: (driver, welcome) => {
+        this.#unschedule();
+        driver.listener = options.listener;
+        events.welcomed();
+        options.listener.welcome(driver, welcome);
+      },
+      push: () => undefined,
+      goAway: () => undefined,
+      closed: (_, closed) => events.failed(closedError(closed), closed.code),
+    });
+  }
+
+  async open(grant: Grant): Promise<void> {
+    const address = grant[this.transport];
+    if (address === null) {
+      throw new NetworkError(`The server offers no ${this.transport}.`);
+    }
+    this.url = address.url;
+    this.#connectToken = grant.connectToken;
+    const { environment, openers } = this.#options;
+    const deadlineMs = this.transport === "webtransport" ? WEBTRANSPORT_DEADLINE_MS : WEBSOCKET_DEADLINE_MS;
+    this.#unschedule = environment.schedule(deadlineMs, () =>
+      this.#events.failed(new NetworkError("The server did not answer."), null),
+    );
+    await this.driver.open(openers[this.transport], address, this.#given.signal);
+    this.isOpening = false;
+    if (this.isGivenUp) {
+      this.driver.close();
+    }
+  }
+
+  begin(): void {
+    this.hasSpoken = true;
+    this.driver.begin(this.#options.hello(this.#connectToken));
+  }
+
+  /** Gives it up; nothing is told any more. */
+  abandon(): void {
+    this.isGivenUp = true;
+    this.#unschedule();
+    this.#given.abort();
+    this.driver.close();
+  }
+}

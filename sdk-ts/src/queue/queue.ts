@@ -1,0 +1,212 @@
+/**
+ * Waiting for a partner: what the user wants, kept up over lost links and restarts of the server.
+ *
+ * @module
+ */
+
+import type { Chat } from "../chat/chat.js";
+import type { Port } from "../connection/port.js";
+import type { Reply } from "../connection/requests.js";
+import { ClosedError, type NoWrongError, RequestError, TimeoutError } from "../error.js";
+import { ErrorCode } from "../generated/code.js";
+import type { ClientFrame } from "../generated/frame.js";
+import type { Matched, TicketEnded, TicketState, Widened } from "../generated/queue.js";
+import { Ticket } from "./ticket.js";
+
+/** Wait before a place in the queue is asked for again, when the server names no time. */
+const RETRY_MS = 1_000;
+
+/** What the user wants: to wait in a category. */
+interface Wish {
+  readonly category: string;
+  readonly interests: readonly string[];
+  /** The chat that is ended in the same step, until it has ended. */
+  leaving: Chat | null;
+  /** The handle, once the user waits. */
+  ticket: Ticket | null;
+  isCancelled: boolean;
+  readonly resolve: (ticket: Ticket) => void;
+  readonly reject: (error: NoWrongError) => void;
+}
+
+/** The place of one user in a queue; there is one at most. */
+export class Queue {
+  readonly #port: Port;
+  #wish: Wish | null = null;
+  #cancelRetry: () => void = () => undefined;
+
+  constructor(port: Port) {
+    this.#port = port;
+  }
+
+  /** The ticket, while the user waits. */
+  get ticket(): Ticket | null {
+    return this.#wish?.ticket ?? null;
+  }
+
+  /** Waits in a category; with `leaving`, ends that chat in the same step. */
+  join(category: string, interests: readonly string[], leaving: Chat | null = null): Promise<Ticket> {
+    if (this.#wish !== null) {
+      return Promise.reject(new RequestError({ code: ErrorCode.ALREADY_QUEUED }));
+    }
+    return new Promise((resolve, reject) => {
+      this.#wish = { category, interests, leaving, ticket: null, isCancelled: false, resolve, reject };
+      this.#ask(this.#wish);
+    });
+  }
+
+  /** The connection is open: how the server sees the user. Answers a ticket that nobody here asked for. */
+  welcome(ticket: TicketState | null): Ticket | null {
+    const wish = this.#wish;
+    if (ticket !== null) {
+      return wish === null ? this.#restore(ticket) : this.#queued(wish, ticket);
+    }
+    if (wish?.isCancelled) {
+      this.#end(null);
+    } else if (wish !== null) {
+      this.#ask(wish);
+    }
+    return null;
+  }
+
+  /** A chat has come up; if it is not the one being left, it is the match. */
+  opened(chat: Chat): void {
+    const wish = this.#wish;
+    if (wish !== null && chat !== wish.leaving) {
+      this.#forget();
+      const ticket = wish.ticket ?? this.#newTicket(blankTicket(wish));
+      wish.leaving?.leftByUser();
+      wish.resolve(ticket);
+      ticket.match(chat);
+    }
+  }
+
+  /** A frame about the ticket; `matched` is the connection's to open the chat. */
+  handle(frame: Widened | TicketEnded): void {
+    const ticket = this.ticket;
+    if (ticket?.id !== frame.ticket) {
+      return;
+    }
+    if (frame.kind === "widened") {
+      ticket.widen(frame.stage);
+    } else if (this.#wish !== null) {
+      this.#refused(this.#wish, new RequestError({ code: frame.code }));
+    }
+  }
+
+  /** Nothing will come of it any more. */
+  close(error: NoWrongError): void {
+    this.#end(error);
+  }
+
+  #ask(wish: Wish): void {
+    this.#cancelRetry();
+    if (this.#port.isReady) {
+      this.#port.request(
+        (request) => askFrame(wish, request),
+        (reply, error) => this.#settle(wish, reply, error),
+      );
+    }
+  }
+
+  #settle(wish: Wish, reply: Reply | null, error: NoWrongError | null): void {
+    if (this.#wish !== wish) {
+      return;
+    }
+    if (reply?.kind === "queued") {
+      this.#queued(wish, reply.ticket);
+    } else if (error instanceof RequestError) {
+      this.#refused(wish, error);
+    } else if (error instanceof TimeoutError) {
+      this.#end(error);
+    }
+  }
+
+  #refused(wish: Wish, error: RequestError): void {
+    const isLeft = error.code === ErrorCode.CHAT_ENDED || error.code === ErrorCode.CHAT_UNKNOWN;
+    if (wish.leaving !== null && isLeft) {
+      wish.leaving.leftByUser();
+      wish.leaving = null;
+      this.#ask(wish);
+    } else if (wish.ticket !== null && error.isTemporary) {
+      const waitMs = Math.max(error.retryAfterMs, RETRY_MS);
+      this.#cancelRetry = this.#port.environment.schedule(waitMs, () => this.#ask(wish));
+    } else {
+      this.#end(error);
+    }
+  }
+
+  #queued(wish: Wish, state: TicketState): null {
+    wish.leaving?.leftByUser();
+    wish.leaving = null;
+    if (wish.ticket === null) {
+      wish.ticket = this.#newTicket(state);
+      wish.resolve(wish.ticket);
+    } else {
+      wish.ticket.update(state);
+    }
+    return null;
+  }
+
+  #restore(state: TicketState): Ticket {
+    const ticket = this.#newTicket(state);
+    const { category, interests } = state;
+    const nobody = () => undefined;
+    const rest = { leaving: null, ticket, isCancelled: false, resolve: nobody, reject: nobody };
+    this.#wish = { category, interests, ...rest };
+    return ticket;
+  }
+
+  #newTicket(state: TicketState): Ticket {
+    const ticket: Ticket = new Ticket(state, () => this.#cancel(ticket));
+    return ticket;
+  }
+
+  async #cancel(ticket: Ticket): Promise<boolean> {
+    const wish = this.#wish;
+    if (wish === null || wish.ticket !== ticket) {
+      return ticket.status !== "matched";
+    }
+    wish.isCancelled = true;
+    try {
+      await this.#port.perform((request) => ({ kind: "cancel", request, ticket: ticket.id }));
+    } catch (error) {
+      const isUnknown = error instanceof RequestError && error.code === ErrorCode.TICKET_UNKNOWN;
+      if (!isUnknown) {
+        wish.isCancelled = false;
+        throw error;
+      }
+      // A match came first, or a restart forgot the ticket and `welcome` has cancelled it.
+      return ticket.status === "cancelled";
+    }
+    if (this.#wish === wish) {
+      this.#end(null);
+    }
+    return true;
+  }
+
+  #end(error: NoWrongError | null): void {
+    const wish = this.#wish;
+    this.#forget();
+    wish?.reject(error ?? new ClosedError("The ticket was cancelled."));
+    wish?.ticket?.end(error);
+  }
+
+  #forget(): void {
+    this.#cancelRetry();
+    this.#wish = null;
+  }
+}
+
+function askFrame(wish: Wish, request: number): ClientFrame {
+  const { category, interests, leaving } = wish;
+  return leaving === null
+    ? { kind: "join", request, category, interests }
+    : { kind: "next", request, chat: leaving.id };
+}
+
+/** A match that came before the reply to the request. */
+function blankTicket({ category, interests }: Wish): TicketState {
+  const id: Matched["ticket"] = "00000000-0000-0000-0000-000000000000";
+  return { ticket: id, category, interests, sinceMs: 0, stage: "interests", waiting: 0 };
+}

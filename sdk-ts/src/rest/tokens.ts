@@ -1,0 +1,141 @@
+/**
+ * The tokens of an account: where they are kept, and how they stay fresh.
+ *
+ * @module
+ */
+
+import type { Environment } from "../environment.js";
+import { RequestError } from "../error.js";
+import { ErrorCode } from "../generated/code.js";
+
+/** Tokens as they are stored. Whoever has the refresh token is the user. */
+export interface StoredTokens {
+  /** Sent with each request; good until {@link StoredTokens.accessExpiresAtMs}. */
+  readonly accessToken: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly accessExpiresAtMs: number;
+  /** Exchanged for new tokens; works once. */
+  readonly refreshToken: string;
+}
+
+/** Where tokens are kept between visits. */
+export interface TokenStorage {
+  /** What was saved last; `null` when there is nothing. */
+  load(): StoredTokens | null | Promise<StoredTokens | null>;
+  /** Keeps `tokens`; `null` forgets them. Done before it returns or resolves. */
+  save(tokens: StoredTokens | null): void | Promise<void>;
+}
+
+/** Keeps tokens in memory: they are gone with the page. */
+export function memoryStorage(): TokenStorage {
+  let kept: StoredTokens | null = null;
+  return {
+    load: () => kept,
+    save: (tokens) => {
+      kept = tokens;
+    },
+  };
+}
+
+/**
+ * Keeps tokens in `localStorage` (one account for all tabs of a browser) or `sessionStorage` (one for
+ * each tab). They outlive a reload, and every script of the origin can read them.
+ *
+ * @example
+ * const client = await NoWrong.restore({ url, storage: webTokenStorage(localStorage) });
+ */
+export function webTokenStorage(area: Storage, key = "nowrong.tokens"): TokenStorage {
+  return {
+    load: () => {
+      try {
+        return parseTokens(area.getItem(key));
+      } catch {
+        return null; // Another program's value.
+      }
+    },
+    save: (tokens) => {
+      if (tokens === null) {
+        area.removeItem(key);
+      } else {
+        area.setItem(key, JSON.stringify(tokens));
+      }
+    },
+  };
+}
+
+function parseTokens(text: string | null): StoredTokens | null {
+  const value: unknown = JSON.parse(text ?? "null");
+  if (typeof value !== "object" || value === null) {
+    return null;
+  }
+  const { accessToken, accessExpiresAtMs, refreshToken } = value as Partial<
+    Record<keyof StoredTokens, unknown>
+  >;
+  const isWhole = typeof accessToken === "string" && typeof accessExpiresAtMs === "number";
+  return isWhole && typeof refreshToken === "string"
+    ? { accessToken, accessExpiresAtMs, refreshToken }
+    : null;
+}
+
+/** An access token is renewed this long before it lapses: longer than a request takes. */
+const RENEW_BEFORE_MS = 30_000;
+
+/** The tokens of one client, renewed as needed; never twice at a time. */
+export class Tokens {
+  readonly #storage: TokenStorage;
+  readonly #environment: Environment;
+  readonly #refresh: (refreshToken: string) => Promise<StoredTokens>;
+  #tokens: StoredTokens | null = null;
+  #renewal: Promise<string> | null = null;
+
+  constructor(
+    storage: TokenStorage,
+    environment: Environment,
+    refresh: (refreshToken: string) => Promise<StoredTokens>,
+  ) {
+    this.#storage = storage;
+    this.#environment = environment;
+    this.#refresh = refresh;
+  }
+
+  /** Takes what is stored; answers whether there was something. */
+  async load(): Promise<boolean> {
+    this.#tokens = await this.#storage.load();
+    return this.#tokens !== null;
+  }
+
+  /** Keeps `tokens`, here and in the storage. */
+  async save(tokens: StoredTokens | null): Promise<void> {
+    this.#tokens = tokens;
+    await this.#storage.save(tokens);
+  }
+
+  /** An access token that is good for a request. `refused` is one that a server did not take. */
+  async access(refused?: string): Promise<string> {
+    const tokens = this.#tokens;
+    if (tokens === null) {
+      throw new RequestError({ code: ErrorCode.UNAUTHENTICATED });
+    }
+    const isFresh = tokens.accessExpiresAtMs - RENEW_BEFORE_MS > this.#environment.now();
+    if (isFresh && tokens.accessToken !== refused) {
+      return tokens.accessToken;
+    }
+    this.#renewal ??= this.#renew(tokens).finally(() => {
+      this.#renewal = null;
+    });
+    return this.#renewal;
+  }
+
+  async #renew(old: StoredTokens): Promise<string> {
+    // Another tab may have renewed them: a refresh token that is used twice revokes them all.
+    const stored = await this.#storage.load();
+    const isNewer = stored !== null && stored.refreshToken !== old.refreshToken;
+    if (isNewer && stored.accessExpiresAtMs - RENEW_BEFORE_MS > this.#environment.now()) {
+      this.#tokens = stored;
+      return stored.accessToken;
+    }
+    const fresh = await this.#refresh((isNewer ? stored : old).refreshToken);
+    await this.save(fresh);
+    return fresh.accessToken;
+  }
+}

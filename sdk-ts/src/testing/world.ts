@@ -1,0 +1,82 @@
+import type { Chat } from "../chat/chat.js";
+import { Connection } from "../connection/connection.js";
+import { FailureMemory, type Grant } from "../connection/race.js";
+import type { Welcome } from "../generated/connect.js";
+import type { ServerFrame } from "../generated/frame.js";
+import { chatState, FakeEnvironment, type FakeSocket, settle, ticketState, welcome } from "./fake.js";
+
+/** A connection over fake WebSockets, and the server's end of them. */
+export class World {
+  readonly environment = new FakeEnvironment();
+  readonly connection: Connection;
+  readonly failures = new FailureMemory();
+  grants = 0;
+  /** Where WebTransport is said to be. */
+  webtransport: string | null = null;
+  /** Thrown by the next requests for a connect token. */
+  grantError: Error | null = null;
+
+  constructor() {
+    this.connection = new Connection({
+      environment: this.environment,
+      transports: ["webtransport", "websocket"],
+      failures: this.failures,
+      grant: () => this.#grant(),
+    });
+  }
+
+  #grant(): Promise<Grant> {
+    this.grants += 1;
+    if (this.grantError !== null) {
+      return Promise.reject(this.grantError);
+    }
+    return Promise.resolve({
+      connectToken: `token-${this.grants}`,
+      webtransport: this.webtransport === null ? null : { url: this.webtransport, certificateHash: null },
+      websocket: { url: "ws://host/v1/websocket", certificateHash: null },
+    });
+  }
+
+  /** The socket opened last. */
+  get socket(): FakeSocket {
+    const socket = this.environment.sockets.at(-1);
+    if (socket === undefined) {
+      throw new Error("no socket was opened");
+    }
+    return socket;
+  }
+
+  say(...frames: ServerFrame[]): void {
+    this.socket.say(...frames);
+  }
+
+  /** Lets the socket opened last open, and greets. */
+  async greet(parts: Partial<Welcome> = {}, ...more: ServerFrame[]): Promise<void> {
+    await settle();
+    this.socket.open();
+    await settle();
+    this.say(welcome(parts), ...more);
+    await settle();
+  }
+
+  /** The link is lost; the client waits, and comes back. */
+  async reconnect(parts: Partial<Welcome> = {}, ...more: ServerFrame[]): Promise<void> {
+    const before = this.environment.sockets.length;
+    this.socket.lose();
+    await this.environment.advance(1_000);
+    if (this.environment.sockets.length === before) {
+      throw new Error("the client did not come back");
+    }
+    await this.greet(parts, ...more);
+  }
+
+  /** A chat with Bob. */
+  async chat(): Promise<Chat> {
+    await this.greet();
+    const joined = this.connection.join("music");
+    const { request } = this.socket.last("join");
+    this.say({ kind: "queued", request, ticket: ticketState() });
+    this.say({ kind: "matched", ticket: ticketState().ticket, chat: chatState() });
+    return (await joined).matched;
+  }
+}

@@ -1,0 +1,315 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { CloseCode } from "../generated/code.js";
+import { encodeServerFrame, FrameType, type ServerFrame, serverFrameType } from "../generated/frame.js";
+import { CHAT, welcome } from "../testing/fake.js";
+import { unhex } from "../testing/hex.js";
+import { Writer, writeU32 } from "./codec.js";
+import { Conversation, type Output } from "./conversation.js";
+import { envelop } from "./envelope.js";
+
+const HELLO = {
+  kind: "hello",
+  versions: { min: 1, max: 1 },
+  connectToken: "token",
+  agent: "test",
+  resume: [],
+} as const;
+
+function bytes(frame: ServerFrame): Uint8Array {
+  const writer = new Writer();
+  encodeServerFrame(writer, frame);
+  return envelop(serverFrameType(frame), writer.view());
+}
+
+/** A conversation and everything it has said, driven by hand. */
+class Talk {
+  readonly conversation = new Conversation(HELLO, 0);
+  readonly outputs: Output[] = [];
+
+  constructor() {
+    this.drain();
+  }
+
+  static ready(): Talk {
+    const talk = new Talk();
+    talk.live(welcome());
+    talk.outputs.length = 0;
+    return talk;
+  }
+
+  live(frame: ServerFrame, now = 0): this {
+    return this.input({ type: "bytes", lane: "live", bytes: bytes(frame) }, now);
+  }
+
+  input(input: Parameters<Conversation["handleInput"]>[0], now = 0): this {
+    this.conversation.handleInput(input, now);
+    return this.drain();
+  }
+
+  at(now: number): this {
+    this.conversation.handleTimeout(now);
+    return this.drain();
+  }
+
+  drain(): this {
+    for (
+      let output = this.conversation.pollOutput();
+      output !== null;
+      output = this.conversation.pollOutput()
+    ) {
+      this.outputs.push(output);
+    }
+    return this;
+  }
+
+  /** The code of the `Bye` that was said, or of the end. */
+  get code(): number | null | undefined {
+    for (const output of this.outputs) {
+      if (output.type === "transmit" && output.frame.kind === "bye") {
+        return output.frame.code;
+      }
+      if (output.type === "closed") {
+        return output.closed.code;
+      }
+    }
+    return undefined;
+  }
+}
+
+describe("opening", () => {
+  it("begins with Hello and is open at Welcome", () => {
+    const talk = new Talk();
+    expect(talk.outputs).toEqual([{ type: "transmit", frame: HELLO }]);
+    expect(talk.conversation.isOpen).toBe(false);
+    talk.live(welcome());
+    expect(talk.outputs.at(-1)?.type).toBe("welcome");
+    expect(talk.conversation.isOpen).toBe(true);
+  });
+
+  it("gives up after 10 s", () => {
+    const talk = new Talk();
+    expect(talk.conversation.pollTimeout()).toBe(10_000);
+    expect(talk.at(9_999).code).toBeUndefined();
+    expect(talk.at(10_000).code).toBe(CloseCode.IDLE);
+  });
+
+  it("takes a refusal", () => {
+    const talk = new Talk().live({ kind: "bye", code: CloseCode.TOKEN_REFUSED, retryAfterMs: 7, reason: "" });
+    const closed = { code: CloseCode.TOKEN_REFUSED, shouldReconnect: true, retryAfterMs: 7 };
+    expect(talk.outputs.at(-1)).toEqual({ type: "closed", closed });
+  });
+});
+
+describe("copies of the live lane", () => {
+  const gone: ServerFrame = { kind: "gone", chat: CHAT };
+  const opening = bytes(welcome()).length;
+
+  function datagram(offset: number, frames: Uint8Array): Uint8Array {
+    const writer = new Writer();
+    writeU32(writer, FrameType.laneCopy);
+    encodeServerFrame(writer, { kind: "laneCopy", offset, bytes: frames });
+    return writer.finish();
+  }
+
+  it("count once, before or after the stream", () => {
+    const talk = Talk.ready();
+    const frame = bytes(gone);
+    talk.input({ type: "datagram", bytes: datagram(opening, frame) });
+    expect(talk.outputs).toEqual([{ type: "copied" }, { type: "push", frame: gone }]);
+    talk.outputs.length = 0;
+    talk.live(gone);
+    expect(talk.outputs).toEqual([]);
+    talk.live(gone);
+    expect(talk.outputs).toEqual([{ type: "push", frame: gone }]);
+    talk.outputs.length = 0;
+    talk.input({ type: "datagram", bytes: datagram(opening, frame) });
+    expect(talk.outputs).toEqual([{ type: "copied" }]);
+    expect(talk.conversation.droppedDatagrams).toBe(0);
+  });
+
+  it("are dropped behind a gap", () => {
+    const talk = Talk.ready().input({ type: "datagram", bytes: datagram(opening + 1, bytes(gone)) });
+    expect(talk.outputs).toEqual([{ type: "copied" }]);
+    expect(talk.conversation.droppedDatagrams).toBe(1);
+    expect(talk.live(gone).outputs.at(-1)).toEqual({ type: "push", frame: gone });
+  });
+
+  it("mean nothing on a WebSocket", () => {
+    const copy: ServerFrame = { kind: "laneCopy", offset: 0, bytes: bytes(gone) };
+    const talk = Talk.ready().input({ type: "message", bytes: bytes(copy) });
+    expect(talk.outputs).toEqual([]);
+  });
+});
+
+describe("what a server does wrong", () => {
+  const early: [string, (talk: Talk) => Talk, number][] = [
+    ["a push before Welcome", (talk) => talk.live({ kind: "gone", chat: CHAT }), CloseCode.OUT_OF_PHASE],
+    [
+      "bulk bytes before Welcome",
+      (talk) => talk.input({ type: "bytes", lane: "bulk", bytes: unhex("40") }),
+      CloseCode.OUT_OF_PHASE,
+    ],
+  ];
+  it.each(early)("%s", (_, act, code) => {
+    expect(act(new Talk()).code).toBe(code);
+  });
+
+  const late: [string, (talk: Talk) => Talk, number][] = [
+    ["a second Welcome", (talk) => talk.live(welcome()), CloseCode.OUT_OF_PHASE],
+    [
+      "a frame that only a client sends",
+      (talk) => talk.input({ type: "bytes", lane: "live", bytes: unhex("100401010000") }),
+      CloseCode.OUT_OF_PHASE,
+    ],
+    [
+      "a live frame on the bulk lane",
+      (talk) => talk.input({ type: "bytes", lane: "bulk", bytes: bytes({ kind: "gone", chat: CHAT }) }),
+      CloseCode.WRONG_LANE,
+    ],
+    [
+      "a frame over the limit",
+      (talk) => talk.input({ type: "bytes", lane: "live", bytes: unhex("22fc01000100") }),
+      CloseCode.FRAME_TOO_LARGE,
+    ],
+    [
+      "a body that is cut",
+      (talk) => talk.input({ type: "bytes", lane: "live", bytes: unhex("0700") }),
+      CloseCode.BAD_FRAME,
+    ],
+    [
+      "a message that is cut",
+      (talk) => talk.input({ type: "message", bytes: unhex("0701") }),
+      CloseCode.BAD_FRAME,
+    ],
+  ];
+  it.each(late)("%s", (_, act, code) => {
+    expect(act(Talk.ready()).code).toBe(code);
+  });
+
+  it("a frame that is not finished in 10 s", () => {
+    const talk = Talk.ready();
+    talk.input({ type: "bytes", lane: "live", bytes: unhex("07") }, 1_000);
+    expect(talk.conversation.pollTimeout()).toBe(11_000);
+    expect(talk.at(11_000).code).toBe(CloseCode.FRAME_LATE);
+  });
+
+  it("too many unknown frames, though one is none", () => {
+    const talk = Talk.ready();
+    for (let count = 0; count < 1_000; count += 1) {
+      talk.input({ type: "message", bytes: unhex("fb007000") });
+    }
+    expect(talk.code).toBeUndefined();
+    expect(talk.conversation.unknownFrames).toBe(1_000);
+    expect(talk.input({ type: "message", bytes: unhex("fb007000") }).code).toBe(CloseCode.TOO_MANY_UNKNOWN);
+  });
+
+  it("costs nothing as a datagram", () => {
+    const talk = Talk.ready();
+    for (const hex of ["", "ff", "2200", "51", "07" + "01"]) {
+      talk.input({ type: "datagram", bytes: unhex(hex) });
+    }
+    talk.input({ type: "datagram", bytes: new Uint8Array(1_001) });
+    expect(talk.conversation.droppedDatagrams).toBe(6);
+    expect(talk.outputs).toEqual([]);
+  });
+});
+
+describe("an open connection", () => {
+  it("hands replies, pushes and signals on", () => {
+    const talk = Talk.ready().live({ kind: "done", request: 7 });
+    const typing = unhex(`51${CHAT.replaceAll("-", "")}0101`);
+    talk.input({ type: "datagram", bytes: typing });
+    expect(talk.outputs).toEqual([
+      { type: "push", frame: { kind: "done", request: 7 } },
+      { type: "push", frame: { kind: "memberTyping", chat: CHAT, member: 1, isTyping: true } },
+    ]);
+  });
+
+  it("takes replies from the bulk lane, failures among them", () => {
+    const talk = Talk.ready();
+    const fail = { kind: "fail", request: 1, code: 101, retryAfterMs: 0, detail: "" } as const;
+    const page = { kind: "page", request: 2, messages: [], hasMore: false } as const;
+    talk.input({ type: "bytes", lane: "bulk", bytes: bytes(fail) });
+    talk.input({ type: "bytes", lane: "bulk", bytes: bytes(page) });
+    expect(talk.outputs).toEqual([fail, page].map((frame) => ({ type: "push", frame })));
+  });
+
+  it("answers a ping", () => {
+    const talk = Talk.ready().live({ kind: "ping", nonce: 9 });
+    expect(talk.outputs).toEqual([{ type: "transmit", frame: { kind: "pong", nonce: 9 } }]);
+  });
+
+  it("pings when it was silent, and dies without an answer", () => {
+    const talk = Talk.ready();
+    talk.input({ type: "sent" }, 5_000);
+    expect(talk.conversation.pollTimeout()).toBe(20_000);
+    talk.live({ kind: "done", request: 1 }, 10_000);
+    expect(talk.conversation.pollTimeout()).toBe(25_000);
+    talk.at(25_000);
+    expect(talk.outputs.at(-1)).toEqual({ type: "transmit", frame: { kind: "ping", nonce: 1 } });
+    talk.live({ kind: "pong", nonce: 1 }, 25_040);
+    expect(talk.conversation.roundTripMs).toBe(40);
+    talk.at(45_000);
+    expect(talk.at(54_999).code).toBeUndefined();
+    expect(talk.at(55_000).code).toBe(CloseCode.IDLE);
+  });
+
+  it("gives the answer to a check only so long", () => {
+    const talk = Talk.ready().input({ type: "check", deadlineMs: 3_000 }, 1_000);
+    expect(talk.at(3_999).code).toBeUndefined();
+    expect(talk.at(4_000).code).toBe(CloseCode.IDLE);
+  });
+
+  it("goes on while it drains", () => {
+    const goAway = { kind: "goAway", retryAfterMs: 5, endpoint: null } as const;
+    const talk = Talk.ready().live(goAway).live({ kind: "done", request: 1 });
+    expect(talk.outputs.map((output) => output.type)).toEqual(["goAway", "push"]);
+    expect(talk.conversation.isOpen).toBe(true);
+  });
+
+  it("is lost with its link, and comes back", () => {
+    const talk = Talk.ready().input({ type: "linkClosed" });
+    const closed = { code: null, shouldReconnect: true, retryAfterMs: 0 };
+    expect(talk.outputs).toEqual([{ type: "closed", closed }]);
+    expect(talk.conversation.pollTimeout()).toBeNull();
+  });
+
+  it("says Bye once, and ends after 2 s whatever comes", () => {
+    const talk = Talk.ready().input({ type: "close", code: CloseCode.CLIENT_LEFT }, 100);
+    talk.live({ kind: "done", request: 1 }, 200).input({ type: "close", code: CloseCode.BAD_FRAME }, 300);
+    expect(talk.outputs).toHaveLength(1);
+    expect(talk.conversation.pollTimeout()).toBe(2_100);
+    talk.at(2_100);
+    expect(talk.outputs.at(-1)).toMatchObject({ type: "closed", closed: { code: CloseCode.CLIENT_LEFT } });
+  });
+});
+
+describe("any bytes", () => {
+  it("never throw, and cost one Bye at most", () => {
+    const piece = fc.record({
+      lane: fc.constantFrom("live", "bulk", "message", "datagram"),
+      bytes: fc.uint8Array({ maxLength: 40 }),
+    });
+    fc.assert(
+      fc.property(fc.boolean(), fc.array(piece, { maxLength: 20 }), (isReady, pieces) => {
+        const talk = isReady ? Talk.ready() : new Talk();
+        for (const { lane, bytes: data } of pieces) {
+          if (lane === "live" || lane === "bulk") {
+            talk.input({ type: "bytes", lane, bytes: data });
+          } else {
+            talk.input({ type: lane, bytes: data } as { type: "message"; bytes: Uint8Array });
+          }
+        }
+        talk.input({ type: "linkClosed" });
+        const ends = talk.outputs.filter((output) => output.type === "closed");
+        const byes = talk.outputs.filter(
+          (output) => output.type === "transmit" && output.frame.kind === "bye",
+        );
+        expect(ends).toHaveLength(1);
+        expect(byes.length).toBeLessThanOrEqual(1);
+        expect(talk.conversation.phase).toBe("closed");
+      }),
+    );
+  });
+});

@@ -1,0 +1,432 @@
+/**
+ * The client's side of one connection, without IO: the TypeScript twin of `ClientConversation`.
+ *
+ * It takes what happened on a link and the time, and answers what to do. It owns the phases, the
+ * deadlines of a connection, pings, and the verdict on what the server sends; it never touches a
+ * socket or a clock. After each `handleInput` and `handleTimeout`, call `pollOutput` until `null`.
+ *
+ * @module
+ */
+
+import { CloseCode, closeCodeInfo, shouldReconnect } from "../generated/code.js";
+import type { Bye, GoAway, Hello, LaneCopy, Welcome } from "../generated/connect.js";
+import {
+  type ClientFrame,
+  decodeServerFrame,
+  FRAMES,
+  type FrameInfo,
+  FrameType,
+  type ServerFrame,
+} from "../generated/frame.js";
+import {
+  CLOSE_DEADLINE_MS,
+  DATAGRAM_BYTES_MAX,
+  FRAME_BYTES_MAX,
+  HELLO_DEADLINE_MS,
+  PARTIAL_FRAME_DEADLINE_MS,
+  PING_INTERVAL_MS,
+  PONG_DEADLINE_MS,
+  UNKNOWN_FRAMES_MAX,
+} from "../generated/limits.js";
+import { CopyReader } from "./copies.js";
+import { Decoder, decodeDatagram, FrameTooLargeError, type RawFrame } from "./envelope.js";
+
+/** Shortest ping interval that a server can ask for: a zero would make a client spin. */
+const PING_INTERVAL_MIN_MS = 1_000;
+
+/** How far a conversation has come. They follow each other in this order; any may be skipped. */
+export type Phase = "verdict" | "ready" | "draining" | "closing" | "closed";
+
+/** What the shell tells the conversation. */
+export type Input =
+  /** Bytes of a stream of a WebTransport link, in any pieces. */
+  | { readonly type: "bytes"; readonly lane: "live" | "bulk"; readonly bytes: Uint8Array }
+  /** One datagram. */
+  | { readonly type: "datagram"; readonly bytes: Uint8Array }
+  /** One binary WebSocket message: one or more whole frames. */
+  | { readonly type: "message"; readonly bytes: Uint8Array }
+  /** The shell sent a frame of its own: a ping can wait. */
+  | { readonly type: "sent" }
+  /** Find out now whether the server is there: ping, and give the answer only this long. */
+  | { readonly type: "check"; readonly deadlineMs: number }
+  /** The shell ends the connection. */
+  | { readonly type: "close"; readonly code: CloseCode }
+  /** The link is gone. */
+  | { readonly type: "linkClosed" };
+
+/** How a connection ended. */
+export interface Closed {
+  /** Why, of {@link CloseCode}; `null` when the link was lost without a `Bye`. */
+  readonly code: CloseCode | null;
+  /** Whether to connect again without asking the person. */
+  readonly shouldReconnect: boolean;
+  /** Earliest time to connect again, in milliseconds from now; 0 when it does not matter. */
+  readonly retryAfterMs: number;
+}
+
+/** What the shell has to do. */
+export type Output =
+  /** Send a frame: `Hello` (the first output), `Ping`, `Pong` or `Bye`. */
+  | { readonly type: "transmit"; readonly frame: ClientFrame }
+  /** The connection is open: requests may be sent from now on. */
+  | { readonly type: "welcome"; readonly welcome: Welcome }
+  /** A reply, push or signal; never one of the frames that the conversation handles itself. */
+  | { readonly type: "push"; readonly frame: ServerFrame }
+  /** The server goes away: connect again after the time given, then close this connection. */
+  | { readonly type: "goAway"; readonly goAway: GoAway }
+  /** The server sends copies: the link loses packets, and what we send may need them as well. */
+  | { readonly type: "copied" }
+  /** It is over: close the link now, if it is not closed. The last output. */
+  | { readonly type: "closed"; readonly closed: Closed };
+
+const INFO_BY_TYPE: ReadonlyMap<number, FrameInfo> = new Map(FRAMES.map((info) => [info.type, info]));
+
+/** A frame that ends the connection, and with which code. */
+class Violation {
+  readonly code: CloseCode;
+  constructor(code: CloseCode) {
+    this.code = code;
+  }
+}
+
+/** The client's side of one connection. */
+export class Conversation {
+  #phase: Phase = "verdict";
+  #now: number;
+  /** When `verdict` or `closing` end by themselves. */
+  #phaseDeadline: number | null;
+  #pingIntervalMs = PING_INTERVAL_MS;
+  #pongDeadlineMs = PONG_DEADLINE_MS;
+  #lastSent: number;
+  #lastHeard: number;
+  /** When the ping that was not answered yet went out. */
+  #pingedAt: number | null = null;
+  #nextNonce = 1;
+  #roundTripMs: number | null = null;
+  readonly #lanes = { live: new LaneInbox(), bulk: new LaneInbox() };
+  readonly #copies = new CopyReader();
+  #outputs: Output[];
+  #closingCode: CloseCode = CloseCode.CLIENT_LEFT;
+  #unknownFrames = 0;
+  #droppedDatagrams = 0;
+
+  /** A conversation that opens with `hello`; `now` is when the link was opened. */
+  constructor(hello: Hello, now: number) {
+    this.#now = now;
+    this.#phaseDeadline = now + 2 * HELLO_DEADLINE_MS;
+    this.#lastSent = now;
+    this.#lastHeard = now;
+    this.#outputs = [{ type: "transmit", frame: hello }];
+  }
+
+  /** How far it has come. */
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  /** Whether requests, replies and pushes flow. */
+  get isOpen(): boolean {
+    return this.#phase === "ready" || this.#phase === "draining";
+  }
+
+  /** Time from the last answered `Ping` to its `Pong` in milliseconds; `null` before the first. */
+  get roundTripMs(): number | null {
+    return this.#roundTripMs;
+  }
+
+  /** How many frames of unknown types were skipped. */
+  get unknownFrames(): number {
+    return this.#unknownFrames;
+  }
+
+  /**
+   * How many datagrams were dropped: malformed, unknown, out of phase, of another lane, or copies of
+   * what follows a gap.
+   */
+  get droppedDatagrams(): number {
+    return this.#droppedDatagrams;
+  }
+
+  /** Takes what happened. */
+  handleInput(input: Input, now: number): void {
+    this.#now = now;
+    if (input.type === "linkClosed") {
+      this.#handleLinkClosed();
+      return;
+    }
+    if (this.#phase === "closing" || this.#phase === "closed") {
+      return;
+    }
+    switch (input.type) {
+      case "bytes":
+        this.#handleBytes(input.lane, input.bytes);
+        break;
+      case "message":
+        this.#handleMessage(input.bytes);
+        break;
+      case "datagram":
+        this.#handleDatagram(input.bytes);
+        break;
+      case "sent":
+        this.#lastSent = now;
+        break;
+      case "check":
+        this.#check(input.deadlineMs);
+        break;
+      case "close":
+        this.#close(input.code);
+        break;
+    }
+  }
+
+  /** Pings, or ends what is overdue at `now`. Early calls do nothing. */
+  handleTimeout(now: number): void {
+    this.#now = now;
+    const isDue = (deadline: number | null) => deadline !== null && deadline <= now;
+    if (isDue(this.#phaseDeadline)) {
+      this.#end(this.#phase === "verdict" ? CloseCode.IDLE : this.#closingCode, 0);
+    } else if (isDue(this.#pongDeadline())) {
+      this.#end(CloseCode.IDLE, 0);
+    } else if (isDue(this.#partialDeadline())) {
+      this.#close(CloseCode.FRAME_LATE);
+    } else if (isDue(this.#pingDeadline())) {
+      this.#ping();
+    }
+  }
+
+  /** The next thing to do, or `null`. */
+  pollOutput(): Output | null {
+    return this.#outputs.shift() ?? null;
+  }
+
+  /** When to call {@link Conversation.handleTimeout}; `null` when nothing is awaited any more. */
+  pollTimeout(): number | null {
+    const deadlines = [
+      this.#phaseDeadline,
+      this.#pongDeadline(),
+      this.#partialDeadline(),
+      this.#pingDeadline(),
+    ];
+    return deadlines.reduce((a, b) => (a === null || (b !== null && b < a) ? b : a), null);
+  }
+
+  /** Due when either side was silent: ours keeps the server from closing, theirs finds out about it. */
+  #pingDeadline(): number | null {
+    const isDue = this.isOpen && this.#pingedAt === null;
+    return isDue ? Math.min(this.#lastSent, this.#lastHeard) + this.#pingIntervalMs : null;
+  }
+
+  /** While frames keep coming the `Pong` is only behind them. */
+  #pongDeadline(): number | null {
+    if (this.#pingedAt === null || !this.isOpen) {
+      return null;
+    }
+    return Math.max(this.#pingedAt, this.#lastHeard) + this.#pongDeadlineMs;
+  }
+
+  #partialDeadline(): number | null {
+    if (this.#phase === "closing" || this.#phase === "closed") {
+      return null;
+    }
+    const { live, bulk } = this.#lanes;
+    const begun = Math.min(
+      live.begunAt ?? Number.POSITIVE_INFINITY,
+      bulk.begunAt ?? Number.POSITIVE_INFINITY,
+    );
+    return Number.isFinite(begun) ? begun + PARTIAL_FRAME_DEADLINE_MS : null;
+  }
+
+  #handleBytes(lane: "live" | "bulk", bytes: Uint8Array): void {
+    if (lane === "bulk" && !this.isOpen) {
+      this.#close(CloseCode.OUT_OF_PHASE);
+      return;
+    }
+    this.#lastHeard = this.#now;
+    this.#readLane(lane, lane === "live" ? this.#copies.stream(bytes) : bytes);
+  }
+
+  #handleCopy(copy: LaneCopy): void {
+    this.#lastHeard = this.#now;
+    this.#outputs.push({ type: "copied" });
+    const fresh = this.#copies.copy(copy);
+    if (fresh === null) {
+      this.#droppedDatagrams += 1;
+    } else if (fresh.length > 0) {
+      this.#readLane("live", fresh);
+    }
+  }
+
+  #handleMessage(bytes: Uint8Array): void {
+    this.#lastHeard = this.#now;
+    this.#readLane("live", bytes);
+    if (this.#lanes.live.decoder.isPartial && this.#phase !== "closing") {
+      this.#close(CloseCode.BAD_FRAME);
+    }
+  }
+
+  #readLane(lane: "live" | "bulk", bytes: Uint8Array): void {
+    const inbox = this.#lanes[lane];
+    inbox.decoder.push(bytes);
+    try {
+      for (let raw = inbox.decoder.nextFrame(FRAME_BYTES_MAX); raw !== null && !this.#isOver(); ) {
+        inbox.begunAt = null;
+        this.#handleFrame(this.#judge(lane, raw));
+        raw = inbox.decoder.nextFrame(FRAME_BYTES_MAX);
+      }
+    } catch (error) {
+      this.#close(violationCode(error));
+    }
+    inbox.begunAt = inbox.decoder.isPartial ? (inbox.begunAt ?? this.#now) : null;
+  }
+
+  #isOver(): boolean {
+    return this.#phase === "closing" || this.#phase === "closed";
+  }
+
+  /** The verdict on a whole frame: it, or a thrown {@link Violation}. */
+  #judge(lane: "live" | "bulk", raw: RawFrame): ServerFrame {
+    const info = INFO_BY_TYPE.get(raw.type);
+    const isWelcome = raw.type === FrameType.welcome;
+    const isAllowed = this.#phase === "verdict" ? isWelcome || raw.type === FrameType.bye : !isWelcome;
+    if (!isAllowed || info?.sender === "client") {
+      throw new Violation(CloseCode.OUT_OF_PHASE);
+    }
+    if (lane === "bulk" && info !== undefined && info.lane !== "bulk" && raw.type !== FrameType.fail) {
+      throw new Violation(CloseCode.WRONG_LANE);
+    }
+    return decodeServerFrame(raw.type, raw.body);
+  }
+
+  #handleDatagram(bytes: Uint8Array): void {
+    const frame = this.isOpen ? readDatagram(bytes) : null;
+    if (frame === null) {
+      this.#droppedDatagrams += 1;
+    } else if (frame.kind === "laneCopy") {
+      this.#handleCopy(frame);
+    } else {
+      this.#outputs.push({ type: "push", frame });
+    }
+  }
+
+  #handleFrame(frame: ServerFrame): void {
+    switch (frame.kind) {
+      case "welcome":
+        this.#handleWelcome(frame);
+        break;
+      case "bye":
+        this.#end(frame.code, frame.retryAfterMs);
+        break;
+      case "goAway":
+        this.#phase = "draining";
+        this.#outputs.push({ type: "goAway", goAway: frame });
+        break;
+      case "ping":
+        this.#transmit({ kind: "pong", nonce: frame.nonce });
+        break;
+      case "pong":
+        this.#handlePong();
+        break;
+      case "laneCopy":
+        break; // A copy of a lane on that lane, or on a WebSocket, says nothing new.
+      case "unknown":
+        this.#countUnknown();
+        break;
+      default:
+        this.#outputs.push({ type: "push", frame });
+    }
+  }
+
+  #handleWelcome(welcome: Welcome): void {
+    this.#pingIntervalMs = Math.max(welcome.limits.pingIntervalMs, PING_INTERVAL_MIN_MS);
+    this.#phase = "ready";
+    this.#phaseDeadline = null;
+    this.#outputs.push({ type: "welcome", welcome });
+  }
+
+  #handlePong(): void {
+    if (this.#pingedAt !== null) {
+      this.#roundTripMs = this.#now - this.#pingedAt;
+    }
+    this.#pingedAt = null;
+    this.#pongDeadlineMs = PONG_DEADLINE_MS;
+  }
+
+  #countUnknown(): void {
+    this.#unknownFrames += 1;
+    if (this.#unknownFrames > UNKNOWN_FRAMES_MAX) {
+      this.#close(CloseCode.TOO_MANY_UNKNOWN);
+    }
+  }
+
+  #handleLinkClosed(): void {
+    if (this.#phase === "closing") {
+      this.#end(this.#closingCode, 0);
+    } else if (this.#phase !== "closed") {
+      this.#end(null, 0);
+    }
+  }
+
+  #check(deadlineMs: number): void {
+    if (this.isOpen) {
+      this.#pongDeadlineMs = Math.min(this.#pongDeadlineMs, deadlineMs);
+      if (this.#pingedAt === null) {
+        this.#ping();
+      }
+    }
+  }
+
+  #ping(): void {
+    this.#pingedAt = this.#now;
+    this.#transmit({ kind: "ping", nonce: this.#nextNonce });
+    this.#nextNonce = (this.#nextNonce + 1) >>> 0;
+  }
+
+  #transmit(frame: ClientFrame): void {
+    this.#lastSent = this.#now;
+    this.#outputs.push({ type: "transmit", frame });
+  }
+
+  #close(code: CloseCode): void {
+    const bye: Bye = { kind: "bye", code, retryAfterMs: 0, reason: closeCodeInfo(code).text };
+    this.#closingCode = code;
+    this.#phase = "closing";
+    this.#phaseDeadline = this.#now + CLOSE_DEADLINE_MS;
+    this.#transmit(bye);
+  }
+
+  #end(code: CloseCode | null, retryAfterMs: number): void {
+    this.#phase = "closed";
+    this.#phaseDeadline = null;
+    const isRetried = code === null || shouldReconnect(code);
+    this.#outputs.push({ type: "closed", closed: { code, shouldReconnect: isRetried, retryAfterMs } });
+  }
+}
+
+/** What a lane has received of a frame that is not whole yet. */
+class LaneInbox {
+  readonly decoder = new Decoder();
+  /** When the first byte of that frame came. */
+  begunAt: number | null = null;
+}
+
+function violationCode(error: unknown): CloseCode {
+  if (error instanceof Violation) {
+    return error.code;
+  }
+  return error instanceof FrameTooLargeError ? CloseCode.FRAME_TOO_LARGE : CloseCode.BAD_FRAME;
+}
+
+function readDatagram(bytes: Uint8Array): ServerFrame | null {
+  if (bytes.length > DATAGRAM_BYTES_MAX) {
+    return null;
+  }
+  try {
+    const raw = decodeDatagram(bytes);
+    const info = INFO_BY_TYPE.get(raw.type);
+    return info?.lane === "datagram" && info.sender !== "client"
+      ? decodeServerFrame(raw.type, raw.body)
+      : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,84 @@
+import { describe, expect, it } from "vitest";
+import type { LaneCopy } from "../generated/connect.js";
+import {
+  COPY_BYTES_MAX,
+  COPY_DELAY_MS,
+  COPY_TAIL_MS,
+  LOSSY_FOR_MS,
+  SECOND_COPY_DELAY_MS,
+} from "../generated/limits.js";
+import { CopyReader, CopyWriter } from "./copies.js";
+
+const encode = (text: string) => new TextEncoder().encode(text);
+const decode = (bytes: Uint8Array | null) => (bytes === null ? null : new TextDecoder().decode(bytes));
+const copy = (offset: number, text: string): LaneCopy => ({
+  kind: "laneCopy",
+  offset,
+  bytes: encode(text),
+});
+
+function started(): CopyWriter {
+  const writer = new CopyWriter();
+  writer.start(0);
+  return writer;
+}
+
+describe("a writer of copies", () => {
+  it("copies nothing over a clean link", () => {
+    const writer = new CopyWriter();
+    writer.wrote(encode("hello"), 0);
+    expect(writer.pollTimeout()).toBeNull();
+    expect(writer.take(COPY_DELAY_MS)).toBeNull();
+  });
+
+  it("copies a write twice and later", () => {
+    const writer = new CopyWriter();
+    writer.wrote(encode("before"), 0);
+    writer.start(0);
+    writer.wrote(encode("hello"), 0);
+    expect(writer.pollTimeout()).toBe(COPY_DELAY_MS);
+    expect(writer.take(COPY_DELAY_MS - 1)).toBeNull();
+    expect(writer.take(COPY_DELAY_MS)).toEqual(copy(6, "hello"));
+    expect(writer.take(COPY_DELAY_MS)).toBeNull();
+    expect(writer.pollTimeout()).toBe(SECOND_COPY_DELAY_MS);
+    expect(writer.take(SECOND_COPY_DELAY_MS)).toEqual(copy(6, "hello"));
+    expect(writer.pollTimeout()).toBeNull();
+  });
+
+  it("reaches back over writes shortly before", () => {
+    const writer = started();
+    writer.wrote(encode("old"), 0);
+    writer.wrote(encode("one"), COPY_TAIL_MS + 1);
+    writer.wrote(encode("two"), COPY_TAIL_MS + 2);
+    expect(writer.take(COPY_TAIL_MS + 2 + COPY_DELAY_MS)).toEqual(copy(3, "onetwo"));
+  });
+
+  it("keeps a copy within a datagram", () => {
+    const writer = started();
+    writer.wrote(new Uint8Array(COPY_BYTES_MAX), 0);
+    writer.wrote(encode("ten bytes!"), 0);
+    expect(writer.take(COPY_DELAY_MS)).toEqual(copy(COPY_BYTES_MAX, "ten bytes!"));
+    writer.wrote(new Uint8Array(COPY_BYTES_MAX + 1), 0);
+    expect(writer.pollTimeout()).toBeNull();
+  });
+
+  it("stops after a while", () => {
+    const writer = started();
+    writer.wrote(encode("hello"), LOSSY_FOR_MS);
+    expect(writer.pollTimeout()).toBeNull();
+  });
+});
+
+describe("a reader of copies", () => {
+  it("hands on every byte once, whichever comes first", () => {
+    const reader = new CopyReader();
+    expect(decode(reader.stream(encode("ab")))).toBe("ab");
+    expect(decode(reader.copy(copy(1, "bcd")))).toBe("cd");
+    expect(decode(reader.copy(copy(1, "bcd")))).toBe("");
+    expect(reader.copy(copy(5, "fg"))).toBeNull();
+    expect(decode(reader.stream(encode("c")))).toBe("");
+    expect(decode(reader.stream(encode("de")))).toBe("e");
+    expect(decode(reader.copy(copy(5, "fg")))).toBe("fg");
+    expect(decode(reader.stream(encode("fgh")))).toBe("h");
+  });
+});

@@ -1,0 +1,133 @@
+/**
+ * The envelope around a frame.
+ *
+ * On a stream and inside a WebSocket message: `varint type · varint length · body`. In a datagram:
+ * `varint type · body`. {@link Decoder} cuts the bytes of a lane into frames; it never holds more
+ * than one frame of the allowed length and one read, whatever the peer claims.
+ *
+ * @module
+ */
+
+import { type ClientFrame, clientFrameType, encodeClientFrame } from "../generated/frame.js";
+import { Reader, readU64, WireError, Writer, writeRaw, writeU32, writeU64 } from "./codec.js";
+
+/** A frame as it lies on the wire. */
+export interface RawFrame {
+  /** Type number, known or not. */
+  readonly type: number;
+  /** Encoded body. */
+  readonly body: Uint8Array;
+}
+
+/** A frame claims a body that is longer than the bound in force. */
+export class FrameTooLargeError extends WireError {}
+
+const BODY = new Writer(1024);
+const OUT = new Writer(1024);
+
+/** The stream envelope of `frame`. */
+export function encode(frame: ClientFrame): Uint8Array<ArrayBuffer> {
+  encodeClientFrame(BODY.reset(), frame);
+  return envelop(clientFrameType(frame), BODY.view());
+}
+
+/** The stream envelope of a body that is encoded already. */
+export function envelop(type: number, body: Uint8Array): Uint8Array<ArrayBuffer> {
+  writeU32(OUT.reset(), type);
+  writeU64(OUT, body.length);
+  writeRaw(OUT, body);
+  return OUT.finish();
+}
+
+/** The datagram envelope of `frame`. */
+export function encodeDatagram(frame: ClientFrame): Uint8Array<ArrayBuffer> {
+  writeU32(OUT.reset(), clientFrameType(frame));
+  encodeClientFrame(OUT, frame);
+  return OUT.finish();
+}
+
+/**
+ * Reads a datagram.
+ *
+ * @throws WireError when there is no type.
+ */
+export function decodeDatagram(bytes: Uint8Array): RawFrame {
+  const reader = new Reader(bytes);
+  const type = readType(reader);
+  return { type, body: reader.take(reader.remaining) };
+}
+
+/** Cuts the bytes of one lane into frames. */
+export class Decoder {
+  #buffer = new Uint8Array(0);
+  #start = 0;
+
+  /** Whether the lane stands inside a frame. */
+  get isPartial(): boolean {
+    return this.#start < this.#buffer.length;
+  }
+
+  /** Takes the next bytes of the lane; then call {@link Decoder.nextFrame} until it answers `null`. */
+  push(bytes: Uint8Array): void {
+    const rest = this.#buffer.subarray(this.#start);
+    const joined = new Uint8Array(rest.length + bytes.length);
+    joined.set(rest);
+    joined.set(bytes, rest.length);
+    this.#buffer = joined;
+    this.#start = 0;
+  }
+
+  /**
+   * The next whole frame with a body of at most `limit` bytes, or `null` until more bytes come. The
+   * body is a view on bytes that nothing overwrites.
+   *
+   * @throws WireError when the header is malformed or claims too much; the lane cannot be read on.
+   */
+  nextFrame(limit: number): RawFrame | null {
+    const header = readHeader(this.#buffer.subarray(this.#start));
+    if (header === null) {
+      return null;
+    }
+    if (header.length > limit) {
+      throw new FrameTooLargeError(`a frame of ${header.length} bytes is over the limit of ${limit}`);
+    }
+    const { reader } = header;
+    if (header.length > reader.remaining) {
+      return null;
+    }
+    const body = reader.take(header.length);
+    this.#start += reader.at;
+    return { type: header.type, body };
+  }
+}
+
+/** Reads a header and what follows it, or answers `null` while bytes of the header are missing. */
+function readHeader(bytes: Uint8Array): { type: number; length: number; reader: Reader } | null {
+  const typeWidth = varintWidth(bytes[0]);
+  const lengthWidth = varintWidth(bytes[typeWidth]);
+  if (typeWidth + lengthWidth > bytes.length) {
+    return null;
+  }
+  const reader = new Reader(bytes);
+  return { type: readType(reader), length: readU64(reader), reader };
+}
+
+/** A type fits 32 bits, but its varint may be wider than it must. */
+function readType(reader: Reader): number {
+  const type = readU64(reader);
+  if (type > 0xffff_ffff) {
+    throw new WireError(`${type} is no frame type`);
+  }
+  return type;
+}
+
+/** How many bytes the varint that begins with `marker` takes. */
+function varintWidth(marker: number | undefined): number {
+  if (marker === undefined || marker < 251) {
+    return 1;
+  }
+  if (marker > 253) {
+    throw new WireError(`a frame header begins with ${marker}`);
+  }
+  return 1 + 2 ** (marker - 250);
+}
