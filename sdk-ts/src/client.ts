@@ -105,7 +105,7 @@ export class NoWrong {
 
   /** Opens a connection. A user has one at a time: a second one closes the first with `REPLACED`. */
   connect(options: ConnectOptions = {}): Connection {
-    const connection = new Connection({
+    const connection = Connection.create({
       environment: this.#environment,
       transports: options.transports ?? ["webtransport", "websocket"],
       failures: this.#failures,

@@ -23,7 +23,11 @@ import { OwnTyping, TypingMembers } from "./typing.js";
 import type { ChatEnd, ChatEvents, ChatMessage, MessageStatus, Sent } from "./view.js";
 import { checkText, later, NOBODY } from "./view.js";
 
-/** What a chat asks of its connection beyond frames. */
+/**
+ * What a chat asks of its connection beyond frames.
+ *
+ * @internal
+ */
 export interface ChatOwner {
   /** Ends the chat and queues for another partner. */
   next(chat: Chat): Promise<Ticket>;
@@ -73,8 +77,7 @@ export class Chat {
   /** The hole for which a resume was tried already; a second one would not find more. */
   #resyncedAtSeq = -1;
 
-  /** Made by a connection, from what the server says of the chat. */
-  constructor(port: Port, owner: ChatOwner, state: ChatState) {
+  private constructor(port: Port, owner: ChatOwner, state: ChatState) {
     this.#port = port;
     this.#owner = owner;
     this.id = state.chat;
@@ -95,6 +98,15 @@ export class Chat {
     this.#typing = new TypingMembers(port.environment, (member, isTyping) =>
       this.#emitter.emit("typing", { member, isTyping }),
     );
+  }
+
+  /**
+   * For the connection: a chat, from what the server says of it.
+   *
+   * @internal
+   */
+  static create(port: Port, owner: ChatOwner, state: ChatState): Chat {
+    return new Chat(port, owner, state);
   }
 
   /** Everybody in the chat, oneself included; frames and events name a member by the index here. */
@@ -256,7 +268,11 @@ export class Chat {
     this.close();
   }
 
-  /** For the connection: the server has told how the chat stands, on a new link. */
+  /**
+   * For the connection: the server has told how the chat stands, on a new link.
+   *
+   * @internal
+   */
   attach(state: ChatState): void {
     this.#members = state.members;
     this.#expiresAtMs = state.expiresAtMs;
@@ -268,7 +284,11 @@ export class Chat {
     this.#sending.flush();
   }
 
-  /** For the connection: the link is lost. */
+  /**
+   * For the connection: the link is lost.
+   *
+   * @internal
+   */
   detach(): void {
     this.#isAttached = false;
     this.#sending.linkLost();
@@ -276,12 +296,20 @@ export class Chat {
     this.#ownTyping.reset();
   }
 
-  /** For the connection: the user has ended the chat, and the server has confirmed it. */
+  /**
+   * For the connection: the user has ended the chat, and the server has confirmed it.
+   *
+   * @internal
+   */
   leftByUser(): void {
     this.#ended({ reason: "left", member: this.you, expiresAtMs: this.#expiresAtMs });
   }
 
-  /** For the connection: a frame about this chat. */
+  /**
+   * For the connection: a frame about this chat.
+   *
+   * @internal
+   */
   handle(frame: ServerFrame): void {
     switch (frame.kind) {
       case "message":

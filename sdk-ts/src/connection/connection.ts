@@ -62,7 +62,11 @@ export interface ConnectionStats extends DriverStats {
   readonly links: number;
 }
 
-/** What a connection is made from. */
+/**
+ * What a connection is made from.
+ *
+ * @internal
+ */
 export interface ConnectionOptions {
   /** Time, randomness, network. */
   readonly environment: Environment;
@@ -110,8 +114,7 @@ export class Connection {
   /** Where a node that went away has sent us; good for one attempt. */
   #endpoint: GoAway["endpoint"] = null;
 
-  /** See `NoWrong.connect`. */
-  constructor(options: ConnectionOptions) {
+  private constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#transports = options.transports;
     this.#requests = new Requests(options.environment, () => this.#driver?.check(CHECK_DEADLINE_MS));
@@ -126,6 +129,15 @@ export class Connection {
     };
     this.#stopWake = options.environment.onWake((reason) => this.#wake(reason));
     void this.#connect();
+  }
+
+  /**
+   * For the client: a connection, which begins to connect at once.
+   *
+   * @internal
+   */
+  static create(options: ConnectionOptions): Connection {
+    return new Connection(options);
   }
 
   /** How it stands. */
@@ -352,7 +364,7 @@ export class Connection {
         this.#chats.delete(chat.id);
       },
     };
-    const chat = new Chat(this.#port, owner, state);
+    const chat = Chat.create(this.#port, owner, state);
     this.#forgetOldChats();
     this.#chats.set(chat.id, chat);
     this.#chat = chat;

@@ -158,7 +158,7 @@ export class Queue {
   }
 
   #newTicket(state: TicketState): Ticket {
-    const ticket: Ticket = new Ticket(state, () => this.#cancel(ticket));
+    const ticket: Ticket = Ticket.create(state, () => this.#cancel(ticket));
     return ticket;
   }
 

@@ -37,8 +37,7 @@ export class Ticket {
   /** The chat, once a partner is found; rejects when the ticket ends without one. */
   readonly matched: Promise<Chat>;
 
-  /** Made by a connection. `cancel` gives it up; it answers `false` when a match came first. */
-  constructor(state: TicketState, cancel: () => Promise<boolean>) {
+  private constructor(state: TicketState, cancel: () => Promise<boolean>) {
     this.#state = state;
     this.#cancel = cancel;
     this.matched = new Promise((resolve, reject) => {
@@ -46,6 +45,15 @@ export class Ticket {
     });
     // Whoever does not wait for it reads the status.
     this.matched.catch(() => undefined);
+  }
+
+  /**
+   * For the queue: a ticket. `cancel` gives it up; it returns `false` when a match came first.
+   *
+   * @internal
+   */
+  static create(state: TicketState, cancel: () => Promise<boolean>): Ticket {
+    return new Ticket(state, cancel);
   }
 
   /** Its id; a new one when the server had to queue the user again. */
@@ -106,24 +114,40 @@ export class Ticket {
     await this.close();
   }
 
-  /** For the connection: what the server says of it now. */
+  /**
+   * For the queue: what the server says of it now.
+   *
+   * @internal
+   */
   update(state: TicketState): void {
     this.#state = state;
     this.#emitter.emit("change", this);
   }
 
-  /** For the connection: it accepts more people now. */
+  /**
+   * For the queue: it accepts more people now.
+   *
+   * @internal
+   */
   widen(stage: Stage): void {
     this.update({ ...this.#state, stage });
   }
 
-  /** For the connection: a partner was found. */
+  /**
+   * For the queue: a partner was found.
+   *
+   * @internal
+   */
   match(chat: Chat): void {
     this.#finish("matched");
     this.#settle?.resolve(chat);
   }
 
-  /** For the connection: it ended without a match. */
+  /**
+   * For the queue: it ended without a match.
+   *
+   * @internal
+   */
   end(error: NoWrongError | null): void {
     this.#finish(error === null ? "cancelled" : "ended");
     this.#settle?.reject(error ?? new ClosedError("The ticket was cancelled."));

@@ -17,7 +17,7 @@ export class World {
   grantError: Error | null = null;
 
   constructor() {
-    this.connection = new Connection({
+    this.connection = Connection.create({
       environment: this.environment,
       transports: ["webtransport", "websocket"],
       failures: this.failures,
