@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { ErrorCode } from "../generated/code.js";
-import { at, CHAT, chatState, message, settle } from "../testing/fake.js";
+import { settle } from "../testing/environment.js";
+import { at, CHAT, chatState, message } from "../testing/samples.js";
 import { World } from "../testing/world.js";
 import type { Chat } from "./chat.js";
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { at, message } from "../testing/fake.js";
+import { at, message } from "../testing/samples.js";
 import { ChatLog } from "./log.js";
 import { OUTBOX_MESSAGES_MAX, Outbox } from "./outbox.js";
 

@@ -1,16 +1,9 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { ConnectionClosedError, RequestError } from "../error.js";
 import { CloseCode, ErrorCode } from "../generated/code.js";
-import {
-  at,
-  CHAT,
-  chatState,
-  SilentWebTransport,
-  settle,
-  TICKET,
-  ticketState,
-  welcome,
-} from "../testing/fake.js";
+import { settle } from "../testing/environment.js";
+import { at, CHAT, chatState, TICKET, ticketState, welcome } from "../testing/samples.js";
+import { SilentWebTransport } from "../testing/webtransport.js";
 import { World } from "../testing/world.js";
 
 describe("a connection", () => {

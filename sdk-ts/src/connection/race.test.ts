@@ -7,7 +7,8 @@ import {
   serverFrameType,
 } from "../generated/frame.js";
 import type { Link, LinkAddress, LinkEvents, OpenLink, TransportName } from "../link/link.js";
-import { FakeEnvironment, settle, welcome } from "../testing/fake.js";
+import { FakeEnvironment, settle } from "../testing/environment.js";
+import { welcome } from "../testing/samples.js";
 import { Writer } from "../wire/codec.js";
 import { envelop } from "../wire/envelope.js";
 import type { Driver } from "./driver.js";

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { NoWrong } from "../client.js";
 import { RequestError } from "../error.js";
 import { ErrorCode } from "../generated/code.js";
-import { FakeEnvironment } from "../testing/fake.js";
+import { FakeEnvironment } from "../testing/environment.js";
 import { memoryStorage } from "./tokens.js";
 
 interface Call {

@@ -3,7 +3,9 @@ import { Connection } from "../connection/connection.js";
 import { FailureMemory, type Grant } from "../connection/race.js";
 import type { Welcome } from "../generated/connect.js";
 import type { ServerFrame } from "../generated/frame.js";
-import { chatState, FakeEnvironment, type FakeSocket, settle, ticketState, welcome } from "./fake.js";
+import { FakeEnvironment, settle } from "./environment.js";
+import { chatState, ticketState, welcome } from "./samples.js";
+import type { FakeSocket } from "./socket.js";
 
 /** A connection over fake WebSockets, and the server's end of them. */
 export class World {
