@@ -1,8 +1,9 @@
 /**
  * Everything that this package takes from outside: time, randomness, network, the page's life.
  *
- * The state machines take times as arguments and never look at a clock; the shells around them
- * take them from here. Tests and runtimes other than a browser bring their own.
+ * The state machines take times as arguments and never look at a clock; the shells around them, the
+ * links included, take them from here and from nowhere else. Tests and runtimes other than a browser
+ * bring their own.
  *
  * @module
  */

@@ -507,13 +507,14 @@ export class Connection {
 }
 
 /** The transports of the environment. Those that it has not are never asked for. */
-function openers({ WebTransport, WebSocket }: Environment): Record<TransportName, OpenLink> {
+function openers(environment: Environment): Record<TransportName, OpenLink> {
+  const { WebTransport, WebSocket } = environment;
   const missing: OpenLink = () => Promise.reject(new ClosedError("There is no such transport here."));
   return {
     webtransport:
       WebTransport === null
         ? missing
-        : (address, events, signal) => openWebTransport(WebTransport, address, events, signal),
+        : (address, events, signal) => openWebTransport(WebTransport, environment, address, events, signal),
     websocket:
       WebSocket === null
         ? missing

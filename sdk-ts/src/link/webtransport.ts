@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { Environment } from "../environment.js";
 import { NetworkError } from "../error.js";
 import { type ClientFrame, clientFrameLane } from "../generated/frame.js";
 import { CLOSE_DEADLINE_MS, DATAGRAM_BYTES_MAX } from "../generated/limits.js";
@@ -21,9 +22,13 @@ import type { Link, LinkAddress, LinkEvents, LinkStats } from "./link.js";
  */
 const DATAGRAMS_HIGH_WATER_MARK = 256;
 
+/** What this link needs of its surroundings. */
+type Clock = Pick<Environment, "now" | "schedule">;
+
 /** Opens a WebTransport session and its live stream. */
 export async function openWebTransport(
   WebTransportClass: typeof WebTransport,
+  clock: Clock,
   address: LinkAddress,
   events: LinkEvents,
   signal: AbortSignal,
@@ -40,7 +45,7 @@ export async function openWebTransport(
     if (signal.aborted) {
       throw new NetworkError("The attempt was given up.");
     }
-    return new WebTransportLink(session, live, events);
+    return new WebTransportLink(session, live, clock, events);
   } catch (cause) {
     closeQuietly(session);
     throw new NetworkError("WebTransport could not be opened.", { cause });
@@ -75,10 +80,11 @@ function closeQuietly(session: WebTransport): void {
 class WebTransportLink implements Link {
   readonly transport = "webtransport";
   readonly #session: WebTransport;
+  readonly #clock: Clock;
   readonly #events: LinkEvents;
   readonly #live: WritableStreamDefaultWriter<Uint8Array>;
   readonly #copies = new CopyWriter();
-  #copyTimer: ReturnType<typeof setTimeout> | undefined;
+  #cancelCopy: () => void = () => undefined;
   #bulk: Promise<WritableStreamDefaultWriter<Uint8Array>> | null = null;
   readonly #datagrams: WritableStreamDefaultWriter<Uint8Array>;
   #isClosing = false;
@@ -87,8 +93,14 @@ class WebTransportLink implements Link {
   #receivedBytes = 0;
   #droppedSignals = 0;
 
-  constructor(session: WebTransport, live: WebTransportBidirectionalStream, events: LinkEvents) {
+  constructor(
+    session: WebTransport,
+    live: WebTransportBidirectionalStream,
+    clock: Clock,
+    events: LinkEvents,
+  ) {
     this.#session = session;
+    this.#clock = clock;
     this.#events = events;
     this.#live = live.writable.getWriter() as WritableStreamDefaultWriter<Uint8Array>;
     this.#datagrams = datagramWriter(session.datagrams);
@@ -114,7 +126,7 @@ class WebTransportLink implements Link {
   }
 
   startCopies(): void {
-    this.#copies.start(performance.now());
+    this.#copies.start(this.#clock.now());
   }
 
   close(): void {
@@ -127,13 +139,13 @@ class WebTransportLink implements Link {
       closeQuietly(this.#session);
       this.#lose();
     };
-    const deadline = setTimeout(end, CLOSE_DEADLINE_MS);
+    const cancelDeadline = this.#clock.schedule(CLOSE_DEADLINE_MS, end);
     void this.#live
       .close()
       .catch(() => undefined)
       .then(() => this.#session.closed)
       .catch(() => undefined)
-      .then(() => clearTimeout(deadline))
+      .then(cancelDeadline)
       .then(end);
   }
 
@@ -157,21 +169,21 @@ class WebTransportLink implements Link {
 
   #writeLive(bytes: Uint8Array): void {
     this.#write(this.#live, bytes);
-    const now = performance.now();
+    const now = this.#clock.now();
     this.#copies.wrote(bytes, now);
     this.#setCopyTimer(now);
   }
 
   #setCopyTimer(now: number): void {
-    clearTimeout(this.#copyTimer);
+    this.#cancelCopy();
     const dueAt = this.#copies.pollTimeout();
     if (dueAt !== null && !this.#isClosing) {
-      this.#copyTimer = setTimeout(() => this.#sendCopy(), Math.ceil(dueAt - now));
+      this.#cancelCopy = this.#clock.schedule(dueAt - now, () => this.#sendCopy());
     }
   }
 
   #sendCopy(): void {
-    const now = performance.now();
+    const now = this.#clock.now();
     const copy = this.#isClosing ? null : this.#copies.take(now);
     if (copy !== null) {
       this.#sendDatagram(copy);
@@ -225,6 +237,7 @@ class WebTransportLink implements Link {
   #lose(): void {
     if (!this.#isClosed) {
       this.#isClosed = true;
+      this.#cancelCopy();
       closeQuietly(this.#session);
       this.#events.closed();
     }
