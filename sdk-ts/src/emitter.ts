@@ -32,6 +32,13 @@ export class Emitter<Events extends object> {
     }
   }
 
+  /** Tells every listener of `name` what `make` returns, which is not called when there is none. */
+  emitMade<Name extends keyof Events>(name: Name, make: () => Events[Name]): void {
+    if ((this.#listeners.get(name)?.size ?? 0) > 0) {
+      this.emit(name, make());
+    }
+  }
+
   /** Forgets every listener. */
   clear(): void {
     this.#listeners.clear();

@@ -12,15 +12,16 @@ import { ErrorCode } from "../generated/code.js";
 import type { ServerFrame } from "../generated/frame.js";
 import type { ChatId } from "../generated/id.js";
 import { PAGE_MESSAGES_MAX } from "../generated/limits.js";
-import { comparePosition, type Position } from "../generated/position.js";
+import type { Position } from "../generated/position.js";
 import type { PresenceState, ReadCursor } from "../generated/signal.js";
 import type { Ticket } from "../queue/ticket.js";
 import { OwnCursors } from "./cursors.js";
 import { ChatLog } from "./log.js";
 import type { Unacked } from "./outbox.js";
+import { Rows } from "./rows.js";
 import { Sending } from "./sending.js";
 import { OwnTyping, TypingMembers } from "./typing.js";
-import type { ChatEnd, ChatEvents, ChatMessage, MessageStatus, Sent } from "./view.js";
+import type { ChatEnd, ChatEvents, ChatMessage, Sent } from "./view.js";
 import { checkText, later, NOBODY } from "./view.js";
 
 /**
@@ -61,6 +62,7 @@ export class Chat {
   readonly #port: Port;
   readonly #owner: ChatOwner;
   readonly #emitter = new Emitter<ChatEvents>();
+  readonly #rows: Rows;
   readonly #log: ChatLog;
   readonly #sending: Sending;
   readonly #cursors: OwnCursors;
@@ -73,7 +75,6 @@ export class Chat {
   /** Whether the present connection has taken the chat up: nothing is sent before. */
   #isAttached = true;
   #isClosed = false;
-  #view: readonly ChatMessage[] | null = null;
   /** The hole for which a resume was tried already; a second one would not find more. */
   #resyncedAtSeq = -1;
 
@@ -88,10 +89,12 @@ export class Chat {
     this.#expiresAtMs = state.expiresAtMs;
     this.#members = state.members;
     this.#unread = state.unread;
-    this.#log = new ChatLog(state.resumed);
-    this.#cursors = new OwnCursors(port, this.id, this.#log, this.you, this.me);
+    this.#rows = new Rows(this.you, this.partner, (seq) => this.#log.indexOf(seq));
+    this.#log = new ChatLog(this.you, state.resumed, this.#rows);
+    this.#cursors = new OwnCursors(port, this.id, this.#log, this.me);
     this.#sending = new Sending(port, this.id, {
       canSend: () => this.#isAttached && this.#end === null,
+      wrote: (message) => this.#rows.wrote(message),
       acked: (message, position, atMs) => this.#acked(message, position, atMs),
       failed: (message, error) => this.#failed(message, error),
     });
@@ -156,8 +159,7 @@ export class Chat {
 
   /** Every message that is here, in the order of the chat; those on their way come last. */
   get messages(): readonly ChatMessage[] {
-    this.#view ??= this.#makeView();
-    return this.#view;
+    return this.#rows.list;
   }
 
   /** Calls `listener` at each event called `name`, until the answer is called. */
@@ -178,7 +180,7 @@ export class Chat {
     const { id, acked } = this.#sending.send({ kind: "text", text }, options.replyTo ?? null);
     this.#ownTyping.reset();
     this.#changed();
-    const status = () => this.messages.find((message) => message.id === id)?.status ?? "pending";
+    const status = () => this.#rows.status(id);
     return {
       id,
       acked,
@@ -278,6 +280,7 @@ export class Chat {
     this.#expiresAtMs = state.expiresAtMs;
     this.#unread = state.unread;
     this.#log.resume(state.resumed);
+    this.#rows.partnerMoved(this.partner);
     this.#isAttached = true;
     this.#changed();
     this.#cursors.reset(this.me);
@@ -351,8 +354,8 @@ export class Chat {
         this.#typing.signal(message.member, false);
       }
       this.#changed();
-      const shown = this.messages.find(({ id }) => id === message.clientMessageId);
-      if (shown !== undefined) {
+      const shown = this.#rows.at(message.position.seq);
+      if (shown !== null) {
         this.#emitter.emit("message", shown);
       }
     }
@@ -383,6 +386,7 @@ export class Chat {
     const delivered = later(known.delivered, cursor.delivered);
     const read = later(known.read, cursor.read);
     this.#updateMember(member, { delivered, read });
+    this.#rows.partnerMoved(this.partner);
     this.#changed();
     this.#emitter.emit("read", { member, delivered, read });
   }
@@ -399,6 +403,7 @@ export class Chat {
     if (this.#end === null) {
       this.#end = end;
       this.#stop(new RequestError({ code: ErrorCode.CHAT_ENDED }));
+      this.#rows.settledAll();
       this.#changed();
       this.#emitter.emit("ended", end);
     }
@@ -425,12 +430,14 @@ export class Chat {
 
   #acked({ clientMessageId, body, replyTo }: Unacked, position: Position, atMs: number): void {
     const place = { chat: this.id, position, member: this.you };
+    this.#rows.settled(clientMessageId);
     this.#log.insert({ kind: "message", ...place, clientMessageId, atMs, replyTo, body });
     this.#changed();
     this.#checkHole();
   }
 
   #failed({ clientMessageId: id, body }: Unacked, error: NoWrongError): void {
+    this.#rows.settled(id);
     this.#changed();
     this.#emitter.emit("failed", { id, body, error });
   }
@@ -443,45 +450,7 @@ export class Chat {
   }
 
   #changed(): void {
-    this.#view = null;
-    this.#emitter.emit("change", this.messages);
-  }
-
-  #makeView(): readonly ChatMessage[] {
-    const held = this.#log.messages.map((message) => this.#show(message));
-    const ids = new Set(held.map(({ id }) => id));
-    const pending = this.#sending.outbox.messages.filter(({ clientMessageId }) => !ids.has(clientMessageId));
-    return [...held, ...pending.map((message) => this.#showPending(message))];
-  }
-
-  #show(message: Message): ChatMessage {
-    const { position, member, clientMessageId: id, atMs, replyTo, body } = message;
-    const isMine = member === this.you;
-    return {
-      id,
-      position,
-      member,
-      isMine,
-      body,
-      atMs,
-      replyTo,
-      status: isMine ? this.#status(message) : "acked",
-    };
-  }
-
-  #showPending({ clientMessageId: id, body, replyTo, atMs }: Unacked): ChatMessage {
-    return { id, position: null, member: this.you, isMine: true, body, atMs, replyTo, status: "pending" };
-  }
-
-  #status({ position, clientMessageId }: Message): MessageStatus {
-    const { read, delivered } = this.partner;
-    if (comparePosition(read, position) >= 0) {
-      return "read";
-    }
-    if (comparePosition(delivered, position) >= 0) {
-      return "delivered";
-    }
-    return this.#sending.outbox.has(clientMessageId) ? "pending" : "acked";
+    this.#emitter.emitMade("change", () => this.messages);
   }
 
   #memberAt(index: number): Member {
@@ -490,7 +459,6 @@ export class Chat {
 
   #updateMember(index: number, change: Partial<Member>): void {
     this.#members = this.#members.map((member, at) => (at === index ? { ...member, ...change } : member));
-    this.#view = null;
   }
 
   #assertOpen(): void {

@@ -17,7 +17,6 @@ const CURSOR_DELAY_MS = 50;
 export class OwnCursors {
   readonly #port: Port;
   readonly #id: ChatId;
-  readonly #you: number;
   readonly #log: ChatLog;
   #delivered: Position;
   #read: Position;
@@ -25,12 +24,11 @@ export class OwnCursors {
   #cancel: (() => void) | null = null;
   #isStopped = false;
 
-  /** `you` is one's own index among the members, and `me` what the server knows of one. */
-  constructor(port: Port, id: ChatId, log: ChatLog, you: number, me: Member) {
+  /** `me` is what the server knows of the user. */
+  constructor(port: Port, id: ChatId, log: ChatLog, me: Member) {
     this.#port = port;
     this.#id = id;
     this.#log = log;
-    this.#you = you;
     this.#delivered = me.delivered;
     this.#read = me.read;
   }
@@ -84,12 +82,7 @@ export class OwnCursors {
 
   /** Whether there is a message of somebody else after `sent`, below the first hole. */
   #isNews(sent: Position): boolean {
-    const { messages, position } = this.#log;
-    const isBetween = (seq: number) => seq > sent.seq && seq <= position.seq;
-    const isTheirs = (member: number) => member !== this.#you;
-    return (
-      comparePosition(position, sent) > 0 &&
-      messages.some((message) => isTheirs(message.member) && isBetween(message.position.seq))
-    );
+    const { position, newestTheirs } = this.#log;
+    return comparePosition(position, sent) > 0 && newestTheirs > sent.seq;
   }
 }

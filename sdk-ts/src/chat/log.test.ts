@@ -13,7 +13,7 @@ describe("the log", () => {
     const arrivals = fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 40 });
     fc.assert(
       fc.property(arrivals, (order) => {
-        const log = new ChatLog();
+        const log = new ChatLog(0);
         for (const seq of order) {
           log.insert(message(at(1, seq), `${seq}`));
         }
@@ -38,7 +38,7 @@ describe("the log", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
         const server: { epoch: number; seq: number }[] = [];
-        const log = new ChatLog();
+        const log = new ChatLog(0);
         let epoch = 1;
         let resumeLimit = Number.POSITIVE_INFINITY;
         for (const one of steps) {
@@ -67,7 +67,7 @@ describe("the log", () => {
   });
 
   it("takes a later epoch as the true one, and what came after as void", () => {
-    const log = new ChatLog();
+    const log = new ChatLog(0);
     for (const seq of [1, 2, 3]) {
       log.insert(message(at(1, seq), "old"));
     }
@@ -77,7 +77,7 @@ describe("the log", () => {
   });
 
   it("goes on from where a client begins in the middle, and takes older messages before it", () => {
-    const log = new ChatLog(at(1, 10));
+    const log = new ChatLog(0, at(1, 10));
     log.insert(message(at(1, 11), "eleven"));
     expect(log.position).toEqual(at(1, 11));
     expect(log.insert(message(at(1, 3), "too old"))).toBe("known");
@@ -89,7 +89,7 @@ describe("the log", () => {
   });
 
   it("keeps a deletion for a message that comes later", () => {
-    const log = new ChatLog();
+    const log = new ChatLog(0);
     log.delete(at(1, 1));
     log.insert(message(at(1, 1), "gone"));
     expect(log.messages[0]?.body.kind).toBe("deleted");

@@ -1,7 +1,8 @@
 /**
  * The messages of one chat, by position. Pure: no time, no network.
  *
- * Each `seq` is held at most once. The log knows up to where it has no hole (its
+ * Each `seq` is held at most once, in an array that ascends by `seq`: the next message is the rule, and
+ * it costs the same however many are held. The log knows up to where it has no hole (its
  * {@link ChatLog.position}, from which a new connection resumes) and how many messages are missing
  * below the newest one. Own messages enter it when the server has given them a position.
  *
@@ -14,19 +15,36 @@ import { comparePosition, POSITION_START, type Position } from "../generated/pos
 /** What became of a message. */
 export type Inserted = "new" | "known" | "void";
 
+/** Is told of each change, with the place in {@link ChatLog.messages}. */
+export interface LogWatcher {
+  /** `message` stands at `index` now; what followed has moved on by one. */
+  inserted(index: number, message: Message): void;
+  /** `message` stands at `index` now, instead of the one that stood there. */
+  replaced(index: number, message: Message): void;
+  /** Only the first `length` messages are left. */
+  truncated(length: number): void;
+}
+
 /** The messages of one chat, by position. */
 export class ChatLog {
-  readonly #messages = new Map<number, Message>();
+  /** In ascending `seq`. */
+  readonly #messages: Message[] = [];
+  readonly #you: number;
+  readonly #watcher: LogWatcher | null;
   /** Everything after it, up to `#position`, is held. */
   #base: Position;
   #position: Position;
+  /** How many of the messages stand at `#position` or below. */
+  #gapless = 0;
   #newest: number;
+  #newestTheirs = 0;
   /** Deletions of messages that are not here yet. */
   readonly #deleted = new Map<number, Position>();
-  #view: readonly Message[] | null = null;
 
-  /** A log that goes on after `base`: what is older can be read as history. */
-  constructor(base: Position = POSITION_START) {
+  /** A log that goes on after `base`: what is older can be read as history. `you` is the user's index. */
+  constructor(you: number, base: Position = POSITION_START, watcher: LogWatcher | null = null) {
+    this.#you = you;
+    this.#watcher = watcher;
     this.#base = base;
     this.#position = base;
     this.#newest = base.seq;
@@ -44,23 +62,39 @@ export class ChatLog {
 
   /** How many messages are missing below the newest one. */
   get missing(): number {
-    let held = 0;
-    for (let seq = this.#newest; seq > this.#position.seq; seq -= 1) {
-      held += this.#messages.has(seq) ? 1 : 0;
-    }
-    return this.#newest - this.#position.seq - held;
+    return this.#newest - this.#position.seq - (this.#messages.length - this.#gapless);
+  }
+
+  /** The `seq` of the newest message of somebody else at {@link ChatLog.position} or below; 0 without one. */
+  get newestTheirs(): number {
+    return this.#newestTheirs;
   }
 
   /** Every message held, in ascending position. */
   get messages(): readonly Message[] {
-    this.#view ??= [...this.#messages.values()].sort((a, b) => a.position.seq - b.position.seq);
-    return this.#view;
+    return this.#messages;
   }
 
-  /** The message at `position`, if it is held. */
-  at(position: Position): Message | null {
-    const message = this.#messages.get(position.seq);
-    return message !== undefined && comparePosition(message.position, position) === 0 ? message : null;
+  /** How many of the messages held stand below `seq`: the index where that one is, or would be. */
+  indexOf(seq: number): number {
+    const last = this.#messages.at(-1);
+    if (last === undefined || last.position.seq < seq) {
+      return this.#messages.length; // The rule: messages come in their order.
+    }
+    const likely = this.#messages.length - 1 - (last.position.seq - seq);
+    if (this.#messages[likely]?.position.seq === seq) {
+      return likely; // There is no hole above it.
+    }
+    let [low, high] = [0, this.#messages.length - 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#messages[middle]?.position.seq ?? 0) < seq) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
   }
 
   /**
@@ -69,8 +103,8 @@ export class ChatLog {
    */
   insert(message: Message): Inserted {
     const { position } = message;
-    const held = this.#messages.get(position.seq);
-    if (held !== undefined) {
+    const held = this.#at(position.seq);
+    if (held !== null) {
       if (held.position.epoch >= position.epoch) {
         return held.position.epoch === position.epoch ? "known" : "void";
       }
@@ -86,7 +120,8 @@ export class ChatLog {
   /** Takes older messages, which come right before the oldest one held. */
   prepend(messages: readonly Message[], isComplete: boolean): void {
     for (const message of messages) {
-      if (!this.#messages.has(message.position.seq) && message.position.seq <= this.#base.seq) {
+      const { seq } = message.position;
+      if (seq <= this.#base.seq && this.#at(seq) === null) {
         this.#put(message);
       }
     }
@@ -100,69 +135,111 @@ export class ChatLog {
 
   /** Drops every message with a seq over `seq`. */
   truncate(seq: number): void {
-    for (const held of [...this.#messages.keys()]) {
-      if (held > seq) {
-        this.#messages.delete(held);
-      }
+    const length = this.indexOf(seq + 1);
+    if (length < this.#messages.length) {
+      this.#messages.length = length;
+      this.#watcher?.truncated(length);
     }
-    this.#view = null;
     this.#newest = Math.min(this.#newest, seq);
     if (this.#position.seq > seq) {
-      this.#position = this.#messages.get(seq)?.position ?? { epoch: this.#base.epoch, seq };
+      this.#position = this.#at(seq)?.position ?? { epoch: this.#base.epoch, seq };
       this.#base = this.#base.seq > seq ? this.#position : this.#base;
+      this.#countUpToPosition(length);
     }
   }
 
   /** Goes on where the server does: drops what is over it, and takes what is missing below as lost. */
   resume(resumed: Position): void {
     this.truncate(resumed.seq);
-    if (this.#messages.size === 0) {
+    if (this.#messages.length === 0) {
       this.#base = resumed;
     }
-    if (this.#position.seq <= resumed.seq) {
-      this.#position = resumed;
-      this.#newest = Math.max(this.#newest, resumed.seq);
-    }
-    this.#advance();
+    this.#position = resumed;
+    this.#newest = resumed.seq;
+    this.#countUpToPosition(this.#messages.length);
   }
 
   /** Takes the first hole as final: the server has nothing there. */
   skipHole(): void {
-    for (let seq = this.#position.seq + 1; seq <= this.#newest; seq += 1) {
-      const message = this.#messages.get(seq);
-      if (message !== undefined) {
-        this.#position = message.position;
-        this.#advance();
-        return;
-      }
+    const message = this.#messages[this.#gapless];
+    if (message !== undefined) {
+      this.#pass(message);
+      this.#advance();
     }
   }
 
-  /** Marks a message as deleted, now or when it comes. Answers whether it is held and was not before. */
+  /** Marks a message as deleted, now or when it comes. Returns whether it is held and was not before. */
   delete(position: Position): boolean {
     this.#deleted.set(position.seq, position);
-    const message = this.at(position);
-    if (message === null || message.body.kind === "deleted") {
+    const message = this.#at(position.seq);
+    if (message === null || message.body.kind === "deleted" || !isAt(message, position)) {
       return false;
     }
-    this.#put(message);
+    const index = this.indexOf(position.seq);
+    this.#messages[index] = erased(message);
+    this.#watcher?.replaced(index, erased(message));
     return true;
   }
 
-  #put(message: Message): void {
-    const { seq } = message.position;
+  /** The message held at `seq`. */
+  #at(seq: number): Message | null {
+    const message = this.#messages[this.indexOf(seq)];
+    return message?.position.seq === seq ? message : null;
+  }
+
+  /** Takes a message at whose seq none is held. */
+  #put(given: Message): void {
+    const { seq } = given.position;
     const deleted = this.#deleted.get(seq);
-    const isDeleted = deleted !== undefined && comparePosition(deleted, message.position) === 0;
-    this.#messages.set(seq, isDeleted ? { ...message, body: { kind: "deleted" } } : message);
+    const message = deleted !== undefined && isAt(given, deleted) ? erased(given) : given;
+    const index = this.indexOf(seq);
+    this.#messages.splice(index, 0, message);
+    this.#watcher?.inserted(index, message);
     this.#newest = Math.max(this.#newest, seq);
-    this.#view = null;
+    if (seq <= this.#position.seq) {
+      this.#gapless += 1;
+      this.#noteTheirs(message);
+    }
   }
 
   #advance(): void {
-    let next = this.#messages.get(this.#position.seq + 1);
-    while (next !== undefined) {
-      this.#position = next.position;
-      next = this.#messages.get(this.#position.seq + 1);
+    let next = this.#messages[this.#gapless];
+    while (next !== undefined && next.position.seq === this.#position.seq + 1) {
+      this.#pass(next);
+      next = this.#messages[this.#gapless];
     }
   }
+
+  /** The first message above the position is below it now. */
+  #pass(message: Message): void {
+    this.#position = message.position;
+    this.#gapless += 1;
+    this.#noteTheirs(message);
+  }
+
+  #noteTheirs({ member, position }: Message): void {
+    if (member !== this.#you) {
+      this.#newestTheirs = Math.max(this.#newestTheirs, position.seq);
+    }
+  }
+
+  /** After a jump of the position: the first `gapless` messages stand there or below. */
+  #countUpToPosition(gapless: number): void {
+    this.#gapless = gapless;
+    this.#newestTheirs = 0;
+    for (let index = gapless - 1; index >= 0 && this.#newestTheirs === 0; index -= 1) {
+      const message = this.#messages[index];
+      if (message !== undefined) {
+        this.#noteTheirs(message);
+      }
+    }
+  }
+}
+
+function isAt(message: Message, position: Position): boolean {
+  return comparePosition(message.position, position) === 0;
+}
+
+function erased(message: Message): Message {
+  return { ...message, body: { kind: "deleted" } };
 }

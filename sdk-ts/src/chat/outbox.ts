@@ -30,28 +30,20 @@ export interface Unacked {
 
 /** Messages that are on their way. */
 export class Outbox {
-  readonly #messages: Unacked[] = [];
-  readonly #inFlight = new Set<ClientMessageId>();
+  /** Everything, in the order of writing. */
+  readonly #messages = new Map<ClientMessageId, Unacked>();
+  /** What is still to be sent over the present link, in the order of writing. */
+  #waiting = new Map<ClientMessageId, Unacked>();
   #pausedUntilMs = 0;
 
   /** Everything on its way, in the order of writing. */
   get messages(): readonly Unacked[] {
-    return this.#messages;
+    return [...this.#messages.values()];
   }
 
   /** How many were sent over the present link and have no reply. */
   get inFlight(): number {
-    return this.#inFlight.size;
-  }
-
-  /** When sending goes on after a temporary failure, in milliseconds since the Unix epoch; 0 when it is on. */
-  get pausedUntilMs(): number {
-    return this.#pausedUntilMs;
-  }
-
-  /** Whether `clientMessageId` is on its way. */
-  has(clientMessageId: ClientMessageId): boolean {
-    return this.#messages.some((message) => message.clientMessageId === clientMessageId);
+    return this.#messages.size - this.#waiting.size;
   }
 
   /**
@@ -60,47 +52,49 @@ export class Outbox {
    * @throws QueueFullError when {@link OUTBOX_MESSAGES_MAX} wait already.
    */
   push(message: Unacked): void {
-    if (this.#messages.length >= OUTBOX_MESSAGES_MAX) {
+    if (this.#messages.size >= OUTBOX_MESSAGES_MAX) {
       throw new QueueFullError("Too many messages wait to be sent.");
     }
-    this.#messages.push(message);
+    this.#messages.set(message.clientMessageId, message);
+    this.#waiting.set(message.clientMessageId, message);
   }
 
   /** The next message to be sent, which counts as in flight from now on; `null` when there is none. */
   next(nowMs: number): Unacked | null {
-    if (nowMs < this.#pausedUntilMs || this.#inFlight.size >= UNACKED_SENDS_MAX) {
+    if (nowMs < this.#pausedUntilMs || this.inFlight >= UNACKED_SENDS_MAX) {
       return null;
     }
-    this.#pausedUntilMs = 0;
-    const message = this.#messages.find(({ clientMessageId }) => !this.#inFlight.has(clientMessageId));
-    if (message !== undefined) {
-      this.#inFlight.add(message.clientMessageId);
+    const [message = null] = this.#waiting.values();
+    if (message !== null) {
+      this.#waiting.delete(message.clientMessageId);
     }
-    return message ?? null;
+    return message;
   }
 
-  /** The message was acked, or failed for good: it is no longer on its way. */
-  remove(clientMessageId: ClientMessageId): Unacked | null {
-    this.#inFlight.delete(clientMessageId);
-    const at = this.#messages.findIndex((message) => message.clientMessageId === clientMessageId);
-    return at < 0 ? null : (this.#messages.splice(at, 1)[0] ?? null);
+  /** The message was acked, or failed for good: it is no longer on its way. Returns whether it was. */
+  remove(clientMessageId: ClientMessageId): boolean {
+    this.#waiting.delete(clientMessageId);
+    return this.#messages.delete(clientMessageId);
   }
 
   /** The server could not take it now: it and what follows wait until `untilMs`. */
   postpone(clientMessageId: ClientMessageId, untilMs: number): void {
-    this.#inFlight.delete(clientMessageId);
+    const isWaiting = (id: ClientMessageId) => id === clientMessageId || this.#waiting.has(id);
+    this.#waiting = new Map([...this.#messages].filter(([id]) => isWaiting(id)));
     this.#pausedUntilMs = Math.max(this.#pausedUntilMs, untilMs);
   }
 
   /** The link is lost: nothing is in flight any more, and everything is sent again over the next. */
   linkLost(): void {
-    this.#inFlight.clear();
+    this.#waiting = new Map(this.#messages);
     this.#pausedUntilMs = 0;
   }
 
-  /** Empties it; answers what was on its way. */
-  drain(): Unacked[] {
-    this.#inFlight.clear();
-    return this.#messages.splice(0);
+  /** Empties it; returns what was on its way. */
+  drain(): readonly Unacked[] {
+    const { messages } = this;
+    this.#messages.clear();
+    this.#waiting.clear();
+    return messages;
   }
 }

@@ -20,6 +20,8 @@ const RETRY_MS = 1_000;
 export interface SendingChat {
   /** Whether the present connection has taken the chat up, and the chat goes on. */
   canSend(): boolean;
+  /** A message is on its way from now on. */
+  wrote(message: Unacked): void;
   /** A message is durable, at this position. */
   acked(message: Unacked, position: Position, atMs: number): void;
   /** A message was refused for good. */
@@ -59,7 +61,9 @@ export class Sending {
     const { environment } = this.#port;
     const atMs = environment.now();
     const id = uuidV7(atMs, environment.randomBytes(10));
-    this.outbox.push({ clientMessageId: id, body, replyTo, atMs });
+    const message = { clientMessageId: id, body, replyTo, atMs };
+    this.outbox.push(message);
+    this.#chat.wrote(message);
     const acked = new Promise<Position>((resolve, reject) => this.#acks.set(id, { resolve, reject }));
     // Whoever does not wait for the ack hears of a failure by the chat's event.
     acked.catch(() => undefined);
@@ -115,7 +119,7 @@ export class Sending {
 
   #acked(message: Unacked, position: Position, atMs: number): void {
     const id = message.clientMessageId;
-    if (this.outbox.remove(id) !== null) {
+    if (this.outbox.remove(id)) {
       this.#acks.get(id)?.resolve(position);
       this.#acks.delete(id);
       this.#chat.acked(message, position, atMs);
@@ -129,7 +133,7 @@ export class Sending {
       this.outbox.postpone(id, this.#port.environment.now() + waitMs);
       this.#cancelRetry();
       this.#cancelRetry = this.#port.environment.schedule(waitMs, () => this.flush());
-    } else if (this.outbox.remove(id) !== null) {
+    } else if (this.outbox.remove(id)) {
       this.#acks.get(id)?.reject(error);
       this.#acks.delete(id);
       this.#chat.failed(message, error);
