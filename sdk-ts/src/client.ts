@@ -112,6 +112,11 @@ export class NoWrong {
       grant: () => this.#api.connect(),
     });
     this.#connections.add(connection);
+    connection.on("state", (state) => {
+      if (state === "closed") {
+        this.#connections.delete(connection);
+      }
+    });
     return connection;
   }
 

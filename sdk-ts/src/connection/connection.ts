@@ -25,6 +25,7 @@ import { openWebTransport } from "../link/webtransport.js";
 import { Queue } from "../queue/queue.js";
 import type { Ticket } from "../queue/ticket.js";
 import type { Closed } from "../wire/conversation.js";
+import { Alarm } from "./alarm.js";
 import { Backoff } from "./backoff.js";
 import { closedError, type Driver, type DriverListener, type DriverStats } from "./driver.js";
 import { Jobs } from "./jobs.js";
@@ -89,6 +90,7 @@ export interface ConnectionOptions {
 export class Connection {
   readonly #options: ConnectionOptions;
   readonly #emitter = new Emitter<ConnectionEvents>();
+  readonly #alarm: Alarm;
   readonly #requests: Requests;
   readonly #queue: Queue;
   readonly #chats = new Map<ChatId, Chat>();
@@ -117,7 +119,9 @@ export class Connection {
   private constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#transports = options.transports;
-    this.#requests = new Requests(options.environment, () => this.#driver?.check(CHECK_DEADLINE_MS));
+    this.#alarm = new Alarm(options.environment);
+    const check = () => this.#driver?.check(CHECK_DEADLINE_MS);
+    this.#requests = new Requests(options.environment, this.#alarm, check);
     this.#port = this.#makePort();
     this.#jobs = new Jobs(this.#port);
     this.#queue = new Queue(this.#port);
@@ -266,6 +270,7 @@ export class Connection {
     try {
       await race({
         environment,
+        alarm: this.#alarm,
         transports: this.#transports,
         openers: openers(environment),
         failures,

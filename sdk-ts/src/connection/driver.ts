@@ -11,6 +11,8 @@ import type { GoAway, Hello, Welcome } from "../generated/connect.js";
 import type { ClientFrame, ServerFrame } from "../generated/frame.js";
 import type { Link, LinkAddress, LinkEvents, LinkStats, OpenLink, TransportName } from "../link/link.js";
 import { type Closed, Conversation } from "../wire/conversation.js";
+import type { StreamLane } from "../wire/envelope.js";
+import type { Alarm, Deadline } from "./alarm.js";
 
 /** What a driver tells. Nothing after `closed`. */
 export interface DriverListener {
@@ -43,14 +45,17 @@ export class Driver implements LinkEvents {
    * through late, the server takes it for a newer connection and replaces this one.
    */
   hadRival = false;
-  readonly #environment: Environment;
+  readonly #environment: Pick<Environment, "now">;
+  readonly #deadline: Deadline;
   #link: Link | null = null;
   #conversation: Conversation | null = null;
-  #unschedule: () => void = () => undefined;
   #isRunning = false;
 
-  constructor(environment: Environment, listener: DriverListener) {
+  constructor(environment: Pick<Environment, "now">, alarm: Alarm, listener: DriverListener) {
     this.#environment = environment;
+    this.#deadline = alarm.deadline(() =>
+      this.#input((conversation, now) => conversation.handleTimeout(now)),
+    );
     this.listener = listener;
   }
 
@@ -109,7 +114,7 @@ export class Driver implements LinkEvents {
   }
 
   /** Of {@link LinkEvents}. */
-  bytes(lane: "live" | "bulk", bytes: Uint8Array): void {
+  bytes(lane: StreamLane, bytes: Uint8Array): void {
     this.#input((conversation, now) => conversation.handleInput({ type: "bytes", lane, bytes }, now));
   }
 
@@ -143,7 +148,7 @@ export class Driver implements LinkEvents {
     }
   }
 
-  /** Carries out every output, then sets the alarm. A listener may call back in meanwhile. */
+  /** Carries out every output, then sets the deadline. A listener may call back in meanwhile. */
   #run(): void {
     const conversation = this.#conversation;
     if (conversation === null || this.#isRunning) {
@@ -177,18 +182,7 @@ export class Driver implements LinkEvents {
     if (conversation.phase === "closing") {
       this.#link?.close(); // It sends the `Bye` before.
     }
-    this.#setAlarm(conversation);
-  }
-
-  #setAlarm(conversation: Conversation): void {
-    this.#unschedule();
-    const deadline = conversation.pollTimeout();
-    if (deadline !== null) {
-      const delay = Math.max(0, deadline - this.#environment.now());
-      this.#unschedule = this.#environment.schedule(delay, () =>
-        this.#input((talk, now) => talk.handleTimeout(now)),
-      );
-    }
+    this.#deadline.set(conversation.pollTimeout());
   }
 }
 

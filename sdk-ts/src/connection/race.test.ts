@@ -11,6 +11,7 @@ import { FakeEnvironment, settle } from "../testing/environment.js";
 import { welcome } from "../testing/samples.js";
 import { Writer } from "../wire/codec.js";
 import { envelop } from "../wire/envelope.js";
+import { Alarm } from "./alarm.js";
 import type { Driver } from "./driver.js";
 import { FailureMemory, race } from "./race.js";
 
@@ -72,6 +73,7 @@ class Course {
     const address = (url: string): LinkAddress => ({ url, certificateHash: null });
     this.result = race({
       environment: this.environment,
+      alarm: new Alarm(this.environment),
       transports: this.transports,
       openers: { webtransport: this.#opener("webtransport"), websocket: this.#opener("websocket") },
       failures: this.failures,

@@ -14,6 +14,7 @@ import { NetworkError, type NoWrongError, toNoWrongError } from "../error.js";
 import type { CloseCode } from "../generated/code.js";
 import type { Hello } from "../generated/connect.js";
 import type { LinkAddress, OpenLink, TransportName } from "../link/link.js";
+import type { Alarm } from "./alarm.js";
 import { closedError, Driver, type DriverListener } from "./driver.js";
 
 /** How long WebTransport goes first: a handshake on a good link takes less. */
@@ -88,6 +89,8 @@ export interface Grant {
 export interface RaceOptions {
   /** Time and network. */
   readonly environment: Environment;
+  /** Rings for the conversations. */
+  readonly alarm: Alarm;
   /** The transports to try, in the order of preference. */
   readonly transports: readonly TransportName[];
   /** How each is opened. */
@@ -313,7 +316,7 @@ class Attempt {
     this.#options = options;
     this.#events = events;
     this.transport = transport;
-    this.driver = new Driver(options.environment, {
+    this.driver = new Driver(options.environment, options.alarm, {
       welcome: (driver, welcome) => {
         this.#unschedule();
         driver.listener = options.listener;

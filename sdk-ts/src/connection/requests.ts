@@ -14,6 +14,7 @@ import {
 } from "../error.js";
 import type { ServerFrame } from "../generated/frame.js";
 import { REPLY_DEADLINE_MS } from "../generated/limits.js";
+import type { Alarm, Deadline } from "./alarm.js";
 
 /** A reply that is not a failure. */
 export type Reply = Extract<ServerFrame, { readonly kind: "done" | "queued" | "ack" | "page" }>;
@@ -25,48 +26,48 @@ export type Settle = (reply: Reply | null, error: NoWrongError | null) => void;
 const REQUESTS_MAX = 256;
 
 /** A reply that takes longer than this makes one ask whether the server is there at all. */
-const SLOW_REPLY_MS = 4_000;
+const LATE_REPLY_MS = 4_000;
 
 interface Pending {
   readonly settle: Settle;
-  readonly unschedule: () => void;
+  readonly openedAtMs: number;
+  /** Whether it was reported as late. */
+  isLate: boolean;
 }
 
 /** The requests of one connection. */
 export class Requests {
-  readonly #environment: Environment;
+  readonly #environment: Pick<Environment, "now">;
+  /** By id, the oldest first: the order in which they are due. */
   readonly #pending = new Map<number, Pending>();
-  readonly #slow: () => void;
+  readonly #late: () => void;
+  /** When the oldest of them is late or overdue, or earlier. */
+  readonly #deadline: Deadline;
   #last = 0;
 
-  /** `slow` is called when a reply takes suspiciously long. */
-  constructor(environment: Environment, slow: () => void) {
+  /** `late` is called when a reply takes suspiciously long. */
+  constructor(environment: Pick<Environment, "now">, alarm: Alarm, late: () => void) {
     this.#environment = environment;
-    this.#slow = slow;
+    this.#late = late;
+    this.#deadline = alarm.deadline((nowMs) => this.#handleTimeout(nowMs));
   }
 
-  /** Registers a request; answers its id. A reply that does not come in 15 s is a {@link TimeoutError}. */
+  /** Registers a request; returns its id. A reply that does not come in 15 s is a {@link TimeoutError}. */
   open(settle: Settle): number {
     if (this.#pending.size >= REQUESTS_MAX) {
       throw new QueueFullError("Too many requests wait for their replies.");
     }
     this.#last = (this.#last + 1) >>> 0;
-    const request = this.#last;
-    const fail = () => this.#settle(request, null, new TimeoutError("No reply came in time."));
-    const cancels = [
-      this.#environment.schedule(SLOW_REPLY_MS, this.#slow),
-      this.#environment.schedule(REPLY_DEADLINE_MS, fail),
-    ];
-    const unschedule = () => {
-      for (const cancel of cancels) {
-        cancel();
-      }
-    };
-    this.#pending.set(request, { settle, unschedule });
-    return request;
+    const openedAtMs = this.#environment.now();
+    this.#pending.set(this.#last, { settle, openedAtMs, isLate: false });
+    // With others before it there is an earlier deadline already.
+    if (this.#deadline.dueAtMs === null) {
+      this.#deadline.set(openedAtMs + LATE_REPLY_MS);
+    }
+    return this.#last;
   }
 
-  /** Takes `frame` if it is a reply; answers whether it was. */
+  /** Takes `frame` if it is a reply; returns whether it was. */
   handle(frame: ServerFrame): boolean {
     switch (frame.kind) {
       case "done":
@@ -94,8 +95,26 @@ export class Requests {
     const pending = this.#pending.get(request);
     if (pending !== undefined) {
       this.#pending.delete(request);
-      pending.unschedule();
+      if (this.#pending.size === 0) {
+        this.#deadline.set(null);
+      }
       pending.settle(reply, error);
     }
+  }
+
+  #handleTimeout(nowMs: number): void {
+    // A request that fails may take others with it, which are then no longer in the map.
+    for (const [request, pending] of this.#pending) {
+      if (pending.openedAtMs + REPLY_DEADLINE_MS <= nowMs) {
+        this.#settle(request, null, new TimeoutError("No reply came in time."));
+      } else if (!pending.isLate && pending.openedAtMs + LATE_REPLY_MS <= nowMs) {
+        pending.isLate = true;
+        this.#late();
+      }
+    }
+    const dueAtMs = [...this.#pending.values()].map(
+      ({ openedAtMs, isLate }) => openedAtMs + (isLate ? REPLY_DEADLINE_MS : LATE_REPLY_MS),
+    );
+    this.#deadline.set(dueAtMs.length === 0 ? null : Math.min(...dueAtMs));
   }
 }

@@ -8,6 +8,7 @@
  */
 
 import type { ClientFrame } from "../generated/frame.js";
+import type { StreamLane } from "../wire/envelope.js";
 
 /** What a link is made of. */
 export type TransportName = "webtransport" | "websocket";
@@ -23,7 +24,7 @@ export interface LinkAddress {
 /** What a link tells its owner. */
 export interface LinkEvents {
   /** Bytes of a stream, in any pieces. */
-  bytes(lane: "live" | "bulk", bytes: Uint8Array): void;
+  bytes(lane: StreamLane, bytes: Uint8Array): void;
   /** One datagram. */
   datagram(bytes: Uint8Array): void;
   /** One message of a WebSocket; `null` for a text message, which this protocol has none of. */

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { NoWrong } from "../client.js";
 import { RequestError } from "../error.js";
 import { ErrorCode } from "../generated/code.js";
@@ -143,6 +143,17 @@ describe("accounts", () => {
     await one.me();
     await two?.me();
     expect(rest.calls.filter((call) => call.path === "/v1/auth/refresh")).toHaveLength(1);
+  });
+
+  it("hold their open connections, and forget those that were closed", async () => {
+    const client = await register(new FakeRest());
+    const [first, second] = [client.connect(), client.connect()];
+    first.close();
+    const closes = [first, second].map((connection) => vi.spyOn(connection, "close"));
+    client.close();
+    client.close();
+    expect(closes.map((close) => close.mock.calls.length)).toEqual([0, 1]);
+    expect(second.state).toBe("closed");
   });
 
   it("are erased with their tokens", async () => {

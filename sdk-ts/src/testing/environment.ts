@@ -22,6 +22,8 @@ export async function settle(): Promise<void> {
 export class FakeEnvironment implements Environment {
   time = 1_000_000;
   isPageVisible = true;
+  /** How many timers were set so far. */
+  scheduled = 0;
   readonly sockets: FakeSocket[] = [];
   readonly sessions: FakeWebTransport[] = [];
   readonly #timers = new Set<Timer>();
@@ -64,6 +66,7 @@ export class FakeEnvironment implements Environment {
   }
 
   schedule(delayMs: number, action: () => void): () => void {
+    this.scheduled += 1;
     const timer = { at: this.time + delayMs, action };
     this.#timers.add(timer);
     return () => this.#timers.delete(timer);

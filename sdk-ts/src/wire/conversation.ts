@@ -29,7 +29,7 @@ import {
   UNKNOWN_FRAMES_MAX,
 } from "../generated/limits.js";
 import { CopyReader } from "./copies.js";
-import { Decoder, decodeDatagram, FrameTooLargeError, type RawFrame } from "./envelope.js";
+import { Decoder, decodeDatagram, FrameTooLargeError, type RawFrame, type StreamLane } from "./envelope.js";
 
 /** Shortest ping interval that a server can ask for: a zero would make a client spin. */
 const PING_INTERVAL_MIN_MS = 1_000;
@@ -40,7 +40,7 @@ export type Phase = "verdict" | "ready" | "draining" | "closing" | "closed";
 /** What the shell tells the conversation. */
 export type Input =
   /** Bytes of a stream of a WebTransport link, in any pieces. */
-  | { readonly type: "bytes"; readonly lane: "live" | "bulk"; readonly bytes: Uint8Array }
+  | { readonly type: "bytes"; readonly lane: StreamLane; readonly bytes: Uint8Array }
   /** One datagram. */
   | { readonly type: "datagram"; readonly bytes: Uint8Array }
   /** One binary WebSocket message: one or more whole frames. */
@@ -236,7 +236,7 @@ export class Conversation {
     return Number.isFinite(begun) ? begun + PARTIAL_FRAME_DEADLINE_MS : null;
   }
 
-  #handleBytes(lane: "live" | "bulk", bytes: Uint8Array): void {
+  #handleBytes(lane: StreamLane, bytes: Uint8Array): void {
     if (lane === "bulk" && !this.isOpen) {
       this.#close(CloseCode.OUT_OF_PHASE);
       return;
@@ -264,7 +264,7 @@ export class Conversation {
     }
   }
 
-  #readLane(lane: "live" | "bulk", bytes: Uint8Array): void {
+  #readLane(lane: StreamLane, bytes: Uint8Array): void {
     const inbox = this.#lanes[lane];
     inbox.decoder.push(bytes);
     try {
@@ -284,7 +284,7 @@ export class Conversation {
   }
 
   /** The verdict on a whole frame: it, or a thrown {@link Violation}. */
-  #judge(lane: "live" | "bulk", raw: RawFrame): ServerFrame {
+  #judge(lane: StreamLane, raw: RawFrame): ServerFrame {
     const info = INFO_BY_TYPE.get(raw.type);
     const isWelcome = raw.type === FrameType.welcome;
     const isAllowed = this.#phase === "verdict" ? isWelcome || raw.type === FrameType.bye : !isWelcome;

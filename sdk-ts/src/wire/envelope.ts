@@ -8,8 +8,11 @@
  * @module
  */
 
-import { type ClientFrame, clientFrameType, encodeClientFrame } from "../generated/frame.js";
+import { type ClientFrame, clientFrameType, encodeClientFrame, type Lane } from "../generated/frame.js";
 import { Reader, readU64, WireError, Writer, writeRaw, writeU32, writeU64 } from "./codec.js";
+
+/** A lane that is a stream. */
+export type StreamLane = Exclude<Lane, "datagram">;
 
 /** A frame as it lies on the wire. */
 export interface RawFrame {
