@@ -31,18 +31,6 @@ const HANDLES = {
 /** The declarations that the build writes, by their path under `dist`. */
 const declarations = new Map<string, string>();
 
-beforeAll(() => {
-  const path = `${ROOT}tsconfig.build.json`;
-  const { config } = ts.readConfigFile(path, ts.sys.readFile);
-  const { options, fileNames } = ts.parseJsonConfigFileContent(config, ts.sys, ROOT);
-  const program = ts.createProgram(fileNames, { ...options, emitDeclarationOnly: true });
-  program.emit(undefined, (name, text) => {
-    if (name.endsWith(".d.ts")) {
-      declarations.set(name.slice(`${ROOT}dist/`.length), text);
-    }
-  });
-});
-
 /** The class `name`, wherever it is declared. */
 function classNamed(name: string): ts.ClassDeclaration {
   for (const [path, text] of declarations) {
@@ -69,6 +57,18 @@ function memberNames(declaration: ts.ClassDeclaration): string[] {
 }
 
 describe("the public face", () => {
+  beforeAll(() => {
+    const path = `${ROOT}tsconfig.build.json`;
+    const { config } = ts.readConfigFile(path, ts.sys.readFile);
+    const { options, fileNames } = ts.parseJsonConfigFileContent(config, ts.sys, ROOT);
+    const program = ts.createProgram(fileNames, { ...options, emitDeclarationOnly: true });
+    program.emit(undefined, (name, text) => {
+      if (name.endsWith(".d.ts")) {
+        declarations.set(name.slice(`${ROOT}dist/`.length), text);
+      }
+    });
+  });
+
   it.each(Object.entries(HANDLES))("of %s is this and nothing more", (name, members) => {
     expect(memberNames(classNamed(name))).toEqual([...members].sort());
   });

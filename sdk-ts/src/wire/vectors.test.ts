@@ -1,4 +1,6 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import {
   type ClientFrame,
@@ -14,9 +16,22 @@ import { hex, unhex } from "../testing/hex.js";
 import { Reader, readU64, WireError, Writer, writeU64 } from "./codec.js";
 import { Decoder, envelop } from "./envelope.js";
 
+/** The vectors of the protocol, however deep below the root of the repository this file is run. */
+const VECTORS = findUp(fileURLToPath(new URL(".", import.meta.url)), "protocol/vectors");
+
+function findUp(folder: string, name: string): string {
+  const path = join(folder, name);
+  if (existsSync(path)) {
+    return path;
+  }
+  if (dirname(folder) === folder) {
+    throw new Error(`no ${name} above this file`);
+  }
+  return findUp(dirname(folder), name);
+}
+
 function read<Vector>(name: string): Vector[] {
-  const path = new URL(`../../../protocol/vectors/${name}.json`, import.meta.url);
-  return JSON.parse(readFileSync(path, "utf8")) as Vector[];
+  return JSON.parse(readFileSync(join(VECTORS, `${name}.json`), "utf8")) as Vector[];
 }
 
 interface FrameVector {
