@@ -1,8 +1,9 @@
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
+import type { Chat } from "../chat/chat.js";
 import { ConnectionClosedError, RequestError } from "../error.js";
 import { CloseCode, ErrorCode } from "../generated/code.js";
 import { settle } from "../testing/environment.js";
-import { at, CHAT, chatState, TICKET, ticketState, welcome } from "../testing/samples.js";
+import { at, chatState, serverBytes, TICKET, welcome } from "../testing/samples.js";
 import { SilentWebTransport } from "../testing/webtransport.js";
 import { World } from "../testing/world.js";
 
@@ -137,6 +138,268 @@ describe("a connection", () => {
     expect(world.connection.state).toBe("closed");
   });
 
+  it("stops when it is replaced later than an attempt of its own race could come through", async () => {
+    const world = new World();
+    world.webtransport = "https://host:4433/";
+    world.environment.WebTransport = SilentWebTransport as unknown as typeof globalThis.WebTransport;
+    await world.environment.advance(300);
+    world.socket.open();
+    await world.environment.advance(1_000);
+    world.say(welcome());
+    for (let second = 0; second < 30; second += 1) {
+      await world.environment.advance(1_000);
+      world.say({ kind: "ping", nonce: second });
+    }
+    world.say({ kind: "bye", code: CloseCode.REPLACED, retryAfterMs: 0, reason: "" });
+    expect(world.connection.state).toBe("closed");
+  });
+
+  it("waits longer and longer for a server that accepts and drops", async () => {
+    const world = new World();
+    const waits: number[] = [];
+    for (let round = 0; round < 8; round += 1) {
+      await world.greet();
+      const lostAt = world.environment.now();
+      const { length } = world.environment.sockets;
+      world.socket.lose();
+      while (world.environment.sockets.length === length) {
+        await world.environment.advance(50);
+      }
+      waits.push(world.environment.now() - lostAt);
+    }
+    // Each wait is drawn from a span: 30 s by now, against half a second at first.
+    expect(Math.max(...waits)).toBeGreaterThan(4_000);
+    expect(waits[0]).toBeLessThanOrEqual(500);
+  });
+
+  it("goes to the node that a GoAway names once, and asks anew when that fails", async () => {
+    const world = new World();
+    await world.greet();
+    const endpoint = { webtransport: "", websocket: "ws://other/v1/websocket" };
+    world.say({ kind: "goAway", retryAfterMs: 0, endpoint });
+    await world.environment.advance(0);
+    expect(world.socket.url).toBe("ws://other/v1/websocket");
+    world.socket.lose();
+    await world.environment.advance(1_000);
+    expect(world.socket.url).toBe("ws://host/v1/websocket");
+  });
+
+  it("goes to the node that a GoAway names once, and elsewhere when it has lost that link", async () => {
+    const world = new World();
+    await world.greet();
+    const endpoint = { webtransport: "", websocket: "ws://other/v1/websocket" };
+    world.say({ kind: "goAway", retryAfterMs: 0, endpoint });
+    await world.environment.advance(0);
+    await world.greet();
+    await world.reconnect();
+    expect(world.socket.url).toBe("ws://host/v1/websocket");
+  });
+
+  it("offers WebTransport of the node that a GoAway names with the hash that it knows", async () => {
+    const world = new World();
+    const certificateHash = new Uint8Array([1, 2, 3]);
+    world.certificateHash = certificateHash;
+    world.webtransport = "https://host:4433/";
+    world.environment.offerWebTransport();
+    await settle();
+    world.environment.sessions[0]?.open();
+    await settle();
+    world.environment.sessions[0]?.live.say(welcome(), {
+      kind: "goAway",
+      retryAfterMs: 0,
+      endpoint: { webtransport: "https://other:4433/", websocket: "" },
+    });
+    await world.environment.advance(0);
+    const [, second] = world.environment.sessions;
+    expect(second?.url).toBe("https://other:4433/");
+    expect(second?.options.serverCertificateHashes).toEqual([
+      { algorithm: "sha-256", value: certificateHash },
+    ]);
+    await world.environment.advance(1_000);
+    expect(world.environment.sockets).toHaveLength(0);
+  });
+
+  it("stays when it is told to go and then loses its link: it comes back in its own time", async () => {
+    const world = new World();
+    await world.greet();
+    world.say({ kind: "goAway", retryAfterMs: 5_000, endpoint: null });
+    world.socket.lose();
+    await world.environment.advance(1_000);
+    await world.greet();
+    await world.environment.advance(10_000);
+    expect(world.environment.sockets).toHaveLength(2);
+  });
+
+  it("does not move twice: a GoAway that is due during a move changes nothing", async () => {
+    const world = new World();
+    await world.greet();
+    world.say({ kind: "goAway", retryAfterMs: 100, endpoint: null });
+    world.say({ kind: "goAway", retryAfterMs: 200, endpoint: null });
+    await world.environment.advance(150);
+    expect(world.environment.sockets).toHaveLength(1);
+    await world.environment.advance(50);
+    expect(world.environment.sockets).toHaveLength(2);
+    world.environment.sockets[0]?.say({ kind: "goAway", retryAfterMs: 0, endpoint: null });
+    await world.environment.advance(100);
+    expect(world.environment.sockets).toHaveLength(2);
+  });
+
+  it("moves by another transport when asked to, and keeps to it", async () => {
+    const world = new World();
+    world.webtransport = "https://host:4433/";
+    world.environment.offerWebTransport();
+    await settle();
+    world.environment.sessions[0]?.open();
+    await settle();
+    world.environment.sessions[0]?.live.say(welcome());
+    await settle();
+    expect(world.connection.transport).toBe("webtransport");
+    const moved = world.connection.move(["websocket"]);
+    await world.greet();
+    await moved;
+    expect(world.connection.transport).toBe("websocket");
+    expect(world.environment.sessions[0]?.live.sent.at(-1)).toMatchObject({ kind: "bye" });
+    await world.reconnect();
+    expect(world.connection.transport).toBe("websocket");
+    expect(world.environment.sessions).toHaveLength(1);
+  });
+
+  it("keeps the handles of ended chats while a Hello has room for them, the newest of them", async () => {
+    const world = new World();
+    await world.greet();
+    const ids = [1, 2, 3, 4, 5].map((last) => `019aabcd-ef01-7234-9567-89abcdef010${last}`);
+    const chats: Chat[] = [];
+    world.connection.on("chat", (chat) => chats.push(chat));
+    for (const chat of ids) {
+      world.say({ kind: "matched", ticket: TICKET, chat: chatState({ chat }) });
+      world.say({ kind: "ended", chat, reason: "left", member: 1, expiresAtMs: 1 });
+    }
+    // An end that is told again, with another time: only who is still known hears of it.
+    for (const chat of ids) {
+      world.say({ kind: "ended", chat, reason: "left", member: 1, expiresAtMs: 2 });
+    }
+    expect(chats.map((chat) => chat.expiresAtMs)).toEqual([1, 2, 2, 2, 2]);
+  });
+
+  it("keeps every chat that goes on, and resumes the newest", async () => {
+    const world = new World();
+    await world.greet();
+    const ids = [1, 2, 3, 4, 5].map((last) => `019aabcd-ef01-7234-9567-89abcdef010${last}`);
+    for (const chat of ids) {
+      world.say({ kind: "matched", ticket: TICKET, chat: chatState({ chat }) });
+    }
+    await world.reconnect();
+    expect(world.socket.last("hello").resume.map(({ chat }) => chat)).toEqual(ids.slice(1));
+  });
+
+  it("closes the chats that it holds when it is closed, and forgets a chat whose handle is closed", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    chat.close();
+    await world.reconnect();
+    expect(world.socket.last("hello").resume).toEqual([]);
+    const other = `019aabcd-ef01-7234-9567-89abcdef0102`;
+    world.say({ kind: "matched", ticket: TICKET, chat: chatState({ chat: other }) });
+    const { chat: second } = world.connection;
+    world.connection.close();
+    expect(() => second?.send("x")).toThrow(expect.objectContaining({ codeName: "CLOSED" }));
+  });
+
+  it("has no transport, limits or id before Welcome, and the server's after it", async () => {
+    const world = new World();
+    const { connection } = world;
+    expect([connection.transport, connection.limits, connection.id, connection.error]).toEqual([
+      null,
+      null,
+      null,
+      null,
+    ]);
+    expect(connection.state).toBe("connecting");
+    expect(connection.stats()).toEqual({
+      sentBytes: 0,
+      receivedBytes: 0,
+      droppedSignals: 0,
+      roundTripMs: null,
+      unknownFrames: 0,
+      droppedDatagrams: 0,
+      transport: null,
+      links: 0,
+    });
+    await world.greet();
+    expect(connection.limits).toEqual(welcome().limits);
+    expect(connection.id).toBe(welcome().connection);
+    expect(connection.stats().receivedBytes).toBe(serverBytes(welcome()).length);
+    world.socket.lose();
+    expect(connection.transport).toBeNull();
+  });
+
+  it("closes by `await using`, and says which state it is in once", async () => {
+    const world = new World();
+    const states: string[] = [];
+    world.connection.on("state", (state) => states.push(state));
+    await world.greet();
+    await world.connection[Symbol.asyncDispose]();
+    world.connection.close();
+    expect(states).toEqual(["ready", "closed"]);
+    expect(world.connection.error).toMatchObject({ codeName: "CLIENT_LEFT" });
+    world.environment.wake("online");
+    await world.environment.advance(60_000);
+    expect(world.environment.sockets).toHaveLength(1);
+  });
+
+  it("does not check or connect when the page is hidden", async () => {
+    const world = new World();
+    await world.greet();
+    world.environment.wake("hidden");
+    expect(world.socket.all("ping")).toHaveLength(0);
+    world.socket.lose();
+    world.environment.wake("hidden");
+    await settle();
+    expect(world.grants).toBe(1);
+    world.environment.wake("visible");
+    await settle();
+    expect(world.grants).toBe(2);
+  });
+
+  it("gives a wait up when it is closed in it", async () => {
+    const world = new World();
+    await world.greet();
+    world.say({ kind: "bye", code: CloseCode.OVERLOADED, retryAfterMs: 60_000, reason: "" });
+    world.connection.close();
+    await settle();
+    expect(world.environment.timers).toBe(0);
+    expect(world.grants).toBe(1);
+  });
+
+  it("gives an attempt up when it is closed in it", async () => {
+    const world = new World();
+    await settle();
+    world.connection.close();
+    await settle();
+    expect(world.socket.readyState).toBe(3);
+    expect(world.environment.timers).toBe(0);
+    expect(world.connection.error).toMatchObject({ codeName: "CLIENT_LEFT" });
+  });
+
+  it("carries requests that wait over one link after the other, and refuses too many", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    world.socket.lose();
+    const waiting = Array.from({ length: 64 }, () => chat.delete(at(1, 1)));
+    await expect(chat.delete(at(1, 1))).rejects.toMatchObject({ codeName: "QUEUE_FULL" });
+    await world.environment.advance(1_000);
+    await world.greet({ chat: chatState() });
+    expect(world.socket.all("delete")).toHaveLength(64);
+    for (const { request } of world.socket.all("delete")) {
+      world.say({ kind: "done", request });
+    }
+    await Promise.all(waiting);
+    const failing = chat.delete(at(1, 1));
+    world.connection.close();
+    await expect(failing).rejects.toMatchObject({ codeName: "CLIENT_LEFT" });
+    await expect(chat.delete(at(1, 1))).rejects.toMatchObject({ codeName: "CLIENT_LEFT" });
+  });
+
   it("forgets where WebTransport failed when the network is another one", async () => {
     const world = new World();
     world.failures.failed("https://host:4433/", world.environment.now());
@@ -199,159 +462,5 @@ describe("a connection", () => {
     expect(world.socket.last("bye").code).toBe(CloseCode.BAD_FRAME);
     await settle();
     expect(world.connection.state).toBe("closed");
-  });
-});
-
-describe("a ticket", () => {
-  afterEach(() => vi.restoreAllMocks());
-
-  it("waits, widens, and is matched", async () => {
-    const world = new World();
-    await world.greet();
-    const joined = world.connection.join("music", { interests: ["jazz"] });
-    const join = world.socket.last("join");
-    expect(join).toMatchObject({ category: "music", interests: ["jazz"] });
-    world.say({ kind: "queued", request: join.request, ticket: ticketState() });
-    const ticket = await joined;
-    expect(ticket.status).toBe("waiting");
-    world.say({ kind: "widened", ticket: TICKET, stage: "language" });
-    expect(ticket.stage).toBe("language");
-    world.say({ kind: "matched", ticket: TICKET, chat: chatState() });
-    const chat = await ticket.matched;
-    expect(chat.partner.name).toBe("Bob");
-    expect(ticket.status).toBe("matched");
-    expect(world.connection.ticket).toBeNull();
-    expect(world.connection.chat).toBe(chat);
-  });
-
-  it("that was asked for before the connection was ready is asked for then", async () => {
-    const world = new World();
-    const joined = world.connection.join("music");
-    await world.greet();
-    world.say({ kind: "queued", request: world.socket.last("join").request, ticket: ticketState() });
-    expect((await joined).id).toBe(TICKET);
-  });
-
-  it("is asked for again when the server has forgotten it", async () => {
-    const world = new World();
-    await world.greet();
-    const joined = world.connection.join("music");
-    world.say({ kind: "queued", request: world.socket.last("join").request, ticket: ticketState() });
-    const ticket = await joined;
-    await world.reconnect();
-    const other = "019aabcd-eeff-7aaa-8bbb-ccccddddffff";
-    const again = world.socket.last("join");
-    world.say({ kind: "queued", request: again.request, ticket: ticketState({ ticket: other }) });
-    expect(world.connection.ticket).toBe(ticket);
-    expect(ticket.id).toBe(other);
-    world.say({ kind: "matched", ticket: other, chat: chatState() });
-    expect((await ticket.matched).id).toBe(CHAT);
-  });
-
-  it("is kept when the server has it still", async () => {
-    const world = new World();
-    await world.greet();
-    const joined = world.connection.join("music");
-    world.say({ kind: "queued", request: world.socket.last("join").request, ticket: ticketState() });
-    const ticket = await joined;
-    await world.reconnect({ ticket: ticketState({ stage: "anyone" }) });
-    expect(world.socket.all("join")).toHaveLength(0);
-    expect(ticket.stage).toBe("anyone");
-  });
-
-  it("is matched while the link was lost", async () => {
-    const world = new World();
-    await world.greet();
-    const joined = world.connection.join("music");
-    world.say({ kind: "queued", request: world.socket.last("join").request, ticket: ticketState() });
-    const ticket = await joined;
-    await world.reconnect({ chat: chatState() });
-    expect((await ticket.matched).id).toBe(CHAT);
-    expect(world.socket.all("join")).toHaveLength(0);
-  });
-
-  it("is cancelled, or matched, never both", async () => {
-    const world = new World();
-    await world.greet();
-    const joined = world.connection.join("music");
-    world.say({ kind: "queued", request: world.socket.last("join").request, ticket: ticketState() });
-    const ticket = await joined;
-    const cancelled = ticket.cancel();
-    const { request } = world.socket.last("cancel");
-    const code = ErrorCode.TICKET_UNKNOWN;
-    world.say({ kind: "fail", request, code, retryAfterMs: 0, detail: "" });
-    expect(await cancelled).toBe(false);
-    world.say({ kind: "matched", ticket: TICKET, chat: chatState() });
-    expect((await ticket.matched).id).toBe(CHAT);
-  });
-
-  it("that is cancelled rejects what waits for a match", async () => {
-    const world = new World();
-    await world.greet();
-    const joined = world.connection.join("music");
-    world.say({ kind: "queued", request: world.socket.last("join").request, ticket: ticketState() });
-    const ticket = await joined;
-    const cancelled = ticket.cancel();
-    world.say({ kind: "done", request: world.socket.last("cancel").request });
-    expect(await cancelled).toBe(true);
-    await expect(ticket.matched).rejects.toMatchObject({ codeName: "CLOSED" });
-    expect(ticket.status).toBe("cancelled");
-  });
-
-  it("that is cancelled while the link is lost is not asked for again", async () => {
-    const world = new World();
-    await world.greet();
-    const joined = world.connection.join("music");
-    world.say({ kind: "queued", request: world.socket.last("join").request, ticket: ticketState() });
-    const ticket = await joined;
-    world.socket.lose();
-    void ticket.cancel();
-    await world.environment.advance(1_000);
-    await world.greet();
-    expect(world.socket.all("join")).toHaveLength(0);
-    expect(ticket.status).toBe("cancelled");
-  });
-
-  it("from before a reload comes up by itself", async () => {
-    const world = new World();
-    const restored = vi.fn();
-    world.connection.on("ticket", restored);
-    await world.greet({ ticket: ticketState() });
-    expect(restored).toHaveBeenCalledOnce();
-    expect(world.connection.ticket?.id).toBe(TICKET);
-  });
-
-  it("is refused with the server's reason", async () => {
-    const world = new World();
-    await world.greet();
-    const joined = world.connection.join("nothing");
-    const { request } = world.socket.last("join");
-    world.say({ kind: "fail", request, code: ErrorCode.CATEGORY_UNKNOWN, retryAfterMs: 0, detail: "" });
-    await expect(joined).rejects.toMatchObject({ codeName: "CATEGORY_UNKNOWN" });
-    expect(world.connection.ticket).toBeNull();
-  });
-
-  it("of `next` ends the chat", async () => {
-    const world = new World();
-    const chat = await world.chat();
-    const queued = chat.next();
-    const { request } = world.socket.last("next");
-    world.say({ kind: "queued", request, ticket: ticketState() });
-    const ticket = await queued;
-    expect(chat.end?.reason).toBe("left");
-    expect(ticket.status).toBe("waiting");
-  });
-
-  it("of `next` survives a lost link, whether it was carried out or not", async () => {
-    const world = new World();
-    const chat = await world.chat();
-    const queued = chat.next();
-    await world.reconnect({ chat: chatState() });
-    const { request } = world.socket.last("next");
-    world.say({ kind: "fail", request, code: ErrorCode.CHAT_ENDED, retryAfterMs: 0, detail: "" });
-    const join = world.socket.last("join");
-    world.say({ kind: "queued", request: join.request, ticket: ticketState() });
-    expect((await queued).status).toBe("waiting");
-    expect(chat.end).not.toBeNull();
   });
 });

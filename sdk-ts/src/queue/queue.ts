@@ -72,7 +72,9 @@ export class Queue {
   /** A chat has come up; if it is not the one being left, it is the match. */
   opened(chat: Chat): void {
     const wish = this.#wish;
-    if (wish !== null && chat !== wish.leaving) {
+    if (wish !== null && wish.leaving?.id === chat.id) {
+      wish.leaving = chat; // A handle of its own, for the first one was closed.
+    } else if (wish !== null) {
       this.#forget();
       const ticket = wish.ticket ?? this.#newTicket(blankTicket(wish));
       wish.leaving?.leftByUser();

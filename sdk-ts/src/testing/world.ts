@@ -1,8 +1,10 @@
 import type { Chat } from "../chat/chat.js";
 import { Connection } from "../connection/connection.js";
 import { FailureMemory, type Grant } from "../connection/race.js";
+import type { ErrorCode } from "../generated/code.js";
 import type { Welcome } from "../generated/connect.js";
 import type { ServerFrame } from "../generated/frame.js";
+import type { Ticket } from "../queue/ticket.js";
 import { FakeEnvironment, settle } from "./environment.js";
 import { chatState, ticketState, welcome } from "./samples.js";
 import type { FakeSocket } from "./socket.js";
@@ -15,6 +17,8 @@ export class World {
   grants = 0;
   /** Where WebTransport is said to be. */
   webtransport: string | null = null;
+  /** Of the certificate there. */
+  certificateHash: Uint8Array<ArrayBuffer> | null = null;
   /** Thrown by the next requests for a connect token. */
   grantError: Error | null = null;
 
@@ -34,7 +38,8 @@ export class World {
     }
     return Promise.resolve({
       connectToken: `token-${this.grants}`,
-      webtransport: this.webtransport === null ? null : { url: this.webtransport, certificateHash: null },
+      webtransport:
+        this.webtransport === null ? null : { url: this.webtransport, certificateHash: this.certificateHash },
       websocket: { url: "ws://host/v1/websocket", certificateHash: null },
     });
   }
@@ -70,6 +75,24 @@ export class World {
       throw new Error("the client did not come back");
     }
     await this.greet(parts, ...more);
+  }
+
+  /** A ticket that waits. */
+  async ticket(): Promise<Ticket> {
+    await this.greet();
+    const joined = this.connection.join("music");
+    this.say({ kind: "queued", request: this.socket.last("join").request, ticket: ticketState() });
+    return await joined;
+  }
+
+  /** The server refuses the request that the client sent last of this kind. */
+  refuse(
+    kind: "send" | "join" | "next" | "leave" | "cancel" | "block",
+    code: ErrorCode,
+    retryAfterMs = 0,
+  ): void {
+    const { request } = this.socket.last(kind);
+    this.say({ kind: "fail", request, code, retryAfterMs, detail: "" });
   }
 
   /** A chat with Bob. */
