@@ -93,6 +93,83 @@ describe("sending", () => {
     expect(world.socket.all("send")[1]?.clientMessageId).toBe(clientMessageId);
   });
 
+  it("goes on at once over a new link, whatever the old one had it wait for", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    chat.send("one");
+    world.refuse("send", ErrorCode.RATE_LIMITED, 60_000);
+    await world.reconnect({ chat: chatState() });
+    expect(world.socket.all("send")).toHaveLength(1);
+    await world.environment.advance(100);
+    expect(world.environment.timers).toBe(1); // That of the connection.
+  });
+
+  it("waits a second when the server names no time", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    chat.send("one");
+    world.refuse("send", ErrorCode.INTERNAL);
+    await world.environment.advance(999);
+    expect(world.socket.all("send")).toHaveLength(1);
+    await world.environment.advance(1);
+    expect(world.socket.all("send")).toHaveLength(2);
+  });
+
+  it("sends nothing over a new link before the server has taken the chat up on it", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    chat.send("one");
+    await world.reconnect();
+    chat.send("two");
+    expect(world.socket.all("send")).toHaveLength(0);
+    world.say({ kind: "gone", chat: CHAT });
+    expect(chat.end).toMatchObject({ reason: null });
+    expect(world.socket.all("send")).toHaveLength(0);
+  });
+
+  it("keeps what is written while there is no link", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    world.socket.lose();
+    const sent = chat.send("one");
+    expect([texts(chat), sent.status]).toEqual([["one (pending)"], "pending"]);
+    await world.environment.advance(1_000);
+    await world.greet({ chat: chatState() });
+    expect(world.socket.last("send")).toMatchObject({ clientMessageId: sent.id, replyTo: null });
+  });
+
+  it("gives every message an id of its own, which sorts by time", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    const first = chat.send("one");
+    await world.environment.advance(5);
+    const second = chat.send("two");
+    expect(first.id < second.id).toBe(true);
+    expect(chat.messages.map(({ atMs }) => atMs)).toEqual([1_000_000, 1_000_005]);
+  });
+
+  it("ends one's own typing", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    chat.typing();
+    chat.send("one");
+    chat.typing(false);
+    chat.typing();
+    expect(world.socket.all("typing").map(({ isTyping }) => isTyping)).toEqual([true, true]);
+  });
+
+  it("is acked once, by the first ack", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    const sent = chat.send("one");
+    const changes = vi.fn();
+    ack(world, 1);
+    chat.on("change", changes);
+    ack(world, 1);
+    expect(await sent.acked).toEqual(at(1, 1));
+    expect(changes).not.toHaveBeenCalled();
+  });
+
   it("gives a message back that is refused for good", async () => {
     const world = new World();
     const chat = await world.chat();
@@ -153,6 +230,69 @@ describe("receiving", () => {
     expect(chat.unread).toBe(2);
   });
 
+  it("never counts one's own messages as unread", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    world.say(message(at(1, 1), "from my other tab", { member: 0 }), message(at(1, 2), "theirs"));
+    expect(chat.unread).toBe(1);
+    await world.reconnect({ chat: chatState({ unread: 5, resumed: at(1, 2), head: at(1, 2) }) });
+    expect(chat.unread).toBe(5);
+  });
+
+  it("tells a message as it is shown", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    const heard: unknown[] = [];
+    chat.on("change", (messages) => heard.push(["change", messages]));
+    chat.on("message", (one) => heard.push(["message", one]));
+    world.say(message(at(1, 1), "one", { replyTo: at(1, 0) }));
+    expect(chat.messages[0]).toEqual({
+      id: message(at(1, 1), "").clientMessageId,
+      position: at(1, 1),
+      member: 1,
+      isMine: false,
+      body: { kind: "text", text: "one" },
+      atMs: 2_000_001,
+      replyTo: at(1, 0),
+      status: "acked",
+    });
+    expect(heard).toEqual([
+      ["change", chat.messages],
+      ["message", chat.messages[0]],
+    ]);
+  });
+
+  it("bears a hole as long as messages of one's own that are not acked may fill it", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    chat.send("one");
+    chat.send("two");
+    world.say(message(at(1, 3), "three"));
+    expect(world.connection.state).toBe("ready");
+    world.say(message(at(1, 5), "five"));
+    expect(world.connection.state).toBe("reconnecting");
+  });
+
+  it("looks for a hole after an ack, too", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    chat.send("one");
+    world.say(message(at(1, 2), "two"));
+    ack(world, 3);
+    expect(world.connection.state).toBe("reconnecting");
+  });
+
+  it("connects again over a second hole at another place", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    world.say(message(at(1, 2), "two"));
+    await settle();
+    await world.greet({ chat: chatState({ head: at(1, 2) }) }, message(at(1, 2), "two"));
+    expect([world.connection.state, chat.position]).toEqual(["ready", at(1, 2)]);
+    world.say(message(at(1, 4), "four"));
+    expect(world.connection.state).toBe("reconnecting");
+  });
+
   it("resumes from where it has no hole", async () => {
     const world = new World();
     const chat = await world.chat();
@@ -193,6 +333,78 @@ describe("receiving", () => {
     expect(world.socket.all("delivered")).toHaveLength(1);
   });
 
+  it("marks as read only what was there when it was read", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    world.say(message(at(1, 1), "one"));
+    chat.read();
+    await world.environment.advance(100);
+    world.say(message(at(1, 2), "two"));
+    await world.environment.advance(100);
+    expect(world.socket.all("read").map(({ position }) => position)).toEqual([at(1, 1)]);
+    expect(world.socket.all("delivered").map(({ position }) => position)).toEqual([at(1, 2)]);
+  });
+
+  it("does not tell of its own messages, nor of what stands above a hole", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    chat.send("mine");
+    ack(world, 1);
+    chat.send("on its way");
+    world.say(message(at(1, 3), "theirs"));
+    chat.read();
+    await world.environment.advance(100);
+    expect([world.socket.all("read"), world.socket.all("delivered")]).toEqual([[], []]);
+    ack(world, 2);
+    world.say(message(at(1, 4), "theirs"));
+    await world.environment.advance(100);
+    expect(world.socket.all("delivered").map(({ position }) => position)).toEqual([at(1, 4)]);
+  });
+
+  it("tells what the server does not know over a new link, and nothing that it knows", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    world.say(message(at(1, 1), "one"));
+    world.socket.lose();
+    await world.environment.advance(1_000);
+    const [me, partner] = chatState().members;
+    const known = (seq: number) => [{ ...me, delivered: at(1, seq) }, partner] as typeof chat.members;
+    const state = { head: at(1, 1), resumed: at(1, 1) };
+    await world.greet({ chat: chatState({ ...state, members: known(0) }) });
+    await world.environment.advance(100);
+    expect(world.socket.all("delivered").map(({ position }) => position)).toEqual([at(1, 1)]);
+    await world.reconnect({ chat: chatState({ ...state, members: known(1) }) });
+    await world.environment.advance(100);
+    expect(world.socket.all("delivered")).toEqual([]);
+  });
+
+  it("knows what the server knows of it from the beginning", async () => {
+    const world = new World();
+    const [me, partner] = chatState().members;
+    const members = [{ ...me, delivered: at(1, 2), read: at(1, 1) }, partner] as Chat["members"];
+    await world.greet({ chat: chatState({ members, head: at(1, 1), resumed: at(0, 0) }) });
+    world.say(message(at(1, 1), "one"));
+    world.connection.chat?.read();
+    await world.environment.advance(100);
+    expect([world.socket.all("read"), world.socket.all("delivered")]).toEqual([[], []]);
+    world.say(message(at(1, 2), "two"));
+    world.connection.chat?.read();
+    await world.environment.advance(100);
+    expect(world.socket.all("read").map(({ position }) => position)).toEqual([at(1, 2)]);
+  });
+
+  it("tells nothing of the kind once the chat has ended", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    world.say(message(at(1, 1), "one"));
+    world.say({ kind: "ended", chat: CHAT, reason: "left", member: 1, expiresAtMs: 5 });
+    chat.read();
+    chat.typing();
+    chat.presence("away");
+    await world.environment.advance(1_000);
+    expect(world.socket.sent.map(({ kind }) => kind)).toEqual(["hello", "join"]);
+  });
+
   it("shows how far the partner is", async () => {
     const world = new World();
     const chat = await world.chat();
@@ -200,7 +412,11 @@ describe("receiving", () => {
     ack(world, 1);
     chat.send("two");
     ack(world, 2);
+    const heard = vi.fn();
+    chat.on("read", heard);
     world.say({ kind: "readCursor", chat: CHAT, member: 1, delivered: at(1, 2), read: at(1, 1) });
+    expect(heard).toHaveBeenCalledExactlyOnceWith({ member: 1, delivered: at(1, 2), read: at(1, 1) });
+    expect(chat.partner).toMatchObject({ delivered: at(1, 2), read: at(1, 1) });
     expect(texts(chat)).toEqual(["one (read)", "two (delivered)"]);
     world.say({ kind: "readCursor", chat: CHAT, member: 1, delivered: at(1, 1), read: at(1, 0) });
     expect(texts(chat)).toEqual(["one (read)", "two (delivered)"]);
@@ -243,6 +459,48 @@ describe("receiving", () => {
     expect(texts(chat)).toEqual(["<deleted>", "<deleted>"]);
   });
 
+  it("deletes one's own message once the server has", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    const heard = vi.fn();
+    chat.on("deleted", heard);
+    chat.send("one");
+    ack(world, 1);
+    const deleted = chat.delete(at(1, 1));
+    expect(world.socket.last("delete")).toMatchObject({ chat: CHAT, position: at(1, 1) });
+    expect(texts(chat)).toEqual(["one (acked)"]);
+    world.say({ kind: "done", request: world.socket.last("delete").request });
+    await deleted;
+    world.say({ kind: "deleted", chat: CHAT, position: at(1, 1) });
+    expect(texts(chat)).toEqual(["<deleted> (acked)"]);
+    expect(heard).toHaveBeenCalledExactlyOnceWith({ position: at(1, 1) });
+  });
+
+  it("asks for no history when there is none", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    expect(chat.hasOlder).toBe(false);
+    expect(await chat.history()).toBe(false);
+    expect(world.socket.all("history")).toHaveLength(0);
+  });
+
+  it("asks for no more history at a time than the server gives, and says whether there is more", async () => {
+    const world = new World();
+    await world.greet({ chat: chatState({ head: at(1, 500), resumed: at(1, 500) }) });
+    const { chat } = world.connection;
+    const more = chat?.history(1_000);
+    const { request, limit } = world.socket.last("history");
+    expect(limit).toBe(100);
+    const messages = [message(at(1, 499), "one"), message(at(1, 500), "two")];
+    const changed = vi.fn();
+    chat?.on("change", changed);
+    world.say({ kind: "page", request, messages, hasMore: true });
+    expect(await more).toBe(true);
+    expect(changed).toHaveBeenCalledOnce();
+    void chat?.history(7);
+    expect(world.socket.last("history")).toMatchObject({ limit: 7, before: at(1, 499) });
+  });
+
   it("brings older messages", async () => {
     const world = new World();
     await world.greet({ chat: chatState({ head: at(1, 2), resumed: at(1, 2) }) });
@@ -274,6 +532,78 @@ describe("the end", () => {
     expect(() => chat.send("more")).toThrow(expect.objectContaining({ codeName: "CHAT_ENDED" }));
   });
 
+  it("has a time of its own for the erasure, which may be told again", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    expect(chat.expiresAtMs).toBe(88_400_000);
+    const ended = vi.fn();
+    chat.on("ended", ended);
+    world.say({ kind: "ended", chat: CHAT, reason: "left", member: 1, expiresAtMs: 5 });
+    world.say({ kind: "ended", chat: CHAT, reason: "left", member: 1, expiresAtMs: 6 });
+    expect(chat.expiresAtMs).toBe(6);
+    expect(ended).toHaveBeenCalledOnce();
+  });
+
+  it.each(["leave", "block"] as const)("comes by `%s`, once the server has confirmed it", async (kind) => {
+    const world = new World();
+    const chat = await world.chat();
+    const done = chat[kind]();
+    expect(chat.end).toBeNull();
+    world.say({ kind: "done", request: world.socket.last(kind).request });
+    await done;
+    expect(chat.end).toEqual({ reason: "left", member: 0, expiresAtMs: 88_400_000 });
+  });
+
+  it("comes by `leave` when the chat was over already, and not when the server refuses", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    const refused = chat.leave();
+    world.refuse("leave", ErrorCode.RATE_LIMITED);
+    await expect(refused).rejects.toMatchObject({ codeName: "RATE_LIMITED" });
+    expect(chat.end).toBeNull();
+    const left = chat.leave();
+    world.refuse("leave", ErrorCode.CHAT_ENDED);
+    await left;
+    expect(chat.end).toMatchObject({ reason: "left" });
+  });
+
+  it("of the handle is not the end of the chat: nothing is told or sent any more", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    const heard = vi.fn();
+    chat.on("change", heard);
+    chat.on("typing", heard);
+    world.say({ kind: "memberTyping", chat: CHAT, member: 1, isTyping: true });
+    heard.mockClear();
+    const sent = chat.send("one");
+    await chat[Symbol.asyncDispose]();
+    await expect(sent.acked).rejects.toMatchObject({ codeName: "CLOSED" });
+    heard.mockClear();
+    world.say(message(at(1, 1), "theirs"));
+    expect(heard).not.toHaveBeenCalled();
+    expect(chat.end).toBeNull();
+    expect(() => chat.send("more")).toThrow(expect.objectContaining({ codeName: "CLOSED" }));
+    chat.close();
+    await world.environment.advance(1_000);
+    expect(world.socket.all("delivered")).toEqual([]);
+    expect(world.socket.all("leave")).toEqual([]);
+  });
+
+  it("ends the typing of the partner, as does a lost link", async () => {
+    for (const end of ["link", "chat"]) {
+      const world = new World();
+      const chat = await world.chat();
+      world.say({ kind: "memberTyping", chat: CHAT, member: 1, isTyping: true });
+      expect(chat.isPartnerTyping).toBe(true);
+      if (end === "link") {
+        world.socket.lose();
+      } else {
+        world.say({ kind: "ended", chat: CHAT, reason: "left", member: 1, expiresAtMs: 5 });
+      }
+      expect(chat.isPartnerTyping).toBe(false);
+    }
+  });
+
   it("comes when the server has nothing left of the chat", async () => {
     const world = new World();
     const chat = await world.chat();
@@ -294,7 +624,8 @@ describe("the end", () => {
     world.say({ kind: "idle", chat: CHAT, endsAtMs: 8 });
     world.say({ kind: "memberPresence", chat: CHAT, member: 1, state: "away" });
     expect(heard).toEqual([["held", 9], 8, "away"]);
-    expect(chat.partner.seat).toBe("held");
+    expect(chat.partner).toMatchObject({ seat: "held", heldUntilMs: 9 });
+    expect(chat.me).toMatchObject({ name: "Ada", seat: "taken", heldUntilMs: 0 });
   });
 
   it("follows the page: visible is active, hidden is away", async () => {
@@ -305,5 +636,51 @@ describe("the end", () => {
     world.environment.isPageVisible = true;
     world.environment.wake("visible");
     expect(world.socket.all("presence").map((frame) => frame.state)).toEqual(["away", "active"]);
+  });
+});
+
+describe("the members", () => {
+  it("are oneself and the partner, whichever comes first", async () => {
+    const world = new World();
+    await world.greet({ chat: chatState({ you: 1 }) });
+    const { chat } = world.connection;
+    expect([chat?.me.name, chat?.partner.name]).toEqual(["Bob", "Ada"]);
+    world.say({ kind: "memberTyping", chat: CHAT, member: 0, isTyping: true });
+    expect(chat?.isPartnerTyping).toBe(true);
+    expect(chat).toMatchObject({ category: "music", you: 1, startedAtMs: 2_000_000 });
+  });
+
+  it("that the server did not list are nobody", async () => {
+    const world = new World();
+    await world.greet({ chat: chatState({ members: [] }) });
+    const { chat } = world.connection;
+    expect(chat?.partner).toEqual({
+      name: "",
+      language: "",
+      seat: "free",
+      heldUntilMs: 0,
+      delivered: at(0, 0),
+      read: at(0, 0),
+    });
+    const heard = vi.fn();
+    chat?.on("read", heard);
+    world.say({ kind: "readCursor", chat: CHAT, member: 1, delivered: at(1, 1), read: at(1, 1) });
+    expect(heard).not.toHaveBeenCalled();
+  });
+
+  it("are as the server says on each new link", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    chat.send("one");
+    ack(world, 1);
+    const [me, partner] = chatState().members;
+    const members = [me, { ...partner, read: at(1, 1), delivered: at(1, 1) }] as Chat["members"];
+    const state = { members, head: at(1, 1), resumed: at(1, 1), expiresAtMs: 7 };
+    const changed = vi.fn();
+    chat.on("change", changed);
+    await world.reconnect({ chat: chatState(state) });
+    expect(texts(chat)).toEqual(["one (read)"]);
+    expect(chat.expiresAtMs).toBe(7);
+    expect(changed).toHaveBeenCalled();
   });
 });

@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { at, message } from "../testing/samples.js";
 import { ChatLog } from "./log.js";
-import { OUTBOX_MESSAGES_MAX, Outbox } from "./outbox.js";
 
 function seqs(log: ChatLog): number[] {
   return log.messages.map(({ position }) => position.seq);
@@ -99,71 +98,177 @@ describe("the log", () => {
   });
 });
 
-function unacked(id: number) {
-  return { clientMessageId: `${id}`, body: { kind: "text", text: "x" } as const, replyTo: null, atMs: 0 };
-}
+describe("a log that goes on elsewhere", () => {
+  it("that is empty takes where the server resumes for its beginning: the older is history", () => {
+    const log = new ChatLog(0);
+    log.resume(at(1, 5));
+    expect(log.base).toEqual(at(1, 5));
+    expect(log.position).toEqual(at(1, 5));
+    log.insert(message(at(1, 6), "six"));
+    expect([log.position, log.missing]).toEqual([at(1, 6), 0]);
+  });
 
-describe("the outbox", () => {
-  it("sends in order, each once per link, until it is acked", () => {
-    const step = fc.oneof(
-      fc.constant("push" as const),
-      fc.constant("next" as const),
-      fc.constant("ack" as const),
-      fc.constant("lost" as const),
-      fc.constant("postpone" as const),
+  it("that holds messages keeps its beginning", () => {
+    const log = new ChatLog(0, at(1, 2));
+    log.insert(message(at(1, 3), "three"));
+    log.resume(at(1, 5));
+    expect([log.base, log.position, log.missing]).toEqual([at(1, 2), at(1, 5), 0]);
+    log.insert(message(at(1, 6), "six"));
+    expect(seqs(log)).toEqual([3, 6]);
+    expect(log.position).toEqual(at(1, 6));
+  });
+
+  it("drops what the server has no more, down to its own beginning", () => {
+    const log = new ChatLog(0, at(1, 4));
+    for (const seq of [5, 6, 7]) {
+      log.insert(message(at(1, seq), "x"));
+    }
+    log.truncate(6);
+    expect([seqs(log), log.position, log.missing]).toEqual([[5, 6], at(1, 6), 0]);
+    log.truncate(2);
+    expect([seqs(log), log.position, log.base]).toEqual([[], at(1, 2), at(1, 2)]);
+  });
+
+  it("drops messages above a hole without moving", () => {
+    const log = new ChatLog(0);
+    for (const seq of [1, 2, 5]) {
+      log.insert(message(at(1, seq), "x"));
+    }
+    expect(log.missing).toBe(2);
+    log.truncate(4);
+    expect([seqs(log), log.position, log.missing]).toEqual([[1, 2], at(1, 2), 2]);
+  });
+
+  it("takes a message below its position that it took for lost", () => {
+    const log = new ChatLog(0);
+    log.insert(message(at(1, 1), "x"));
+    log.resume(at(1, 4));
+    expect(log.insert(message(at(1, 3), "late"))).toBe("new");
+    expect([seqs(log), log.position, log.missing]).toEqual([[1, 3], at(1, 4), 0]);
+    log.insert(message(at(1, 5), "five"));
+    expect(log.position).toEqual(at(1, 5));
+  });
+
+  it("jumps a hole to what is held behind it, and over nothing when there is none", () => {
+    const log = new ChatLog(0);
+    for (const seq of [1, 4, 5, 8]) {
+      log.insert(message(at(1, seq), "x"));
+    }
+    log.skipHole();
+    expect([log.position, log.missing]).toEqual([at(1, 5), 2]);
+    log.skipHole();
+    expect([log.position, log.missing]).toEqual([at(1, 8), 0]);
+    log.skipHole();
+    expect(log.position).toEqual(at(1, 8));
+  });
+});
+
+describe("older messages", () => {
+  it("are taken once, and only those before the beginning", () => {
+    const log = new ChatLog(0, at(1, 5));
+    log.insert(message(at(1, 6), "six"));
+    log.prepend(
+      [message(at(1, 4), "four"), message(at(1, 5), "five"), message(at(1, 7), "not older")],
+      false,
     );
+    expect([seqs(log), log.base]).toEqual([[4, 5, 6], at(1, 3)]);
+    log.prepend([message(at(1, 5), "again")], false);
+    expect([seqs(log), log.base]).toEqual([[4, 5, 6], at(1, 3)]);
+    expect(log.messages[1]?.body).toEqual({ kind: "text", text: "five" });
+  });
+
+  it("do not move the beginning when there are none, or when they are newer", () => {
+    const log = new ChatLog(0, at(1, 5));
+    log.prepend([], false);
+    expect(log.base).toEqual(at(1, 5));
+    log.prepend([message(at(1, 9), "newer")], false);
+    expect(log.base).toEqual(at(1, 5));
+    log.prepend([], true);
+    expect(log.base).toEqual(at(0, 0));
+  });
+
+  it("move neither the position nor what is missing", () => {
+    const log = new ChatLog(0, at(1, 5));
+    log.insert(message(at(1, 8), "eight"));
+    log.prepend([message(at(1, 5), "five")], false);
+    expect([log.position, log.missing]).toEqual([at(1, 5), 2]);
+    log.insert(message(at(1, 6), "six"));
+    expect([log.position, log.missing]).toEqual([at(1, 6), 1]);
+  });
+});
+
+describe("a deletion", () => {
+  it("is told once, for the message of its epoch", () => {
+    const log = new ChatLog(0);
+    log.insert(message(at(2, 1), "one"));
+    expect(log.delete(at(1, 1))).toBe(false);
+    expect(log.messages[0]?.body.kind).toBe("text");
+    expect(log.delete(at(2, 1))).toBe(true);
+    expect(log.delete(at(2, 1))).toBe(false);
+    expect(log.delete(at(2, 7))).toBe(false);
+    expect(log.messages).toHaveLength(1);
+    expect(log.messages[0]?.body).toEqual({ kind: "deleted" });
+  });
+});
+
+describe("where a seq stands", () => {
+  it("is found with and without holes", () => {
+    const held = fc.uniqueArray(fc.integer({ min: 1, max: 30 }), { maxLength: 20 });
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-        const outbox = new Outbox();
-        let now = 0;
-        let pushed = 0;
-        let sent: number[] = [];
-        const open: number[] = [];
-        for (const one of steps) {
-          now += 1;
-          if (one === "push") {
-            outbox.push(unacked(pushed));
-            open.push(pushed);
-            pushed += 1;
-          } else if (one === "next") {
-            const next = outbox.next(now);
-            if (next !== null) {
-              expect(sent).not.toContain(Number(next.clientMessageId));
-              sent.push(Number(next.clientMessageId));
-            }
-          } else if (one === "lost") {
-            outbox.linkLost();
-            sent = [];
-          } else if (sent[0] !== undefined) {
-            const id = sent.shift();
-            if (one === "ack") {
-              outbox.remove(`${id}`);
-              open.splice(open.indexOf(Number(id)), 1);
-            } else {
-              outbox.postpone(`${id}`, now + 3);
-              expect(outbox.next(now)).toBeNull();
-            }
-          }
-          expect(outbox.messages.map(({ clientMessageId }) => Number(clientMessageId))).toEqual(open);
-          expect(outbox.inFlight).toBe(sent.length);
+      fc.property(held, fc.integer({ min: 0, max: 32 }), (order, seq) => {
+        const log = new ChatLog(0);
+        for (const one of order) {
+          log.insert(message(at(1, one), "x"));
         }
-        now += 10;
-        const rest = open.filter((id) => !sent.includes(id));
-        for (const id of rest) {
-          expect(outbox.next(now)?.clientMessageId).toBe(`${id}`);
-        }
-        expect(outbox.next(now)).toBeNull();
+        expect(log.indexOf(seq)).toBe(order.filter((one) => one < seq).length);
       }),
     );
   });
+});
 
-  it("is bounded", () => {
-    const outbox = new Outbox();
-    for (let id = 0; id < OUTBOX_MESSAGES_MAX; id += 1) {
-      outbox.push(unacked(id));
-    }
-    expect(() => outbox.push(unacked(-1))).toThrow(/wait/);
-    expect(outbox.drain()).toHaveLength(OUTBOX_MESSAGES_MAX);
-    expect(outbox.messages).toHaveLength(0);
+describe("the newest message of somebody else", () => {
+  it("is the newest below the first hole, whatever happens", () => {
+    const step = fc.oneof(
+      fc.record({
+        type: fc.constant("insert" as const),
+        seq: fc.integer({ min: 1, max: 9 }),
+        member: fc.nat(1),
+      }),
+      fc.record({ type: fc.constant("truncate" as const), seq: fc.nat(9) }),
+      fc.record({ type: fc.constant("resume" as const), seq: fc.nat(9) }),
+      fc.record({ type: fc.constant("skip" as const) }),
+      fc.record({
+        type: fc.constant("older" as const),
+        seq: fc.integer({ min: 1, max: 9 }),
+        member: fc.nat(1),
+      }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), fc.nat(3), (steps, base) => {
+        const log = new ChatLog(0, at(1, base));
+        for (const one of steps) {
+          if (one.type === "insert") {
+            log.insert(message(at(1, one.seq), "x", { member: one.member }));
+          } else if (one.type === "older") {
+            log.prepend([message(at(1, one.seq), "x", { member: one.member })], false);
+          } else if (one.type === "skip") {
+            log.skipHole();
+          } else if (one.type === "resume") {
+            log.resume(at(1, one.seq));
+          } else {
+            log.truncate(one.seq);
+          }
+          const theirs = log.messages.filter(
+            ({ member, position }) => member === 1 && position.seq <= log.position.seq,
+          );
+          expect(log.newestTheirs).toBe(theirs.at(-1)?.position.seq ?? 0);
+          const above = log.messages.filter(({ position }) => position.seq > log.position.seq);
+          const newest = log.position.seq + log.missing + above.length;
+          expect(newest).toBeGreaterThanOrEqual(above.at(-1)?.position.seq ?? log.position.seq);
+          expect(seqs(log)).toEqual([...new Set(seqs(log))].sort((a, b) => a - b));
+        }
+      }),
+      { numRuns: 300 },
+    );
   });
 });

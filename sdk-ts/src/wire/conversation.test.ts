@@ -194,6 +194,58 @@ describe("what a server does wrong", () => {
     expect(talk.at(11_000).code).toBe(CloseCode.FRAME_LATE);
   });
 
+  it("a frame that is not finished in 10 s on the bulk lane, however busy the other one is", () => {
+    const talk = Talk.ready();
+    talk.input({ type: "bytes", lane: "bulk", bytes: unhex("40") }, 1_000);
+    talk.input({ type: "bytes", lane: "live", bytes: unhex("07") }, 2_000);
+    talk.input({ type: "bytes", lane: "live", bytes: unhex("0101") }, 3_000);
+    expect(talk.conversation.pollTimeout()).toBe(11_000);
+    expect(talk.at(10_999).code).toBeUndefined();
+    expect(talk.at(11_000).code).toBe(CloseCode.FRAME_LATE);
+  });
+
+  it("a frame that comes in pieces has 10 s from its first byte, the next one from its own", () => {
+    const talk = Talk.ready();
+    talk.input({ type: "bytes", lane: "live", bytes: unhex("07") }, 1_000);
+    talk.input({ type: "bytes", lane: "live", bytes: unhex("01") }, 9_000);
+    expect(talk.conversation.pollTimeout()).toBe(11_000);
+    talk.input({ type: "bytes", lane: "live", bytes: unhex("0107") }, 10_000);
+    expect(talk.conversation.pollTimeout()).toBe(20_000);
+    expect(talk.outputs).toEqual([{ type: "push", frame: { kind: "done", request: 1 } }]);
+  });
+
+  it("nothing more is read after what ends the connection", () => {
+    const bye: ServerFrame = { kind: "bye", code: CloseCode.REPLACED, retryAfterMs: 0, reason: "" };
+    const done = bytes({ kind: "done", request: 1 });
+    const talk = Talk.ready().input({ type: "message", bytes: new Uint8Array([...bytes(bye), ...done]) });
+    expect(talk.outputs.map(({ type }) => type)).toEqual(["closed"]);
+    const wrong = Talk.ready().input({
+      type: "message",
+      bytes: new Uint8Array([...bytes(welcome()), ...done, 7]),
+    });
+    expect(wrong.outputs.map(({ type }) => type)).toEqual(["transmit"]);
+  });
+
+  it("says in its Bye why, in words for a log", () => {
+    const talk = Talk.ready().input({ type: "message", bytes: unhex("0700") });
+    expect(talk.outputs).toEqual([
+      {
+        type: "transmit",
+        frame: {
+          kind: "bye",
+          code: CloseCode.BAD_FRAME,
+          retryAfterMs: 0,
+          reason: expect.stringContaining("decoded"),
+        },
+      },
+    ]);
+    talk.at(2_000);
+    expect(talk.outputs.at(-1)).toEqual({
+      type: "closed",
+      closed: { code: CloseCode.BAD_FRAME, shouldReconnect: false, retryAfterMs: 0 },
+    });
+  });
+
   it("too many unknown frames, though one is none", () => {
     const talk = Talk.ready();
     for (let count = 0; count < 1_000; count += 1) {
@@ -255,6 +307,76 @@ describe("an open connection", () => {
     expect(talk.at(55_000).code).toBe(CloseCode.IDLE);
   });
 
+  it("does not take a pong for late that is only behind other frames", () => {
+    const talk = Talk.ready().at(20_000);
+    expect(talk.outputs.at(-1)).toMatchObject({ frame: { kind: "ping" } });
+    for (const now of [24_000, 29_000, 34_000]) {
+      talk.live({ kind: "done", request: 1 }, now);
+      expect(talk.conversation.pollTimeout()).toBe(now + 10_000);
+    }
+    expect(talk.at(43_999).code).toBeUndefined();
+    expect(talk.at(44_000).code).toBe(CloseCode.IDLE);
+  });
+
+  it("hears datagrams' copies and messages as signs of life, as it does the streams", () => {
+    const message = Talk.ready().input(
+      { type: "message", bytes: bytes({ kind: "done", request: 1 }) },
+      5_000,
+    );
+    message.input({ type: "sent" }, 9_000);
+    expect(message.conversation.pollTimeout()).toBe(25_000);
+  });
+
+  it("numbers its pings, and has one on the way at a time", () => {
+    const talk = Talk.ready().input({ type: "check", deadlineMs: 3_000 });
+    talk.input({ type: "check", deadlineMs: 3_000 }, 1);
+    talk.live({ kind: "pong", nonce: 1 }, 2).input({ type: "check", deadlineMs: 3_000 }, 3);
+    const pings = talk.outputs.map((output) => (output.type === "transmit" ? output.frame : null));
+    expect(pings).toEqual([
+      { kind: "ping", nonce: 1 },
+      { kind: "ping", nonce: 2 },
+    ]);
+  });
+
+  it("takes a pong that nobody asked for as a sign of life and no more", () => {
+    const talk = Talk.ready().live({ kind: "pong", nonce: 9 }, 5);
+    expect(talk.conversation.roundTripMs).toBeNull();
+    expect(talk.outputs).toEqual([]);
+  });
+
+  it("checks nothing before Welcome", () => {
+    const talk = new Talk().input({ type: "check", deadlineMs: 3_000 }, 1_000);
+    expect(talk.outputs).toHaveLength(1);
+    expect(talk.conversation.pollTimeout()).toBe(10_000);
+  });
+
+  it("pings as often as the server asks, but not without a pause", () => {
+    for (const [pingIntervalMs, expected] of [
+      [7_000, 7_000],
+      [0, 1_000],
+    ] as const) {
+      const talk = new Talk();
+      talk.live({ ...welcome(), limits: { ...welcome().limits, pingIntervalMs } });
+      expect(talk.conversation.pollTimeout()).toBe(expected);
+      talk.at(expected - 1);
+      expect(talk.outputs.at(-1)?.type).toBe("welcome");
+      talk.at(expected);
+      expect(talk.outputs.at(-1)).toMatchObject({ type: "transmit", frame: { kind: "ping" } });
+    }
+  });
+
+  it("gives only the answer to a check the short time: later pings have the long one", () => {
+    const talk = Talk.ready().input({ type: "check", deadlineMs: 3_000 }, 1_000);
+    talk.live({ kind: "pong", nonce: 1 }, 1_100).at(21_000);
+    expect(talk.outputs.at(-1)).toMatchObject({ type: "transmit", frame: { kind: "ping", nonce: 2 } });
+    expect(talk.conversation.pollTimeout()).toBe(31_000);
+    // A check makes the answer to a ping that is on its way due earlier, and no check makes it later.
+    talk
+      .input({ type: "check", deadlineMs: 3_000 }, 22_000)
+      .input({ type: "check", deadlineMs: 9_000 }, 22_000);
+    expect(talk.conversation.pollTimeout()).toBe(24_000);
+  });
+
   it("gives the answer to a check only so long", () => {
     const talk = Talk.ready().input({ type: "check", deadlineMs: 3_000 }, 1_000);
     expect(talk.at(3_999).code).toBeUndefined();
@@ -266,6 +388,43 @@ describe("an open connection", () => {
     const talk = Talk.ready().live(goAway).live({ kind: "done", request: 1 });
     expect(talk.outputs.map((output) => output.type)).toEqual(["goAway", "push"]);
     expect(talk.conversation.isOpen).toBe(true);
+  });
+
+  it("ends as it was ended when its link goes meanwhile, and once", () => {
+    const talk = Talk.ready().input({ type: "close", code: CloseCode.CLIENT_LEFT });
+    talk.input({ type: "linkClosed" }).input({ type: "linkClosed" }).at(100_000);
+    expect(talk.outputs.map(({ type }) => type)).toEqual(["transmit", "closed"]);
+    expect(talk.outputs.at(-1)).toEqual({
+      type: "closed",
+      closed: { code: CloseCode.CLIENT_LEFT, shouldReconnect: false, retryAfterMs: 0 },
+    });
+    expect(talk.conversation.isOpen).toBe(false);
+  });
+
+  it("waits for nothing of the other side once it closes", () => {
+    const talk = Talk.ready().at(20_000);
+    talk.input({ type: "bytes", lane: "live", bytes: unhex("07") }, 20_001);
+    talk.input({ type: "close", code: CloseCode.CLIENT_LEFT }, 29_000);
+    expect(talk.conversation.pollTimeout()).toBe(31_000);
+    talk.at(30_999);
+    expect(talk.outputs.at(-1)?.type).toBe("transmit");
+  });
+
+  it("takes datagrams only while it is open", () => {
+    const talk = new Talk().input({ type: "datagram", bytes: unhex(`51${CHAT.replaceAll("-", "")}0101`) });
+    expect(talk.outputs).toHaveLength(1);
+    expect(talk.conversation.droppedDatagrams).toBe(1);
+  });
+
+  it("takes datagrams up to the protocol's bound, and none that only a client sends", () => {
+    const typing = `51${CHAT.replaceAll("-", "")}0101`;
+    const longest = new Uint8Array(1_000);
+    longest.set(unhex(typing));
+    const talk = Talk.ready().input({ type: "datagram", bytes: longest });
+    expect(talk.outputs).toHaveLength(1);
+    talk.input({ type: "datagram", bytes: unhex(`50${CHAT.replaceAll("-", "")}01`) });
+    expect(talk.outputs).toHaveLength(1);
+    expect(talk.conversation.droppedDatagrams).toBe(1);
   });
 
   it("is lost with its link, and comes back", () => {
