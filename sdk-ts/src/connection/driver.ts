@@ -187,7 +187,6 @@ export class Driver implements LinkEvents {
 }
 
 /** How a connection ended, as an error. */
-export function closedError(closed: Closed, cause?: unknown): ConnectionClosedError {
-  const options = cause === undefined ? undefined : { cause };
-  return new ConnectionClosedError(closed.code, closed.retryAfterMs, options);
+export function closedError({ code, retryAfterMs }: Closed): ConnectionClosedError {
+  return new ConnectionClosedError(code, retryAfterMs);
 }

@@ -1,16 +1,10 @@
 import { describe, expect, it, vi } from "vitest";
+import { NetworkError } from "../error.js";
 import { CloseCode } from "../generated/code.js";
-import {
-  type ClientFrame,
-  encodeServerFrame,
-  type ServerFrame,
-  serverFrameType,
-} from "../generated/frame.js";
+import type { ClientFrame, ServerFrame } from "../generated/frame.js";
 import type { Link, LinkAddress, LinkEvents, OpenLink, TransportName } from "../link/link.js";
 import { FakeEnvironment, settle } from "../testing/environment.js";
-import { welcome } from "../testing/samples.js";
-import { Writer } from "../wire/codec.js";
-import { envelop } from "../wire/envelope.js";
+import { serverBytes, welcome } from "../testing/samples.js";
 import { Alarm } from "./alarm.js";
 import type { Driver } from "./driver.js";
 import { FailureMemory, race } from "./race.js";
@@ -23,7 +17,7 @@ class FakeLink implements Link {
   readonly sent: ClientFrame[] = [];
   isClosed = false;
   open: () => void = () => undefined;
-  fail: () => void = () => undefined;
+  fail: (error?: Error) => void = () => undefined;
   readonly #events: LinkEvents;
 
   constructor(transport: TransportName, events: LinkEvents) {
@@ -46,9 +40,11 @@ class FakeLink implements Link {
   }
 
   say(frame: ServerFrame): void {
-    const writer = new Writer();
-    encodeServerFrame(writer, frame);
-    this.#events.message(envelop(serverFrameType(frame), writer.view()));
+    this.#events.message(serverBytes(frame));
+  }
+
+  lose(): void {
+    this.#events.closed();
   }
 
   get hasGreeted(): boolean {
@@ -62,7 +58,12 @@ class Course {
   readonly links: Partial<Record<TransportName, FakeLink>> = {};
   readonly tokens: string[] = [];
   readonly abort = new AbortController();
+  /** What comes instead of a grant. */
+  grantError: Error | null = null;
   transports: TransportName[] = ["webtransport", "websocket"];
+  /** Where the server is, as each of its grants says; the last one stands for all that follow. */
+  addresses: Partial<Record<TransportName, string>>[] = [{ webtransport: WT_URL, websocket: "ws://host/ws" }];
+  readonly listener = { welcome: vi.fn(), push: vi.fn(), goAway: vi.fn(), closed: vi.fn() };
   result: Promise<Driver> = new Promise(() => undefined);
 
   constructor() {
@@ -70,7 +71,8 @@ class Course {
   }
 
   run(): this {
-    const address = (url: string): LinkAddress => ({ url, certificateHash: null });
+    const address = (url: string | undefined): LinkAddress | null =>
+      url === undefined ? null : { url, certificateHash: null };
     this.result = race({
       environment: this.environment,
       alarm: new Alarm(this.environment),
@@ -78,12 +80,17 @@ class Course {
       openers: { webtransport: this.#opener("webtransport"), websocket: this.#opener("websocket") },
       failures: this.failures,
       grant: () => {
+        if (this.grantError !== null) {
+          return Promise.reject(this.grantError);
+        }
         this.tokens.push(`token-${this.tokens.length + 1}`);
         const connectToken = this.tokens.at(-1) ?? "";
+        const { webtransport, websocket } =
+          this.addresses[this.tokens.length - 1] ?? this.addresses.at(-1) ?? {};
         return Promise.resolve({
           connectToken,
-          webtransport: address(WT_URL),
-          websocket: address("ws://host/ws"),
+          webtransport: address(webtransport),
+          websocket: address(websocket),
         });
       },
       hello: (connectToken) => ({
@@ -93,7 +100,7 @@ class Course {
         agent: "test",
         resume: [],
       }),
-      listener: { welcome: vi.fn(), push: vi.fn(), goAway: vi.fn(), closed: vi.fn() },
+      listener: this.listener,
       signal: this.abort.signal,
     });
     this.result.catch(() => undefined);
@@ -121,7 +128,7 @@ class Course {
       this.links[transport] = link;
       return new Promise((resolve, reject) => {
         link.open = () => resolve(link);
-        link.fail = () => reject(new Error("no way"));
+        link.fail = (error = new Error("no way")) => reject(error);
       });
     };
   }
@@ -236,6 +243,194 @@ describe("the race", () => {
     expect(Object.keys(course.links)).toEqual(["websocket"]);
   });
 
+  it("goes on with the WebSocket at once when the WebTransport is lost after its Hello", async () => {
+    const course = new Course().run();
+    await course.environment.advance(100);
+    const first = await course.open("webtransport");
+    expect(first.hasGreeted).toBe(true);
+    first.lose();
+    await settle();
+    const second = await course.open("websocket");
+    expect(second.hasGreeted).toBe(true);
+    second.say(welcome());
+    const driver = await course.result;
+    expect(driver.transport).toBe("websocket");
+    // The Hello of the first may still come through.
+    expect(driver.hadRival).toBe(true);
+  });
+
+  it("has no rival when nobody else has said Hello", async () => {
+    const course = new Course().run();
+    await course.environment.advance(300);
+    (await course.open("websocket")).say(welcome());
+    const driver = await course.result;
+    expect(driver.hadRival).toBe(false);
+    expect(course.listener.welcome).toHaveBeenCalledExactlyOnceWith(driver, welcome());
+  });
+
+  it("lets an attempt that said Hello keep its turn as long as nobody waits for it", async () => {
+    const course = new Course();
+    course.transports = ["websocket"];
+    course.run();
+    await settle();
+    const link = await course.open("websocket");
+    await course.environment.advance(5_000);
+    expect(link.isClosed).toBe(false);
+    link.say(welcome());
+    expect((await course.result).transport).toBe("websocket");
+    expect(course.environment.timers).toBe(1);
+  });
+
+  it("passes the turn on at once when the one that has it fails", async () => {
+    const course = new Course().run();
+    await course.environment.advance(300);
+    const first = await course.open("webtransport");
+    const second = await course.open("websocket");
+    first.lose();
+    expect(second.hasGreeted).toBe(true);
+    expect(second.sent[0]).toMatchObject({ connectToken: "token-2" });
+  });
+
+  it("gives each transport its time", async () => {
+    for (const [transport, deadlineMs] of [
+      ["webtransport", 3_000],
+      ["websocket", 10_000],
+    ] as const) {
+      const course = new Course();
+      course.transports = [transport];
+      course.run();
+      await course.environment.advance(deadlineMs - 1);
+      expect(course.link(transport).isClosed).toBe(false);
+      const failed = expect(course.result).rejects.toMatchObject({
+        codeName: "NETWORK",
+        message: "The server did not answer.",
+      });
+      await course.environment.advance(1);
+      await failed;
+    }
+  });
+
+  it("counts the time to Welcome, not to the open link", async () => {
+    const course = new Course();
+    course.transports = ["webtransport"];
+    course.run();
+    await course.environment.advance(2_900);
+    await course.open("webtransport");
+    await course.environment.advance(100);
+    await expect(course.result).rejects.toMatchObject({ codeName: "NETWORK" });
+    expect(course.link("webtransport").isClosed).toBe(true);
+  });
+
+  it("forgets a failure of WebTransport once it works", async () => {
+    const course = new Course();
+    course.failures.failed(WT_URL, 0);
+    course.transports = ["webtransport"];
+    course.run();
+    await settle();
+    (await course.open("webtransport")).say(welcome());
+    await course.result;
+    course.failures.failed(WT_URL, 0);
+    expect(course.failures.isFresh(WT_URL, 10 * 60_000)).toBe(false);
+  });
+
+  it("closes a WebTransport that has had its turn, and remembers that it failed", async () => {
+    const course = new Course().run();
+    await course.environment.advance(300);
+    const first = await course.open("webtransport");
+    const second = await course.open("websocket");
+    await course.environment.advance(1_000);
+    expect([first.isClosed, second.hasGreeted]).toEqual([true, true]);
+    second.say(welcome());
+    await course.result;
+    expect(course.failures.isFresh(WT_URL, course.environment.now())).toBe(true);
+    expect(first.sent.map(({ kind }) => kind)).toEqual(["hello", "bye"]);
+  });
+
+  it("closes a WebSocket that is still opening when WebTransport wins", async () => {
+    const course = new Course().run();
+    await course.environment.advance(300);
+    (await course.open("webtransport")).say(welcome());
+    await course.result;
+    const late = await course.open("websocket");
+    expect([late.isClosed, late.hasGreeted]).toEqual([true, false]);
+    await course.environment.advance(20_000);
+    expect(course.failures.isFresh("ws://host/ws", course.environment.now())).toBe(false);
+  });
+
+  it("fails with the first failure: what came after it is a consequence", async () => {
+    const course = new Course().run();
+    await settle();
+    course.link("webtransport").fail(new NetworkError("first"));
+    await settle();
+    course.link("websocket").fail(new NetworkError("second"));
+    await expect(course.result).rejects.toThrow("first");
+    expect(course.environment.timers).toBe(0);
+  });
+
+  it("fails when the server names no transport that can be used", async () => {
+    const course = new Course();
+    course.addresses = [{}];
+    course.run();
+    await expect(course.result).rejects.toMatchObject({
+      codeName: "NETWORK",
+      message: "The server offers no transport that can be used here.",
+    });
+  });
+
+  it("takes a second grant without the transport for a failure of that attempt", async () => {
+    const course = new Course();
+    course.addresses = [{ webtransport: WT_URL, websocket: "ws://host/ws" }, {}];
+    course.run();
+    await course.environment.advance(300);
+    expect(course.links.websocket).toBeUndefined();
+    course.link("webtransport").fail(new NetworkError("none"));
+    await expect(course.result).rejects.toThrow("The server offers no websocket.");
+  });
+
+  it("fails when there is no grant", async () => {
+    const course = new Course();
+    course.grantError = new NetworkError("no grant");
+    course.run();
+    await expect(course.result).rejects.toThrow("no grant");
+    expect(course.links).toEqual({});
+  });
+
+  it("starts nothing when it was given up before it had its grant", async () => {
+    const course = new Course().run();
+    course.abort.abort();
+    await expect(course.result).rejects.toMatchObject({
+      codeName: "NETWORK",
+      message: "The attempt was given up.",
+    });
+    expect(course.links).toEqual({});
+    expect(course.environment.timers).toBe(0);
+  });
+
+  it("that is over is not given up any more", async () => {
+    const course = new Course().run();
+    await settle();
+    const link = await course.open("webtransport");
+    link.say(welcome());
+    await course.result;
+    course.abort.abort();
+    expect(link.isClosed).toBe(false);
+  });
+
+  it("hands what comes over the winner to the listener", async () => {
+    const course = new Course().run();
+    await settle();
+    const link = await course.open("webtransport");
+    link.say(welcome());
+    const driver = await course.result;
+    link.say({ kind: "done", request: 1 });
+    link.say({ kind: "goAway", retryAfterMs: 1, endpoint: null });
+    link.lose();
+    expect(course.listener.push).toHaveBeenCalledExactlyOnceWith({ kind: "done", request: 1 });
+    expect(course.listener.goAway).toHaveBeenCalledOnce();
+    const closed = { code: null, shouldReconnect: true, retryAfterMs: 0 };
+    expect(course.listener.closed).toHaveBeenCalledExactlyOnceWith(driver, closed);
+  });
+
   it("can be given up", async () => {
     const course = new Course().run();
     await settle();
@@ -267,5 +462,32 @@ describe("the memory of failures", () => {
     expect(memory.isFresh("https://elsewhere:4433/", 0)).toBe(false);
     memory.clear();
     expect(memory.isFresh(WT_URL, 0)).toBe(false);
+  });
+
+  it("is of a host and its port, whatever the path, and of an address that is no URL as it is", () => {
+    const memory = new FailureMemory();
+    memory.failed("https://host:4433/v1/webtransport", 0);
+    expect(memory.isFresh("https://host:4433/other", 0)).toBe(true);
+    expect(memory.isFresh("https://host:4434/v1/webtransport", 0)).toBe(false);
+    memory.failed("not a URL", 0);
+    expect([memory.isFresh("not a URL", 0), memory.isFresh("another", 0)]).toEqual([true, false]);
+    memory.worked("https://host:4433/");
+    expect([memory.isFresh(WT_URL, 0), memory.isFresh("not a URL", 0)]).toEqual([false, true]);
+  });
+
+  it("holds 32 hosts; the one that failed longest ago goes", () => {
+    const memory = new FailureMemory();
+    const url = (count: number) => `https://host-${count}/`;
+    for (let count = 0; count < 32; count += 1) {
+      memory.failed(url(count), 0);
+    }
+    memory.failed(url(0), 0);
+    expect([memory.isFresh(url(0), 0), memory.isFresh(url(1), 0)]).toEqual([true, true]);
+    memory.failed(url(32), 0);
+    expect([memory.isFresh(url(0), 0), memory.isFresh(url(1), 0), memory.isFresh(url(2), 0)]).toEqual([
+      true,
+      false,
+      true,
+    ]);
   });
 });

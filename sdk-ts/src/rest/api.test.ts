@@ -18,6 +18,9 @@ const USER = { id: "u", name: "Ada", language: "en", interests: [], age_bracket:
 class FakeRest {
   readonly calls: Call[] = [];
   readonly environment: FakeEnvironment;
+  readonly requests: RequestInit[] = [];
+  /** What becomes of a call instead of an answer. */
+  failure: ((init: RequestInit) => Promise<Response>) | null = null;
   generation = 1;
   answer: (call: Call) => Response = (call) => this.usual(call);
 
@@ -57,6 +60,10 @@ class FakeRest {
   }
 
   #fetch(url: string, init: RequestInit): Promise<Response> {
+    this.requests.push(init);
+    if (this.failure !== null) {
+      return this.failure(init);
+    }
     const call = {
       method: init.method ?? "GET",
       path: url.replace("https://host", ""),
@@ -165,7 +172,189 @@ describe("accounts", () => {
   });
 });
 
+describe("an account", () => {
+  it("is asked for and changed with the access token, in the names of the wire", async () => {
+    const rest = new FakeRest();
+    const client = await register(rest);
+    rest.answer = () => json(200, { ...USER, name: "Eve" });
+    const changed = await client.update({ name: "Eve", interests: ["jazz"] });
+    expect(rest.calls.at(-1)).toMatchObject({
+      method: "PATCH",
+      path: "/v1/me",
+      body: { name: "Eve", interests: ["jazz"] },
+      headers: { authorization: "Bearer access-1", "content-type": "application/json" },
+    });
+    expect([changed.name, client.user.name]).toEqual(["Eve", "Eve"]);
+    rest.answer = () => json(200, { ...USER, name: "Fay" });
+    expect((await client.me()).name).toBe("Fay");
+    expect(client.user.name).toBe("Fay");
+    expect(rest.calls.at(-1)).toMatchObject({ method: "GET", body: null });
+    expect(rest.calls.at(-1)?.headers).not.toHaveProperty("content-type");
+  });
+
+  it("is registered with the interests that are given, in the browser's language", async () => {
+    const rest = new FakeRest();
+    vi.stubGlobal("navigator", { language: "pt-BR" });
+    const options = { name: "Ada", ageBracket: "18+", interests: ["jazz"] } as const;
+    await NoWrong.register({ ...options, environment: rest.environment, url: "https://host" });
+    vi.stubGlobal("navigator", undefined);
+    await NoWrong.register({ ...options, environment: rest.environment, url: "https://host" });
+    vi.unstubAllGlobals();
+    expect(rest.calls.map(({ body }) => body)).toEqual([
+      { name: "Ada", language: "pt-BR", interests: ["jazz"], age_bracket: "18+" },
+      { name: "Ada", language: "en", interests: ["jazz"], age_bracket: "18+" },
+    ]);
+  });
+
+  it("is at the origin of the page unless an address is given", async () => {
+    const rest = new FakeRest();
+    rest.answer = () => json(201, { user: USER, ...rest.tokens() });
+    vi.stubGlobal("location", { origin: "https://page" });
+    const { environment } = rest;
+    await NoWrong.register({ name: "Ada", language: "en", ageBracket: "18+", environment });
+    vi.stubGlobal("location", undefined);
+    await NoWrong.register({ name: "Ada", language: "en", ageBracket: "18+", environment });
+    vi.unstubAllGlobals();
+    expect(rest.calls.map(({ path }) => path)).toEqual(["https://page/v1/users", "/v1/users"]);
+  });
+
+  it("has its calls neither cached nor sent with cookies", async () => {
+    const rest = new FakeRest();
+    await register(rest);
+    expect(rest.requests[0]).toMatchObject({ method: "POST", cache: "no-store", credentials: "omit" });
+  });
+
+  it("that is erased is erased on the server, and its connections are closed", async () => {
+    const rest = new FakeRest();
+    const client = await register(rest);
+    const connection = client.connect();
+    await client.delete();
+    expect(rest.calls.filter(({ method }) => method === "DELETE")).toMatchObject([{ path: "/v1/me" }]);
+    expect(connection.state).toBe("closed");
+    await expect(client.me()).rejects.toMatchObject({ codeName: "UNAUTHENTICATED" });
+  });
+
+  it("closes its connections with `await using`", async () => {
+    const client = await register(new FakeRest());
+    const connection = client.connect();
+    await client[Symbol.asyncDispose]();
+    expect(connection.state).toBe("closed");
+  });
+});
+
+describe("a connect token", () => {
+  /** What is tried when the server says that it is there. */
+  async function tried(endpoint: object, transports?: ("webtransport" | "websocket")[]) {
+    const rest = new FakeRest();
+    rest.environment.offerWebTransport();
+    const client = await register(rest);
+    rest.answer = (call) =>
+      call.path === "/v1/connect" ? json(200, { connect_token: "once", endpoint }) : rest.usual(call);
+    const connection = client.connect(transports === undefined ? {} : { transports });
+    await rest.environment.advance(300);
+    connection.close();
+    const { sessions, sockets } = rest.environment;
+    const [session] = sessions;
+    return {
+      rest,
+      webtransport: session?.url,
+      hashes: session?.options.serverCertificateHashes,
+      websocket: sockets[0]?.url,
+    };
+  }
+  const both = { webtransport: "https://host:4433/", websocket: "wss://host/ws" };
+
+  it("is asked for with the access token, and says where the server is", async () => {
+    const { rest, ...found } = await tried({ ...both, certificate_hash: btoa("\u0001\u0002\u00ff") });
+    expect(found).toEqual({
+      ...both,
+      hashes: [{ algorithm: "sha-256", value: Uint8Array.of(1, 2, 255) }],
+    });
+    const call = rest.calls.find(({ path }) => path === "/v1/connect");
+    expect(call).toMatchObject({ method: "POST", headers: { authorization: "Bearer access-1" } });
+  });
+
+  it("has no hash where the certificate is one of a public authority", async () => {
+    for (const hash of [{}, { certificate_hash: null }]) {
+      expect(await tried({ ...both, ...hash })).toMatchObject({ ...both, hashes: undefined });
+    }
+  });
+
+  it.each([{ webtransport: "" }, { webtransport: null }, { webtransport: undefined }])(
+    "has no address where the server names none: %o",
+    async (none) => {
+      const found = await tried({ ...both, ...none });
+      expect([found.webtransport, found.websocket]).toEqual([undefined, both.websocket]);
+    },
+  );
+
+  it("is tried over the transports that are allowed", async () => {
+    const found = await tried(both, ["websocket"]);
+    expect([found.webtransport, found.websocket]).toEqual([undefined, both.websocket]);
+  });
+});
+
 describe("failures", () => {
+  it("are told from a server that does not answer in 15 s, and its call is given up", async () => {
+    const rest = new FakeRest();
+    rest.failure = (init) =>
+      new Promise((_, reject) => {
+        init.signal?.addEventListener("abort", () => reject(new Error("aborted")));
+      });
+    const failed = expect(register(rest)).rejects.toMatchObject({
+      codeName: "TIMEOUT",
+      message: "The server did not answer in time.",
+      cause: { message: "aborted" },
+    });
+    await rest.environment.advance(14_999);
+    expect(rest.requests[0]?.signal?.aborted).toBe(false);
+    await rest.environment.advance(1);
+    await failed;
+    expect(rest.environment.timers).toBe(0);
+  });
+
+  it("of the network keep its reason", async () => {
+    const rest = new FakeRest();
+    const cause = new TypeError("fetch failed");
+    rest.failure = () => Promise.reject(cause);
+    const message = "The server cannot be reached.";
+    await expect(register(rest)).rejects.toMatchObject({ codeName: "NETWORK", message, cause });
+    expect(rest.environment.timers).toBe(0);
+  });
+
+  it.each([
+    ["is no JSON", "no JSON"],
+    ["is null", "null"],
+    ["is a string", `"code"`],
+    ["has no code", "{}"],
+  ])("whose document %s say the status", async (_, text) => {
+    const rest = new FakeRest();
+    rest.answer = () => new Response(text, { status: 418 });
+    await expect(register(rest)).rejects.toMatchObject({
+      codeName: "NETWORK",
+      message: expect.stringContaining("418"),
+    });
+  });
+
+  it("whose document has fields of other types lack those", async () => {
+    const rest = new FakeRest();
+    const code = String(ErrorCode.NAME_TAKEN);
+    rest.answer = () => json(409, { code, detail: 5, errors: "x", retry_after_ms: "y" });
+    const bare = { codeName: "NAME_TAKEN", detail: "", fields: [], retryAfterMs: 0 };
+    await expect(register(rest)).rejects.toMatchObject(bare);
+  });
+
+  it("other than a refused access token are not tried again", async () => {
+    const rest = new FakeRest();
+    const client = await register(rest);
+    rest.answer = () => problem(429, ErrorCode.RATE_LIMITED);
+    await expect(client.me()).rejects.toMatchObject({ codeName: "RATE_LIMITED" });
+    rest.failure = () => Promise.reject(new TypeError("fetch failed"));
+    await expect(client.me()).rejects.toMatchObject({ codeName: "NETWORK" });
+    expect(rest.calls.filter(({ path }) => path === "/v1/me")).toHaveLength(1);
+    expect(rest.requests).toHaveLength(3);
+  });
+
   it("carry the code, the fields and the time to wait", async () => {
     const rest = new FakeRest();
     const errors = [{ field: "name", detail: "too short" }];
@@ -206,5 +395,28 @@ describe("categories", () => {
     const first = await client.categories();
     expect(first[0]).toMatchObject({ id: "music", ageBracket: null, titles: { de: "Musik" } });
     expect(await client.categories()).toBe(first);
+  });
+
+  it("are asked for anew when the last answer had no tag, or the tag has changed", async () => {
+    const rest = new FakeRest();
+    const client = await register(rest);
+    let etag: Record<string, string> = {};
+    rest.answer = () => json(200, { categories: [] }, etag);
+    await client.categories();
+    expect(rest.calls.at(-1)).toMatchObject({ method: "GET", path: "/v1/categories", headers: {} });
+    await client.categories();
+    expect(rest.calls.at(-1)?.headers).toEqual({});
+    etag = { etag: '"2"' };
+    const second = await client.categories();
+    const third = await client.categories();
+    expect(rest.calls.at(-1)?.headers).toEqual({ "if-none-match": '"2"' });
+    expect(third).not.toBe(second);
+  });
+
+  it("that have not changed though nobody asked with a tag are a failure", async () => {
+    const rest = new FakeRest();
+    const client = await register(rest);
+    rest.answer = () => json(304, null);
+    await expect(client.categories()).rejects.toMatchObject({ codeName: "NETWORK" });
   });
 });

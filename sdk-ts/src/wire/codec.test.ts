@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { uuidV7 } from "../id.js";
 import { hex, unhex } from "../testing/hex.js";
 import {
   decodeUtf8,
@@ -15,11 +14,15 @@ import {
   readU32,
   readU64,
   readUuid,
+  unknownNumber,
+  utf8Length,
   WireError,
   Writer,
+  writeBool,
   writeFramed,
   writeList,
   writeOption,
+  writeRaw,
   writeString,
   writeU8,
   writeU16,
@@ -134,9 +137,136 @@ describe("ids", () => {
     expect(() => written((writer) => writeUuid(writer, "not an id"))).toThrow(WireError);
   });
 
-  it("of version 7 sort by time", () => {
-    expect(uuidV7(0x0189_0a5d_ac96, new Uint8Array(10).fill(0xff))).toBe(
-      "01890a5d-ac96-7fff-bfff-ffffffffffff",
+  it.each([
+    "01890a5dac96774bbcceb302099a8057",
+    "01890a5d-ac96-774b-bcce-b302099a805",
+    "01890a5d-ac96-774b-bcce-b302099a80577",
+    "x1890a5d-ac96-774b-bcce-b302099a8057",
+    "01890a5d-ac96-774b-bcce-b302099a805g",
+    " 01890a5d-ac96-774b-bcce-b302099a8057",
+    "01890a5d-ac96-774b-bcce-b302099a8057\n",
+  ])("of another form are refused: %j", (text) => {
+    expect(() => written((writer) => writeUuid(writer, text))).toThrow("an id is not a UUID");
+  });
+});
+
+describe("a writer", () => {
+  it("grows as it is written to, and keeps what is there", () => {
+    const writer = new Writer(2);
+    for (let byte = 0; byte < 100; byte += 1) {
+      writeU8(writer, byte);
+    }
+    expect([...writer.view()]).toEqual(Array.from({ length: 100 }, (_, byte) => byte));
+    expect(writer.bytes.length).toBeLessThanOrEqual(128);
+    writeRaw(writer, new Uint8Array(1_000).fill(7));
+    expect(writer.length).toBe(1_100);
+    expect(writer.bytes.length).toBe(1_100);
+  });
+
+  it("keeps its memory for the next frame, and hands out copies of its own", () => {
+    const writer = new Writer(8);
+    writeU8(writer, 1);
+    const { bytes } = writer;
+    const first = writer.finish();
+    writeU8(writer.reset(), 2);
+    expect(writer.bytes).toBe(bytes);
+    expect([first, writer.finish()]).toEqual([Uint8Array.of(1), Uint8Array.of(2)]);
+  });
+
+  it("holds 256 bytes without growing, unless it is told otherwise", () => {
+    expect(new Writer().bytes.length).toBe(256);
+  });
+});
+
+describe("what is refused", () => {
+  it.each<[string, () => unknown, string]>([
+    [
+      "a length beyond the end",
+      () => new Reader(unhex("0102")).take(3),
+      "3 bytes are claimed and 2 are left",
+    ],
+    ["an end", () => readU8(new Reader(unhex(""))), "the bytes end early"],
+    ["a bool", () => readBool(new Reader(unhex("02"))), "2 is neither true nor false"],
+    [
+      "a list longer than its bytes",
+      () => readList(new Reader(unhex("0301")), readU8),
+      "3 items are claimed and 1 bytes are left",
+    ],
+    [
+      "a wide varint",
+      () => readU16(new Reader(unhex("fc01000000"))),
+      "a varint of 4 bytes where 2 are allowed",
+    ],
+    [
+      "a number over 2^53 - 1",
+      () => readU64(new Reader(unhex("fd00000000000020" + "00"))),
+      "an integer is over 2^53 - 1",
+    ],
+    ["text", () => readString(new Reader(unhex("01ff"))), "a string is not UTF-8"],
+    ["an integer", () => written((writer) => writeU8(writer, -1)), "-1"],
+    ["a value of an open enum", () => unknownNumber("left"), `"left"`],
+    ["a value of an open enum without a number", () => unknownNumber("unknown:x"), `"unknown:x"`],
+    ["a value of an open enum by another name", () => unknownNumber("UNKNOWN:7"), `"UNKNOWN:7"`],
+  ])("says what was wrong: %s", (_, act, why) => {
+    expect(act).toThrow(
+      expect.objectContaining({ name: "WireError", message: expect.stringContaining(why) }),
     );
+  });
+
+  it("keeps the platform's reason as the cause", () => {
+    try {
+      decodeUtf8(unhex("ff"));
+    } catch (error) {
+      expect((error as Error).cause).toBeInstanceOf(TypeError);
+    }
+    expect.assertions(1);
+  });
+});
+
+describe("the bounds of the small readers and writers", () => {
+  it("are those of their types", () => {
+    expect(written((writer) => writeU8(writer, 255))).toBe("ff");
+    expect(written((writer) => writeU16(writer, 65_535))).toBe("fbffff");
+    expect(written((writer) => writeU32(writer, 2 ** 32 - 1))).toBe("fcffffffff");
+    expect(readU16(new Reader(unhex("fbffff")))).toBe(65_535);
+    expect(readU32(new Reader(unhex("fcffffffff")))).toBe(2 ** 32 - 1);
+    expect(readU64(new Reader(unhex("fdffffffffffff1f00")))).toBe(Number.MAX_SAFE_INTEGER);
+    expect(written((writer) => writeBool(writer, true)) + written((writer) => writeBool(writer, false))).toBe(
+      "0100",
+    );
+    expect(readBool(new Reader(unhex("01")))).toBe(true);
+    expect(unknownNumber("unknown:77")).toBe(77);
+    expect(utf8Length("aö€")).toBe(6);
+  });
+
+  it("has lists and strings that fill their bytes", () => {
+    const reader = new Reader(unhex("020102" + "03616263"));
+    expect(readList(reader, readU8)).toEqual([1, 2]);
+    expect(readString(reader)).toBe("abc");
+    expect(reader.remaining).toBe(0);
+  });
+
+  it("reads and writes a string of any length around that where the platform's coder takes over", () => {
+    for (const length of [0, 1, 63, 64, 65, 66, 250, 251]) {
+      for (const letter of ["a", "ö", "\x7f", "\x80"]) {
+        const text = "a".repeat(Math.max(0, length - 1)) + (length === 0 ? "" : letter);
+        const writer = new Writer(1);
+        writeString(writer, text);
+        const encoded = new TextEncoder().encode(text);
+        const prefix =
+          encoded.length < 251
+            ? hex(Uint8Array.of(encoded.length))
+            : `fb${hex(Uint8Array.of(encoded.length & 255, encoded.length >> 8))}`;
+        expect(hex(writer.view())).toBe(prefix + hex(encoded));
+        expect(readString(new Reader(writer.view()))).toBe(text);
+      }
+    }
+  });
+
+  it("writes nothing of a short string that is not ASCII before its true length", () => {
+    const writer = new Writer(4);
+    writeU8(writer, 9);
+    writeString(writer, "aö");
+    expect(hex(writer.view())).toBe("09" + "03" + "61c3b6");
   });
 });

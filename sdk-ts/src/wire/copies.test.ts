@@ -64,8 +64,40 @@ describe("a writer of copies", () => {
 
   it("stops after a while", () => {
     const writer = started();
+    writer.wrote(encode("hello"), LOSSY_FOR_MS - 1);
+    expect(writer.pollTimeout()).not.toBeNull();
     writer.wrote(encode("hello"), LOSSY_FOR_MS);
     expect(writer.pollTimeout()).toBeNull();
+    writer.start(LOSSY_FOR_MS);
+    writer.wrote(encode("again"), 2 * LOSSY_FOR_MS - 1);
+    expect(writer.take(2 * LOSSY_FOR_MS + COPY_DELAY_MS)).toEqual(copy(10, "again"));
+  });
+
+  it("does not copy what was before a write too long for a copy, nor once more what was", () => {
+    const writer = started();
+    writer.wrote(encode("one"), 0);
+    writer.wrote(new Uint8Array(COPY_BYTES_MAX + 1), 1);
+    writer.wrote(encode("two"), 2);
+    expect(writer.take(2 + COPY_DELAY_MS)).toEqual(copy(3 + COPY_BYTES_MAX + 1, "two"));
+    writer.wrote(new Uint8Array(COPY_BYTES_MAX + 1), 3);
+    expect(writer.take(1_000)).toBeNull();
+  });
+
+  it("moves both copies back while more is written", () => {
+    const writer = started();
+    writer.wrote(encode("one"), 0);
+    writer.wrote(encode("two"), 2);
+    expect(writer.pollTimeout()).toBe(2 + COPY_DELAY_MS);
+    expect(writer.take(2 + COPY_DELAY_MS)).toEqual(copy(0, "onetwo"));
+    expect(writer.pollTimeout()).toBe(2 + SECOND_COPY_DELAY_MS);
+  });
+
+  it("fills a copy to its last byte, with writes that are as old as may be", () => {
+    const writer = started();
+    writer.wrote(new Uint8Array(COPY_BYTES_MAX - 3), 0);
+    writer.wrote(encode("end"), COPY_TAIL_MS);
+    const { offset, bytes } = writer.take(COPY_TAIL_MS + COPY_DELAY_MS) ?? copy(-1, "");
+    expect([offset, bytes.length]).toEqual([0, COPY_BYTES_MAX]);
   });
 });
 

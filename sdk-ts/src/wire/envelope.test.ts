@@ -52,6 +52,55 @@ describe("the stream envelope", () => {
   });
 });
 
+describe("a decoder", () => {
+  it("takes frames of the limit, and says which limit one is over", () => {
+    const decoder = new Decoder();
+    decoder.push(unhex("0703" + "010203" + "0704" + "01020304"));
+    expect(decoder.nextFrame(3)?.body).toEqual(unhex("010203"));
+    expect(() => decoder.nextFrame(3)).toThrow("a frame of 4 bytes is over the limit of 3");
+    expect(decoder.isPartial).toBe(true);
+  });
+
+  it("waits for a header that comes byte by byte", () => {
+    const decoder = new Decoder();
+    for (const byte of ["fb", "70", "00", "fb", "01", "00"]) {
+      decoder.push(unhex(byte));
+      expect(decoder.nextFrame(64)).toBeNull();
+    }
+    decoder.push(unhex("09"));
+    expect(decoder.nextFrame(64)).toEqual({ type: 112, body: unhex("09") });
+    expect(decoder.nextFrame(64)).toBeNull();
+    expect(decoder.isPartial).toBe(false);
+  });
+
+  it("hands out bodies that later bytes do not overwrite", () => {
+    const decoder = new Decoder();
+    const bytes = unhex("070101");
+    decoder.push(bytes);
+    const first = decoder.nextFrame(64);
+    bytes.fill(9);
+    decoder.push(unhex("070102"));
+    expect([first?.body, decoder.nextFrame(64)?.body]).toEqual([unhex("01"), unhex("02")]);
+  });
+
+  it("says what is wrong with a header", () => {
+    const refuse = (header: string) => () => {
+      const decoder = new Decoder();
+      decoder.push(unhex(header));
+      decoder.nextFrame(64);
+    };
+    expect(refuse("fe")).toThrow("a frame header begins with 254");
+    expect(refuse("05ff")).toThrow("a frame header begins with 255");
+    expect(refuse("fd0000000001000000" + "00")).toThrow("4294967296");
+  });
+
+  it("knows types up to 32 bits, written as wide as may be", () => {
+    const decoder = new Decoder();
+    decoder.push(unhex("fdffffffff00000000" + "00"));
+    expect(decoder.nextFrame(64)).toEqual({ type: 2 ** 32 - 1, body: new Uint8Array(0) });
+  });
+});
+
 describe("the datagram envelope", () => {
   it("is type, body", () => {
     expect(hex(encodeDatagram(PING))).toBe("05fb2c01");
