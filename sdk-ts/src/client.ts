@@ -1,5 +1,5 @@
 /**
- * The way in: an anonymous account on one server.
+ * The entry point: an anonymous account on one server.
  *
  * @module
  */
@@ -11,31 +11,31 @@ import type { TransportName } from "./link/link.js";
 import { type AgeBracket, type Category, RestApi, type User, type UserChange } from "./rest/api.js";
 import { memoryStorage, type TokenStorage } from "./rest/tokens.js";
 
-/** Where the server is, and what the client lives on. */
+/** Where the server is, and what the client runs on. */
 export interface NoWrongOptions {
-  /** Address of the server, such as `https://chat.example.org`; default: the origin of the page. */
+  /** Address of the server, such as `https://chat.example.org`. Default: the origin of the page. */
   readonly url?: string;
-  /** Where tokens are kept between visits; default: in memory, so they are gone with the page. */
+  /** Where tokens are kept between visits. Default: in memory, so that they are lost with the page. */
   readonly storage?: TokenStorage;
-  /** Time, randomness and network; default: those of the browser. */
+  /** Time, randomness and network. Default: those of the browser. */
   readonly environment?: Environment;
 }
 
-/** {@link NoWrongOptions} and what a person gives to have an account. */
+/** {@link NoWrongOptions}, and what a person enters to get an account. */
 export interface RegisterOptions extends NoWrongOptions {
-  /** 2 to 24 characters; no two users have names that look alike. */
+  /** 2 to 24 characters. No two users have names that look alike. */
   readonly name: string;
-  /** A BCP 47 tag, such as `en` or `pt-BR`; default: the browser's. */
+  /** A BCP 47 tag, such as `en` or `pt-BR`. Default: the language of the browser. */
   readonly language?: string;
-  /** What to talk about, at most 10. */
+  /** Topics to talk about, at most 10. */
   readonly interests?: readonly string[];
-  /** Decides who may be met; nothing widens it. */
+  /** Decides whom the user may meet. No stage of the matching widens it. */
   readonly ageBracket: AgeBracket;
 }
 
 /** How to connect. */
 export interface ConnectOptions {
-  /** The transports to try, in the order of preference; default: WebTransport, then WebSocket. */
+  /** The transports to try, in the order of preference. Default: WebTransport, then WebSocket. */
   readonly transports?: readonly TransportName[];
 }
 
@@ -63,9 +63,9 @@ export class NoWrong {
   }
 
   /**
-   * Creates an account. It lapses by itself when it is not used.
+   * Creates an account. The server erases it when it is not used for a day.
    *
-   * @throws RequestError `NAME_TAKEN`, or `INVALID` with the fields that are.
+   * @throws RequestError `NAME_TAKEN`, or `INVALID` with the fields that are invalid.
    */
   static async register(options: RegisterOptions): Promise<NoWrong> {
     const { api, environment } = open(options);
@@ -81,24 +81,24 @@ export class NoWrong {
     return (await api.restore()) ? new NoWrong(api, environment, await api.me()) : null;
   }
 
-  /** The account as last heard of. */
+  /** The account, as last reported by the server. */
   get user(): User {
     return this.#user;
   }
 
-  /** Asks the server for the account. */
+  /** Asks the server for the account, and returns it. */
   async me(): Promise<User> {
     this.#user = await this.#api.me();
     return this.#user;
   }
 
-  /** Changes the account. */
+  /** Changes the account, and returns it. */
   async update(change: UserChange): Promise<User> {
     this.#user = await this.#api.update(change);
     return this.#user;
   }
 
-  /** The categories, and how many people are in each. */
+  /** The categories, with the number of people in each. */
   categories(): Promise<readonly Category[]> {
     return this.#api.categories();
   }
@@ -120,7 +120,7 @@ export class NoWrong {
     return connection;
   }
 
-  /** Erases the account and everything that is its own, and closes its connections. */
+  /** Erases the account with everything that belongs to it, and closes its connections. */
   async delete(): Promise<void> {
     await this.#api.deleteMe();
     this.close();

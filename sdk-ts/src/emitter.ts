@@ -1,17 +1,17 @@
 /**
- * Typed events. A listener that throws does not keep the others from hearing.
+ * Typed events. A listener that throws does not keep the others from being called.
  *
  * @module
  */
 
-/** Takes a listener back. Harmless when called again. */
+/** Removes a listener. Calling it again does nothing. */
 export type Unsubscribe = () => void;
 
-/** Listeners by the name of their event; `Events` maps names to what is told. */
+/** Listeners by the name of their event. `Events` maps each name to the type of its event. */
 export class Emitter<Events extends object> {
   readonly #listeners = new Map<keyof Events, Set<(event: never) => void>>();
 
-  /** Calls `listener` at each `name`, until the answer is called. */
+  /** Calls `listener` for each event called `name`, until the returned function is called. */
   on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): Unsubscribe {
     const listeners = this.#listeners.get(name) ?? new Set();
     this.#listeners.set(name, listeners);
@@ -21,7 +21,7 @@ export class Emitter<Events extends object> {
     };
   }
 
-  /** Tells every listener of `name`. */
+  /** Calls every listener of `name` with `event`. */
   emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
     for (const listener of [...(this.#listeners.get(name) ?? [])]) {
       try {
@@ -32,20 +32,20 @@ export class Emitter<Events extends object> {
     }
   }
 
-  /** Tells every listener of `name` what `make` returns, which is not called when there is none. */
+  /** As {@link Emitter.emit}, but `make` builds the event, and is called only when there is a listener. */
   emitMade<Name extends keyof Events>(name: Name, make: () => Events[Name]): void {
     if ((this.#listeners.get(name)?.size ?? 0) > 0) {
       this.emit(name, make());
     }
   }
 
-  /** Forgets every listener. */
+  /** Removes every listener. */
   clear(): void {
     this.#listeners.clear();
   }
 }
 
-/** Lets an error of an application's listener surface where uncaught errors do. */
+/** Reports the error of an application's listener in the place where uncaught errors are reported. */
 function reportLater(error: unknown): void {
   queueMicrotask(() => {
     throw error;

@@ -1,5 +1,5 @@
 /**
- * Everything that this package takes from outside: time, randomness, network, the page's life.
+ * Everything that this package takes from outside: time, randomness, network, visibility of the page.
  *
  * The state machines take times as arguments and never look at a clock; the shells around them, the
  * links included, take them from here and from nowhere else. Tests and runtimes other than a browser
@@ -8,7 +8,7 @@
  * @module
  */
 
-/** Why a connection should find out whether it still lives. */
+/** Why a connection should check whether its link is still alive. */
 export type WakeReason = "visible" | "hidden" | "online";
 
 /** What the package needs of its surroundings. */
@@ -17,22 +17,25 @@ export interface Environment {
   now(): number;
   /** `length` random bytes of cryptographic quality. */
   randomBytes(length: number): Uint8Array;
-  /** Calls `action` once, `delayMs` from now; the answer takes it back. */
+  /** Calls `action` once, after `delayMs`. The returned function cancels it. */
   schedule(delayMs: number, action: () => void): () => void;
   /** `fetch` of the platform. */
   readonly fetch: typeof globalThis.fetch;
-  /** `WebTransport`, where there is one that can be trusted. */
+  /** `WebTransport`, where the platform has one that works; else `null`. */
   readonly WebTransport: typeof globalThis.WebTransport | null;
-  /** `WebSocket`, where there is one. */
+  /** `WebSocket`, where the platform has one; else `null`. */
   readonly WebSocket: typeof globalThis.WebSocket | null;
-  /** Calls `listener` whenever the page comes back, turns away, or the network returns. */
+  /**
+   * Calls `listener` when the page is shown or hidden, or the network comes back. The returned function
+   * removes the listener.
+   */
   onWake(listener: (reason: WakeReason) => void): () => void;
-  /** Whether somebody can see the page. */
+  /** Whether the page is visible. */
   isVisible(): boolean;
 }
 
 /**
- * The environment of a browser page, or as much of it as there is.
+ * The environment of a browser page. Parts that the platform lacks are `null` or never happen.
  *
  * @example
  * const environment = { ...browserEnvironment(), WebTransport: null }; // WebSocket only
@@ -54,8 +57,8 @@ export function browserEnvironment(): Environment {
 }
 
 /**
- * WebKit (Safari, and every browser on iOS) has WebTransport, but its receive credit never refills:
- * a session dies without an error after some 16 MiB (WebKit bug 319818).
+ * WebKit (Safari, and every browser on iOS) has WebTransport, but never renews the receive credit:
+ * a session stalls without an error after about 16 MiB (WebKit bug 319818).
  */
 function isWebKit(): boolean {
   const agent = globalThis.navigator?.userAgent ?? "";

@@ -12,12 +12,12 @@ import {
   shouldReconnect,
 } from "./generated/code.js";
 
-/** What every error of this package has. */
+/** The base of every error of this package. */
 export class NoWrongError extends Error {
   override readonly name: string = "NoWrongError";
-  /** The number of the code: of {@link ErrorCode} or `CloseCode`; 0 when neither applies. */
+  /** The number of the code, from {@link ErrorCode} or `CloseCode`; 0 when there is no code. */
   readonly code: number = 0;
-  /** The name of the code, such as `NAME_TAKEN`; a word for the failure when there is no code. */
+  /** The name of the code, such as `NAME_TAKEN`; for a failure without a code, its own name. */
   readonly codeName: string = "UNKNOWN";
   /** Whether the same call may succeed later. */
   readonly isTemporary: boolean = false;
@@ -25,7 +25,7 @@ export class NoWrongError extends Error {
   readonly retryAfterMs: number = 0;
 }
 
-/** What a {@link RequestError} is made from. */
+/** The parts of a {@link RequestError}. */
 export interface RequestFailure {
   /** The number on the wire. */
   readonly code: ErrorCode;
@@ -45,7 +45,7 @@ export interface FieldError {
   readonly detail: string;
 }
 
-/** The server refused a request, over REST or over the connection. It changed nothing. */
+/** The server refused a request, over REST or over the connection. Nothing was changed. */
 export class RequestError extends NoWrongError {
   override readonly name = "RequestError";
   override readonly code: ErrorCode;
@@ -77,7 +77,7 @@ export class ConnectionClosedError extends NoWrongError {
   override readonly isTemporary: boolean;
   override readonly retryAfterMs: number;
 
-  /** `code` is of `CloseCode`; `null` when the link was lost without a word. */
+  /** `code` is from `CloseCode`; `null` when the link was lost without a close code. */
   constructor(code: number | null, retryAfterMs = 0, options?: ErrorOptions) {
     super(code === null ? "The link was lost." : closeCodeInfo(code).text, options);
     this.code = code ?? 0;
@@ -94,14 +94,14 @@ export class NetworkError extends NoWrongError {
   override readonly isTemporary = true;
 }
 
-/** No reply came in time. Whether the request was carried out is not known. */
+/** No reply came in time. Whether the server has carried out the request is unknown. */
 export class TimeoutError extends NoWrongError {
   override readonly name = "TimeoutError";
   override readonly codeName = "TIMEOUT";
   override readonly isTemporary = true;
 }
 
-/** A bounded queue of this client is full: too much waits for the connection to come back. */
+/** A bounded queue of this client is full: too much is waiting for the connection to come back. */
 export class QueueFullError extends NoWrongError {
   override readonly name = "QueueFullError";
   override readonly codeName = "QUEUE_FULL";
@@ -114,7 +114,7 @@ export class ClosedError extends NoWrongError {
   override readonly codeName = "CLOSED";
 }
 
-/** `error` as a {@link NoWrongError}, with itself as the cause when it is none. */
+/** Returns `error` if it is a {@link NoWrongError}; else a {@link NetworkError} with `error` as its cause. */
 export function toNoWrongError(error: unknown): NoWrongError {
   return error instanceof NoWrongError
     ? error

@@ -1,5 +1,5 @@
 /**
- * Ids made by this client: UUIDs of version 7 (RFC 9562), so that they sort by time.
+ * Ids that this client makes: UUIDs of version 7 (RFC 9562), so that they sort by time.
  *
  * @module
  */

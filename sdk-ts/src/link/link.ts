@@ -2,7 +2,7 @@
  * A link: one transport connection that carries frames both ways, whatever it is made of.
  *
  * The links themselves are in `link/webtransport.ts` and `link/websocket.ts`. A link knows no
- * protocol beyond the envelope; who may say what is the conversation's business.
+ * protocol beyond the envelope. Which side may send which frame is decided by the conversation.
  *
  * @module
  */
@@ -10,10 +10,10 @@
 import type { ClientFrame } from "../generated/frame.js";
 import type { StreamLane } from "../wire/envelope.js";
 
-/** What a link is made of. */
+/** The transport of a link. */
 export type TransportName = "webtransport" | "websocket";
 
-/** Where a node is reached, as `POST /v1/connect` tells. */
+/** The address of a node, as `POST /v1/connect` returns it. */
 export interface LinkAddress {
   /** The URL for this transport. */
   readonly url: string;
@@ -21,15 +21,15 @@ export interface LinkAddress {
   readonly certificateHash: Uint8Array<ArrayBuffer> | null;
 }
 
-/** What a link tells its owner. */
+/** The events of a link, for its owner. */
 export interface LinkEvents {
   /** Bytes of a stream, in any pieces. */
   bytes(lane: StreamLane, bytes: Uint8Array): void;
   /** One datagram. */
   datagram(bytes: Uint8Array): void;
-  /** One message of a WebSocket; `null` for a text message, which this protocol has none of. */
+  /** One message of a WebSocket; `null` for a text message, which the protocol does not have. */
   message(bytes: Uint8Array | null): void;
-  /** The link is gone. Told once, and nothing after it. */
+  /** The link is closed or lost. It is the last event, and comes once. */
   closed(): void;
 }
 
@@ -45,17 +45,17 @@ export interface LinkStats {
 
 /** An open link. */
 export interface Link {
-  /** What it is made of: the link's own word, not what somebody wished for. */
+  /** Its transport: what the link is, not what was asked for. */
   readonly transport: TransportName;
   /** Sends a frame on its lane. Never waits; frames of the datagram lane may be dropped. */
   send(frame: ClientFrame): void;
-  /** The link loses packets: sends small writes of the live lane twice for a while, where it can. */
+  /** The link loses packets: for a while it sends copies of small writes to the live lane, if it can. */
   startCopies(): void;
-  /** Sends what is on its way, then closes. Harmless when called again. */
+  /** Sends what was written, then closes. Calling it again does nothing. */
   close(): void;
   /** Counters so far. */
   stats(): LinkStats;
 }
 
-/** Opens a link; rejects when it cannot, and drops it when `signal` is aborted meanwhile. */
+/** Opens a link. Rejects when that fails; gives up when `signal` is aborted before it is open. */
 export type OpenLink = (address: LinkAddress, events: LinkEvents, signal: AbortSignal) => Promise<Link>;

@@ -1,8 +1,8 @@
 /**
- * A link over a WebSocket: every lane is the one message stream.
+ * A link over a WebSocket: all lanes share one stream of messages.
  *
- * A frame is a binary message. Frames of the datagram lane are dropped, never queued, while the
- * socket is behind.
+ * Each frame is a binary message. While the socket is behind, frames of the datagram lane are dropped,
+ * not queued.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { type ClientFrame, clientFrameLane } from "../generated/frame.js";
 import { encode } from "../wire/envelope.js";
 import type { Link, LinkAddress, LinkEvents, LinkStats } from "./link.js";
 
-/** Unsent bytes beyond which signals are dropped: a message or two that were sent in this very moment. */
+/** Signals are dropped while more bytes than this are unsent: one or two messages of this moment. */
 const SIGNAL_BUFFER_BYTES_MAX = 4_096;
 
 /** Opens a WebSocket; resolves once it is open. */
@@ -79,7 +79,7 @@ class WebSocketLink implements Link {
   }
 
   startCopies(): void {
-    // There are no datagrams to send them in.
+    // A WebSocket has no datagrams to send copies in.
   }
 
   close(): void {

@@ -1,9 +1,9 @@
 /**
- * A link over WebTransport: a stream for live frames, a second one for history, datagrams for signals
- * and, while the link loses packets, for copies of what the live stream carries.
+ * A link over WebTransport: one stream for live frames, a second one for history, and datagrams for
+ * signals and, while the link loses packets, for copies of the live stream.
  *
- * Both streams are opened here, by the client: browsers are poor at streams that a server opens. The
- * second is opened when the first frame of the bulk lane is sent.
+ * The client opens both streams, because browsers limit the streams that a server may open. The second
+ * is opened with the first frame of the bulk lane.
  *
  * @module
  */
@@ -17,12 +17,12 @@ import { encode, encodeDatagram } from "../wire/envelope.js";
 import type { Link, LinkAddress, LinkEvents, LinkStats } from "./link.js";
 
 /**
- * Datagrams that may wait on either side. Left at the default, a page that is busy for half a second
+ * Datagrams that may wait in either direction. With the default, a page that is busy for half a second
  * keeps one of two hundred.
  */
 const DATAGRAMS_HIGH_WATER_MARK = 256;
 
-/** What this link needs of its surroundings. */
+/** The part of the environment that this link needs. */
 type Clock = Pick<Environment, "now" | "schedule">;
 
 /** Opens a WebTransport session and its live stream. */
@@ -35,7 +35,7 @@ export async function openWebTransport(
 ): Promise<Link> {
   const session = new WebTransportClass(address.url, options(address));
   raiseHighWaterMarks(session.datagrams);
-  // Rejected whenever opening fails; that is told by `ready` already.
+  // It rejects whenever opening fails, which `ready` reports already.
   session.closed.catch(() => undefined);
   const abandon = () => closeQuietly(session);
   signal.addEventListener("abort", abandon, { once: true });
@@ -59,7 +59,7 @@ function options({ certificateHash }: LinkAddress): WebTransportOptions {
   return hashes === null ? {} : { serverCertificateHashes: hashes };
 }
 
-/** Newer browsers name these attributes; which of them exist differs. */
+/** Sets the attributes that this browser has: their names differ between versions. */
 function raiseHighWaterMarks(datagrams: WebTransportDatagramDuplexStream): void {
   const marks = datagrams as unknown as Record<string, unknown>;
   for (const name of ["incomingHighWaterMark", "outgoingHighWaterMark", "incomingMaxBufferedDatagrams"]) {
@@ -73,7 +73,7 @@ function closeQuietly(session: WebTransport): void {
   try {
     session.close();
   } catch {
-    // It was closed, or never opened: what was asked for.
+    // It was closed already, or never opened: nothing is left to close.
   }
 }
 
@@ -134,7 +134,7 @@ class WebTransportLink implements Link {
       return;
     }
     this.#isClosing = true;
-    // What was written last, a `Bye`, is lost if the session closes before the stream has ended.
+    // The last frame, a `Bye`, would be lost if the session closed before the stream has ended.
     const end = () => {
       closeQuietly(this.#session);
       this.#lose();
@@ -208,11 +208,11 @@ class WebTransportLink implements Link {
 
   #write(writer: WritableStreamDefaultWriter<Uint8Array>, bytes: Uint8Array): void {
     this.#sentBytes += bytes.length;
-    // A failed write means a lost session, which is told by its `closed`.
+    // A failed write means that the session is lost, which its `closed` reports.
     writer.write(bytes).catch(() => undefined);
   }
 
-  /** Reads until the end; the end of a stream is the end of the link, that of the datagrams is not. */
+  /** Reads until the end. The end of a stream is the end of the link; the end of the datagrams is not. */
   async #read(
     readable: ReadableStream<Uint8Array>,
     deliver: (bytes: Uint8Array) => void,
@@ -227,7 +227,7 @@ class WebTransportLink implements Link {
         }
       }
     } catch {
-      // Lost: told below, or by `closed`.
+      // The session is lost: reported below, or by `closed`.
     }
     if (isStream) {
       this.#lose();
@@ -244,7 +244,7 @@ class WebTransportLink implements Link {
   }
 }
 
-/** Newer browsers make writers on demand; older ones have one. */
+/** Newer browsers create writable streams on demand; older ones have a single one. */
 function datagramWriter(
   datagrams: WebTransportDatagramDuplexStream,
 ): WritableStreamDefaultWriter<Uint8Array> {

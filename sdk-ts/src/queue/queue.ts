@@ -1,5 +1,5 @@
 /**
- * Waiting for a partner: what the user wants, kept up over lost links and restarts of the server.
+ * Waiting for a partner. What the user asked for survives lost links and restarts of the server.
  *
  * @module
  */
@@ -13,23 +13,23 @@ import type { ClientFrame } from "../generated/frame.js";
 import type { Matched, TicketEnded, TicketState, Widened } from "../generated/queue.js";
 import { Ticket } from "./ticket.js";
 
-/** Wait before a place in the queue is asked for again, when the server names no time. */
+/** Wait before asking for a place in the queue again, when the server names no time. */
 const RETRY_MS = 1_000;
 
-/** What the user wants: to wait in a category. */
+/** A wish of the user: to wait in a category. */
 interface Wish {
   readonly category: string;
   readonly interests: readonly string[];
-  /** The chat that is ended in the same step, until it has ended. */
+  /** The chat that ends in the same step; `null` once it has ended, or when there is none. */
   leaving: Chat | null;
-  /** The handle, once the user waits. */
+  /** The handle, once the user is queued. */
   ticket: Ticket | null;
   isCancelled: boolean;
   readonly resolve: (ticket: Ticket) => void;
   readonly reject: (error: NoWrongError) => void;
 }
 
-/** The place of one user in a queue; there is one at most. */
+/** The place of one user in a queue. A user has one at most. */
 export class Queue {
   readonly #port: Port;
   #wish: Wish | null = null;
@@ -55,7 +55,7 @@ export class Queue {
     });
   }
 
-  /** The connection is open: how the server sees the user. Answers a ticket that nobody here asked for. */
+  /** The connection is open, and `ticket` is what the server knows. Returns a ticket that was not asked for here. */
   welcome(ticket: TicketState | null): Ticket | null {
     const wish = this.#wish;
     if (ticket !== null) {
@@ -69,11 +69,11 @@ export class Queue {
     return null;
   }
 
-  /** A chat has come up; if it is not the one being left, it is the match. */
+  /** A chat has opened. Unless it is the one that is being left, it is the match. */
   opened(chat: Chat): void {
     const wish = this.#wish;
     if (wish !== null && wish.leaving?.id === chat.id) {
-      wish.leaving = chat; // A handle of its own, for the first one was closed.
+      wish.leaving = chat; // The first handle was closed; this is a new one for the same chat.
     } else if (wish !== null) {
       this.#forget();
       const ticket = wish.ticket ?? this.#newTicket(blankTicket(wish));
@@ -83,7 +83,7 @@ export class Queue {
     }
   }
 
-  /** A frame about the ticket; `matched` is the connection's to open the chat. */
+  /** A frame about the ticket. The connection handles `matched`, since it opens the chat. */
   handle(frame: Widened | TicketEnded): void {
     const ticket = this.ticket;
     if (ticket?.id !== frame.ticket) {
@@ -96,7 +96,7 @@ export class Queue {
     }
   }
 
-  /** Nothing will come of it any more. */
+  /** The connection is closed: the wish ends with `error`. */
   close(error: NoWrongError): void {
     this.#end(error);
   }
@@ -178,7 +178,7 @@ export class Queue {
         wish.isCancelled = false;
         throw error;
       }
-      // A match came first, or a restart forgot the ticket and `welcome` has cancelled it.
+      // A match came first; or a restart of the server lost the ticket, and `welcome` has ended it.
       return ticket.status === "cancelled";
     }
     if (this.#wish === wish) {
@@ -207,7 +207,7 @@ function askFrame(wish: Wish, request: number): ClientFrame {
     : { kind: "next", request, chat: leaving.id };
 }
 
-/** A match that came before the reply to the request. */
+/** The ticket of a match that came before the reply to the request. */
 function blankTicket({ category, interests }: Wish): TicketState {
   const id: Matched["ticket"] = "00000000-0000-0000-0000-000000000000";
   return { ticket: id, category, interests, sinceMs: 0, stage: "interests", waiting: 0 };

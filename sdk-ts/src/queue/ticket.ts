@@ -10,17 +10,17 @@ import { ClosedError, type NoWrongError } from "../error.js";
 import type { TicketId } from "../generated/id.js";
 import type { Stage, TicketState } from "../generated/queue.js";
 
-/** How a ticket stands. */
+/** The state of a ticket. */
 export type TicketStatus = "waiting" | "matched" | "cancelled" | "ended";
 
-/** What a ticket tells. */
+/** The events of a ticket. */
 export interface TicketEvents {
-  /** It accepts more people now, or more of them wait. */
+  /** Its state has changed: it accepts more people, it was queued again, or it has ended. */
   change: Ticket;
 }
 
 /**
- * A place in a category's queue. It outlives lost connections, and restarts of the server.
+ * A place in a category's queue. It survives lost connections and restarts of the server.
  *
  * @example
  * const ticket = await connection.join("music");
@@ -43,7 +43,7 @@ export class Ticket {
     this.matched = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
-    // Whoever does not wait for it reads the status.
+    // An application that does not wait for it reads the status instead.
     this.matched.catch(() => undefined);
   }
 
@@ -56,7 +56,7 @@ export class Ticket {
     return new Ticket(state, cancel);
   }
 
-  /** Its id; a new one when the server had to queue the user again. */
+  /** Its id. It changes when the server had to queue the user again. */
   get id(): TicketId {
     return this.#state.ticket;
   }
@@ -66,17 +66,17 @@ export class Ticket {
     return this.#state.category;
   }
 
-  /** What it asks to talk about. */
+  /** The interests that it asks for. */
   get interests(): readonly string[] {
     return this.#state.interests;
   }
 
-  /** Whom it accepts by now. */
+  /** Who it accepts as a partner at present. */
   get stage(): Stage {
     return this.#state.stage;
   }
 
-  /** How many people wait in the category, this one included; as of the last word from the server. */
+  /** How many people wait in the category, this user included, as last reported by the server. */
   get waiting(): number {
     return this.#state.waiting;
   }
@@ -86,12 +86,12 @@ export class Ticket {
     return this.#state.sinceMs;
   }
 
-  /** How it stands. */
+  /** Its state. */
   get status(): TicketStatus {
     return this.#status;
   }
 
-  /** Calls `listener` at each event called `name`, until the answer is called. */
+  /** Calls `listener` for each event called `name`, until the returned function is called. */
   on<Name extends keyof TicketEvents>(
     name: Name,
     listener: (event: TicketEvents[Name]) => void,
@@ -99,7 +99,7 @@ export class Ticket {
     return this.#emitter.on(name, listener);
   }
 
-  /** Stops waiting. Answers `false` when a match came first: {@link Ticket.matched} has the chat then. */
+  /** Stops waiting. Returns `false` when a match came first: then {@link Ticket.matched} has the chat. */
   async cancel(): Promise<boolean> {
     return this.#status === "waiting" ? this.#cancel() : this.#status !== "matched";
   }
@@ -115,7 +115,7 @@ export class Ticket {
   }
 
   /**
-   * For the queue: what the server says of it now.
+   * For the queue: the server reports its state.
    *
    * @internal
    */
@@ -125,7 +125,7 @@ export class Ticket {
   }
 
   /**
-   * For the queue: it accepts more people now.
+   * For the queue: it accepts more people.
    *
    * @internal
    */

@@ -19,19 +19,19 @@ type Registered = Json<paths["/v1/users"]["post"]["responses"][201]>;
 type TokenReply = Json<paths["/v1/auth/refresh"]["post"]["responses"][200]>;
 type Connected = Json<paths["/v1/connect"]["post"]["responses"][200]>;
 
-/** What a person gives to have an account. */
+/** What a person enters to get an account. */
 export type Registration = Camel<Json<NonNullable<paths["/v1/users"]["post"]["requestBody"]>>>;
 
-/** What can be changed of an account. */
+/** The parts of an account that can be changed. */
 export type UserChange = Camel<Json<NonNullable<paths["/v1/me"]["patch"]["requestBody"]>>>;
 
 /** An anonymous account. */
 export type User = Camel<Json<paths["/v1/me"]["get"]["responses"][200]>>;
 
-/** A topic that people are matched in, and how many are there. */
+/** A topic that people are matched in, with the number of people there. */
 export type Category = Camel<Json<paths["/v1/categories"]["get"]["responses"][200]>>["categories"][number];
 
-/** Who may meet whom: nothing widens it. */
+/** Decides who may meet whom. No stage of the matching widens it. */
 export type AgeBracket = Registration["ageBracket"];
 
 interface Call {
@@ -55,7 +55,7 @@ export class RestApi {
     this.#tokens = new Tokens(storage, environment, (refreshToken) => this.#refresh(refreshToken));
   }
 
-  /** Takes the tokens from the storage; answers whether there were any. */
+  /** Loads the tokens from the storage; returns whether there were any. */
   restore(): Promise<boolean> {
     return this.#tokens.load();
   }
@@ -84,7 +84,7 @@ export class RestApi {
     await this.#tokens.save(null);
   }
 
-  /** The categories. The server says when the last answer still holds. */
+  /** The categories. The server says when the list that we have is still valid. */
   async categories(): Promise<readonly Category[]> {
     const known = this.#categories;
     const headers: Record<string, string> = known === null ? {} : { "if-none-match": known.etag };
@@ -100,7 +100,7 @@ export class RestApi {
     return categories;
   }
 
-  /** A connect token, and where it is good. */
+  /** A connect token, and the addresses where it is valid. */
   async connect(): Promise<Grant> {
     const reply = await this.#authorized<Connected>({ method: "POST", path: "/v1/connect" });
     const { webtransport, websocket, certificate_hash: hash } = reply.endpoint;
@@ -124,7 +124,7 @@ export class RestApi {
     };
   }
 
-  /** A call with an access token; one that lapsed early is renewed once. */
+  /** A call with an access token. A token that is refused is renewed once. */
   async #authorized<Reply>(call: Call): Promise<Reply> {
     const token = await this.#tokens.access();
     try {

@@ -1,6 +1,6 @@
 /**
- * Names of JSON fields in the style of TypeScript: `age_bracket` becomes `ageBracket`, in the types
- * and in the values, so that the REST types need no copy.
+ * Renames JSON fields to the style of TypeScript: `age_bracket` becomes `ageBracket`, in types and in
+ * values, so that the REST types are not written a second time.
  *
  * @module
  */
@@ -24,14 +24,14 @@ type SnakeName<Name extends string> = Name extends `${infer Head}${infer Tail}`
   ? `${Head extends Lowercase<Head> ? Head : `_${Lowercase<Head>}`}${SnakeName<Tail>}`
   : Name;
 
-/** Renames the fields of `value`, however deep. */
+/** Renames the fields of `value` at every depth. */
 export function toCamel<Value>(value: Value): Camel<Value> {
   return rename(value, (name) =>
     name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase()),
   ) as Camel<Value>;
 }
 
-/** Renames the fields of `value` back. Only its own: the values keep theirs. */
+/** Renames the fields of `value` back: only its own fields, not those of nested objects. */
 export function toSnake<Value extends object>(value: Value): Snake<Value> {
   const entries = Object.entries(value).map(([name, inner]) => [
     name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),

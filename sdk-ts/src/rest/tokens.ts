@@ -8,9 +8,9 @@ import type { Environment } from "../environment.js";
 import { RequestError } from "../error.js";
 import { ErrorCode } from "../generated/code.js";
 
-/** Tokens as they are stored. Whoever has the refresh token is the user. */
+/** Tokens as they are stored. The refresh token is as good as the account: keep it secret. */
 export interface StoredTokens {
-  /** Sent with each request; good until {@link StoredTokens.accessExpiresAtMs}. */
+  /** Sent with each request; valid until {@link StoredTokens.accessExpiresAtMs}. */
   readonly accessToken: string;
   /** Milliseconds since the Unix epoch. */
   readonly accessExpiresAtMs: number;
@@ -20,13 +20,13 @@ export interface StoredTokens {
 
 /** Where tokens are kept between visits. */
 export interface TokenStorage {
-  /** What was saved last; `null` when there is nothing. */
+  /** Returns the tokens that were saved last; `null` when there are none. */
   load(): StoredTokens | null | Promise<StoredTokens | null>;
-  /** Keeps `tokens`; `null` forgets them. Done before it returns or resolves. */
+  /** Stores `tokens`; `null` deletes them. The write is complete when this returns or resolves. */
   save(tokens: StoredTokens | null): void | Promise<void>;
 }
 
-/** Keeps tokens in memory: they are gone with the page. */
+/** Keeps tokens in memory: they are lost when the page is closed. */
 export function memoryStorage(): TokenStorage {
   let kept: StoredTokens | null = null;
   return {
@@ -39,7 +39,7 @@ export function memoryStorage(): TokenStorage {
 
 /**
  * Keeps tokens in `localStorage` (one account for all tabs of a browser) or `sessionStorage` (one for
- * each tab). They outlive a reload, and every script of the origin can read them.
+ * each tab). They survive a reload, and every script of the origin can read them.
  *
  * @example
  * const client = await NoWrong.restore({ url, storage: webTokenStorage(localStorage) });
@@ -50,7 +50,7 @@ export function webTokenStorage(area: Storage, key = "nowrong.tokens"): TokenSto
       try {
         return parseTokens(area.getItem(key));
       } catch {
-        return null; // Another program's value.
+        return null; // Not JSON: another program wrote it.
       }
     },
     save: (tokens) => {
@@ -77,10 +77,10 @@ function parseTokens(text: string | null): StoredTokens | null {
     : null;
 }
 
-/** An access token is renewed this long before it lapses: longer than a request takes. */
+/** An access token is renewed this long before it expires: longer than a request takes. */
 const RENEW_BEFORE_MS = 30_000;
 
-/** The tokens of one client, renewed as needed; never twice at a time. */
+/** The tokens of one client, renewed as needed, with one renewal at a time. */
 export class Tokens {
   readonly #storage: TokenStorage;
   readonly #environment: Environment;
@@ -98,19 +98,19 @@ export class Tokens {
     this.#refresh = refresh;
   }
 
-  /** Takes what is stored; answers whether there was something. */
+  /** Loads the tokens from the storage; returns whether there were any. */
   async load(): Promise<boolean> {
     this.#tokens = await this.#storage.load();
     return this.#tokens !== null;
   }
 
-  /** Keeps `tokens`, here and in the storage. */
+  /** Keeps `tokens`, here and in the storage; `null` deletes them. */
   async save(tokens: StoredTokens | null): Promise<void> {
     this.#tokens = tokens;
     await this.#storage.save(tokens);
   }
 
-  /** An access token that is good for a request. `refused` is one that a server did not take. */
+  /** Returns a valid access token. `refused` is a token that the server has refused. */
   async access(refused?: string): Promise<string> {
     const tokens = this.#tokens;
     if (tokens === null) {
@@ -127,7 +127,7 @@ export class Tokens {
   }
 
   async #renew(old: StoredTokens): Promise<string> {
-    // Another tab may have renewed them: a refresh token that is used twice revokes them all.
+    // Another tab may have renewed them. Using a refresh token twice revokes all of them.
     const stored = await this.#storage.load();
     const isNewer = stored !== null && stored.refreshToken !== old.refreshToken;
     if (isNewer && stored.accessExpiresAtMs - RENEW_BEFORE_MS > this.#environment.now()) {
