@@ -1,5 +1,8 @@
 /**
- * A chat with a stranger: its messages, its members, and what one can do in it.
+ * A chat with a stranger: its messages, its members, and the actions of the user.
+ *
+ * The handle puts the parts together: the log, the rows that are shown, the outbox, the cursors and the
+ * typing each have a module of their own. It never touches a link: frames go through the port.
  *
  * @module
  */
@@ -25,12 +28,12 @@ import type { ChatEnd, ChatEvents, ChatMessage, Sent } from "./view.js";
 import { checkText, later, NOBODY } from "./view.js";
 
 /**
- * What a chat asks of its connection beyond frames.
+ * What a chat needs of its connection, apart from frames.
  *
  * @internal
  */
 export interface ChatOwner {
-  /** Ends the chat and queues for another partner. */
+  /** Ends the chat and queues the user for another partner. */
   next(chat: Chat): Promise<Ticket>;
   /** The handle was closed. */
   closed(chat: Chat): void;
@@ -39,8 +42,8 @@ export interface ChatOwner {
 /**
  * A chat with a stranger.
  *
- * Messages survive lost connections: what was sent is sent again until the server has acked it, and
- * what was missed is fetched, in order, each once.
+ * Messages survive lost connections: the SDK sends a message again until the server has acked it, and
+ * fetches what was missed, in order, each message once.
  *
  * @example
  * const chat = await ticket.matched;
@@ -72,10 +75,10 @@ export class Chat {
   #expiresAtMs: number;
   #unread: number;
   #end: ChatEnd | null = null;
-  /** Whether the present connection has taken the chat up: nothing is sent before. */
+  /** Whether the server has reported the chat on the present link: nothing is sent before that. */
   #isAttached = true;
   #isClosed = false;
-  /** The hole for which a resume was tried already; a second one would not find more. */
+  /** The position of the last resume for a hole: a second resume from there would not find more. */
   #resyncedAtSeq = -1;
 
   private constructor(port: Port, owner: ChatOwner, state: ChatState) {
@@ -112,67 +115,70 @@ export class Chat {
     return new Chat(port, owner, state);
   }
 
-  /** Everybody in the chat, oneself included; frames and events name a member by the index here. */
+  /** Everybody in the chat, the user included. Events name a member by the index in this list. */
   get members(): readonly Member[] {
     return this.#members;
   }
 
-  /** Oneself. */
+  /** The user, as a member: `members[you]`. */
   get me(): Member {
     return this.#memberAt(this.you);
   }
 
-  /** The other one. */
+  /** The other member. */
   get partner(): Member {
     return this.#memberAt(this.you === 0 ? 1 : 0);
   }
 
-  /** Whether the partner types. */
+  /** Whether the partner is typing. */
   get isPartnerTyping(): boolean {
     return this.#typing.has(this.you === 0 ? 1 : 0);
   }
 
-  /** When everything in it is erased at the latest, in milliseconds since the Unix epoch. */
+  /** The latest time at which everything in the chat is erased, in milliseconds since the Unix epoch. */
   get expiresAtMs(): number {
     return this.#end?.expiresAtMs ?? this.#expiresAtMs;
   }
 
-  /** How many messages of the partner are not read. */
+  /** The number of messages of the partner that the user has not read. */
   get unread(): number {
     return this.#unread;
   }
 
-  /** How it ended; `null` while it goes on. */
+  /** How the chat ended; `null` while it is open. */
   get end(): ChatEnd | null {
     return this.#end;
   }
 
-  /** Whether there are older messages that {@link Chat.history} would bring. */
+  /** Whether there are older messages, which {@link Chat.history} fetches. */
   get hasOlder(): boolean {
     return this.#log.base.seq > 0;
   }
 
-  /** Up to where messages are held without a hole. */
+  /** The last position before the first hole: all messages up to here are held. */
   get position(): Position {
     return this.#log.position;
   }
 
-  /** Every message that is here, in the order of the chat; those on their way come last. */
+  /**
+   * The messages that are held, in the order of the chat; those not yet acked come last. The same array
+   * until something changes; a message that did not change keeps its object.
+   */
   get messages(): readonly ChatMessage[] {
     return this.#rows.list;
   }
 
-  /** Calls `listener` at each event called `name`, until the answer is called. */
+  /** Calls `listener` for each event called `name`, until the returned function is called. */
   on<Name extends keyof ChatEvents>(name: Name, listener: (event: ChatEvents[Name]) => void): Unsubscribe {
     return this.#emitter.on(name, listener);
   }
 
   /**
-   * Sends a text. It is in {@link Chat.messages} at once, and goes out as soon as there is a connection.
+   * Sends a text. It is in {@link Chat.messages} at once, and is sent as soon as there is a connection.
    *
    * @throws RequestError when the text is empty or too long.
-   * @throws QueueFullError when too many messages are on their way.
-   * @throws ClosedError when the chat has ended.
+   * @throws QueueFullError when too many messages have no ack yet.
+   * @throws ClosedError when the handle was closed.
    */
   send(text: string, options: { readonly replyTo?: Position } = {}): Sent {
     this.#assertOpen();
@@ -190,41 +196,41 @@ export class Chat {
     };
   }
 
-  /** The user types (call it at every key), or stopped. At most one signal in 2.5 s goes out. */
+  /** The user is typing (call it at every key), or has stopped. At most one signal in 2.5 s is sent. */
   typing(isTyping = true): void {
     if (this.#end === null && this.#ownTyping.next(isTyping, this.#port.environment.now())) {
       this.#port.send({ kind: "typing", chat: this.id, isTyping });
     }
   }
 
-  /** Tells the partner whether somebody looks at the chat. The connection does so with the page's visibility. */
+  /** Tells the partner whether the user looks at the chat. The connection does this when the page is shown or hidden. */
   presence(state: PresenceState): void {
     if (this.#end === null) {
       this.#port.send({ kind: "presence", chat: this.id, state });
     }
   }
 
-  /** Everything that is here has been read. */
+  /** The user has read all messages that are held. */
   read(): void {
     this.#unread = 0;
     this.#cursors.read();
   }
 
-  /** Deletes one's own message for all. */
+  /** Deletes a message of the user for all members. */
   async delete(position: Position): Promise<void> {
     await this.#port.perform((request) => ({ kind: "delete", request, chat: this.id, position }));
     this.#deleted(position);
   }
 
   /**
-   * Brings older messages into {@link Chat.messages}, at most 100. Answers whether there are more.
+   * Fetches older messages into {@link Chat.messages}, at most 100. Returns whether there are more.
    */
   async history(limit: number = PAGE_MESSAGES_MAX): Promise<boolean> {
     const { base } = this.#log;
     if (base.seq === 0) {
       return false;
     }
-    // The base itself is the newest of the older ones.
+    // The message at the base is the newest of the older ones.
     const before = { epoch: base.epoch, seq: base.seq + 1 };
     const reply = await this.#port.perform((request) => ({
       kind: "history",
@@ -245,17 +251,17 @@ export class Chat {
     await this.#finish((request) => ({ kind: "leave", request, chat: this.id }));
   }
 
-  /** Ends the chat and never meets this partner again. The partner only sees that one left. */
+  /** Ends the chat. The two are never matched again; the partner only sees that the user left. */
   async block(): Promise<void> {
     await this.#finish((request) => ({ kind: "block", request, chat: this.id }));
   }
 
-  /** Ends the chat and waits for another partner in its category. */
+  /** Ends the chat and queues the user for another partner in its category. */
   next(): Promise<Ticket> {
     return this.#owner.next(this);
   }
 
-  /** Lets go of the handle: no more events, no more resends. The chat itself goes on; {@link Chat.leave} ends it. */
+  /** Closes the handle: no more events, no more resends. The chat stays open; {@link Chat.leave} ends it. */
   close(): void {
     if (!this.#isClosed) {
       this.#isClosed = true;
@@ -271,7 +277,7 @@ export class Chat {
   }
 
   /**
-   * For the connection: the server has told how the chat stands, on a new link.
+   * For the connection: the server has reported the chat on a new link.
    *
    * @internal
    */
@@ -363,7 +369,7 @@ export class Chat {
     this.#checkHole();
   }
 
-  /** A hole that is not one's own unacked messages means that something was lost. */
+  /** A hole that unacked messages of the user cannot explain means that messages were lost. */
   #checkHole(): void {
     if (this.#log.missing <= this.#sending.outbox.inFlight) {
       return;
@@ -409,7 +415,7 @@ export class Chat {
     }
   }
 
-  /** Nothing goes out any more. */
+  /** Stops sending. */
   #stop(error: NoWrongError): void {
     this.#cursors.stop();
     this.#typing.clear();

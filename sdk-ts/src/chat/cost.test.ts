@@ -2,10 +2,18 @@
  * What a message costs: the same with 10,000 messages held as with 10. Work is counted, not timed: how
  * often the position of any message is looked at, and how many rows are made.
  */
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { Counted, FEW, MANY } from "../testing/counted.js";
 import { at, CHAT } from "../testing/samples.js";
 import type { ChatMessage } from "./view.js";
+
+let few: Counted;
+let many: Counted;
+
+beforeAll(async () => {
+  few = await Counted.holding(FEW);
+  many = await Counted.holding(MANY);
+});
 
 describe("the work for a message", () => {
   it.each<[string, (counted: Counted) => void]>([
@@ -27,8 +35,6 @@ describe("the work for a message", () => {
       },
     ],
   ])("%s is the same with 10 held and with thousands", async (_, act) => {
-    const few = await Counted.holding(FEW);
-    const many = await Counted.holding(MANY);
     // The first of its kind moves cursors from far back; the second is as every other.
     for (const counted of [few, many]) {
       await counted.cost(() => act(counted));
@@ -48,20 +54,19 @@ describe("the rows of a message", () => {
     ],
     ["that the partner types: none", (counted) => counted.chat.typing(), 0],
   ])("%s, and every other stays the object that it is", async (_, act, made) => {
-    const counted = await Counted.holding(1_000);
-    const before = new Set<ChatMessage>(counted.chat.messages);
-    act(counted);
-    expect(counted.chat.messages.filter((row) => !before.has(row))).toHaveLength(made);
+    const before = new Set<ChatMessage>(many.chat.messages);
+    act(many);
+    expect(many.chat.messages.filter((row) => !before.has(row))).toHaveLength(made);
   });
 });
 
 describe("the list of messages", () => {
   it("is not put together while nobody reads it", async () => {
-    const counted = await Counted.holding(FEW);
-    const { messages } = counted.chat;
-    expect(counted.chat.messages).toBe(messages);
-    counted.next();
-    expect(messages).toHaveLength(FEW);
-    expect(counted.chat.messages).toHaveLength(FEW + 1);
+    const { messages } = few.chat;
+    const { length } = messages;
+    expect(few.chat.messages).toBe(messages);
+    few.next();
+    expect(messages).toHaveLength(length);
+    expect(few.chat.messages).toHaveLength(length + 1);
   });
 });

@@ -1,5 +1,5 @@
 /**
- * How far one has received and read, told to the server once for a burst.
+ * How far the user has received and read, reported to the server once for a burst of messages.
  *
  * @module
  */
@@ -10,10 +10,10 @@ import type { ChatId } from "../generated/id.js";
 import { comparePosition, type Position } from "../generated/position.js";
 import type { ChatLog } from "./log.js";
 
-/** Cursors are gathered this long, so that a burst of messages costs one. */
+/** Cursors are collected for this long, so that a burst of messages costs one frame. */
 const CURSOR_DELAY_MS = 50;
 
-/** One's own cursors in one chat. */
+/** The cursors of the user in one chat. */
 export class OwnCursors {
   readonly #port: Port;
   readonly #id: ChatId;
@@ -24,7 +24,7 @@ export class OwnCursors {
   #cancel: (() => void) | null = null;
   #isStopped = false;
 
-  /** `me` is what the server knows of the user. */
+  /** `me` has the cursors that the server knows. */
   constructor(port: Port, id: ChatId, log: ChatLog, me: Member) {
     this.#port = port;
     this.#id = id;
@@ -33,14 +33,14 @@ export class OwnCursors {
     this.#read = me.read;
   }
 
-  /** A new connection: this is what the server knows. */
+  /** There is a new link; `me` has the cursors that the server knows. */
   reset(me: Member): void {
     this.#delivered = me.delivered;
     this.#read = me.read;
     this.advance();
   }
 
-  /** Something may have come. */
+  /** A message may have come. */
   advance(): void {
     if (this.#cancel === null && !this.#isStopped) {
       this.#cancel = this.#port.environment.schedule(CURSOR_DELAY_MS, () => {
@@ -50,20 +50,20 @@ export class OwnCursors {
     }
   }
 
-  /** Everything that is here has been read. */
+  /** The user has read all messages that are held. */
   read(): void {
     this.#wantsRead = true;
     this.advance();
   }
 
-  /** Nothing is told any more. */
+  /** Stops reporting. */
   stop(): void {
     this.#isStopped = true;
     this.#cancel?.();
     this.#cancel = null;
   }
 
-  /** `Read` implies `Delivered`, so one of the two is enough. */
+  /** `Read` implies `Delivered`, so one of the two frames is enough. */
   #send(): void {
     if (!this.#port.isReady) {
       return;
@@ -80,7 +80,7 @@ export class OwnCursors {
     this.#wantsRead = false;
   }
 
-  /** Whether there is a message of somebody else after `sent`, below the first hole. */
+  /** Whether there is a message of another member after `sent` and before the first hole. */
   #isNews(sent: Position): boolean {
     const { position, newestTheirs } = this.#log;
     return comparePosition(position, sent) > 0 && newestTheirs > sent.seq;

@@ -268,7 +268,6 @@ describe("the newest message of somebody else", () => {
           expect(seqs(log)).toEqual([...new Set(seqs(log))].sort((a, b) => a - b));
         }
       }),
-      { numRuns: 300 },
     );
   });
 });

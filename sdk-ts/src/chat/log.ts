@@ -1,10 +1,10 @@
 /**
  * The messages of one chat, by position. Pure: no time, no network.
  *
- * Each `seq` is held at most once, in an array that ascends by `seq`: the next message is the rule, and
- * it costs the same however many are held. The log knows up to where it has no hole (its
+ * Each `seq` is held at most once, in an array that ascends by `seq`. Normally a message is the next one,
+ * which costs the same however many are held. The log knows up to where it has no hole (its
  * {@link ChatLog.position}, from which a new connection resumes) and how many messages are missing
- * below the newest one. Own messages enter it when the server has given them a position.
+ * below the newest one. Messages of the user enter it when the server has given them a position.
  *
  * @module
  */
@@ -12,14 +12,14 @@
 import type { Message } from "../generated/chat.js";
 import { comparePosition, POSITION_START, type Position } from "../generated/position.js";
 
-/** What became of a message. */
+/** The outcome of {@link ChatLog.insert}. `void`: a later epoch has replaced the message. */
 export type Inserted = "new" | "known" | "void";
 
-/** Is told of each change, with the place in {@link ChatLog.messages}. */
+/** Follows the changes of a log, by their index in {@link ChatLog.messages}. */
 export interface LogWatcher {
-  /** `message` stands at `index` now; what followed has moved on by one. */
+  /** `message` was inserted at `index`; the messages behind it have moved by one. */
   inserted(index: number, message: Message): void;
-  /** `message` stands at `index` now, instead of the one that stood there. */
+  /** `message` has replaced the one at `index`. */
   replaced(index: number, message: Message): void;
   /** Only the first `length` messages are left. */
   truncated(length: number): void;
@@ -31,17 +31,17 @@ export class ChatLog {
   readonly #messages: Message[] = [];
   readonly #you: number;
   readonly #watcher: LogWatcher | null;
-  /** Everything after it, up to `#position`, is held. */
+  /** The oldest message held comes after it. */
   #base: Position;
   #position: Position;
-  /** How many of the messages stand at `#position` or below. */
+  /** The number of messages held at `#position` or below. */
   #gapless = 0;
   #newest: number;
   #newestTheirs = 0;
-  /** Deletions of messages that are not here yet. */
+  /** Deletions, also of messages that have not come yet. */
   readonly #deleted = new Map<number, Position>();
 
-  /** A log that goes on after `base`: what is older can be read as history. `you` is the user's index. */
+  /** A log that begins after `base`; older messages are history. `you` is the index of the user. */
   constructor(you: number, base: Position = POSITION_START, watcher: LogWatcher | null = null) {
     this.#you = you;
     this.#watcher = watcher;
@@ -50,22 +50,22 @@ export class ChatLog {
     this.#newest = base.seq;
   }
 
-  /** Up to where the log is held without a hole: what a new connection resumes from. */
+  /** The last position before the first hole: a new connection resumes from here. */
   get position(): Position {
     return this.#position;
   }
 
-  /** What the oldest message held comes after. */
+  /** The position before the oldest message. */
   get base(): Position {
     return this.#base;
   }
 
-  /** How many messages are missing below the newest one. */
+  /** The number of messages that are missing below the newest one. */
   get missing(): number {
     return this.#newest - this.#position.seq - (this.#messages.length - this.#gapless);
   }
 
-  /** The `seq` of the newest message of somebody else at {@link ChatLog.position} or below; 0 without one. */
+  /** The `seq` of the newest message of another member at {@link ChatLog.position} or below; else 0. */
   get newestTheirs(): number {
     return this.#newestTheirs;
   }
@@ -75,11 +75,11 @@ export class ChatLog {
     return this.#messages;
   }
 
-  /** How many of the messages held stand below `seq`: the index where that one is, or would be. */
+  /** The number of messages held below `seq`, which is the index where that message is, or would be. */
   indexOf(seq: number): number {
     const last = this.#messages.at(-1);
     if (last === undefined || last.position.seq < seq) {
-      return this.#messages.length; // The rule: messages come in their order.
+      return this.#messages.length; // The normal case: messages come in order.
     }
     const likely = this.#messages.length - 1 - (last.position.seq - seq);
     if (this.#messages[likely]?.position.seq === seq) {
@@ -98,8 +98,8 @@ export class ChatLog {
   }
 
   /**
-   * Takes a message. One of a later epoch than what is held at its seq voids that and all after it:
-   * the log was rebuilt, and those never became durable.
+   * Adds a message. If a message of an earlier epoch is held at its seq, that one and all after it are
+   * void: the log was rebuilt, and they never became durable.
    */
   insert(message: Message): Inserted {
     const { position } = message;
@@ -117,7 +117,7 @@ export class ChatLog {
     return "new";
   }
 
-  /** Takes older messages, which come right before the oldest one held. */
+  /** Adds older messages, which come right before the oldest one held. */
   prepend(messages: readonly Message[], isComplete: boolean): void {
     for (const message of messages) {
       const { seq } = message.position;
@@ -148,7 +148,7 @@ export class ChatLog {
     }
   }
 
-  /** Goes on where the server does: drops what is over it, and takes what is missing below as lost. */
+  /** Continues where the server does: drops what is above `resumed`, and counts what is missing below as lost. */
   resume(resumed: Position): void {
     this.truncate(resumed.seq);
     if (this.#messages.length === 0) {
@@ -159,7 +159,7 @@ export class ChatLog {
     this.#countUpToPosition(this.#messages.length);
   }
 
-  /** Takes the first hole as final: the server has nothing there. */
+  /** Moves the position over the first hole: the server has no messages there. */
   skipHole(): void {
     const message = this.#messages[this.#gapless];
     if (message !== undefined) {
@@ -168,7 +168,7 @@ export class ChatLog {
     }
   }
 
-  /** Marks a message as deleted, now or when it comes. Returns whether it is held and was not before. */
+  /** Marks a message as deleted, now or when it comes. Returns whether this changed a message held. */
   delete(position: Position): boolean {
     this.#deleted.set(position.seq, position);
     const message = this.#at(position.seq);
@@ -187,7 +187,7 @@ export class ChatLog {
     return message?.position.seq === seq ? message : null;
   }
 
-  /** Takes a message at whose seq none is held. */
+  /** Adds a message whose seq is free. */
   #put(given: Message): void {
     const { seq } = given.position;
     const deleted = this.#deleted.get(seq);
@@ -210,7 +210,7 @@ export class ChatLog {
     }
   }
 
-  /** The first message above the position is below it now. */
+  /** Moves the position to the first message above it. */
   #pass(message: Message): void {
     this.#position = message.position;
     this.#gapless += 1;
@@ -223,7 +223,7 @@ export class ChatLog {
     }
   }
 
-  /** After a jump of the position: the first `gapless` messages stand there or below. */
+  /** The position has jumped: the first `gapless` messages are there or below. */
   #countUpToPosition(gapless: number): void {
     this.#gapless = gapless;
     this.#newestTheirs = 0;

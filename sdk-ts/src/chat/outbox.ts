@@ -1,7 +1,7 @@
 /**
- * Messages that are on their way: written by the user, not acked by the server yet. Pure.
+ * Messages that the user has written and the server has not acked yet. Pure.
  *
- * They go out in the order of writing. A message keeps its `clientMessageId` over every resend, so
+ * They are sent in the order of writing. A message keeps its `clientMessageId` over every resend, so that
  * the server takes it once. What was in flight when a link was lost is sent again first.
  *
  * @module
@@ -13,41 +13,41 @@ import type { ClientMessageId } from "../generated/id.js";
 import { UNACKED_SENDS_MAX } from "../generated/limits.js";
 import type { Position } from "../generated/position.js";
 
-/** Messages that may wait, those in flight included: a person types for hours before it is full. */
+/** The most messages that may wait, those in flight included: nobody writes that many while offline. */
 export const OUTBOX_MESSAGES_MAX = 256;
 
-/** A message on its way. */
+/** A message without an ack. */
 export interface Unacked {
   /** Its id, the same at every resend. */
   readonly clientMessageId: ClientMessageId;
-  /** What it says. */
+  /** Its content. */
   readonly body: Body;
-  /** The message that it answers. */
+  /** The message that it replies to. */
   readonly replyTo: Position | null;
   /** When it was written, in milliseconds since the Unix epoch. */
   readonly atMs: number;
 }
 
-/** Messages that are on their way. */
+/** The messages of one chat without an ack. */
 export class Outbox {
-  /** Everything, in the order of writing. */
+  /** All of them, in the order of writing. */
   readonly #messages = new Map<ClientMessageId, Unacked>();
-  /** What is still to be sent over the present link, in the order of writing. */
+  /** Those not yet sent over the present link, in the order of writing. */
   #waiting = new Map<ClientMessageId, Unacked>();
   #pausedUntilMs = 0;
 
-  /** Everything on its way, in the order of writing. */
+  /** All messages without an ack, in the order of writing. */
   get messages(): readonly Unacked[] {
     return [...this.#messages.values()];
   }
 
-  /** How many were sent over the present link and have no reply. */
+  /** The number of messages that were sent over the present link and have no reply. */
   get inFlight(): number {
     return this.#messages.size - this.#waiting.size;
   }
 
   /**
-   * Takes a message.
+   * Adds a message.
    *
    * @throws QueueFullError when {@link OUTBOX_MESSAGES_MAX} wait already.
    */
@@ -59,7 +59,7 @@ export class Outbox {
     this.#waiting.set(message.clientMessageId, message);
   }
 
-  /** The next message to be sent, which counts as in flight from now on; `null` when there is none. */
+  /** Returns the next message to send, which is in flight from now on; `null` when there is none. */
   next(nowMs: number): Unacked | null {
     if (nowMs < this.#pausedUntilMs || this.inFlight >= UNACKED_SENDS_MAX) {
       return null;
@@ -71,26 +71,26 @@ export class Outbox {
     return message;
   }
 
-  /** The message was acked, or failed for good: it is no longer on its way. Returns whether it was. */
+  /** The message was acked, or refused for good. Returns whether it was in the outbox. */
   remove(clientMessageId: ClientMessageId): boolean {
     this.#waiting.delete(clientMessageId);
     return this.#messages.delete(clientMessageId);
   }
 
-  /** The server could not take it now: it and what follows wait until `untilMs`. */
+  /** The server could not take the message now: it and all that follow wait until `untilMs`. */
   postpone(clientMessageId: ClientMessageId, untilMs: number): void {
     const isWaiting = (id: ClientMessageId) => id === clientMessageId || this.#waiting.has(id);
     this.#waiting = new Map([...this.#messages].filter(([id]) => isWaiting(id)));
     this.#pausedUntilMs = Math.max(this.#pausedUntilMs, untilMs);
   }
 
-  /** The link is lost: nothing is in flight any more, and everything is sent again over the next. */
+  /** The link is lost: nothing is in flight any more, and everything is sent again over the next one. */
   linkLost(): void {
     this.#waiting = new Map(this.#messages);
     this.#pausedUntilMs = 0;
   }
 
-  /** Empties it; returns what was on its way. */
+  /** Empties the outbox, and returns what was in it. */
   drain(): readonly Unacked[] {
     const { messages } = this;
     this.#messages.clear();

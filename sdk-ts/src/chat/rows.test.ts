@@ -134,7 +134,6 @@ describe("the rows", () => {
           expect(position === null ? null : shown.rows.at(position.seq)?.id).toBe(position && id);
         }
       }),
-      { numRuns: 300 },
     );
   });
 

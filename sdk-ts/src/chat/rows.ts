@@ -1,9 +1,9 @@
 /**
  * The messages of a chat as they are shown. Pure.
  *
- * One row for each message of the log, in its order, and then those on their way. A row is an object
- * that stays the same while nothing about its message changes, so that a page redraws only what
- * differs; a change of one message makes one row. A new list is put together only when it is read.
+ * There is one row for each message of the log, in the same order, followed by the messages without an
+ * ack. A row stays the same object while its message does not change, so that a page redraws only what
+ * differs, and a change of one message makes one new row. A new list is made only when it is read.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import type { LogWatcher } from "./log.js";
 import type { Unacked } from "./outbox.js";
 import type { ChatMessage, MessageStatus } from "./view.js";
 
-/** How far the partner is, which decides the status of what the user wrote. */
+/** How far the partner is, which decides the status of the messages of the user. */
 export interface PartnerCursors {
   /** Up to where the partner has received. */
   readonly delivered: Position;
@@ -23,20 +23,20 @@ export interface PartnerCursors {
   readonly read: Position;
 }
 
-/** What is shown of one chat. */
+/** The rows of one chat. */
 export class Rows implements LogWatcher {
   readonly #you: number;
   readonly #indexOf: (seq: number) => number;
   #partner: PartnerCursors;
   /** One for each message of the log, at the same index. */
   readonly #held: ChatMessage[] = [];
-  /** The `seq` of the user's own messages in the log. */
+  /** The `seq` of each message of the user in the log. */
   readonly #own = new Map<ClientMessageId, number>();
-  /** What is on its way, in the order of writing; its message may be in the log already. */
+  /** Those without an ack, in the order of writing; their messages may be in the log already. */
   readonly #pending = new Map<ClientMessageId, ChatMessage>();
   #list: readonly ChatMessage[] | null = [];
 
-  /** `you` is the user's index among the members; `indexOf` tells where in the log a seq stands. */
+  /** `you` is the index of the user among the members; `indexOf` returns the index of a seq in the log. */
   constructor(you: number, partner: PartnerCursors, indexOf: (seq: number) => number) {
     this.#you = you;
     this.#partner = partner;
@@ -55,7 +55,7 @@ export class Rows implements LogWatcher {
     return row?.position?.seq === seq ? row : null;
   }
 
-  /** How far an own message has come. */
+  /** The status of a message of the user. */
   status(id: ClientMessageId): MessageStatus {
     const seq = this.#own.get(id);
     return seq === undefined ? "pending" : (this.at(seq)?.status ?? "pending");
@@ -86,14 +86,14 @@ export class Rows implements LogWatcher {
     this.#list = null;
   }
 
-  /** The user wrote a message: it is on its way. */
+  /** The user has written a message. */
   wrote({ clientMessageId: id, body, replyTo, atMs }: Unacked): void {
     const mine = { member: this.#you, isMine: true, status: "pending" } as const;
     this.#pending.set(id, { id, position: null, ...mine, body, atMs, replyTo });
     this.#list = null;
   }
 
-  /** A message is no longer on its way: acked, refused, or given up. */
+  /** A message has left the outbox: it was acked, refused, or given up. */
   settled(id: ClientMessageId): void {
     this.#pending.delete(id);
     this.#list = null;
@@ -103,14 +103,14 @@ export class Rows implements LogWatcher {
     }
   }
 
-  /** Nothing is on its way any more. */
+  /** All messages have left the outbox. */
   settledAll(): void {
     for (const id of [...this.#pending.keys()]) {
       this.settled(id);
     }
   }
 
-  /** The partner has received or read more: only what lies between the cursors can look different. */
+  /** The cursors of the partner have moved: only rows between the old and the new ones can change. */
   partnerMoved(partner: PartnerCursors): void {
     const before = this.#partner;
     this.#partner = partner;
@@ -123,11 +123,11 @@ export class Rows implements LogWatcher {
       const [from, to] = before.seq < now.seq ? [before.seq, now.seq] : [now.seq, before.seq];
       this.#refresh(this.#indexOf(from + 1), this.#indexOf(to + 1));
     } else {
-      this.#refresh(0, this.#held.length); // Positions order by epoch first: any row may differ.
+      this.#refresh(0, this.#held.length); // Positions are ordered by epoch first: any row may change.
     }
   }
 
-  /** Brings the status of the rows from index `from` to before `to` up to date. */
+  /** Updates the status of the rows from index `from` up to, but not including, `to`. */
   #refresh(from: number, to: number): void {
     for (let index = from; index < to; index += 1) {
       const row = this.#held[index];

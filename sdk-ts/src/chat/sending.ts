@@ -1,5 +1,5 @@
 /**
- * How the messages of one chat get out: sent, sent again, acked or refused.
+ * Sends the messages of one chat: each is sent, perhaps sent again, and acked or refused.
  *
  * @module
  */
@@ -13,14 +13,14 @@ import type { Position } from "../generated/position.js";
 import { uuidV7 } from "../id.js";
 import { Outbox, type Unacked } from "./outbox.js";
 
-/** Wait before a message that the server could not take is sent again, when it names no time. */
+/** Wait before sending a message again that the server could not take, when it names no time. */
 const RETRY_MS = 1_000;
 
-/** What sending asks of its chat, and tells it. */
+/** What sending needs of its chat, and reports to it. */
 export interface SendingChat {
-  /** Whether the present connection has taken the chat up, and the chat goes on. */
+  /** Whether the server has reported the chat on the present link, and the chat is open. */
   canSend(): boolean;
-  /** A message is on its way from now on. */
+  /** A message was put into the outbox. */
   wrote(message: Unacked): void;
   /** A message is durable, at this position. */
   acked(message: Unacked, position: Position, atMs: number): void;
@@ -33,9 +33,9 @@ interface Ack {
   readonly reject: (error: NoWrongError) => void;
 }
 
-/** The messages of one chat that are on their way. */
+/** The sending side of one chat. */
 export class Sending {
-  /** What is on its way, in the order of writing. */
+  /** The messages without an ack. */
   readonly outbox = new Outbox();
   readonly #port: Port;
   readonly #id: ChatId;
@@ -50,9 +50,9 @@ export class Sending {
   }
 
   /**
-   * Takes a message, and sends it as soon as there is a connection.
+   * Accepts a message, and sends it as soon as there is a connection.
    *
-   * @throws QueueFullError when too many are on their way.
+   * @throws QueueFullError when too many have no ack yet.
    */
   send(
     body: Body,
@@ -65,7 +65,7 @@ export class Sending {
     this.outbox.push(message);
     this.#chat.wrote(message);
     const acked = new Promise<Position>((resolve, reject) => this.#acks.set(id, { resolve, reject }));
-    // Whoever does not wait for the ack hears of a failure by the chat's event.
+    // If nobody awaits `acked`, the `failed` event of the chat still reports the failure.
     acked.catch(() => undefined);
     this.flush();
     return { id, acked };
@@ -82,13 +82,13 @@ export class Sending {
     }
   }
 
-  /** The link is lost: everything is sent again over the next. */
+  /** The link is lost: everything is sent again over the next one. */
   linkLost(): void {
     this.#cancelRetry();
     this.outbox.linkLost();
   }
 
-  /** Nothing goes out any more. */
+  /** Stops sending; every message without an ack fails with `error`. */
   stop(error: NoWrongError): void {
     this.#cancelRetry();
     for (const { clientMessageId } of this.outbox.drain()) {

@@ -1,5 +1,5 @@
 /**
- * Who types: signals that lapse by themselves, in both directions.
+ * Typing signals, in both directions. They expire by themselves.
  *
  * @module
  */
@@ -7,10 +7,10 @@
 import type { Environment } from "../environment.js";
 import { TYPING_LIFETIME_MS } from "../generated/limits.js";
 
-/** A signal is repeated after this share of its life, so that one may be lost. */
+/** A signal is repeated after half of its lifetime, so that one may be lost. */
 const REPEAT_AFTER_MS = TYPING_LIFETIME_MS / 2;
 
-/** Members who type; each for 5 s after the last signal. */
+/** The members that are typing: each for 5 s after the last signal. */
 export class TypingMembers {
   readonly #environment: Environment;
   readonly #changed: (member: number, isTyping: boolean) => void;
@@ -21,12 +21,12 @@ export class TypingMembers {
     this.#changed = changed;
   }
 
-  /** Whether `member` types. */
+  /** Whether `member` is typing. */
   has(member: number): boolean {
     return this.#lapses.has(member);
   }
 
-  /** A signal came, or its sender did what ends typing. */
+  /** A signal came, or the member did something that ends typing. */
   signal(member: number, isTyping: boolean): void {
     const wasTyping = this.#lapses.has(member);
     this.#lapses.get(member)?.();
@@ -40,7 +40,7 @@ export class TypingMembers {
     }
   }
 
-  /** Nobody types any more. */
+  /** All members have stopped typing. */
   clear(): void {
     for (const member of [...this.#lapses.keys()]) {
       this.signal(member, false);
@@ -48,11 +48,11 @@ export class TypingMembers {
   }
 }
 
-/** Decides when one's own typing is worth a signal. Pure. */
+/** Decides when the typing of the user is worth a signal. Pure. */
 export class OwnTyping {
   #sentAtMs: number | null = null;
 
-  /** The user types, or stopped; answers whether to send that. */
+  /** The user is typing, or has stopped. Returns whether to send a signal. */
   next(isTyping: boolean, nowMs: number): boolean {
     const isStale = this.#sentAtMs === null || nowMs - this.#sentAtMs >= REPEAT_AFTER_MS;
     const isWorth = isTyping ? isStale : this.#sentAtMs !== null;
@@ -62,7 +62,7 @@ export class OwnTyping {
     return isWorth;
   }
 
-  /** A message was sent: it ends the typing by itself. */
+  /** A message was sent, which ends the typing without a signal. */
   reset(): void {
     this.#sentAtMs = null;
   }

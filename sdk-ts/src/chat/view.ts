@@ -1,5 +1,5 @@
 /**
- * What a chat shows and tells: its messages, events and end, and the small rules about them.
+ * What an application sees of a chat: messages, events and the end, with the small rules about them.
  *
  * @module
  */
@@ -13,58 +13,58 @@ import { comparePosition, POSITION_START, type Position } from "../generated/pos
 import type { PresenceState } from "../generated/signal.js";
 import { utf8Length } from "../wire/codec.js";
 
-/** How far a message has come. `delivered` and `read` are what the partner's cursor says. */
+/** How far a message has come. `delivered` and `read` follow from the cursors of the partner. */
 export type MessageStatus = "pending" | "acked" | "delivered" | "read";
 
-/** A message as it is shown. */
+/** A message, as it is shown. */
 export interface ChatMessage {
-  /** The sender's own id of it: the same from writing to erasure. */
+  /** The id that the sender gave it: the same from writing to erasure. */
   readonly id: ClientMessageId;
-  /** Where it stands; `null` until the server has taken it. */
+  /** Its position; `null` until the server has accepted the message. */
   readonly position: Position | null;
   /** Index of its sender in `Chat.members`. */
   readonly member: number;
-  /** Whether one wrote it oneself. */
+  /** Whether the user wrote it. */
   readonly isMine: boolean;
-  /** What it says. */
+  /** Its content. */
   readonly body: Body;
-  /** When the server took it (while pending: when it was written), in milliseconds since the Unix epoch. */
+  /** When the server accepted it (while pending: when it was written), in milliseconds since the Unix epoch. */
   readonly atMs: number;
-  /** The message that it answers. */
+  /** The message that it replies to. */
   readonly replyTo: Position | null;
-  /** How far it has come; `acked` for those of others. */
+  /** How far it has come; always `acked` for a message of another member. */
   readonly status: MessageStatus;
 }
 
-/** A message on its way. */
+/** A message that was sent. */
 export interface Sent {
   /** Its id in `Chat.messages`. */
   readonly id: ClientMessageId;
-  /** How far it has come by now. */
+  /** How far it has come at present. */
   readonly status: MessageStatus;
-  /** Its position, once it is durable; rejects with why the server refused it, or with `ClosedError`. */
+  /** Its position, once the message is durable. Rejects when the server refuses it, or with `ClosedError`. */
   readonly acked: Promise<Position>;
 }
 
-/** What a chat tells. */
+/** The events of a chat. */
 export interface ChatEvents {
-  /** A message came that was not here before: of the partner, or one's own from another connection. */
+  /** A new message came: from the partner, or from the user over another connection. */
   message: ChatMessage;
-  /** `Chat.messages` is different now, in whatever way. */
+  /** `Chat.messages` has changed in any way. */
   change: readonly ChatMessage[];
-  /** A member types, or stopped; it lapses after 5 s by itself. */
+  /** A member is typing, or has stopped; typing expires after 5 s. */
   typing: { readonly member: number; readonly isTyping: boolean };
-  /** A member looks at the chat, or turned away. */
+  /** A member looks at the chat, or has stopped looking. */
   presence: { readonly member: number; readonly state: PresenceState };
-  /** A member's connection was lost, came back, or the seat was given up. */
+  /** A member's connection was lost or came back, or the seat was given up. */
   seat: { readonly member: number; readonly state: SeatState; readonly heldUntilMs: number };
   /** How far a member has received and read. */
   read: { readonly member: number; readonly delivered: Position; readonly read: Position };
   /** A message was deleted for all. */
   deleted: { readonly position: Position };
-  /** The chat ends at this time unless someone speaks; 0 when someone did. */
+  /** The chat ends at this time unless somebody writes; 0 when somebody did. */
   idle: { readonly endsAtMs: number };
-  /** A message was refused for good and is no longer in `Chat.messages`. */
+  /** A message was refused for good, and is no longer in `Chat.messages`. */
   failed: { readonly id: ClientMessageId; readonly body: Body; readonly error: NoWrongError };
   /** The chat has ended. */
   ended: ChatEnd;
@@ -72,7 +72,7 @@ export interface ChatEvents {
 
 /** How a chat ended. */
 export interface ChatEnd {
-  /** Why; `null` when nothing is left of it to say so. */
+  /** The reason; `null` when the server no longer knows it. */
   readonly reason: EndReason | null;
   /** Index of the member who ended it, if one did. */
   readonly member: number | null;
@@ -80,7 +80,7 @@ export interface ChatEnd {
   readonly expiresAtMs: number;
 }
 
-/** Stands for a member that the server did not list. */
+/** Stands in for a member that the server did not list. */
 export const NOBODY: Member = {
   name: "",
   language: "",
@@ -90,12 +90,12 @@ export const NOBODY: Member = {
   read: POSITION_START,
 };
 
-/** The position that stands further on. */
+/** The later of two positions. */
 export function later(a: Position, b: Position): Position {
   return comparePosition(a, b) >= 0 ? a : b;
 }
 
-/** Throws what the server would answer to a text that it must refuse: it judges, this spares it the asking. */
+/** Throws the error that the server would return for this text. It saves a request; the server decides. */
 export function checkText(text: string): void {
   if (text.trim() === "") {
     throw new RequestError({ code: ErrorCode.TEXT_EMPTY });
