@@ -203,7 +203,10 @@ export class Chat {
     }
   }
 
-  /** Tells the partner whether the user looks at the chat. The connection does this when the page is shown or hidden. */
+  /**
+   * Tells the partner whether the user looks at the chat. The connection does this by itself when the page
+   * is shown or hidden.
+   */
   presence(state: PresenceState): void {
     if (this.#end === null) {
       this.#port.send({ kind: "presence", chat: this.id, state });

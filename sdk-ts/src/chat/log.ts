@@ -148,7 +148,7 @@ export class ChatLog {
     }
   }
 
-  /** Continues where the server does: drops what is above `resumed`, and counts what is missing below as lost. */
+  /** Continues at `resumed`, as the server does: drops what is above, and gives up what is missing below. */
   resume(resumed: Position): void {
     this.truncate(resumed.seq);
     if (this.#messages.length === 0) {

@@ -1,8 +1,9 @@
 /**
- * One timer for every deadline of a connection: of its requests, and of the conversations on its links.
+ * One timer for all deadlines of a connection: those of its requests, and of the conversations on its
+ * links.
  *
- * Most deadlines are moved on or met long before they are due. So the timer is set again only when it
- * must ring earlier; when it rings before anything is due, it is set for what is due next.
+ * Most deadlines are moved or cancelled long before they are due. So the timer is set again only when it
+ * must ring earlier. When it rings before anything is due, it is set for the next deadline.
  *
  * @module
  */
@@ -11,16 +12,16 @@ import type { Environment } from "../environment.js";
 
 /** One deadline. Made by {@link Alarm.deadline}. */
 export interface Deadline {
-  /** When it is due, in milliseconds since the Unix epoch; `null` while nothing is awaited. */
+  /** When it is due, in milliseconds since the Unix epoch; `null` while it is not set. */
   readonly dueAtMs: number | null;
-  /** Sets when it is due; `null` takes it back. */
+  /** Sets when it is due; `null` cancels it. */
   set(dueAtMs: number | null): void;
 }
 
-/** One timer for every deadline of a connection. */
+/** One timer for all deadlines of a connection. */
 export class Alarm {
   readonly #environment: Pick<Environment, "now" | "schedule">;
-  /** Those that are set. */
+  /** The deadlines that are set. */
   readonly #set = new Set<Entry>();
   #ringsAtMs = Number.POSITIVE_INFINITY;
   #cancel: () => void = () => undefined;
@@ -29,7 +30,7 @@ export class Alarm {
     this.#environment = environment;
   }
 
-  /** A deadline that is not set. `ring` is called when it is due; it may set it again. */
+  /** Makes a deadline, which is not set yet. `ring` is called when it is due, and may set it again. */
   deadline(ring: (nowMs: number) => void): Deadline {
     const entry: Entry = {
       dueAtMs: null,
@@ -47,7 +48,7 @@ export class Alarm {
     return entry;
   }
 
-  /** Without a deadline there is no timer; with one, it rings no later than that. */
+  /** Stops the timer when no deadline is set; else makes sure that it rings early enough. */
   #adjust(): void {
     const next = this.#next();
     if (next === Number.POSITIVE_INFINITY) {
@@ -74,7 +75,7 @@ export class Alarm {
   }
 
   #ring(): void {
-    // No timer is set while it rings: those that ring now may set each other.
+    // No timer is set in this loop, since one `ring` may set or cancel several deadlines.
     this.#ringsAtMs = Number.NEGATIVE_INFINITY;
     const now = this.#environment.now();
     try {

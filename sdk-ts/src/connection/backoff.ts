@@ -1,17 +1,17 @@
 /**
- * How long to wait before the next attempt: exponential, with full jitter, so that a crowd that lost
- * its server does not come back as one.
+ * The wait before the next attempt: exponential, with full jitter, so that the clients of a lost server
+ * do not all come back at once.
  *
  * @module
  */
 
-/** Mean of the first wait is half of this. */
+/** Upper bound of the first wait; its mean is half of this. */
 const BASE_MS = 500;
 
-/** Longest wait. */
+/** Upper bound of all waits: a server that is back is found within half a minute. */
 const CAP_MS = 30_000;
 
-/** A connection that lived this long was a success: the next wait starts over. */
+/** A connection that lasted this long was a success: the waits start over. */
 const HEALTHY_MS = 5_000;
 
 /** Waits that grow with each failure. */
@@ -24,7 +24,7 @@ export class Backoff {
     this.#openedAt = now;
   }
 
-  /** A connection was lost or could not be opened. `random` is in `[0, 1)`. Answers the wait in milliseconds. */
+  /** A connection was lost or could not be opened. `random` is in `[0, 1)`. Returns the wait in milliseconds. */
   next(now: number, random: number, retryAfterMs = 0): number {
     if (this.#openedAt !== null && now - this.#openedAt >= HEALTHY_MS) {
       this.#failures = 0;

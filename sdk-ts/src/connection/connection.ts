@@ -1,9 +1,9 @@
 /**
- * A connection that stays: one link at a time, and a new one whenever the last is lost.
+ * A connection that lasts: one link at a time, and a new one whenever a link is lost.
  *
- * It owns the life of the links (race, backoff, moves, wake-ups) and hands what comes over them to
- * the queue and the chats. What the user sees of a lost link is {@link Connection.state}; nothing
- * that was sent or missed meanwhile is lost or doubled.
+ * It owns the life cycle of the links (race, backoff, moves, wake-ups) and passes their frames to the
+ * queue and the chats. An application sees a lost link only in {@link Connection.state}: no message is
+ * lost or doubled.
  *
  * @module
  */
@@ -33,38 +33,38 @@ import type { Port } from "./port.js";
 import { type FailureMemory, type Grant, race } from "./race.js";
 import { Requests } from "./requests.js";
 
-/** Name and version of this library, for the operator's counters. */
+/** Name and version of this library, for the statistics of the operator. A test compares it with package.json. */
 const AGENT = "nowrong-sdk/0.1.0";
 
-/** After a wake-up, or while a reply is late, the server has this long to answer a ping. */
+/** After a wake-up, or when a reply is late, the server has this long to answer a ping. */
 const CHECK_DEADLINE_MS = 3_000;
 
-/** How late the `Hello` of an attempt that was given up can still come through. */
+/** The `Hello` of an attempt that was given up can still reach the server this much later. */
 const RIVAL_MS = 30_000;
 
-/** `connecting` before the first link, `reconnecting` between two, `closed` for good. */
+/** `connecting` before the first link, `reconnecting` between two links, `closed` for good. */
 export type ConnectionState = "connecting" | "ready" | "reconnecting" | "closed";
 
-/** What a connection tells. */
+/** The events of a connection. */
 export interface ConnectionEvents {
-  /** {@link Connection.state} is different now. */
+  /** {@link Connection.state} has changed. */
   state: ConnectionState;
-  /** A chat came up: by a match, or taken up from before. */
+  /** A chat has opened: by a match, or because it was open before. */
   chat: Chat;
-  /** The server knows a ticket that nobody here asked for: from before a reload of the page. */
+  /** The server has a ticket that was not asked for here: from before a reload of the page. */
   ticket: Ticket;
 }
 
 /** Counters of a connection. */
 export interface ConnectionStats extends DriverStats {
-  /** What the present link is made of; `null` while there is none. */
+  /** The transport of the present link; `null` while there is none. */
   readonly transport: TransportName | null;
-  /** How many links were opened so far. */
+  /** The number of links that were opened so far. */
   readonly links: number;
 }
 
 /**
- * What a connection is made from.
+ * The parts of a connection.
  *
  * @internal
  */
@@ -80,7 +80,7 @@ export interface ConnectionOptions {
 }
 
 /**
- * A connection that stays. Made by `NoWrong.connect`; connects by itself, and again when it must.
+ * A connection that lasts. Made by `NoWrong.connect`. It connects by itself, and again after each loss.
  *
  * @example
  * const connection = client.connect();
@@ -109,11 +109,11 @@ export class Connection {
   #clockOffsetMs = 0;
   #links = 0;
   #openedAtMs = 0;
-  /** Gives the race up that is being run. */
+  /** Aborts the race that is running. */
   #race: AbortController | null = null;
   #cancelWait: () => void = () => undefined;
   #cancelMove: () => void = () => undefined;
-  /** Where a node that went away has sent us; good for one attempt. */
+  /** The address that a `GoAway` gave; used for one attempt. */
   #endpoint: GoAway["endpoint"] = null;
 
   private constructor(options: ConnectionOptions) {
@@ -136,7 +136,7 @@ export class Connection {
   }
 
   /**
-   * For the client: a connection, which begins to connect at once.
+   * For the client: makes a connection, which starts to connect at once.
    *
    * @internal
    */
@@ -144,42 +144,42 @@ export class Connection {
     return new Connection(options);
   }
 
-  /** How it stands. */
+  /** Its state. */
   get state(): ConnectionState {
     return this.#state;
   }
 
-  /** Why it is closed; `null` unless it is. */
+  /** Why it is closed; `null` while it is not. */
   get error(): NoWrongError | null {
     return this.#error;
   }
 
-  /** What the present link is made of, by the link's own word; `null` while there is none. */
+  /** The transport of the present link, as the link itself reports it; `null` while there is none. */
   get transport(): TransportName | null {
     return this.#driver?.transport ?? null;
   }
 
-  /** The server's name for the present connection, as in its logs; `null` before the first. */
+  /** The id of the present connection in the logs of the server; `null` before the first `Welcome`. */
   get id(): string | null {
     return this.#connectionId;
   }
 
-  /** The bounds that the server holds its clients to; `null` before the first `Welcome`. */
+  /** The limits of the server for its clients; `null` before the first `Welcome`. */
   get limits(): Limits | null {
     return this.#limits;
   }
 
-  /** The ticket, while the user waits for a partner. */
+  /** The ticket, while the user waits for a partner; else `null`. */
   get ticket(): Ticket | null {
     return this.#queue.ticket;
   }
 
-  /** The chat that came up last; it may have ended. */
+  /** The chat that opened last, which may have ended; `null` before the first. */
   get chat(): Chat | null {
     return this.#chat;
   }
 
-  /** The server's clock in milliseconds since the Unix epoch: for countdowns to its times. */
+  /** The clock of the server, in milliseconds since the Unix epoch: for countdowns to its times. */
   serverTimeMs(): number {
     return this.#options.environment.now() + this.#clockOffsetMs;
   }
@@ -191,7 +191,7 @@ export class Connection {
     return { ...driver, transport: this.transport, links: this.#links };
   }
 
-  /** Calls `listener` at each event called `name`, until the answer is called. */
+  /** Calls `listener` for each event called `name`, until the returned function is called. */
   on<Name extends keyof ConnectionEvents>(
     name: Name,
     listener: (event: ConnectionEvents[Name]) => void,
@@ -200,8 +200,8 @@ export class Connection {
   }
 
   /**
-   * Waits for a partner in a category. Resolves once the user is queued; `ticket.matched` has the chat.
-   * No `interests` means those of the account.
+   * Queues the user for a partner in a category. Resolves once the user is queued; `ticket.matched` is the
+   * chat. Without `interests`, those of the account are used.
    */
   join(category: string, options: { readonly interests?: readonly string[] } = {}): Promise<Ticket> {
     if (this.#state === "closed") {
@@ -211,8 +211,8 @@ export class Connection {
   }
 
   /**
-   * Moves to a new link, over the given transports if any, without a gap: the old one is kept until
-   * the new one is open.
+   * Moves to a new link, over the given transports if any. The old link is kept until the new one is open,
+   * so that there is no gap.
    */
   async move(transports: readonly TransportName[] = this.#transports): Promise<void> {
     this.#transports = transports;
@@ -221,7 +221,7 @@ export class Connection {
     await this.#connect();
   }
 
-  /** Closes for good. A chat's seat is held for a while; to end the chat, `leave` it first. */
+  /** Closes for good. The server holds the seat in a chat for a while; to end the chat, call `leave` first. */
   close(): void {
     this.#end(new ConnectionClosedError(CloseCode.CLIENT_LEFT));
   }
@@ -245,7 +245,7 @@ export class Connection {
     };
   }
 
-  /** Opens a link, however often it takes. A link that is there meanwhile is kept until then. */
+  /** Opens a link, with as many attempts as it takes. An open link is kept until then. */
   async #connect(retryAfterMs = 0): Promise<void> {
     let waitMs = retryAfterMs;
     const race = new AbortController();
@@ -264,7 +264,7 @@ export class Connection {
     }
   }
 
-  /** Runs one race. Answers why it failed, or `null`. */
+  /** Runs one race. Returns why it failed, or `null`. */
   async #tryOnce(signal: AbortSignal): Promise<NoWrongError | null> {
     const { environment, failures } = this.#options;
     try {
@@ -378,7 +378,7 @@ export class Connection {
     return chat;
   }
 
-  /** Chats that have ended are kept while a `Hello` has room for them; then the oldest goes. */
+  /** Ended chats are kept while a `Hello` has room for them; then the oldest is dropped. */
   #forgetOldChats(): void {
     for (const [id, chat] of this.#chats) {
       if (this.#chats.size >= RESUME_CHATS_MAX && chat.end !== null) {
@@ -406,7 +406,7 @@ export class Connection {
     }
   }
 
-  /** The server says when to move, to spread its clients; until then all works. */
+  /** The server sets the time of the move, to spread its clients. Until then the link works. */
   #goAway({ retryAfterMs, endpoint }: GoAway): void {
     this.#cancelMove();
     this.#cancelMove = this.#options.environment.schedule(retryAfterMs, () => {
@@ -426,7 +426,7 @@ export class Connection {
     this.#cancelMove();
     this.#detach();
     if (isMoving) {
-      // The new link's `Hello` replaces this one: no surprise.
+      // The `Hello` of the new link has replaced this one, as expected.
       this.#setState("reconnecting");
     } else if (closed.shouldReconnect || this.#isOwnRival(driver, closed)) {
       this.#setState("reconnecting");
@@ -436,7 +436,7 @@ export class Connection {
     }
   }
 
-  /** A connection that was replaced by an attempt of its own race that came through late. */
+  /** Whether this connection was replaced by a late attempt of its own race. */
   #isOwnRival(driver: Driver, closed: Closed): boolean {
     const isEarly = this.#options.environment.now() - this.#openedAtMs < RIVAL_MS;
     return closed.code === CloseCode.REPLACED && driver.hadRival && isEarly;
@@ -511,7 +511,7 @@ export class Connection {
   }
 }
 
-/** The transports of the environment. Those that it has not are never asked for. */
+/** The transports of the environment. The race never asks for one that is missing. */
 function openers(environment: Environment): Record<TransportName, OpenLink> {
   const { WebTransport, WebSocket } = environment;
   const missing: OpenLink = () => Promise.reject(new ClosedError("There is no such transport here."));

@@ -1,5 +1,5 @@
 /**
- * Drives one conversation over one link: the shell that gives it time and carries out its outputs.
+ * Drives one conversation over one link: the shell that passes it the time and performs its outputs.
  *
  * @module
  */
@@ -14,23 +14,23 @@ import { type Closed, Conversation } from "../wire/conversation.js";
 import type { StreamLane } from "../wire/envelope.js";
 import type { Alarm, Deadline } from "./alarm.js";
 
-/** What a driver tells. Nothing after `closed`. */
+/** The events of a driver. `closed` is the last one. */
 export interface DriverListener {
   /** The connection is open. */
   welcome(driver: Driver, welcome: Welcome): void;
   /** A reply, push or signal. */
   push(frame: ServerFrame): void;
-  /** The server goes away soon. */
+  /** The server is going away soon. */
   goAway(goAway: GoAway): void;
-  /** It is over. */
+  /** The connection is over. */
   closed(driver: Driver, closed: Closed): void;
 }
 
-/** What one link and its conversation have counted. */
+/** Counters of one link and its conversation. */
 export interface DriverStats extends LinkStats {
-  /** Time from the last answered ping to its answer in milliseconds; `null` before the first. */
+  /** Time from the last ping that was answered to its pong, in milliseconds; `null` before the first. */
   readonly roundTripMs: number | null;
-  /** Frames of unknown types that were skipped. */
+  /** Frames that were skipped because their type is unknown. */
   readonly unknownFrames: number;
   /** Datagrams that were malformed, unknown or out of place. */
   readonly droppedDatagrams: number;
@@ -38,11 +38,11 @@ export interface DriverStats extends LinkStats {
 
 /** One conversation over one link. */
 export class Driver implements LinkEvents {
-  /** Who is told. Replaced when the driver changes hands. */
+  /** Receives the events. The owner replaces it when the driver changes hands. */
   listener: DriverListener;
   /**
-   * Whether another attempt of the same race had said `Hello` and was given up: should that come
-   * through late, the server takes it for a newer connection and replaces this one.
+   * Whether another attempt of the same race sent `Hello` and was given up. If that `Hello` arrives late,
+   * the server takes it for a newer connection, which replaces this one.
    */
   hadRival = false;
   readonly #environment: Pick<Environment, "now">;
@@ -59,18 +59,18 @@ export class Driver implements LinkEvents {
     this.listener = listener;
   }
 
-  /** Opens the link. Nothing is said before {@link Driver.begin}. */
+  /** Opens the link. Nothing is sent before {@link Driver.begin}. */
   async open(open: OpenLink, address: LinkAddress, signal: AbortSignal): Promise<void> {
     this.#link = await open(address, this, signal);
   }
 
-  /** Says `Hello`. Only after {@link Driver.open}. */
+  /** Sends `Hello`. Only after {@link Driver.open}. */
   begin(hello: Hello): void {
     this.#conversation = new Conversation(hello, this.#environment.now());
     this.#run();
   }
 
-  /** What the link is made of; `null` before it is open. */
+  /** The transport of the link; `null` before it is open. */
   get transport(): TransportName | null {
     return this.#link?.transport ?? null;
   }
@@ -88,12 +88,12 @@ export class Driver implements LinkEvents {
     }
   }
 
-  /** Finds out within `deadlineMs` whether the server is there. */
+  /** Checks whether the server answers within `deadlineMs`; if it does not, the connection is over. */
   check(deadlineMs: number): void {
     this.#input((conversation, now) => conversation.handleInput({ type: "check", deadlineMs }, now));
   }
 
-  /** Says `Bye` with `code` and closes. A link that has said nothing yet closes without a word. */
+  /** Sends `Bye` with `code` and closes. Before {@link Driver.begin} it closes without a `Bye`. */
   close(code: CloseCode = CloseCode.CLIENT_LEFT): void {
     if (this.#conversation === null) {
       this.#link?.close();
@@ -148,7 +148,7 @@ export class Driver implements LinkEvents {
     }
   }
 
-  /** Carries out every output, then sets the deadline. A listener may call back in meanwhile. */
+  /** Performs all outputs, then sets the deadline. A listener may call the driver in the meantime. */
   #run(): void {
     const conversation = this.#conversation;
     if (conversation === null || this.#isRunning) {
@@ -180,13 +180,13 @@ export class Driver implements LinkEvents {
     }
     this.#isRunning = false;
     if (conversation.phase === "closing") {
-      this.#link?.close(); // It sends the `Bye` before.
+      this.#link?.close(); // The link sends the `Bye` first.
     }
     this.#deadline.set(conversation.pollTimeout());
   }
 }
 
-/** How a connection ended, as an error. */
+/** Returns the end of a connection as an error. */
 export function closedError({ code, retryAfterMs }: Closed): ConnectionClosedError {
   return new ConnectionClosedError(code, retryAfterMs);
 }

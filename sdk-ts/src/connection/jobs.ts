@@ -1,5 +1,5 @@
 /**
- * Requests that are carried out over as many links as it takes.
+ * Requests that survive lost links: each is sent again until it has a reply.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { ClientFrame } from "../generated/frame.js";
 import type { Port } from "./port.js";
 import type { Reply } from "./requests.js";
 
-/** Requests that may wait for a connection; further ones fail at once. */
+/** The most requests that may wait at a time, so that a long loss does not pile them up; more fail at once. */
 const JOBS_MAX = 64;
 
 interface Job {
@@ -18,7 +18,7 @@ interface Job {
   readonly reject: (error: NoWrongError) => void;
 }
 
-/** Requests that survive the loss of a link. */
+/** The requests of one connection that survive a lost link. */
 export class Jobs {
   readonly #port: Pick<Port, "isReady" | "request">;
   readonly #jobs = new Set<Job>();
@@ -28,7 +28,7 @@ export class Jobs {
     this.#port = port;
   }
 
-  /** Carries a request out; only for what is harmless when repeated. */
+  /** Sends a request until it has a reply. Only for requests that are harmless when repeated. */
   perform(make: Job["make"]): Promise<Reply> {
     if (this.#error !== null) {
       return Promise.reject(this.#error);
@@ -43,14 +43,14 @@ export class Jobs {
     });
   }
 
-  /** There is a new link: everything without a reply is asked again. */
+  /** There is a new link: sends every request without a reply again. */
   runAll(): void {
     for (const job of [...this.#jobs]) {
       this.#run(job);
     }
   }
 
-  /** There will be no other link. */
+  /** There will be no other link: every request fails with `error`. */
   close(error: NoWrongError): void {
     this.#error = error;
     for (const job of this.#jobs) {
@@ -65,7 +65,7 @@ export class Jobs {
     }
     this.#port.request(job.make, (reply, error) => {
       if (error instanceof ConnectionClosedError) {
-        return; // It is asked again over the next link, or `close` tells.
+        return; // The request is sent again over the next link, or `close` rejects it.
       }
       this.#jobs.delete(job);
       if (reply !== null) {

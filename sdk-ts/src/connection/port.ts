@@ -1,5 +1,5 @@
 /**
- * What the queue and the chats of a connection need of it, and nothing more.
+ * The narrow view of a connection that its queue and its chats have.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { Environment } from "../environment.js";
 import type { ClientFrame } from "../generated/frame.js";
 import type { Reply, Settle } from "./requests.js";
 
-/** A connection as its own parts see it. */
+/** A connection, as its own parts see it. */
 export interface Port {
   /** Time and randomness. */
   readonly environment: Environment;
@@ -16,10 +16,10 @@ export interface Port {
   readonly isReady: boolean;
   /** Sends a cursor or a signal; dropped unless the connection is ready. */
   send(frame: ClientFrame): void;
-  /** Sends a request over the present link. `settle` is told when the link is lost, too. */
+  /** Sends a request over the present link. `settle` is also called when the link is lost. */
   request(make: (request: number) => ClientFrame, settle: Settle): void;
-  /** Carries a request out, over as many links as it takes; only for what is harmless when repeated. */
+  /** Sends a request over as many links as it takes. Only for requests that are harmless when repeated. */
   perform(make: (request: number) => ClientFrame): Promise<Reply>;
-  /** Something is missing or overdue: connect again and resume. */
+  /** A message is missing or a reply overdue: connects again and resumes. */
   resync(): void;
 }

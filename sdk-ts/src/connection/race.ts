@@ -1,10 +1,10 @@
 /**
  * Opens a connection over whichever transport works first.
  *
- * WebTransport starts at once, where the browser has it and it did not fail here lately; a WebSocket
+ * WebTransport starts at once, if the browser has it and it did not fail here recently. A WebSocket
  * starts 300 ms later, or as soon as WebTransport has failed. The first `Welcome` wins: an open link
- * alone proves nothing. Only one attempt at a time says `Hello`, for a second one of the same user
- * would replace the first; each has a connect token of its own, for a token works once.
+ * alone proves nothing. Only one attempt at a time sends `Hello`, because a second `Hello` of the same
+ * user would replace the first. Each attempt has its own connect token, because a token works once.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import type { LinkAddress, OpenLink, TransportName } from "../link/link.js";
 import type { Alarm } from "./alarm.js";
 import { closedError, Driver, type DriverListener } from "./driver.js";
 
-/** How long WebTransport goes first: a handshake on a good link takes less. */
+/** Head start of WebTransport: a handshake on a good link takes less. */
 export const HEAD_START_MS = 300;
 
 /** Time for WebTransport from its start to `Welcome`. Firefox alone waits 30 s on a blocked port. */
@@ -26,23 +26,23 @@ export const WEBTRANSPORT_DEADLINE_MS = 3_000;
 /** Time for a WebSocket from its start to `Welcome`. */
 export const WEBSOCKET_DEADLINE_MS = 10_000;
 
-/** How long an attempt that said `Hello` may keep the others from saying it. */
+/** How long an attempt that sent `Hello` may keep the others from sending theirs. */
 const HELLO_TURN_MS = 1_000;
 
-/** First time that a failed WebTransport is not tried again; it doubles with each failure. */
+/** How long WebTransport is not tried after its first failure; doubled with each further failure. */
 const FAILURE_MEMORY_MIN_MS = 10 * 60_000;
 
-/** Longest time that a failed WebTransport is not tried again. */
+/** The longest time that WebTransport is not tried after a failure. */
 const FAILURE_MEMORY_MAX_MS = 24 * 60 * 60_000;
 
-/** Hosts that are remembered; the oldest goes. */
+/** The most hosts that are remembered, far more than a client visits; the oldest is dropped. */
 const FAILURE_HOSTS_MAX = 32;
 
-/** Where WebTransport failed, and until when it is not worth a try. */
+/** The hosts where WebTransport failed, and until when it is not tried there. */
 export class FailureMemory {
   readonly #hosts = new Map<string, { untilMs: number; spanMs: number }>();
 
-  /** Whether WebTransport failed at `url` lately. */
+  /** Whether WebTransport failed at `url` recently. */
   isFresh(url: string, now: number): boolean {
     return (this.#hosts.get(host(url))?.untilMs ?? 0) > now;
   }
@@ -65,7 +65,7 @@ export class FailureMemory {
     this.#hosts.delete(host(url));
   }
 
-  /** Forgets everything: this is another network. */
+  /** Forgets all failures: the network has changed. */
   clear(): void {
     this.#hosts.clear();
   }
@@ -75,39 +75,39 @@ function host(url: string): string {
   return URL.canParse(url) ? new URL(url).host : url;
 }
 
-/** A connect token, and where it is good. */
+/** A connect token, and the addresses where it is valid. */
 export interface Grant {
-  /** Single use. */
+  /** The token. It works once. */
   readonly connectToken: string;
-  /** Where WebTransport is reached; `null` when it is not. */
+  /** The address for WebTransport; `null` when the server has none. */
   readonly webtransport: LinkAddress | null;
-  /** Where the WebSocket is reached; `null` when it is not. */
+  /** The address for the WebSocket; `null` when the server has none. */
   readonly websocket: LinkAddress | null;
 }
 
-/** What a race is run with. */
+/** The parts of a race. */
 export interface RaceOptions {
   /** Time and network. */
   readonly environment: Environment;
-  /** Rings for the conversations. */
+  /** The timer for the conversations. */
   readonly alarm: Alarm;
   /** The transports to try, in the order of preference. */
   readonly transports: readonly TransportName[];
-  /** How each is opened. */
+  /** Opens a link of each transport. */
   readonly openers: Readonly<Record<TransportName, OpenLink>>;
   /** Where WebTransport failed before. */
   readonly failures: FailureMemory;
   /** Asks for a connect token. */
   readonly grant: () => Promise<Grant>;
-  /** The first frame, made when it is said. */
+  /** Makes the first frame, when it is sent. */
   readonly hello: (connectToken: string) => Hello;
-  /** Takes the winner over; its `welcome` is called before {@link race} resolves. */
+  /** Receives the events of the winner. Its `welcome` is called before {@link race} resolves. */
   readonly listener: DriverListener;
-  /** Gives the race up. */
+  /** Aborts the race. */
   readonly signal: AbortSignal;
 }
 
-/** Opens a connection. Rejects when every transport has failed, with the most telling failure. */
+/** Opens a connection. Rejects with the first failure when every transport has failed. */
 export function race(options: RaceOptions): Promise<Driver> {
   return new Race(options).run();
 }
@@ -119,13 +119,13 @@ class Race {
   readonly #giveUp = () => this.#fail(new NetworkError("The attempt was given up."));
   #settle: { resolve: (driver: Driver) => void; reject: (error: NoWrongError) => void } | null = null;
   #isOver = false;
-  /** Starts whoever has not started yet. */
+  /** Starts the second attempt, if it has not started yet. */
   #startFollower: (() => void) | null = null;
-  /** The attempt that said `Hello` and has no answer yet, and those that wait for their turn. */
+  /** The attempt that sent `Hello` and has no answer yet; those in `#waiting` wait for their turn. */
   #speaking: Attempt | null = null;
   readonly #waiting: Attempt[] = [];
   #error: NoWrongError | null = null;
-  /** Where WebTransport failed in this race. It counts only if the network works at all. */
+  /** Where WebTransport failed in this race. It counts only if another transport works. */
   #failedUrl: string | null = null;
 
   constructor(options: RaceOptions) {
@@ -144,7 +144,7 @@ class Race {
     });
   }
 
-  /** The first grant belongs to whoever starts first; the second attempt asks for its own. */
+  /** The first attempt uses the first grant; the second one asks for its own. */
   #start(first: Grant): void {
     const [leader, follower] = this.#order(first);
     if (leader === undefined) {
@@ -206,7 +206,7 @@ class Race {
     }
     this.#speaking = attempt;
     attempt.begin();
-    // Who gets no answer in its turn gives way, if somebody waits.
+    // An attempt without an answer yields when another one waits.
     this.#later(HELLO_TURN_MS, () => {
       if (this.#speaking === attempt && this.#waiting.length > 0) {
         this.#lose(attempt, new NetworkError("The server did not answer."), null);
@@ -236,7 +236,7 @@ class Race {
       return;
     }
     if (code !== null) {
-      // The server's own word: over another transport it would be the same.
+      // The server has refused: over another transport it would say the same.
       this.#fail(error);
       return;
     }
@@ -266,7 +266,7 @@ class Race {
     this.#settle?.reject(error);
   }
 
-  /** Ends the race. A WebTransport that is still opening goes on to its deadline, to learn if it would. */
+  /** Ends the race. A WebTransport that is still opening continues to its deadline, to learn whether it works. */
   #close(winner: Attempt | null): void {
     this.#isOver = true;
     this.#startFollower = null;
@@ -287,24 +287,24 @@ class Race {
   }
 }
 
-/** What an attempt tells its race. */
+/** The events of an attempt, for its race. */
 interface AttemptEvents {
   welcomed(): void;
-  /** `code` is what the server said, if it said anything. */
+  /** `code` is the close code of the server, if it sent one. */
   failed(error: NoWrongError, code: CloseCode | null): void;
 }
 
-/** One transport's try. */
+/** One attempt over one transport. */
 class Attempt {
   readonly transport: TransportName;
   readonly driver: Driver;
-  /** Where it went; empty before it is known. */
+  /** The address; empty before it is known. */
   url = "";
   /** Whether the link is not open yet. */
   isOpening = true;
-  /** Whether nothing comes of it any more. */
+  /** Whether the attempt was given up. */
   isGivenUp = false;
-  /** Whether it said `Hello`. */
+  /** Whether it has sent `Hello`. */
   hasSpoken = false;
   readonly #options: RaceOptions;
   readonly #events: AttemptEvents;
@@ -353,7 +353,7 @@ class Attempt {
     this.driver.begin(this.#options.hello(this.#connectToken));
   }
 
-  /** Gives it up; nothing is told any more. */
+  /** Gives the attempt up. It has no more events. */
   abandon(): void {
     this.isGivenUp = true;
     this.#unschedule();

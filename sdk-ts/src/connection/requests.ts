@@ -1,5 +1,5 @@
 /**
- * Requests that wait for their reply: who asked, and until when.
+ * Requests that wait for a reply: what to call with it, and until when.
  *
  * @module
  */
@@ -19,13 +19,13 @@ import type { Alarm, Deadline } from "./alarm.js";
 /** A reply that is not a failure. */
 export type Reply = Extract<ServerFrame, { readonly kind: "done" | "queued" | "ack" | "page" }>;
 
-/** Called once: with the reply, or with why there is none. */
+/** Called once: with the reply, or with the error that took its place. */
 export type Settle = (reply: Reply | null, error: NoWrongError | null) => void;
 
-/** Requests without a reply at a time, sends included; further ones fail at once. */
+/** The most requests without a reply at a time, sends included; more fail at once. */
 const REQUESTS_MAX = 256;
 
-/** A reply that takes longer than this makes one ask whether the server is there at all. */
+/** A reply that takes longer than this is suspicious: the connection checks whether the server is there. */
 const LATE_REPLY_MS = 4_000;
 
 interface Pending {
@@ -38,10 +38,10 @@ interface Pending {
 /** The requests of one connection. */
 export class Requests {
   readonly #environment: Pick<Environment, "now">;
-  /** By id, the oldest first: the order in which they are due. */
+  /** By id, the oldest first, which is the order in which they are due. */
   readonly #pending = new Map<number, Pending>();
   readonly #late: () => void;
-  /** When the oldest of them is late or overdue, or earlier. */
+  /** Due when the oldest request is late or overdue, or earlier. */
   readonly #deadline: Deadline;
   #last = 0;
 
@@ -60,14 +60,14 @@ export class Requests {
     this.#last = (this.#last + 1) >>> 0;
     const openedAtMs = this.#environment.now();
     this.#pending.set(this.#last, { settle, openedAtMs, isLate: false });
-    // With others before it there is an earlier deadline already.
+    // If there are older requests, an earlier deadline is set already.
     if (this.#deadline.dueAtMs === null) {
       this.#deadline.set(openedAtMs + LATE_REPLY_MS);
     }
     return this.#last;
   }
 
-  /** Takes `frame` if it is a reply; returns whether it was. */
+  /** Handles `frame` if it is a reply; returns whether it is. */
   handle(frame: ServerFrame): boolean {
     switch (frame.kind) {
       case "done":
@@ -84,7 +84,7 @@ export class Requests {
     }
   }
 
-  /** The link is lost: no reply will come over it. */
+  /** The link is lost: every request fails with `error`. */
   lose(error: NoWrongError = new ConnectionClosedError(null)): void {
     for (const request of [...this.#pending.keys()]) {
       this.#settle(request, null, error);
@@ -103,7 +103,7 @@ export class Requests {
   }
 
   #handleTimeout(nowMs: number): void {
-    // A request that fails may take others with it, which are then no longer in the map.
+    // One that fails may make others fail, which are then no longer in the map.
     for (const [request, pending] of this.#pending) {
       if (pending.openedAtMs + REPLY_DEADLINE_MS <= nowMs) {
         this.#settle(request, null, new TimeoutError("No reply came in time."));

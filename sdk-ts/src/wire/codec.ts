@@ -4,7 +4,7 @@
  * Integers over one byte are little-endian varints (below 251 one byte; 251 and a `u16`, 252 and a
  * `u32`, 253 and a `u64`), `u8` and `bool` are one byte, strings and lists carry a varint length,
  * options a 0 or 1, structs are their fields. A claimed length is checked against the bytes that are
- * there before anything is allocated. The generated modules are built from these functions alone.
+ * there before anything is allocated. The generated modules use only these functions.
  *
  * @module
  */
@@ -15,37 +15,37 @@ export class WireError extends Error {
 }
 
 const UTF8_ENCODER = new TextEncoder();
-// A byte order mark is text like any other: dropping it would change what someone wrote.
+// A byte order mark is text like any other: dropping it would change the message.
 const UTF8_DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Longest string that is read and written byte by byte: beyond it the platform's coder is faster. */
+/** Strings up to this length are read and written byte by byte; beyond it the platform's coder is faster. */
 const SHORT_STRING_BYTES = 64;
 
 const U32_RANGE = 0x1_0000_0000;
 
-/** Bytes being written. Grows as needed; {@link Writer.reset} keeps the memory for the next frame. */
+/** A buffer to write to. It grows as needed, and {@link Writer.reset} keeps the memory for the next frame. */
 export class Writer {
-  /** The memory; only the first {@link Writer.length} bytes are written. */
+  /** The memory. Only the first {@link Writer.length} bytes hold data. */
   bytes: Uint8Array;
-  /** How many bytes are written. */
+  /** The number of bytes written. */
   length = 0;
 
   constructor(capacity = 256) {
     this.bytes = new Uint8Array(capacity);
   }
 
-  /** Forgets what was written. */
+  /** Empties the buffer. */
   reset(): this {
     this.length = 0;
     return this;
   }
 
-  /** What was written, as a view that holds until the next write. */
+  /** The bytes written, as a view that is valid until the next write. */
   view(): Uint8Array {
     return this.bytes.subarray(0, this.length);
   }
 
-  /** What was written, copied. */
+  /** A copy of the bytes written. */
   finish(): Uint8Array<ArrayBuffer> {
     return this.bytes.slice(0, this.length) as Uint8Array<ArrayBuffer>;
   }
@@ -61,18 +61,18 @@ export class Writer {
   }
 }
 
-/** Bytes being read, front to back. */
+/** A buffer to read from, front to back. */
 export class Reader {
   /** The bytes. */
   readonly bytes: Uint8Array;
-  /** How many are read. */
+  /** The number of bytes read. */
   at = 0;
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
   }
 
-  /** How many bytes are left. */
+  /** The number of bytes left. */
   get remaining(): number {
     return this.bytes.length - this.at;
   }
@@ -114,7 +114,7 @@ export function writeU32(writer: Writer, value: number): void {
   writeVarint(writer, value, 0xffff_ffff);
 }
 
-/** Writes a varint of at most 53 bits: all that a number holds exactly. */
+/** Writes a varint of at most 53 bits: the most that a number holds exactly. */
 export function writeU64(writer: Writer, value: number): void {
   writeVarint(writer, value, Number.MAX_SAFE_INTEGER);
 }
@@ -129,7 +129,7 @@ export function readU32(reader: Reader): number {
   return readVarint(reader, 4);
 }
 
-/** Reads a varint of at most 64 bits, and refuses what a number cannot hold (over 2^53 - 1). */
+/** Reads a varint of at most 64 bits. Refuses a value over 2^53 - 1, which a number cannot hold. */
 export function readU64(reader: Reader): number {
   return readVarint(reader, 8);
 }
@@ -159,7 +159,7 @@ export function readBytes(reader: Reader): Uint8Array {
   return reader.take(readU64(reader));
 }
 
-/** Writes bytes with no length in front. */
+/** Writes bytes without a length in front. */
 export function writeRaw(writer: Writer, value: Uint8Array): void {
   writer.reserve(value.length);
   writer.bytes.set(value, writer.length);
@@ -173,12 +173,12 @@ export function writeString(writer: Writer, value: string): void {
   }
 }
 
-/** Reads a string. Refuses what is not UTF-8. */
+/** Reads a string. Refuses bytes that are not UTF-8. */
 export function readString(reader: Reader): string {
   return decodeUtf8(readBytes(reader));
 }
 
-/** `bytes` as text. Refuses what is not UTF-8. */
+/** Returns `bytes` as text. Refuses bytes that are not UTF-8. */
 export function decodeUtf8(bytes: Uint8Array): string {
   if (bytes.length <= SHORT_STRING_BYTES) {
     let text = "";
@@ -193,7 +193,7 @@ export function decodeUtf8(bytes: Uint8Array): string {
   return decodeAnyUtf8(bytes);
 }
 
-/** How many bytes `text` takes as UTF-8. */
+/** The number of bytes of `text` as UTF-8. */
 export function utf8Length(text: string): number {
   return UTF8_ENCODER.encode(text).length;
 }
@@ -227,7 +227,7 @@ export function writeList<T>(
   }
 }
 
-/** Reads a list. No item is shorter than a byte, so a length over the bytes left is refused at once. */
+/** Reads a list. An item takes at least a byte, so that a length over the bytes left is refused at once. */
 export function readList<T>(reader: Reader, decode: (reader: Reader) => T): T[] {
   const length = readU64(reader);
   if (length > reader.remaining) {
@@ -240,7 +240,7 @@ export function readList<T>(reader: Reader, decode: (reader: Reader) => T): T[] 
   return items;
 }
 
-/** Writes a record with its length in front, so that a later version can append fields to it. */
+/** Writes a record with its length in front, so that a later version can append fields. */
 export function writeFramed<T>(writer: Writer, value: T, encode: (writer: Writer, value: T) => void): void {
   const record = new Writer();
   encode(record, value);
@@ -286,18 +286,18 @@ export function uuidText(bytes: Uint8Array): string {
   return text;
 }
 
-/** The number in `unknown:N`: a value of an open enum that this version does not name. */
+/** Returns the number in `unknown:N`: a value of an open enum that has no name in this version. */
 export function unknownNumber(value: string): number {
   const number = Number(value.slice("unknown:".length));
   if (!value.startsWith("unknown:") || !Number.isInteger(number)) {
-    throw new WireError(`${JSON.stringify(value)} is no value of this enum`);
+    throw new WireError(`${JSON.stringify(value)} is not a value of this enum`);
   }
   return number;
 }
 
 function checkInteger(value: number, max: number): void {
   if (!Number.isInteger(value) || value < 0 || value > max) {
-    throw new WireError(`${value} is no integer between 0 and ${max}`);
+    throw new WireError(`${value} is not an integer between 0 and ${max}`);
   }
 }
 
@@ -345,7 +345,7 @@ function readVarint(reader: Reader, widthMax: number): number {
   return value;
 }
 
-/** Writes a short string if it is ASCII; else writes nothing and answers `false`. */
+/** Writes a short string if it is ASCII; else writes nothing and returns `false`. */
 function writeAscii(writer: Writer, value: string): boolean {
   const length = value.length;
   writer.reserve(1 + length);

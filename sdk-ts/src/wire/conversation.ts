@@ -1,9 +1,9 @@
 /**
  * The client's side of one connection, without IO: the TypeScript twin of `ClientConversation`.
  *
- * It takes what happened on a link and the time, and answers what to do. It owns the phases, the
- * deadlines of a connection, pings, and the verdict on what the server sends; it never touches a
- * socket or a clock. After each `handleInput` and `handleTimeout`, call `pollOutput` until `null`.
+ * Its inputs are events of a link and the time; its outputs say what to do. It owns the phases, the
+ * deadlines of a connection, the pings, and the verdict on each frame of the server; it never touches a
+ * socket or a clock. After each `handleInput` and `handleTimeout`, call `pollOutput` until it returns `null`.
  *
  * @module
  */
@@ -31,57 +31,57 @@ import {
 import { CopyReader } from "./copies.js";
 import { Decoder, decodeDatagram, FrameTooLargeError, type RawFrame, type StreamLane } from "./envelope.js";
 
-/** Shortest ping interval that a server can ask for: a zero would make a client spin. */
+/** Shortest ping interval that a server can ask for: with zero the client would ping without a pause. */
 const PING_INTERVAL_MIN_MS = 1_000;
 
-/** How far a conversation has come. They follow each other in this order; any may be skipped. */
+/** The phases of a conversation. They follow in this order, and any of them may be skipped. */
 export type Phase = "verdict" | "ready" | "draining" | "closing" | "closed";
 
-/** What the shell tells the conversation. */
+/** What happened, as the shell reports it. */
 export type Input =
   /** Bytes of a stream of a WebTransport link, in any pieces. */
   | { readonly type: "bytes"; readonly lane: StreamLane; readonly bytes: Uint8Array }
   /** One datagram. */
   | { readonly type: "datagram"; readonly bytes: Uint8Array }
-  /** One binary WebSocket message: one or more whole frames. */
+  /** One binary WebSocket message: one or more complete frames. */
   | { readonly type: "message"; readonly bytes: Uint8Array }
-  /** The shell sent a frame of its own: a ping can wait. */
+  /** The shell has sent a frame: a ping can wait. */
   | { readonly type: "sent" }
-  /** Find out now whether the server is there: ping, and give the answer only this long. */
+  /** Check now whether the server is there: send a ping, and wait only this long for the pong. */
   | { readonly type: "check"; readonly deadlineMs: number }
   /** The shell ends the connection. */
   | { readonly type: "close"; readonly code: CloseCode }
-  /** The link is gone. */
+  /** The link is closed or lost. */
   | { readonly type: "linkClosed" };
 
 /** How a connection ended. */
 export interface Closed {
-  /** Why, of {@link CloseCode}; `null` when the link was lost without a `Bye`. */
+  /** The reason, from {@link CloseCode}; `null` when the link was lost without a `Bye`. */
   readonly code: CloseCode | null;
-  /** Whether to connect again without asking the person. */
+  /** Whether to connect again without asking the user. */
   readonly shouldReconnect: boolean;
   /** Earliest time to connect again, in milliseconds from now; 0 when it does not matter. */
   readonly retryAfterMs: number;
 }
 
-/** What the shell has to do. */
+/** What the shell must do. */
 export type Output =
   /** Send a frame: `Hello` (the first output), `Ping`, `Pong` or `Bye`. */
   | { readonly type: "transmit"; readonly frame: ClientFrame }
   /** The connection is open: requests may be sent from now on. */
   | { readonly type: "welcome"; readonly welcome: Welcome }
-  /** A reply, push or signal; never one of the frames that the conversation handles itself. */
+  /** Handle a reply, push or signal; never one of the frames that the conversation handles itself. */
   | { readonly type: "push"; readonly frame: ServerFrame }
-  /** The server goes away: connect again after the time given, then close this connection. */
+  /** The server is going away: connect again after the time given, then close this connection. */
   | { readonly type: "goAway"; readonly goAway: GoAway }
-  /** The server sends copies: the link loses packets, and what we send may need them as well. */
+  /** The server sends copies: the link loses packets, so that our frames may need copies as well. */
   | { readonly type: "copied" }
-  /** It is over: close the link now, if it is not closed. The last output. */
+  /** The conversation is over: close the link, if it is still open. The last output. */
   | { readonly type: "closed"; readonly closed: Closed };
 
 const INFO_BY_TYPE: ReadonlyMap<number, FrameInfo> = new Map(FRAMES.map((info) => [info.type, info]));
 
-/** A frame that ends the connection, and with which code. */
+/** A frame broke the protocol, and ends the connection with this code. */
 class Violation {
   readonly code: CloseCode;
   constructor(code: CloseCode) {
@@ -93,13 +93,13 @@ class Violation {
 export class Conversation {
   #phase: Phase = "verdict";
   #now: number;
-  /** When `verdict` or `closing` end by themselves. */
+  /** When the phase `verdict` or `closing` ends by itself. */
   #phaseDeadline: number | null;
   #pingIntervalMs = PING_INTERVAL_MS;
   #pongDeadlineMs = PONG_DEADLINE_MS;
   #lastSent: number;
   #lastHeard: number;
-  /** When the ping that was not answered yet went out. */
+  /** When the ping was sent that has no pong yet. */
   #pingedAt: number | null = null;
   #nextNonce = 1;
   #roundTripMs: number | null = null;
@@ -110,7 +110,7 @@ export class Conversation {
   #unknownFrames = 0;
   #droppedDatagrams = 0;
 
-  /** A conversation that opens with `hello`; `now` is when the link was opened. */
+  /** Begins with `hello`; `now` is the time at which the link was opened. */
   constructor(hello: Hello, now: number) {
     this.#now = now;
     this.#phaseDeadline = now + 2 * HELLO_DEADLINE_MS;
@@ -119,35 +119,35 @@ export class Conversation {
     this.#outputs = [{ type: "transmit", frame: hello }];
   }
 
-  /** How far it has come. */
+  /** The present phase. */
   get phase(): Phase {
     return this.#phase;
   }
 
-  /** Whether requests, replies and pushes flow. */
+  /** Whether requests may be sent, and replies and pushes come. */
   get isOpen(): boolean {
     return this.#phase === "ready" || this.#phase === "draining";
   }
 
-  /** Time from the last answered `Ping` to its `Pong` in milliseconds; `null` before the first. */
+  /** Time from the last `Ping` that was answered to its `Pong`, in milliseconds; `null` before the first. */
   get roundTripMs(): number | null {
     return this.#roundTripMs;
   }
 
-  /** How many frames of unknown types were skipped. */
+  /** The number of frames that were skipped because their type is unknown. */
   get unknownFrames(): number {
     return this.#unknownFrames;
   }
 
   /**
-   * How many datagrams were dropped: malformed, unknown, out of phase, of another lane, or copies of
-   * what follows a gap.
+   * The number of datagrams that were dropped: malformed, unknown, out of phase, of another lane, or copies
+   * behind a gap.
    */
   get droppedDatagrams(): number {
     return this.#droppedDatagrams;
   }
 
-  /** Takes what happened. */
+  /** Handles what happened at `now`. */
   handleInput(input: Input, now: number): void {
     this.#now = now;
     if (input.type === "linkClosed") {
@@ -179,7 +179,7 @@ export class Conversation {
     }
   }
 
-  /** Pings, or ends what is overdue at `now`. Early calls do nothing. */
+  /** Handles what is due at `now`: a ping, or the end of the connection. An early call does nothing. */
   handleTimeout(now: number): void {
     this.#now = now;
     const isDue = (deadline: number | null) => deadline !== null && deadline <= now;
@@ -194,12 +194,12 @@ export class Conversation {
     }
   }
 
-  /** The next thing to do, or `null`. */
+  /** Returns the next output, or `null`. */
   pollOutput(): Output | null {
     return this.#outputs.shift() ?? null;
   }
 
-  /** When to call {@link Conversation.handleTimeout}; `null` when nothing is awaited any more. */
+  /** When to call {@link Conversation.handleTimeout}; `null` when nothing is due any more. */
   pollTimeout(): number | null {
     const deadlines = [
       this.#phaseDeadline,
@@ -210,13 +210,13 @@ export class Conversation {
     return deadlines.reduce((a, b) => (a === null || (b !== null && b < a) ? b : a), null);
   }
 
-  /** Due when either side was silent: ours keeps the server from closing, theirs finds out about it. */
+  /** Due when either side was silent. Our ping keeps the server from closing, and tests whether it is there. */
   #pingDeadline(): number | null {
     const isDue = this.isOpen && this.#pingedAt === null;
     return isDue ? Math.min(this.#lastSent, this.#lastHeard) + this.#pingIntervalMs : null;
   }
 
-  /** While frames keep coming the `Pong` is only behind them. */
+  /** While frames keep coming, the `Pong` is only queued behind them. */
   #pongDeadline(): number | null {
     if (this.#pingedAt === null || !this.isOpen) {
       return null;
@@ -283,7 +283,7 @@ export class Conversation {
     return this.#phase === "closing" || this.#phase === "closed";
   }
 
-  /** The verdict on a whole frame: it, or a thrown {@link Violation}. */
+  /** Returns the frame, or throws a {@link Violation} when it must not be sent here and now. */
   #judge(lane: StreamLane, raw: RawFrame): ServerFrame {
     const info = INFO_BY_TYPE.get(raw.type);
     const isWelcome = raw.type === FrameType.welcome;
@@ -327,7 +327,7 @@ export class Conversation {
         this.#handlePong();
         break;
       case "laneCopy":
-        break; // A copy of a lane on that lane, or on a WebSocket, says nothing new.
+        break; // A copy that comes on the lane itself, or on a WebSocket, holds nothing new.
       case "unknown":
         this.#countUnknown();
         break;
@@ -402,10 +402,10 @@ export class Conversation {
   }
 }
 
-/** What a lane has received of a frame that is not whole yet. */
+/** The part of an incomplete frame that a lane has received. */
 class LaneInbox {
   readonly decoder = new Decoder();
-  /** When the first byte of that frame came. */
+  /** When the first byte of that frame came; `null` when there is none. */
   begunAt: number | null = null;
 }
 

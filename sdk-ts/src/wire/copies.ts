@@ -1,11 +1,11 @@
 /**
  * Copies of the live lane: the TypeScript twin of the protocol's `copies`.
  *
- * A stream finds a lost packet by a timer, about two round trips later. Over a link that loses packets
- * each side therefore sends what it wrote again in datagrams, a few milliseconds later and once more
- * soon after. A copy names its place in the lane, so that the receiver takes the bytes in their order,
- * once, whichever comes first. {@link CopyWriter} says what to send when, {@link CopyReader} what of two
- * arrivals is new.
+ * A stream detects a lost packet by a timer, about two round trips later. So over a link that loses
+ * packets each side sends its writes again in datagrams, a few milliseconds later and once more soon
+ * after. A copy names its place in the lane, so that the receiver takes each byte once and in order,
+ * whichever comes first. {@link CopyWriter} decides what to send and when; {@link CopyReader} tells which
+ * bytes are new.
  *
  * @module
  */
@@ -19,18 +19,18 @@ import {
   SECOND_COPY_DELAY_MS,
 } from "../generated/limits.js";
 
-/** Our record of what we wrote to the live lane of late. Holds nothing while the link is clean. */
+/** The recent writes to the live lane. Holds nothing while the link loses no packets. */
 export class CopyWriter {
   /** Bytes written to the lane since it was opened. */
   #written = 0;
-  /** The newest writes, oldest first, no gap between them; at most {@link COPY_BYTES_MAX} bytes. */
+  /** The newest writes, oldest first, without a gap; at most {@link COPY_BYTES_MAX} bytes. */
   #tail: { readonly at: number; readonly bytes: Uint8Array }[] = [];
   #dueAt: number | null = null;
-  /** When the copy after that is due, unless more is written. */
+  /** When the second copy is due, unless more is written. */
   #secondDueAt: number | null = null;
   #lossyUntil = Number.NEGATIVE_INFINITY;
 
-  /** The link loses packets: what is written from now on is copied for a while. */
+  /** The link loses packets: for a while, new writes are copied. */
   start(now: number): void {
     this.#lossyUntil = now + LOSSY_FOR_MS;
   }
@@ -52,12 +52,12 @@ export class CopyWriter {
     this.#secondDueAt = now + SECOND_COPY_DELAY_MS;
   }
 
-  /** When {@link CopyWriter.take} has something; `null` while it has not. */
+  /** When {@link CopyWriter.take} has a copy; `null` when none is due. */
   pollTimeout(): number | null {
     return this.#dueAt;
   }
 
-  /** The copy that is due, once. */
+  /** Returns the copy that is due, once. */
   take(now: number): LaneCopy | null {
     if (this.#dueAt === null || now < this.#dueAt) {
       return null;
@@ -83,14 +83,14 @@ export class CopyWriter {
   }
 }
 
-/** How far the live lane was received, by stream and by copies. Holds no bytes. */
+/** How much of the live lane was received, by stream and by copies. Holds no bytes. */
 export class CopyReader {
   /** Bytes that came on the stream. */
   #streamed = 0;
-  /** Bytes that were handed on; never less than those that came on the stream. */
+  /** Bytes that were returned as new; never less than those that came on the stream. */
   #taken = 0;
 
-  /** What is new of the next bytes of the stream. */
+  /** Returns the new part of the next bytes of the stream. */
   stream(bytes: Uint8Array): Uint8Array {
     const known = Math.min(this.#taken - this.#streamed, bytes.length);
     this.#streamed += bytes.length;
@@ -98,7 +98,7 @@ export class CopyReader {
     return bytes.subarray(known);
   }
 
-  /** What is new of a copy; `null` when it begins behind bytes that have not come yet. */
+  /** Returns the new part of a copy; `null` when it begins behind bytes that have not come yet. */
   copy({ offset, bytes }: LaneCopy): Uint8Array | null {
     if (offset > this.#taken) {
       return null;

@@ -2,8 +2,8 @@
  * The envelope around a frame.
  *
  * On a stream and inside a WebSocket message: `varint type · varint length · body`. In a datagram:
- * `varint type · body`. {@link Decoder} cuts the bytes of a lane into frames; it never holds more
- * than one frame of the allowed length and one read, whatever the peer claims.
+ * `varint type · body`. {@link Decoder} splits the bytes of a lane into frames. It never holds more
+ * than one frame of the allowed length and one read, whatever length the peer claims.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { Reader, readU64, WireError, Writer, writeRaw, writeU32, writeU64 } from
 /** A lane that is a stream. */
 export type StreamLane = Exclude<Lane, "datagram">;
 
-/** A frame as it lies on the wire. */
+/** A frame, as it is on the wire. */
 export interface RawFrame {
   /** Type number, known or not. */
   readonly type: number;
@@ -22,19 +22,19 @@ export interface RawFrame {
   readonly body: Uint8Array;
 }
 
-/** A frame claims a body that is longer than the bound in force. */
+/** A frame claims a body that is longer than the limit. */
 export class FrameTooLargeError extends WireError {}
 
 const BODY = new Writer(1024);
 const OUT = new Writer(1024);
 
-/** The stream envelope of `frame`. */
+/** Returns `frame` in its stream envelope. */
 export function encode(frame: ClientFrame): Uint8Array<ArrayBuffer> {
   encodeClientFrame(BODY.reset(), frame);
   return envelop(clientFrameType(frame), BODY.view());
 }
 
-/** The stream envelope of a body that is encoded already. */
+/** Returns an encoded body in its stream envelope. */
 export function envelop(type: number, body: Uint8Array): Uint8Array<ArrayBuffer> {
   writeU32(OUT.reset(), type);
   writeU64(OUT, body.length);
@@ -42,7 +42,7 @@ export function envelop(type: number, body: Uint8Array): Uint8Array<ArrayBuffer>
   return OUT.finish();
 }
 
-/** The datagram envelope of `frame`. */
+/** Returns `frame` in its datagram envelope. */
 export function encodeDatagram(frame: ClientFrame): Uint8Array<ArrayBuffer> {
   writeU32(OUT.reset(), clientFrameType(frame));
   encodeClientFrame(OUT, frame);
@@ -60,17 +60,17 @@ export function decodeDatagram(bytes: Uint8Array): RawFrame {
   return { type, body: reader.take(reader.remaining) };
 }
 
-/** Cuts the bytes of one lane into frames. */
+/** Splits the bytes of one lane into frames. */
 export class Decoder {
   #buffer = new Uint8Array(0);
   #start = 0;
 
-  /** Whether the lane stands inside a frame. */
+  /** Whether a frame has begun and is not complete. */
   get isPartial(): boolean {
     return this.#start < this.#buffer.length;
   }
 
-  /** Takes the next bytes of the lane; then call {@link Decoder.nextFrame} until it answers `null`. */
+  /** Adds the next bytes of the lane. Afterwards, call {@link Decoder.nextFrame} until it returns `null`. */
   push(bytes: Uint8Array): void {
     const rest = this.#buffer.subarray(this.#start);
     const joined = new Uint8Array(rest.length + bytes.length);
@@ -81,10 +81,10 @@ export class Decoder {
   }
 
   /**
-   * The next whole frame with a body of at most `limit` bytes, or `null` until more bytes come. The
-   * body is a view on bytes that nothing overwrites.
+   * Returns the next complete frame with a body of at most `limit` bytes, or `null` until more bytes come.
+   * The body is a view of bytes that are never overwritten.
    *
-   * @throws WireError when the header is malformed or claims too much; the lane cannot be read on.
+   * @throws WireError when the header is malformed or claims too much. The lane cannot be read any further.
    */
   nextFrame(limit: number): RawFrame | null {
     const header = readHeader(this.#buffer.subarray(this.#start));
@@ -104,7 +104,7 @@ export class Decoder {
   }
 }
 
-/** Reads a header and what follows it, or answers `null` while bytes of the header are missing. */
+/** Reads a header, with what follows it; returns `null` while bytes of the header are missing. */
 function readHeader(bytes: Uint8Array): { type: number; length: number; reader: Reader } | null {
   const typeWidth = varintWidth(bytes[0]);
   const lengthWidth = varintWidth(bytes[typeWidth]);
@@ -115,16 +115,16 @@ function readHeader(bytes: Uint8Array): { type: number; length: number; reader: 
   return { type: readType(reader), length: readU64(reader), reader };
 }
 
-/** A type fits 32 bits, but its varint may be wider than it must. */
+/** A type has at most 32 bits, but its varint may be wider than necessary. */
 function readType(reader: Reader): number {
   const type = readU64(reader);
   if (type > 0xffff_ffff) {
-    throw new WireError(`${type} is no frame type`);
+    throw new WireError(`${type} is not a frame type`);
   }
   return type;
 }
 
-/** How many bytes the varint that begins with `marker` takes. */
+/** The number of bytes of the varint that begins with `marker`. */
 function varintWidth(marker: number | undefined): number {
   if (marker === undefined || marker < 251) {
     return 1;

@@ -1,7 +1,7 @@
 /**
  * The wire: every frame with its encoding, the envelope, and the conversation without IO.
  *
- * For tests, tools and other runtimes; an application needs only `@nowrong/sdk`.
+ * For tests, tools and other runtimes. An application needs only `@nowrong/sdk`.
  *
  * @module
  */
