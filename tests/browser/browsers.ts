@@ -8,7 +8,7 @@ import { type Browser as Chromium, type Page as ChromiumPage, chromium } from "p
 import puppeteer, { type Browser as Firefox, type Page as FirefoxPage } from "puppeteer-core";
 import type { Tab } from "./person.ts";
 
-/** A browser that opens tabs which know nothing of each other. */
+/** A browser whose tabs share nothing: no storage, no cookies. */
 export interface Browser {
   /** Opens a tab. `init` runs in the page before its own scripts. */
   tab(init?: string): Promise<Tab>;

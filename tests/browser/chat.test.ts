@@ -19,14 +19,14 @@ afterAll(async () => {
 
 let visitors = 0;
 
-/** Somebody new at the page. Names are unique in a server's life. */
+/** A new person at the page. No two names are alike while a server runs. */
 async function person(browser: Browser, name: string, { query = "", init = "" } = {}): Promise<Person> {
   visitors += 1;
   const tab = await browser.tab(init === "" ? undefined : init);
   return new Person(tab, `${name} ${visitors}`).arrive(server.url, query);
 }
 
-/** Both go; then the server's log says what their connections were made of. */
+/** Both leave; returns the transports of their connections, from the log of the server. */
 async function part(one: Person, two: Person): Promise<string[]> {
   const before = server.log.length;
   await Promise.all([one, two].map((who) => who.tab.evaluate("window.__nowrong.client.close()")));
@@ -37,7 +37,7 @@ async function part(one: Person, two: Person): Promise<string[]> {
   return found();
 }
 
-/** The two talk: both hear both, in one order, and the sender sees how far a message has come. */
+/** The two talk: both get all messages in one order, and the sender sees that they were read. */
 async function talk(one: Person, two: Person): Promise<void> {
   await one.say("Hello from the one side, مرحبا 👋");
   await two.hear("Hello from the one side, مرحبا 👋");
@@ -47,7 +47,7 @@ async function talk(one: Person, two: Person): Promise<void> {
   expect(await one.texts()).toEqual(await two.texts());
 }
 
-/** Opens a session without the SDK, says nonsense, and answers how the server has closed it. */
+/** Opens a session without the SDK, sends bytes that are not a frame, and returns how the server closed it. */
 const MISSTEP = `(async () => {
   const post = async (path, body, token) => {
     const headers = { "Content-Type": "application/json", ...(token && { Authorization: "Bearer " + token }) };
@@ -72,7 +72,7 @@ const MISSTEP = `(async () => {
 
 describe("two people talk over WebTransport", () => {
   it("in Chromium", async () => {
-    // What the page's content security policy has refused.
+    // Collects what the content security policy of the page has refused.
     const init = `window.violations = [];
       addEventListener("securitypolicyviolation", (event) => window.violations.push(event.blockedURI));`;
     const [ada, bob] = [await person(chromium, "Ada", { init }), await person(chromium, "Bob")];
@@ -148,7 +148,7 @@ describe("a switch of transport in mid-chat", () => {
     await talk(kay, lou);
     const wanted: string[] = [];
     for (const transport of ["websocket", "webtransport"]) {
-      // Both talk on while the one moves: nothing waits for the other.
+      // Both keep sending during the switch.
       const burst = Array.from({ length: 20 }, (_, index) => `${transport} ${index}`);
       wanted.push(...burst.map((text) => `kay ${text}`), ...burst.map((text) => `lou ${text}`));
       const say = (name: string) =>
@@ -240,7 +240,7 @@ describe("kill -9 of the server in mid-chat", () => {
     await talk(quin, rae);
     await server.killAndRestart();
     await quin.say("still there?");
-    // A browser that says nothing finds out by its ping: 20 s of silence, and 10 s without an answer.
+    // A silent browser notices by its ping: after 20 s of silence and 10 s without an answer.
     await rae.hear("still there?", 40_000);
     await rae.say("still here");
     await quin.hear("still here");

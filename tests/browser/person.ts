@@ -1,5 +1,5 @@
 /**
- * A person at a page, in whatever browser: what the tests do is what a person would do.
+ * A person at the page, in any browser. The tests do what a person would do.
  *
  * @module
  */
@@ -9,10 +9,10 @@ import { fileURLToPath } from "node:url";
 
 const PICTURES = fileURLToPath(new URL("../../target/browser", import.meta.url));
 
-/** Longest wait for anything on a page. */
+/** The longest wait for anything on a page. */
 const PATIENCE_MS = 10_000;
 
-/** One tab of a browser. Chromium and Firefox are driven by different libraries; this is what both can. */
+/** One tab of a browser. Chromium and Firefox are driven by different libraries; this is their common part. */
 export interface Tab {
   goto(url: string): Promise<void>;
   /** Runs `script`, an expression, in the page. */
@@ -25,7 +25,7 @@ export interface Tab {
   close(): Promise<void>;
 }
 
-/** What the connection says of itself. */
+/** The report of the connection about itself. */
 export interface Report {
   readonly state: string;
   readonly transport: string | null;
@@ -33,7 +33,7 @@ export interface Report {
   readonly links: number;
 }
 
-/** A message as the page shows it. */
+/** A message, as the page shows it. */
 export interface Bubble {
   readonly text: string;
   readonly isMine: boolean;
@@ -53,7 +53,7 @@ export class Person {
     this.name = name;
   }
 
-  /** Opens the page and gives a name. */
+  /** Opens the page and enters a name. */
   async arrive(url: string, query = "", interests = "jazz"): Promise<this> {
     await this.tab.goto(`${url}/${query}`);
     await this.see("start");
@@ -78,12 +78,12 @@ export class Person {
     await this.tab.press(at("message"), "Enter");
   }
 
-  /** Waits until something is on the page. */
+  /** Waits until an element is on the page. */
   async see(test: string): Promise<void> {
     await this.until(`${test} on the page`, `document.querySelector('${at(test)}') !== null`);
   }
 
-  /** The text of something on the page. */
+  /** The text of an element on the page. */
   text(test: string): Promise<string> {
     return this.tab.evaluate(`document.querySelector('${at(test)}')?.textContent ?? ""`);
   }
@@ -103,7 +103,7 @@ export class Person {
     return (await this.bubbles()).map(({ text }) => text);
   }
 
-  /** What the connection says of itself. */
+  /** The report of the connection about itself. */
   report(): Promise<Report> {
     return this.tab.evaluate(`(({ connection }) => ({
       state: connection.state,
@@ -124,13 +124,13 @@ export class Person {
     );
   }
 
-  /** Waits until the newest of one's own messages has come so far. */
+  /** Waits until the newest message of this person has this status. */
   reach(status: string): Promise<void> {
     const newest = `[...document.querySelectorAll('${at("bubble")}.mine')].at(-1)`;
     return this.until(`the newest message to be ${status}`, `${newest}?.dataset.status === "${status}"`);
   }
 
-  /** Waits until `script` is true; asks the page itself every frame. */
+  /** Waits until `script` is true. The page evaluates it in every frame. */
   async until(what: string, script: string, patienceMs = PATIENCE_MS): Promise<void> {
     const isTrue = await this.tab.evaluate<boolean>(`new Promise((resolve) => {
       const deadline = performance.now() + ${patienceMs};
@@ -147,14 +147,14 @@ export class Person {
     }
   }
 
-  /** Keeps a picture of the page under `target/browser`. */
+  /** Saves a screenshot of the page under `target/browser`. */
   async picture(name: string): Promise<void> {
     await mkdir(PICTURES, { recursive: true });
     await writeFile(`${PICTURES}/${name}.png`, await this.tab.screenshot());
   }
 }
 
-/** Two people in the same topic, until both are in the chat. */
+/** Has two people pick the same topic, and waits until both are in the chat. */
 export async function meet(one: Person, two: Person, category = "music"): Promise<void> {
   await one.pick(category);
   await two.pick(category);

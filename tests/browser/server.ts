@@ -17,7 +17,7 @@ const START_DEADLINE_MS = 30_000;
 
 /** A running server. */
 export class Server {
-  /** Where the page is. */
+  /** The address of the page. */
   url = "";
   readonly #folder: string;
   #process: ChildProcess;
@@ -33,21 +33,21 @@ export class Server {
     this.#process = this.#spawn();
   }
 
-  /** Starts one with further `KEY=VALUE` settings, and answers when it is ready. */
+  /** Starts a server with more `KEY=VALUE` settings; resolves when it is ready. */
   static async start(...settings: readonly string[]): Promise<Server> {
     const server = new Server(await mkdtemp(join(tmpdir(), "nowrong-browser-")), settings);
     await server.#ready();
     return server;
   }
 
-  /** Ends it without a word and starts it again, on the same ports and data. */
+  /** Kills it with `SIGKILL` and starts it again, on the same ports and data. */
   async killAndRestart(): Promise<void> {
     await this.#end("SIGKILL");
     this.#process = this.#spawn();
     await this.#ready();
   }
 
-  /** What it has logged. */
+  /** Its log so far. */
   get log(): string {
     return this.#log;
   }
@@ -81,7 +81,7 @@ export class Server {
     return child;
   }
 
-  /** Waits for the line that says where it listens. */
+  /** Waits for the line that names the addresses where it listens. */
   #ready(): Promise<void> {
     return new Promise((resolve, reject) => {
       const fail = (why: string) => reject(new Error(`the server ${why}:\n${this.#log}`));
@@ -114,7 +114,7 @@ export class Server {
   }
 }
 
-/** The environment without `NOWRONG_…`: to the server these are configuration, and it knows no `bin`. */
+/** The environment without `NOWRONG_…`: the server would take `NOWRONG_BIN` for a setting, and refuse it. */
 function plainEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("NOWRONG_")));
 }

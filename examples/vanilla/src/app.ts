@@ -6,11 +6,11 @@
 
 import { type Category, type Connection, NoWrong, type TransportName, webTokenStorage } from "@nowrong/sdk";
 
-/** One screen: shown when made, and told when it goes. */
+/** One screen. It is shown when it is made, and closed when another one takes its place. */
 export interface Screen {
-  /** What is on the page while it is shown. */
+  /** The content of the page while it is shown. */
   readonly element: HTMLElement;
-  /** Takes every listener and timer back. */
+  /** Removes every listener and timer. */
   close(): void;
 }
 
@@ -20,7 +20,7 @@ export const storage = webTokenStorage(sessionStorage);
 /** The account and its connection. */
 export class App {
   readonly client: NoWrong;
-  /** The categories as last heard of. */
+  /** The categories, as last reported by the server. */
   categories: readonly Category[] = [];
   #connection: Connection;
 
@@ -40,7 +40,7 @@ export class App {
     this.#connection = this.#connect();
   }
 
-  /** A category by its id, as far as it is known. */
+  /** Title and emoji of a category; its id and a default when it is unknown. */
   category(id: string): { readonly title: string; readonly emoji: string } {
     const category = this.categories.find((one) => one.id === id);
     return { title: this.title(category) ?? id, emoji: category?.emoji ?? "💬" };
@@ -55,7 +55,7 @@ export class App {
 
   #connect(): Connection {
     const connection = this.client.connect(forced());
-    // For the browser tests, which ask the connection itself what it is made of.
+    // For the browser tests, which ask the connection for its transport.
     Object.assign(window, { __nowrong: { client: this.client, connection } });
     return connection;
   }
@@ -67,12 +67,12 @@ function forced(): { transports?: TransportName[] } {
   return wanted === "websocket" || wanted === "webtransport" ? { transports: [wanted] } : {};
 }
 
-/** What went wrong, in words for a person. */
+/** An error as a sentence for the user. */
 export function failureText(error: unknown): string {
   return error instanceof Error ? error.message : "Something went wrong.";
 }
 
-/** The account of this tab, if it has one that still exists. */
+/** Returns the account of this tab, or `null` when it has none that still exists. */
 export async function restore(): Promise<App | null> {
   try {
     const client = await NoWrong.restore({ storage });

@@ -1,5 +1,5 @@
 /**
- * Says when the connection is not there.
+ * A banner that says when there is no connection.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import type { App } from "./app.ts";
 import { el, fill } from "./dom.ts";
 
-/** A strip above every screen; empty while all is well. `restart` is called after a new connection was opened. */
+/** A strip above every screen, empty while the connection is ready. `restart` is called after a new connection was opened. */
 export function connectionBanner(app: App, restart: () => void): { readonly element: HTMLElement } {
   const element = el("div", { class: "banner", test: "banner", attrs: { role: "status" } });
   const { connection } = app;

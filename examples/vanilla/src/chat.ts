@@ -1,5 +1,5 @@
 /**
- * The chat: who is there, what was said, and what one can do about it.
+ * The chat screen: the partner, the messages, and the actions of the user.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { endText, noticeText, statusText } from "./text.ts";
 import { countdown, everySecond } from "./time.ts";
 import { twoStep } from "./two-step.ts";
 
-/** Where one can go from a chat. */
+/** The screens that follow a chat. */
 interface Ways {
   topics(notice?: string): void;
   waiting(ticket: Ticket): void;
@@ -100,7 +100,7 @@ export function chatScreen(app: App, chat: Chat, ways: Ways): Screen {
   };
 }
 
-/** An ended chat has nothing to leave: one only queues again. */
+/** An ended chat cannot be left: the user only queues again. */
 function nextTicket(app: App, chat: Chat): Promise<Ticket> {
   return chat.end === null ? chat.next() : app.connection.join(chat.category);
 }
@@ -163,7 +163,7 @@ function chatHeader(
   };
 }
 
-/** A colour that stays with a name. */
+/** The colour of a name: always the same one. */
 function hue(name: string): number {
   let sum = 0;
   for (const letter of name) {

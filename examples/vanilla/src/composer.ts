@@ -1,5 +1,5 @@
 /**
- * Where one writes: Enter sends, Shift+Enter breaks the line, an input method is left in peace.
+ * The composer: Enter sends, Shift+Enter breaks the line. Enter of an input method does neither.
  *
  * @module
  */
@@ -11,13 +11,13 @@ import { shortText } from "./text.ts";
 /** A composer for one chat. */
 export interface Composer {
   readonly element: HTMLElement;
-  /** The next message answers `message`. */
+  /** The next message will be a reply to `message`. */
   answer(message: ChatMessage): void;
   focus(): void;
   close(): void;
 }
 
-/** `failed` is told what the server refused; the text comes back. */
+/** `failed` is called with the error when the server refuses a message. Its text returns to the field. */
 export function composer(chat: Chat, failed: (error: unknown) => void): Composer {
   let replyTo: ChatMessage | null = null;
   const quote = el("div", { class: "quoting", test: "quoting" });
@@ -85,7 +85,7 @@ export function composer(chat: Chat, failed: (error: unknown) => void): Composer
     chat.typing(input.value !== "");
   });
   input.addEventListener("keydown", (event) => {
-    // WebKit ends a composition before the Enter that ended it: only the key code tells.
+    // WebKit ends a composition before its Enter is reported: only the key code shows it.
     const isComposing = event.isComposing || event.keyCode === 229;
     if (event.key === "Enter" && !event.shiftKey && !isComposing) {
       event.preventDefault();

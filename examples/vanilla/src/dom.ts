@@ -1,5 +1,5 @@
 /**
- * Elements by hand: text is always a text node, never markup.
+ * Makes elements without a framework. Text is always a text node, never markup.
  *
  * @module
  */
@@ -8,18 +8,18 @@ type Child = Node | string | null | undefined | false;
 
 type Events = { [Name in keyof HTMLElementEventMap]?: (event: HTMLElementEventMap[Name]) => void };
 
-/** What {@link el} makes an element from. */
+/** The properties of an element for {@link el}. */
 export interface Props {
   class?: string;
   id?: string;
-  /** `data-testid`: what the browser tests find it by. */
+  /** `data-testid`, by which the browser tests find the element. */
   test?: string;
-  /** Further attributes; `false` and `null` leave one out. */
+  /** More attributes; one that is `false` or `null` is left out. */
   attrs?: Record<string, string | number | boolean | null>;
   on?: Events;
 }
 
-/** An element with its attributes, listeners and children. */
+/** Makes an element with its attributes, listeners and children. */
 export function el<Tag extends keyof HTMLElementTagNameMap>(
   tag: Tag,
   props: Props = {},
@@ -49,14 +49,14 @@ function isNode(child: Child): child is Node | string {
   return child !== null && child !== undefined && child !== false;
 }
 
-/** Replaces what is in `parent`. */
+/** Replaces the children of `parent`. */
 export function fill(parent: Element, ...children: Child[]): void {
   parent.replaceChildren(...children.filter(isNode));
 }
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** A line icon, for decoration only: whoever uses it gives the words. */
+/** A line icon, for decoration only: its user must provide a label. */
 export function icon(path: string): SVGElement {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 24 24");
@@ -68,7 +68,7 @@ export function icon(path: string): SVGElement {
   return svg;
 }
 
-/** Paths of the icons of this page. */
+/** The paths of the icons of this page. */
 export const ICONS = {
   send: "M4 12 20 4l-5 16-3.5-6.5z",
   reply: "M10 7 5 12l5 5M5 12h9a5 5 0 0 1 5 5",

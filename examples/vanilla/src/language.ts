@@ -1,5 +1,5 @@
 /**
- * The languages one can choose here; the server takes any BCP 47 tag.
+ * The languages that this page offers. The server accepts any BCP 47 tag.
  *
  * @module
  */
@@ -28,12 +28,12 @@ const TAGS = [
   "zh",
 ];
 
-/** Tags and their names in their own language. */
+/** The tags, each with its name in its own language. */
 export function languages(): { tag: string; name: string }[] {
   return TAGS.map((tag) => ({ tag, name: languageName(tag, tag) }));
 }
 
-/** The name of a language, in `reader`'s words. */
+/** The name of a language, in the language `reader`. */
 export function languageName(tag: string, reader = "en"): string {
   try {
     const name = new Intl.DisplayNames([reader], { type: "language" }).of(tag) ?? tag;
@@ -43,7 +43,7 @@ export function languageName(tag: string, reader = "en"): string {
   }
 }
 
-/** The browser's language, if it can be chosen here. */
+/** The language of the browser, if this page offers it; else English. */
 export function ownLanguage(): string {
   const [primary = "en"] = navigator.language.split("-");
   return TAGS.includes(primary) ? primary : "en";

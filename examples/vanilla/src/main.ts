@@ -1,8 +1,8 @@
 /**
- * The page: which screen is shown, and when.
+ * The page: decides which screen is shown.
  *
  * `start` (a name) → `topics` → `waiting` → `chat`, and back to `topics`. The connection decides more
- * than the buttons do: a chat that comes up is shown, wherever one was.
+ * than the buttons do: a chat that opens is shown on whichever screen the user is.
  *
  * @module
  */
@@ -29,7 +29,7 @@ function showStart(): void {
   show(startScreen((client) => run(new App(client))));
 }
 
-/** Shows whatever the connection is about, now and from now on. */
+/** Shows the state of the connection, and follows it from now on. */
 function run(app: App): void {
   const banner = connectionBanner(app, () => run(app));
   const topics = (notice?: string) => show(topicsScreen(app, waiting, notice), banner.element);

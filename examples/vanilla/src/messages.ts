@@ -1,5 +1,5 @@
 /**
- * The messages of a chat: each one element, kept over every change.
+ * The messages of a chat. Each has one element, which is kept over all changes.
  *
  * @module
  */
@@ -9,10 +9,10 @@ import { el, fill, ICONS, icon } from "./dom.ts";
 import { shortText, whyText } from "./text.ts";
 import { clock } from "./time.ts";
 
-/** Closer to the end than this counts as being there. */
+/** A reader who is closer to the end than this counts as being at the end. */
 const NEAR_END_PX = 80;
 
-/** Reads as one breath: messages of one sender within this are drawn together. */
+/** Messages of one sender within this time are drawn as one group. */
 const TOGETHER_MS = 120_000;
 
 const STATUS: Record<MessageStatus, { readonly path: string; readonly label: string }> = {
@@ -22,7 +22,7 @@ const STATUS: Record<MessageStatus, { readonly path: string; readonly label: str
   read: { path: ICONS.checks, label: "read" },
 };
 
-/** The list; `reply` is called for the message to answer, `attempt` runs what may fail. */
+/** Makes the list. `reply` is called with the message to reply to; `attempt` runs actions that may fail. */
 export function messageList(
   chat: Chat,
   reply: (message: ChatMessage) => void,
@@ -48,7 +48,7 @@ export function messageList(
   const toEnd = () => {
     scroller.scrollTop = scroller.scrollHeight;
   };
-  // Whether the reader is at the end: what appears around the list must not take that away.
+  // Whether the reader is at the end: when the layout changes, the list stays there.
   let sticks = true;
   const resized = () => {
     if (sticks) {
@@ -123,11 +123,11 @@ interface Actions {
 interface Row {
   readonly item: HTMLElement;
   message: ChatMessage;
-  /** What it answers: gone from here, too, once that is deleted. */
+  /** The text that it replies to. When that message is deleted, it disappears here, too. */
   quote: string | null;
 }
 
-/** Brings the list in line with `messages`, and touches only what differs. */
+/** Updates the list to `messages`, and touches only the rows that differ. */
 function drawRows(
   chat: Chat,
   messages: readonly ChatMessage[],

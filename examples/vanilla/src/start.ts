@@ -1,5 +1,5 @@
 /**
- * The first screen: a name, a language, an age bracket, and what to talk about.
+ * The first screen: a name, a language, an age bracket, and topics to talk about.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { languages, ownLanguage } from "./language.ts";
 
 const BRACKETS: readonly AgeBracket[] = ["13-17", "18+"];
 
-/** Registers, then calls `done`. */
+/** Creates an account, then calls `done`. */
 export function startScreen(done: (client: NoWrong) => void): Screen {
   const name = el("input", {
     id: "name",
@@ -147,7 +147,7 @@ function bracketField(): HTMLElement {
   );
 }
 
-/** A text field that makes chips of what is finished with Enter or a comma. */
+/** A text field that turns each entry, ended by Enter or a comma, into a chip. */
 function interestsField(): { element: HTMLElement; values: () => string[] } {
   const chosen: string[] = [];
   const chips = el("ul", { class: "chips", attrs: { "aria-label": "Your interests" } });
@@ -198,7 +198,7 @@ function interestsField(): { element: HTMLElement; values: () => string[] } {
       take();
     }
   });
-  // Not when the field is left: a chip that appears then moves the button away from under the finger.
+  // Not when the field loses the focus: a chip that appears then would move the button under the finger.
   const element = field(
     "interests",
     "What do you like? (optional)",

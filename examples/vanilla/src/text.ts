@@ -1,5 +1,5 @@
 /**
- * What the page says about a chat, in words.
+ * The sentences of the page about a chat.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { Chat, ChatEnd, ChatMessage } from "@nowrong/sdk";
 import { languageName } from "./language.ts";
 import { countdown } from "./time.ts";
 
-/** Why these two were matched, in a sentence. */
+/** Why the two were matched, as a sentence. */
 export function whyText(chat: Chat): string {
   const { sharedInterests, isSameLanguage } = chat.why;
   const language = languageName(chat.me.language);
@@ -18,7 +18,7 @@ export function whyText(chat: Chat): string {
   return reasons === "" ? "You were both up for a chat." : `You ${reasons}.`;
 }
 
-/** What a message says, short enough for a quote. */
+/** The text of a message, short enough for a quote. */
 export function shortText({ body }: ChatMessage): string {
   if (body.kind !== "text") {
     return body.kind === "deleted" ? "deleted message" : "message of a newer kind";
@@ -26,7 +26,7 @@ export function shortText({ body }: ChatMessage): string {
   return body.text.length > 120 ? `${body.text.slice(0, 119)}…` : body.text;
 }
 
-/** How the partner is right now. `heldMs` is how long a held seat is kept. */
+/** The state of the partner. `heldMs` is how much longer a held seat is kept. */
 export function statusText(chat: Chat, heldMs: number, isAway: boolean): string {
   if (chat.end !== null || chat.partner.seat === "free") {
     return "gone";
@@ -40,7 +40,7 @@ export function statusText(chat: Chat, heldMs: number, isAway: boolean): string 
   return isAway ? "looking elsewhere" : "here";
 }
 
-/** What both should know: a lost connection, or a silence. `idleAtMs` is when silence ends the chat; 0 never. */
+/** A notice about a lost connection or a silence. `idleAtMs` is when silence ends the chat; 0 for never. */
 export function noticeText(chat: Chat, now: number, idleAtMs: number): string {
   if (chat.partner.seat === "held") {
     return `${chat.partner.name} lost the connection. The seat is kept for ${countdown(chat.partner.heldUntilMs - now)}.`;
@@ -50,7 +50,7 @@ export function noticeText(chat: Chat, now: number, idleAtMs: number): string {
     : "";
 }
 
-/** How a chat ended. */
+/** How a chat ended, as a sentence. */
 export function endText(chat: Chat, { reason, member }: ChatEnd): string {
   const { name } = chat.partner;
   switch (reason) {

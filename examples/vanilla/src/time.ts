@@ -1,5 +1,5 @@
 /**
- * Times as people read them, and one tick a second for everything that counts.
+ * Times as people read them, and a tick each second for countdowns.
  *
  * @module
  */
@@ -14,12 +14,12 @@ export function countdown(ms: number): string {
   return `${Math.floor(seconds / 60)}:${pad(seconds % 60)}`;
 }
 
-/** `14:05`, in the reader's own way. */
+/** The time of day, such as `14:05`, in the format of the browser. */
 export function clock(ms: number): string {
   return new Date(ms).toLocaleTimeString(undefined, { hour: "numeric", minute: "2-digit" });
 }
 
-/** Calls `tick` now and every second, until the answer is called. */
+/** Calls `tick` now and every second, until the returned function is called. */
 export function everySecond(tick: () => void): () => void {
   tick();
   const timer = setInterval(tick, 1_000);

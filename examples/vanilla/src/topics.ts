@@ -1,5 +1,5 @@
 /**
- * The topics, and how many people are in each.
+ * The topics, with the number of people in each.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import type { Category, Ticket } from "@nowrong/sdk";
 import { type App, failureText, type Screen } from "./app.ts";
 import { el, fill } from "./dom.ts";
 
-/** How often the numbers are asked for, while somebody looks. */
+/** How often the numbers are updated while the page is visible. */
 const REFRESH_MS = 5_000;
 
-/** Joins a queue, then calls `joined`. `notice` says what brought one here. */
+/** Joins a queue, then calls `joined`. `notice` tells the user why this screen is shown. */
 export function topicsScreen(app: App, joined: (ticket: Ticket) => void, notice = ""): Screen {
   const { user } = app.client;
   const problem = el("p", { class: "problem", attrs: { role: "alert" } }, notice);

@@ -1,15 +1,15 @@
 /**
- * A button for what cannot be taken back: the first press asks, the second does.
+ * A button for an action that cannot be undone: the first press asks, the second one acts.
  *
  * @module
  */
 
 import { el, fill } from "./dom.ts";
 
-/** The question stands this long. */
+/** How long the question is shown. */
 const PATIENCE_MS = 4_000;
 
-/** Says `first`; once pressed, `second` for 4 s, and only then does `act`. */
+/** Shows `first`. After a press it shows `second` for 4 s, and a press in this time calls `act`. */
 export function twoStep(
   first: string,
   second: string,

@@ -1,5 +1,5 @@
 /**
- * Waiting for a partner: whom the ticket accepts by now, and how to stop.
+ * The screen while the user waits for a partner: what the ticket accepts, and a way to cancel.
  *
  * @module
  */
