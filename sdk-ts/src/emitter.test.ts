@@ -9,7 +9,7 @@ interface Events {
 afterEach(() => vi.unstubAllGlobals());
 
 describe("an emitter", () => {
-  it("calls the listeners of the name, in the order of their coming, until they are taken back", () => {
+  it("calls the listeners of the name, in the order in which they were added, until they are removed", () => {
     const emitter = new Emitter<Events>();
     const heard: unknown[] = [];
     const off = emitter.on("one", (event) => heard.push(["first", event]));
@@ -30,7 +30,7 @@ describe("an emitter", () => {
     ]);
   });
 
-  it("lets a listener that throws keep nobody from hearing, and its error surface as uncaught", () => {
+  it("calls the other listeners when one throws, and reports the error as uncaught", () => {
     const emitter = new Emitter<Events>();
     const heard: number[] = [];
     const later: (() => void)[] = [];
@@ -45,7 +45,7 @@ describe("an emitter", () => {
     expect(later[0]).toThrow("of the application");
   });
 
-  it("tells an event to those who listened when it happened", () => {
+  it("calls only the listeners that were there when the event happened", () => {
     const emitter = new Emitter<Events>();
     const heard: string[] = [];
     const off = emitter.on("one", () => {
@@ -59,7 +59,7 @@ describe("an emitter", () => {
     expect(heard).toEqual(["first", "late"]);
   });
 
-  it("makes an event only when somebody listens", () => {
+  it("makes an event only when there is a listener", () => {
     const emitter = new Emitter<Events>();
     const make = vi.fn(() => 7);
     emitter.emitMade("one", make);

@@ -46,7 +46,7 @@ describe("the network of a browser", () => {
 });
 
 describe("time and randomness of a browser", () => {
-  it("is the clock's, and an action is called once, unless it was taken back", () => {
+  it("come from the platform: an action is called once, unless it was cancelled", () => {
     vi.useFakeTimers({ now: 5_000 });
     const environment = browserEnvironment();
     const heard: number[] = [];

@@ -34,7 +34,7 @@ describe("sending", () => {
     expect(texts(chat)).toEqual(["hello (acked)"]);
   });
 
-  it("orders by position, whoever is acked late", async () => {
+  it("orders by position, also when an ack comes late", async () => {
     const world = new World();
     const chat = await world.chat();
     chat.send("mine");
@@ -45,7 +45,7 @@ describe("sending", () => {
     expect(texts(chat)).toEqual(["mine (acked)", "theirs"]);
   });
 
-  it("sends again what has no ack, with the same ids, in the old order", async () => {
+  it("sends messages without an ack again, with the same ids, in the old order", async () => {
     const world = new World();
     const chat = await world.chat();
     const first = chat.send("one");
@@ -67,7 +67,7 @@ describe("sending", () => {
     expect(await sent.acked).toEqual(at(1, 1));
   });
 
-  it("keeps what a restart made void, and sends it again", async () => {
+  it("keeps its own messages that a restart made void, and sends them again", async () => {
     const world = new World();
     const chat = await world.chat();
     world.say(message(at(1, 1), "durable"), message(at(1, 2), "void"));
@@ -80,7 +80,7 @@ describe("sending", () => {
     expect(texts(chat)).toEqual(["durable", "instead", "mine (acked)"]);
   });
 
-  it("waits when the server cannot, and goes on by itself", async () => {
+  it("waits when the server is busy, and continues by itself", async () => {
     const world = new World();
     const chat = await world.chat();
     chat.send("one");
@@ -93,7 +93,7 @@ describe("sending", () => {
     expect(world.socket.all("send")[1]?.clientMessageId).toBe(clientMessageId);
   });
 
-  it("goes on at once over a new link, whatever the old one had it wait for", async () => {
+  it("continues at once over a new link, whatever it was waiting for on the old one", async () => {
     const world = new World();
     const chat = await world.chat();
     chat.send("one");
@@ -127,7 +127,7 @@ describe("sending", () => {
     expect(world.socket.all("send")).toHaveLength(0);
   });
 
-  it("keeps what is written while there is no link", async () => {
+  it("keeps messages that are written while there is no link", async () => {
     const world = new World();
     const chat = await world.chat();
     world.socket.lose();
@@ -148,7 +148,7 @@ describe("sending", () => {
     expect(chat.messages.map(({ atMs }) => atMs)).toEqual([1_000_000, 1_000_005]);
   });
 
-  it("ends one's own typing", async () => {
+  it("ends the typing of the user", async () => {
     const world = new World();
     const chat = await world.chat();
     chat.typing();
@@ -170,7 +170,7 @@ describe("sending", () => {
     expect(changes).not.toHaveBeenCalled();
   });
 
-  it("gives a message back that is refused for good", async () => {
+  it("returns a message that is refused for good", async () => {
     const world = new World();
     const chat = await world.chat();
     const failed = vi.fn();
@@ -195,7 +195,7 @@ describe("sending", () => {
     expect(world.connection.state).toBe("reconnecting");
   });
 
-  it("refuses what the server must refuse", async () => {
+  it("refuses texts that the server must refuse", async () => {
     const world = new World();
     const chat = await world.chat();
     expect(() => chat.send(" \n")).toThrow(expect.objectContaining({ codeName: "TEXT_EMPTY" }));
@@ -230,7 +230,7 @@ describe("receiving", () => {
     expect(chat.unread).toBe(2);
   });
 
-  it("never counts one's own messages as unread", async () => {
+  it("never counts messages of the user as unread", async () => {
     const world = new World();
     const chat = await world.chat();
     world.say(message(at(1, 1), "from my other tab", { member: 0 }), message(at(1, 2), "theirs"));
@@ -262,7 +262,7 @@ describe("receiving", () => {
     ]);
   });
 
-  it("bears a hole as long as messages of one's own that are not acked may fill it", async () => {
+  it("tolerates a hole while unacked messages of the user may fill it", async () => {
     const world = new World();
     const chat = await world.chat();
     chat.send("one");
@@ -318,7 +318,7 @@ describe("receiving", () => {
     expect(chat.position).toEqual(at(1, 3));
   });
 
-  it("tells how far it has received and read, once for a burst", async () => {
+  it("reports how far it has received and read, once for a burst", async () => {
     const world = new World();
     const chat = await world.chat();
     world.say(message(at(1, 1), "one"), message(at(1, 2), "two"));
@@ -333,7 +333,7 @@ describe("receiving", () => {
     expect(world.socket.all("delivered")).toHaveLength(1);
   });
 
-  it("marks as read only what was there when it was read", async () => {
+  it("marks as read only the messages that were there when the user read", async () => {
     const world = new World();
     const chat = await world.chat();
     world.say(message(at(1, 1), "one"));
@@ -345,7 +345,7 @@ describe("receiving", () => {
     expect(world.socket.all("delivered").map(({ position }) => position)).toEqual([at(1, 2)]);
   });
 
-  it("does not tell of its own messages, nor of what stands above a hole", async () => {
+  it("does not report messages of the user, nor those above a hole", async () => {
     const world = new World();
     const chat = await world.chat();
     chat.send("mine");
@@ -361,7 +361,7 @@ describe("receiving", () => {
     expect(world.socket.all("delivered").map(({ position }) => position)).toEqual([at(1, 4)]);
   });
 
-  it("tells what the server does not know over a new link, and nothing that it knows", async () => {
+  it("reports cursors over a new link only if the server does not know them", async () => {
     const world = new World();
     const chat = await world.chat();
     world.say(message(at(1, 1), "one"));
@@ -378,7 +378,7 @@ describe("receiving", () => {
     expect(world.socket.all("delivered")).toEqual([]);
   });
 
-  it("knows what the server knows of it from the beginning", async () => {
+  it("begins with the cursors that the server knows", async () => {
     const world = new World();
     const [me, partner] = chatState().members;
     const members = [{ ...me, delivered: at(1, 2), read: at(1, 1) }, partner] as Chat["members"];
@@ -393,7 +393,7 @@ describe("receiving", () => {
     expect(world.socket.all("read").map(({ position }) => position)).toEqual([at(1, 2)]);
   });
 
-  it("tells nothing of the kind once the chat has ended", async () => {
+  it("reports nothing once the chat has ended", async () => {
     const world = new World();
     const chat = await world.chat();
     world.say(message(at(1, 1), "one"));
@@ -459,7 +459,7 @@ describe("receiving", () => {
     expect(texts(chat)).toEqual(["<deleted>", "<deleted>"]);
   });
 
-  it("deletes one's own message once the server has", async () => {
+  it("deletes a message of the user once the server has", async () => {
     const world = new World();
     const chat = await world.chat();
     const heard = vi.fn();
@@ -532,7 +532,7 @@ describe("the end", () => {
     expect(() => chat.send("more")).toThrow(expect.objectContaining({ codeName: "CHAT_ENDED" }));
   });
 
-  it("has a time of its own for the erasure, which may be told again", async () => {
+  it("sets the time of the erasure, which may be reported again", async () => {
     const world = new World();
     const chat = await world.chat();
     expect(chat.expiresAtMs).toBe(88_400_000);
@@ -567,7 +567,7 @@ describe("the end", () => {
     expect(chat.end).toMatchObject({ reason: "left" });
   });
 
-  it("of the handle is not the end of the chat: nothing is told or sent any more", async () => {
+  it("of the handle is not the end of the chat, but nothing is reported or sent any more", async () => {
     const world = new World();
     const chat = await world.chat();
     const heard = vi.fn();
@@ -640,7 +640,7 @@ describe("the end", () => {
 });
 
 describe("the members", () => {
-  it("are oneself and the partner, whichever comes first", async () => {
+  it("are the user and the partner, in either order", async () => {
     const world = new World();
     await world.greet({ chat: chatState({ you: 1 }) });
     const { chat } = world.connection;

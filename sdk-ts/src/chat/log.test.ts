@@ -65,7 +65,7 @@ describe("the log", () => {
     );
   });
 
-  it("takes a later epoch as the true one, and what came after as void", () => {
+  it("prefers a later epoch, and drops the messages after it as void", () => {
     const log = new ChatLog(0);
     for (const seq of [1, 2, 3]) {
       log.insert(message(at(1, seq), "old"));
@@ -75,7 +75,7 @@ describe("the log", () => {
     expect(log.insert(message(at(1, 2), "old"))).toBe("void");
   });
 
-  it("goes on from where a client begins in the middle, and takes older messages before it", () => {
+  it("continues from the middle of a chat, and takes older messages before it", () => {
     const log = new ChatLog(0, at(1, 10));
     log.insert(message(at(1, 11), "eleven"));
     expect(log.position).toEqual(at(1, 11));
@@ -98,8 +98,8 @@ describe("the log", () => {
   });
 });
 
-describe("a log that goes on elsewhere", () => {
-  it("that is empty takes where the server resumes for its beginning: the older is history", () => {
+describe("a log that continues elsewhere", () => {
+  it("that is empty begins where the server resumes: older messages are history", () => {
     const log = new ChatLog(0);
     log.resume(at(1, 5));
     expect(log.base).toEqual(at(1, 5));
@@ -118,7 +118,7 @@ describe("a log that goes on elsewhere", () => {
     expect(log.position).toEqual(at(1, 6));
   });
 
-  it("drops what the server has no more, down to its own beginning", () => {
+  it("drops messages that the server no longer has, down to its own beginning", () => {
     const log = new ChatLog(0, at(1, 4));
     for (const seq of [5, 6, 7]) {
       log.insert(message(at(1, seq), "x"));
@@ -139,7 +139,7 @@ describe("a log that goes on elsewhere", () => {
     expect([seqs(log), log.position, log.missing]).toEqual([[1, 2], at(1, 2), 2]);
   });
 
-  it("takes a message below its position that it took for lost", () => {
+  it("takes a message below its position that it had given up", () => {
     const log = new ChatLog(0);
     log.insert(message(at(1, 1), "x"));
     log.resume(at(1, 4));
@@ -149,7 +149,7 @@ describe("a log that goes on elsewhere", () => {
     expect(log.position).toEqual(at(1, 5));
   });
 
-  it("jumps a hole to what is held behind it, and over nothing when there is none", () => {
+  it("skips a hole to the message behind it, and does nothing when there is none", () => {
     const log = new ChatLog(0);
     for (const seq of [1, 4, 5, 8]) {
       log.insert(message(at(1, seq), "x"));
@@ -226,7 +226,7 @@ describe("where a seq stands", () => {
   });
 });
 
-describe("the newest message of somebody else", () => {
+describe("the newest message of another member", () => {
   it("is the newest below the first hole, whatever happens", () => {
     const step = fc.oneof(
       fc.record({

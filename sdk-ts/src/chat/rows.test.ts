@@ -10,7 +10,7 @@ import type { ChatMessage, MessageStatus } from "./view.js";
 
 const YOU = 0;
 
-/** A log and what is shown of it, beside a list of what is on its way. */
+/** A log with its rows, and the messages without an ack. */
 class Shown {
   readonly log: ChatLog;
   readonly rows: Rows;
@@ -38,7 +38,7 @@ class Shown {
     this.rows.settled(id);
   }
 
-  /** The list as it is defined, put together from nothing. */
+  /** The list as it is defined, made from scratch. */
   get expected(): ChatMessage[] {
     const held = this.log.messages.map((one) => this.#show(one));
     const ids = new Set(held.filter(({ isMine }) => isMine).map(({ id }) => id));
@@ -146,7 +146,7 @@ describe("the rows", () => {
     expect(shown.rows.list).toHaveLength(2);
   });
 
-  it("of what is on its way end with the chat", () => {
+  it("of messages without an ack end with the chat", () => {
     const shown = new Shown();
     shown.write(idAt(1));
     shown.write(idAt(2));

@@ -24,7 +24,7 @@ describe("the time for a message", () => {
       ratios.push(time(many, 500) / time(few, 500));
     }
     ratios.sort((a, b) => a - b);
-    // It was 70 when each message sorted all others; the median of five rounds bears a busy machine.
+    // It is over 70 when each message sorts all others. The median of five rounds tolerates a busy machine.
     expect(ratios[2]).toBeLessThan(8);
   });
 });

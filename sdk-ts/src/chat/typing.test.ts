@@ -3,8 +3,8 @@ import { TYPING_LIFETIME_MS } from "../generated/limits.js";
 import { FakeEnvironment } from "../testing/environment.js";
 import { OwnTyping, TypingMembers } from "./typing.js";
 
-describe("the members who type", () => {
-  it("do so until their signal lapses, each by itself", async () => {
+describe("the members that are typing", () => {
+  it("do so until their signal expires, each on its own", async () => {
     const environment = new FakeEnvironment();
     const heard: [number, boolean][] = [];
     const members = new TypingMembers(environment, (...change) => heard.push(change));
@@ -24,7 +24,7 @@ describe("the members who type", () => {
     ]);
   });
 
-  it("are told of when they begin and end, not when a signal is repeated", async () => {
+  it("are reported when they begin and end, not when a signal is repeated", async () => {
     const environment = new FakeEnvironment();
     const heard: boolean[] = [];
     const members = new TypingMembers(environment, (_, isTyping) => heard.push(isTyping));
@@ -37,7 +37,7 @@ describe("the members who type", () => {
     expect(environment.timers).toBe(0);
   });
 
-  it("are nobody any more after they were cleared, and that is told", () => {
+  it("are none after they were cleared, which is reported", () => {
     const environment = new FakeEnvironment();
     const heard: [number, boolean][] = [];
     const members = new TypingMembers(environment, (...change) => heard.push(change));
@@ -52,8 +52,8 @@ describe("the members who type", () => {
   });
 });
 
-describe("one's own typing", () => {
-  it("is worth a signal at its beginning, at half the life of the last, and at its end", () => {
+describe("the typing of the user", () => {
+  it("is worth a signal at its beginning, after half the lifetime of the last signal, and at its end", () => {
     const own = new OwnTyping();
     expect(own.next(false, 0)).toBe(false);
     expect(own.next(true, 0)).toBe(true);

@@ -59,7 +59,7 @@ describe("an alarm", () => {
     expect(environment.timers).toBe(1);
   });
 
-  it("rings at once what is overdue", async () => {
+  it("rings at once for an overdue deadline", async () => {
     const environment = new FakeEnvironment();
     const rung: number[] = [];
     const deadline = new Alarm(environment).deadline((now) => {
@@ -71,7 +71,7 @@ describe("an alarm", () => {
     expect(rung).toEqual([0]);
   });
 
-  it("goes on after a deadline that was taken back, or whose action failed", async () => {
+  it("keeps working after a deadline was cancelled, or its action failed", async () => {
     const environment = new FakeEnvironment();
     const alarm = new Alarm(environment);
     const rung: string[] = [];
@@ -95,7 +95,7 @@ describe("an alarm", () => {
     expect(environment.timers).toBe(0);
   });
 
-  it("does not ring a deadline that another one has just taken back", async () => {
+  it("does not ring for a deadline that another one has just cancelled", async () => {
     const environment = new FakeEnvironment();
     const alarm = new Alarm(environment);
     const rung: string[] = [];

@@ -172,7 +172,7 @@ describe("a connection", () => {
     expect(waits[0]).toBeLessThanOrEqual(500);
   });
 
-  it("goes to the node that a GoAway names once, and asks anew when that fails", async () => {
+  it("tries the node that a GoAway names once, and asks for another when that fails", async () => {
     const world = new World();
     await world.greet();
     const endpoint = { webtransport: "", websocket: "ws://other/v1/websocket" };
@@ -184,7 +184,7 @@ describe("a connection", () => {
     expect(world.socket.url).toBe("ws://host/v1/websocket");
   });
 
-  it("goes to the node that a GoAway names once, and elsewhere when it has lost that link", async () => {
+  it("does not return to the node that a GoAway named once that link is lost", async () => {
     const world = new World();
     await world.greet();
     const endpoint = { webtransport: "", websocket: "ws://other/v1/websocket" };
@@ -219,7 +219,7 @@ describe("a connection", () => {
     expect(world.environment.sockets).toHaveLength(0);
   });
 
-  it("stays when it is told to go and then loses its link: it comes back in its own time", async () => {
+  it("forgets a GoAway when the link is lost before its time", async () => {
     const world = new World();
     await world.greet();
     world.say({ kind: "goAway", retryAfterMs: 5_000, endpoint: null });
@@ -274,14 +274,14 @@ describe("a connection", () => {
       world.say({ kind: "matched", ticket: TICKET, chat: chatState({ chat }) });
       world.say({ kind: "ended", chat, reason: "left", member: 1, expiresAtMs: 1 });
     }
-    // An end that is told again, with another time: only who is still known hears of it.
+    // The end is sent again with another time: only chats that are still known take it.
     for (const chat of ids) {
       world.say({ kind: "ended", chat, reason: "left", member: 1, expiresAtMs: 2 });
     }
     expect(chats.map((chat) => chat.expiresAtMs)).toEqual([1, 2, 2, 2, 2]);
   });
 
-  it("keeps every chat that goes on, and resumes the newest", async () => {
+  it("keeps every open chat, and resumes the newest", async () => {
     const world = new World();
     await world.greet();
     const ids = [1, 2, 3, 4, 5].map((last) => `019aabcd-ef01-7234-9567-89abcdef010${last}`);
@@ -444,7 +444,7 @@ describe("a connection", () => {
     expect(world.connection.state).toBe("reconnecting");
   });
 
-  it("says good-bye and leaves nothing behind", async () => {
+  it("sends Bye and leaves nothing behind", async () => {
     const world = new World();
     const chat = await world.chat();
     const sent = chat.send("never acked");
@@ -455,7 +455,7 @@ describe("a connection", () => {
     expect(world.environment.timers).toBe(0);
   });
 
-  it("ends on bytes that are no protocol", async () => {
+  it("ends on bytes that are not a frame", async () => {
     const world = new World();
     await world.greet();
     world.socket.hear(new Uint8Array([5, 1]).buffer);

@@ -11,7 +11,7 @@ import { FailureMemory, race } from "./race.js";
 
 const WT_URL = "https://host:4433/v1/webtransport";
 
-/** One attempt as the network sees it: the test opens it, fails it, and answers through it. */
+/** One attempt as the network sees it: the test opens it, lets it fail, and answers over it. */
 class FakeLink implements Link {
   readonly transport: TransportName;
   readonly sent: ClientFrame[] = [];
@@ -159,7 +159,7 @@ describe("the race", () => {
     expect(course.failures.isFresh(WT_URL, course.environment.now())).toBe(true);
   });
 
-  it("does not hold it against WebTransport that it was only slower", async () => {
+  it("does not count it as a failure of WebTransport to be slower", async () => {
     const course = new Course().run();
     await course.environment.advance(300);
     (await course.open("websocket")).say(welcome());
@@ -243,7 +243,7 @@ describe("the race", () => {
     expect(Object.keys(course.links)).toEqual(["websocket"]);
   });
 
-  it("goes on with the WebSocket at once when the WebTransport is lost after its Hello", async () => {
+  it("continues with the WebSocket at once when the WebTransport is lost after its Hello", async () => {
     const course = new Course().run();
     await course.environment.advance(100);
     const first = await course.open("webtransport");
@@ -357,7 +357,7 @@ describe("the race", () => {
     expect(course.failures.isFresh("ws://host/ws", course.environment.now())).toBe(false);
   });
 
-  it("fails with the first failure: what came after it is a consequence", async () => {
+  it("fails with the first failure", async () => {
     const course = new Course().run();
     await settle();
     course.link("webtransport").fail(new NetworkError("first"));
@@ -464,7 +464,7 @@ describe("the memory of failures", () => {
     expect(memory.isFresh(WT_URL, 0)).toBe(false);
   });
 
-  it("is of a host and its port, whatever the path, and of an address that is no URL as it is", () => {
+  it("is kept by host and port, whatever the path; an address that is not a URL is kept as it is", () => {
     const memory = new FailureMemory();
     memory.failed("https://host:4433/v1/webtransport", 0);
     expect(memory.isFresh("https://host:4433/other", 0)).toBe(true);

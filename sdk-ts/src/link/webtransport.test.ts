@@ -81,7 +81,7 @@ describe("opening", () => {
     });
   });
 
-  it("has datagrams wait rather than lost, under the names that this browser knows", async () => {
+  it("lets datagrams wait, by the attributes that this browser has", async () => {
     const course = new Course();
     await course.open();
     expect(course.session.datagrams).toMatchObject({
@@ -116,7 +116,7 @@ describe("opening", () => {
     await expect(course.opening).rejects.toMatchObject({ codeName: "NETWORK" });
   });
 
-  it("that was given up before it began closes what opens all the same", async () => {
+  it("fails when it was given up in the same moment as the session opened", async () => {
     const course = new Course();
     course.session.close = () => undefined;
     course.abort.abort();
@@ -124,7 +124,7 @@ describe("opening", () => {
     await expect(course.opening).rejects.toMatchObject({ cause: { message: "The attempt was given up." } });
   });
 
-  it("is over once it is open: giving the attempt up later closes nothing", async () => {
+  it("is over once the link is open: giving the attempt up later closes nothing", async () => {
     const course = new Course();
     await course.open();
     course.abort.abort();
@@ -256,7 +256,7 @@ describe("copies of the live stream", () => {
     expect(copies(course.session)).toEqual([[0, [5, 5]]]);
   });
 
-  it("end with the link, whoever ends it", async () => {
+  it("end with the link, whichever side ends it", async () => {
     const closed = new Course();
     const lost = new Course();
     for (const course of [closed, lost]) {

@@ -111,7 +111,7 @@ describe("a ticket", () => {
     expect(ticket.status).toBe("cancelled");
   });
 
-  it("from before a reload comes up by itself", async () => {
+  it("from before a reload is reported without asking", async () => {
     const world = new World();
     const restored = vi.fn();
     world.connection.on("ticket", restored);
@@ -238,7 +238,7 @@ describe("the wish for a partner", () => {
     expect(world.connection.ticket).toBeNull();
   });
 
-  it("is not answered by the reply to an earlier one", async () => {
+  it("ignores the reply to an earlier wish", async () => {
     const world = new World();
     await world.greet();
     const first = world.connection.join("music");
@@ -253,7 +253,7 @@ describe("the wish for a partner", () => {
     expect((await second).category).toBe("films");
   });
 
-  it("that is met before its reply has what was wished for", async () => {
+  it("that is matched before its reply has the values of the wish", async () => {
     const world = new World();
     await world.greet();
     const joined = world.connection.join("music", { interests: ["jazz"] });
@@ -304,7 +304,7 @@ describe("a ticket that is cancelled", () => {
     expect(world.socket.all("cancel")).toHaveLength(0);
   });
 
-  it("in vain waits on: the refusal is told, and a new link asks for it again", async () => {
+  it("in vain stays: the refusal is reported, and the ticket is asked for again over a new link", async () => {
     const world = new World();
     const ticket = await world.ticket();
     const cancelled = ticket.cancel();
@@ -340,7 +340,7 @@ describe("a ticket that is cancelled", () => {
 });
 
 describe("`next`", () => {
-  it("is not matched with the chat that it leaves, though that comes up again by a new handle", async () => {
+  it("is not matched with the chat that it leaves when that chat opens again with a new handle", async () => {
     const world = new World();
     const chat = await world.chat();
     const queued = chat.next();

@@ -14,12 +14,12 @@ interface Call {
 
 const USER = { id: "u", name: "Ada", language: "en", interests: [], age_bracket: "18+", expires_at_ms: 9 };
 
-/** A server of which the test says what it answers. */
+/** A server whose answers the test decides. */
 class FakeRest {
   readonly calls: Call[] = [];
   readonly environment: FakeEnvironment;
   readonly requests: RequestInit[] = [];
-  /** What becomes of a call instead of an answer. */
+  /** Takes the place of an answer. */
   failure: ((init: RequestInit) => Promise<Response>) | null = null;
   generation = 1;
   answer: (call: Call) => Response = (call) => this.usual(call);
@@ -243,7 +243,7 @@ describe("an account", () => {
 });
 
 describe("a connect token", () => {
-  /** What is tried when the server says that it is there. */
+  /** The addresses that a client tries when the server returns `endpoint`. */
   async function tried(endpoint: object, transports?: ("webtransport" | "websocket")[]) {
     const rest = new FakeRest();
     rest.environment.offerWebTransport();
@@ -295,7 +295,7 @@ describe("a connect token", () => {
 });
 
 describe("failures", () => {
-  it("are told from a server that does not answer in 15 s, and its call is given up", async () => {
+  it("come when the server does not answer in 15 s, and the call is aborted", async () => {
     const rest = new FakeRest();
     rest.failure = (init) =>
       new Promise((_, reject) => {
@@ -369,7 +369,7 @@ describe("failures", () => {
     });
   });
 
-  it("that are no problem document are the network's", async () => {
+  it("without a problem document are failures of the network", async () => {
     const rest = new FakeRest();
     rest.answer = () => new Response("<h1>Bad gateway</h1>", { status: 502 });
     await expect(register(rest)).rejects.toMatchObject({ codeName: "NETWORK", isTemporary: true });
@@ -377,7 +377,7 @@ describe("failures", () => {
 });
 
 describe("categories", () => {
-  it("are asked for with the tag of the last answer", async () => {
+  it("are fetched with the tag of the last answer", async () => {
     const rest = new FakeRest();
     const client = await register(rest);
     const category = {
@@ -397,7 +397,7 @@ describe("categories", () => {
     expect(await client.categories()).toBe(first);
   });
 
-  it("are asked for anew when the last answer had no tag, or the tag has changed", async () => {
+  it("are fetched again when the last answer had no tag, or the tag has changed", async () => {
     const rest = new FakeRest();
     const client = await register(rest);
     let etag: Record<string, string> = {};
@@ -413,7 +413,7 @@ describe("categories", () => {
     expect(third).not.toBe(second);
   });
 
-  it("that have not changed though nobody asked with a tag are a failure", async () => {
+  it("reported as unchanged without a tag in the request are a failure", async () => {
     const rest = new FakeRest();
     const client = await register(rest);
     rest.answer = () => json(304, null);

@@ -11,7 +11,7 @@ import { World } from "./world.js";
 export const FEW = 10;
 export const MANY = CHAT_MESSAGES_MAX - 1_000;
 
-/** A chat that holds messages whose every look at a position counts. */
+/** A chat whose messages count each read of their position. */
 export class Counted {
   readonly world: World;
   readonly chat: Chat;
@@ -54,7 +54,7 @@ export class Counted {
     this.chat.handle({ kind: "readCursor", chat: CHAT, member: 1, delivered: cursor, read: cursor });
   }
 
-  /** Looks at positions during `act`. */
+  /** Returns how often `act` reads the position of any message. */
   async cost(act: () => void): Promise<number> {
     this.looks = 0;
     act();

@@ -1,7 +1,7 @@
 /**
- * A clock that stands still: time moves by `advance`, timers fire in order, randomness counts up.
+ * An environment without a real clock: time moves by `advance`, timers fire in order, randomness counts up.
  *
- * There is no network but the one of the test: `FakeEnvironment.sockets` and `sessions` hold what was opened.
+ * There is no real network either: `FakeEnvironment.sockets` and `sessions` hold what was opened.
  */
 import type { Environment, WakeReason } from "../environment.js";
 import { FakeSocket } from "./socket.js";
@@ -12,7 +12,7 @@ interface Timer {
   readonly action: () => void;
 }
 
-/** Lets every promise that can settle do so. */
+/** Lets all promises settle that can. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 50; turn += 1) {
     await Promise.resolve();
@@ -44,7 +44,7 @@ export class FakeEnvironment implements Environment {
     } as unknown as typeof globalThis.WebSocket;
   }
 
-  /** From now on there is a WebTransport, too. */
+  /** Offers WebTransport from now on. */
   offerWebTransport(style?: DatagramStyle): void {
     const { sessions } = this;
     this.WebTransport = class extends FakeWebTransport {
@@ -87,7 +87,7 @@ export class FakeEnvironment implements Environment {
     }
   }
 
-  /** Moves the clock, and fires what is due on the way, in order. */
+  /** Moves the clock, and fires the timers that become due, in order. */
   async advance(ms: number): Promise<void> {
     const end = this.time + ms;
     await settle();

@@ -1,5 +1,5 @@
 /**
- * What a server says: frames with usual values, of which a test names only those that it is about.
+ * Frames of a server with usual values. A test names only the values that it is about.
  */
 import type { ChatState, Message } from "../generated/chat.js";
 import type { Welcome } from "../generated/connect.js";

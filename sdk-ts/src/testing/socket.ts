@@ -42,7 +42,7 @@ export class FakeSocket extends EventTarget {
     this.dispatchEvent(new Event("open"));
   }
 
-  /** The network takes it away. */
+  /** The socket is lost. */
   lose(): void {
     this.readyState = 3;
     this.dispatchEvent(closeEvent());

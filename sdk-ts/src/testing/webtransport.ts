@@ -160,7 +160,7 @@ export class FakeWebTransport {
     return Promise.resolve({ readable: stream.source.readable, writable: stream.sink.writable });
   }
 
-  /** The client closes. Of a session that is closed already a browser says so by an error. */
+  /** The client closes. As in a browser, closing a session twice throws. */
   close(): void {
     if (this.isClosed) {
       throw new Error("InvalidStateError");
@@ -183,7 +183,7 @@ export class FakeWebTransport {
     this.#break(new Error("Opening handshake failed."));
   }
 
-  /** The network takes it away. */
+  /** The session is lost. */
   lose(): void {
     this.isClosed = true;
     this.#break(new Error("Connection lost."));
@@ -223,7 +223,7 @@ export class FakeWebTransport {
   }
 }
 
-/** A WebTransport that opens, takes everything, and never answers. */
+/** A WebTransport that opens, accepts everything, and never answers. */
 export class SilentWebTransport {
   readonly ready = Promise.resolve();
   readonly closed = new Promise<never>(() => undefined);

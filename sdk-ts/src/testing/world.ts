@@ -15,9 +15,9 @@ export class World {
   readonly connection: Connection;
   readonly failures = new FailureMemory();
   grants = 0;
-  /** Where WebTransport is said to be. */
+  /** The address for WebTransport in the grants. */
   webtransport: string | null = null;
-  /** Of the certificate there. */
+  /** The hash of its certificate. */
   certificateHash: Uint8Array<ArrayBuffer> | null = null;
   /** Thrown by the next requests for a connect token. */
   grantError: Error | null = null;
@@ -57,7 +57,7 @@ export class World {
     this.socket.say(...frames);
   }
 
-  /** Lets the socket opened last open, and greets. */
+  /** Opens the last socket, and sends `Welcome` over it. */
   async greet(parts: Partial<Welcome> = {}, ...more: ServerFrame[]): Promise<void> {
     await settle();
     this.socket.open();
@@ -66,7 +66,7 @@ export class World {
     await settle();
   }
 
-  /** The link is lost; the client waits, and comes back. */
+  /** Loses the link, and lets the client come back. */
   async reconnect(parts: Partial<Welcome> = {}, ...more: ServerFrame[]): Promise<void> {
     const before = this.environment.sockets.length;
     this.socket.lose();
@@ -77,7 +77,7 @@ export class World {
     await this.greet(parts, ...more);
   }
 
-  /** A ticket that waits. */
+  /** A waiting ticket. */
   async ticket(): Promise<Ticket> {
     await this.greet();
     const joined = this.connection.join("music");

@@ -192,7 +192,7 @@ describe("a writer", () => {
   });
 });
 
-describe("what is refused", () => {
+describe("bytes and values that are refused", () => {
   it.each<[string, () => unknown, string]>([
     [
       "a length beyond the end",
@@ -221,7 +221,7 @@ describe("what is refused", () => {
     ["a value of an open enum", () => unknownNumber("left"), `"left"`],
     ["a value of an open enum without a number", () => unknownNumber("unknown:x"), `"unknown:x"`],
     ["a value of an open enum by another name", () => unknownNumber("UNKNOWN:7"), `"UNKNOWN:7"`],
-  ])("says what was wrong: %s", (_, act, why) => {
+  ])("with the reason: %s", (_, act, why) => {
     expect(act).toThrow(
       expect.objectContaining({ name: "WireError", message: expect.stringContaining(why) }),
     );

@@ -22,7 +22,7 @@ function bytes(frame: ServerFrame): Uint8Array {
   return envelop(serverFrameType(frame), writer.view());
 }
 
-/** A conversation and everything it has said, driven by hand. */
+/** A conversation with all its outputs, driven by hand. */
 class Talk {
   readonly conversation = new Conversation(HELLO, 0);
   readonly outputs: Output[] = [];
@@ -63,7 +63,7 @@ class Talk {
     return this;
   }
 
-  /** The code of the `Bye` that was said, or of the end. */
+  /** The code of the `Bye` that was sent, or of the end. */
   get code(): number | null | undefined {
     for (const output of this.outputs) {
       if (output.type === "transmit" && output.frame.kind === "bye") {
@@ -246,7 +246,7 @@ describe("what a server does wrong", () => {
     });
   });
 
-  it("too many unknown frames, though one is none", () => {
+  it("too many unknown frames, though a single one is allowed", () => {
     const talk = Talk.ready();
     for (let count = 0; count < 1_000; count += 1) {
       talk.input({ type: "message", bytes: unhex("fb007000") });
@@ -292,7 +292,7 @@ describe("an open connection", () => {
     expect(talk.outputs).toEqual([{ type: "transmit", frame: { kind: "pong", nonce: 9 } }]);
   });
 
-  it("pings when it was silent, and dies without an answer", () => {
+  it("pings after a silence, and ends without a pong", () => {
     const talk = Talk.ready();
     talk.input({ type: "sent" }, 5_000);
     expect(talk.conversation.pollTimeout()).toBe(20_000);
@@ -307,7 +307,7 @@ describe("an open connection", () => {
     expect(talk.at(55_000).code).toBe(CloseCode.IDLE);
   });
 
-  it("does not take a pong for late that is only behind other frames", () => {
+  it("does not count a pong as late that is only queued behind other frames", () => {
     const talk = Talk.ready().at(20_000);
     expect(talk.outputs.at(-1)).toMatchObject({ frame: { kind: "ping" } });
     for (const now of [24_000, 29_000, 34_000]) {
@@ -338,7 +338,7 @@ describe("an open connection", () => {
     ]);
   });
 
-  it("takes a pong that nobody asked for as a sign of life and no more", () => {
+  it("ignores a pong without a ping", () => {
     const talk = Talk.ready().live({ kind: "pong", nonce: 9 }, 5);
     expect(talk.conversation.roundTripMs).toBeNull();
     expect(talk.outputs).toEqual([]);
@@ -365,25 +365,25 @@ describe("an open connection", () => {
     }
   });
 
-  it("gives only the answer to a check the short time: later pings have the long one", () => {
+  it("gives only the pong of a check the short time: later pings have the long one", () => {
     const talk = Talk.ready().input({ type: "check", deadlineMs: 3_000 }, 1_000);
     talk.live({ kind: "pong", nonce: 1 }, 1_100).at(21_000);
     expect(talk.outputs.at(-1)).toMatchObject({ type: "transmit", frame: { kind: "ping", nonce: 2 } });
     expect(talk.conversation.pollTimeout()).toBe(31_000);
-    // A check makes the answer to a ping that is on its way due earlier, and no check makes it later.
+    // A check makes the pong of a pending ping due earlier, and never later.
     talk
       .input({ type: "check", deadlineMs: 3_000 }, 22_000)
       .input({ type: "check", deadlineMs: 9_000 }, 22_000);
     expect(talk.conversation.pollTimeout()).toBe(24_000);
   });
 
-  it("gives the answer to a check only so long", () => {
+  it("waits for the pong of a check only as long as the check says", () => {
     const talk = Talk.ready().input({ type: "check", deadlineMs: 3_000 }, 1_000);
     expect(talk.at(3_999).code).toBeUndefined();
     expect(talk.at(4_000).code).toBe(CloseCode.IDLE);
   });
 
-  it("goes on while it drains", () => {
+  it("stays open while it drains", () => {
     const goAway = { kind: "goAway", retryAfterMs: 5, endpoint: null } as const;
     const talk = Talk.ready().live(goAway).live({ kind: "done", request: 1 });
     expect(talk.outputs.map((output) => output.type)).toEqual(["goAway", "push"]);
