@@ -1,8 +1,9 @@
 //! The one table of codes: why a connection ended, and why a request failed.
 //!
-//! Rust, TypeScript and `SPEC.md` take it from here. Ranges decide what a client does with a number
-//! it does not know: close codes 4000-4499 mean reconnect, 4500-4999 mean stop; error codes 100-499
-//! are permanent, 500-599 temporary. Close codes are also WebSocket close codes (RFC 6455 §7.4.2).
+//! Rust, TypeScript and `SPEC.md` take it from here. The range decides what a client does with a
+//! number that it does not know: close codes 4000-4499 mean reconnect, 4500-4999 mean stop; error
+//! codes 100-499 are permanent, 500-599 temporary. Close codes are also WebSocket close codes (RFC
+//! 6455 §7.4.2).
 
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +35,7 @@ macro_rules! codes {
 
             /// What a person is told, or a neutral sentence.
             pub fn text(self) -> &'static str {
-                self.info().map_or("An unknown code of a newer version.", |row| row.text)
+                self.info().map_or("An unknown code from a newer version.", |row| row.text)
             }
         }
 
@@ -66,24 +67,24 @@ impl CloseCode {
 codes! { CloseCode, CLOSE_CODES {
     4000 GOING_AWAY "The server is going away; reconnect.";
     4001 SLOW "The connection did not keep up with its messages; reconnect and resume.";
-    4002 IDLE "Nothing was heard for too long; reconnect.";
+    4002 IDLE "The client was silent for too long; reconnect.";
     4003 HELLO_LATE "No Hello arrived in time; reconnect.";
-    4004 FRAME_LATE "A frame was begun and not finished in time; reconnect.";
+    4004 FRAME_LATE "A frame was started but not finished in time; reconnect.";
     4005 TOKEN_REFUSED "The connect token is unknown, used or expired; ask for a new one and reconnect.";
     4006 OVERLOADED "The server has no room right now; reconnect after the time given.";
     4007 INTERNAL "Something failed inside the server; reconnect.";
-    4008 RESUME "The chat goes on from an older message than was shown; reconnect and resume.";
+    4008 RESUME "The chat continues from an older message than the newest one shown; reconnect and resume.";
     4500 CLIENT_LEFT "The client ended the connection.";
-    4501 BAD_FRAME "A frame could not be decoded; the client has a defect.";
-    4502 FRAME_TOO_LARGE "A frame is longer than allowed; the client has a defect.";
-    4503 OUT_OF_PHASE "A frame came when it is not allowed; the client has a defect.";
-    4504 WRONG_LANE "A frame came on a lane it does not belong to; the client has a defect.";
+    4501 BAD_FRAME "A frame could not be decoded; the client has a bug.";
+    4502 FRAME_TOO_LARGE "A frame is longer than allowed; the client has a bug.";
+    4503 OUT_OF_PHASE "A frame arrived at a time when it is not allowed; the client has a bug.";
+    4504 WRONG_LANE "A frame arrived on a lane where it does not belong; the client has a bug.";
     4505 VERSION_UNSUPPORTED "Client and server have no protocol version in common; update the client.";
     4506 ORIGIN_REFUSED "This web origin may not connect here; the operator must list it.";
     4507 REPLACED "The same user connected from elsewhere.";
     4508 ACCOUNT_GONE "The account no longer exists; register again.";
-    4509 TOO_MANY_UNKNOWN "Too many frames of unknown types; the client has a defect.";
-    4510 FLOODING "Frames came far faster than allowed.";
+    4509 TOO_MANY_UNKNOWN "Too many frames of unknown types; the client has a bug.";
+    4510 FLOODING "Frames arrived far faster than allowed.";
 }}
 
 /// Why a request failed.
@@ -102,7 +103,7 @@ codes! { ErrorCode, ERROR_CODES {
     100 INVALID "The request has an invalid field.";
     101 CHAT_UNKNOWN "There is no such chat, or it is not yours.";
     102 CHAT_ENDED "The chat has ended.";
-    103 TEXT_EMPTY "The text has nothing to show.";
+    103 TEXT_EMPTY "The text has no visible character.";
     104 TEXT_TOO_LONG "The text is too long.";
     105 BODY_UNKNOWN "This kind of message body is not supported.";
     106 ALREADY_IN_CHAT "You are in a chat; leave it first.";
@@ -112,12 +113,12 @@ codes! { ErrorCode, ERROR_CODES {
     110 AGE_BRACKET "This category is for another age bracket.";
     111 MESSAGE_UNKNOWN "There is no such message.";
     112 MESSAGE_NOT_YOURS "Only its sender can delete a message.";
-    113 CHAT_FULL "The chat has as many messages as a chat may have.";
+    113 CHAT_FULL "The chat has reached the maximum number of messages.";
     200 NAME_TAKEN "This name, or one that looks like it, is taken.";
     201 UNAUTHENTICATED "The access token is missing, malformed or expired.";
     202 REFRESH_REFUSED "The refresh token is unknown, used or expired; register again.";
-    203 NOT_FOUND "There is nothing here.";
-    204 METHOD_NOT_ALLOWED "This address does not take that method.";
+    203 NOT_FOUND "There is nothing at this address.";
+    204 METHOD_NOT_ALLOWED "This address does not support that method.";
     205 BODY_TOO_LARGE "The request body is too large.";
     206 UNSUPPORTED_MEDIA_TYPE "The request body must be application/json.";
     207 ORIGIN_REFUSED "This web origin may not call here; the operator must list it.";

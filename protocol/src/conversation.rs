@@ -1,9 +1,10 @@
-//! The conversation of two peers without IO: who may say what, when, and until when.
+//! The conversation of two peers, without IO: which side may send which frame, when, and by which
+//! deadline.
 //!
 //! [`ServerConversation`] and [`ClientConversation`] take the bytes of a link and the time, and
-//! answer what to do. They own the phases, every deadline of [`crate::limits`] that a connection
-//! has, version negotiation, pings, and the verdict on hostile bytes. They never touch a socket, a
-//! clock or a token: the shell that drives them does.
+//! return what to do. They own the phases, every deadline of [`crate::limits`] that applies to a
+//! connection, version negotiation, pings, and the verdict on hostile bytes. They never touch a
+//! socket, a clock or a token: the shell that drives them does.
 //!
 //! Both have the same shape:
 //!
@@ -16,13 +17,14 @@
 //!
 //! What the shell can count on:
 //!
-//! - Outputs come in order and are made while they are polled: what waits inside is one frame and
-//!   one read per lane, and a handful of outputs. Whoever polls until `None` keeps it so.
-//! - Whatever a peer does wrong costs it exactly one [`Bye`], handed out as a
-//!   `Transmit`, and later one `Close` (server) or `Closed` (client). What comes after is ignored.
+//! - Outputs come in order and are made while they are polled. As long as the shell polls until
+//!   `None`, no more than one frame and one read per lane and a handful of outputs are held inside.
+//! - A mistake of the peer, of any kind, costs it exactly one [`Bye`], handed out as a `Transmit`,
+//!   and later one `Close` (server) or `Closed` (client). Later input is ignored.
 //! - Inputs that do not fit the phase (an `Admit` after the client has left) are ignored. Ask
 //!   `phase()` before acting on a slow verdict.
-//! - After `LinkClosed` a server says nothing more; a client says `Closed` once.
+//! - After `LinkClosed` a server conversation has no more output; a client conversation has one
+//!   last `Closed`.
 //!
 //! The server's phases, with what ends each:
 //!
@@ -34,10 +36,10 @@
 //!                            Closing ──2 s, or the link closed──► Closed
 //! ```
 //!
-//! A WebTransport shell feeds `LiveBytes`, `BulkBytes`, `BulkEnded` and `Datagram`; a WebSocket shell feeds
-//! `Message`, once per binary message, and closes with `BAD_FRAME` on a text message.
-//! The frames of a WebSocket message count as [`Lane::Live`](crate::frame::Lane::Live), on which
-//! frames of all lanes may travel.
+//! A WebTransport shell passes in `LiveBytes`, `BulkBytes`, `BulkEnded` and `Datagram`; a WebSocket
+//! shell passes in `Message`, once per binary message, and closes with `BAD_FRAME` on a text
+//! message. The frames of a WebSocket message count as [`Lane::Live`](crate::frame::Lane::Live), on
+//! which frames of all lanes may travel.
 
 use std::time::Instant;
 
@@ -50,20 +52,20 @@ pub mod server;
 pub use client::ClientConversation;
 pub use server::ServerConversation;
 
-/// How far a conversation has come. They follow each other in this order; any may be skipped.
+/// How far a conversation has come. Phases follow each other in this order; any may be skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
-    /// No `Hello` yet. A client is never here: it begins with its `Hello` sent.
+    /// No `Hello` yet. A client is never in this phase: it begins with its `Hello` sent.
     Hello,
-    /// The `Hello` is with the shell of the server, which admits or refuses.
+    /// The server's shell has the `Hello` and will admit or refuse it.
     Verdict,
-    /// `Welcome` was said.
+    /// `Welcome` was sent.
     Ready,
-    /// `GoAway` was said: all still works, but the connection will end soon.
+    /// `GoAway` was sent: everything still works, but the connection will end soon.
     Draining,
-    /// We said `Bye` and wait for the other side to close.
+    /// We sent `Bye` and wait for the other side to close.
     Closing,
-    /// It is over.
+    /// The conversation is over.
     Closed,
 }
 
@@ -78,7 +80,7 @@ impl Phase {
     }
 }
 
-/// A `Bye` with the standard text of `code` and no time to wait.
+/// A `Bye` with the standard text of `code` that names no time to wait.
 pub fn bye(code: CloseCode) -> Bye {
     Bye {
         code,

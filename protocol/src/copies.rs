@@ -1,12 +1,13 @@
 //! Copies: bytes of the live lane sent again, in datagrams, over a link that loses packets.
 //!
-//! A stream finds a lost packet by a timer, about two round trips after it was sent, because sparse chat
-//! has nothing behind it that would show the loss. A copy that follows a few milliseconds later arrives
-//! instead, and a second one, later, when the link was dead for a moment. A copy names its place in the lane, so
-//! the receiver takes the bytes in their order, once, whichever comes first, and the stream stays the
-//! truth. [`CopyWriter`] says what to send when, [`CopyReader`] what of two arrivals is new. Copies cost
-//! two datagrams for each write, hence only links pay that lost a packet within [`LOSSY_FOR`] and are
-//! long enough to gain by it ([`COPY_ROUND_TRIP_MIN`]).
+//! A stream detects a lost packet by a timer, about two round trips after it was sent, because in
+//! sparse chat no later packet shows the loss. A copy that follows a few milliseconds later arrives
+//! instead, or a second, later copy when the link was dead for a moment. A copy names its place in
+//! the lane, so the receiver takes each byte once and in order, whichever arrives first, and the
+//! stream remains authoritative. [`CopyWriter`] says what to send when, [`CopyReader`] which bytes
+//! of an arrival are new. Copies cost two datagrams for each write, so they are sent only over
+//! links that lost a packet within [`LOSSY_FOR`] and whose round trip is long enough to gain by it
+//! ([`COPY_ROUND_TRIP_MIN`]).
 
 use std::{
     collections::VecDeque,
@@ -23,19 +24,19 @@ use crate::{
 /// Time between two looks at the path of a busy link.
 const OBSERVE_EVERY: Duration = Duration::from_millis(100);
 
-/// How long the shortest round trip counts: a client may move to another network.
+/// How long the shortest round trip remains valid: a client may move to another network.
 const SHORTEST_FOR: Duration = Duration::from_secs(60);
 
 /// What a transport knows of its path to the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Path {
-    /// Packets that it took for lost, since the path is used.
+    /// Packets that it declared lost since it began to use the path.
     pub lost_packets: u64,
     /// Its estimate of the round trip.
     pub round_trip: Duration,
 }
 
-/// One side's record of what it wrote to its live lane of late. Holds nothing for a clean link.
+/// One side's record of its recent writes to its live lane. Holds nothing for a clean link.
 #[derive(Debug, Default)]
 pub struct CopyWriter {
     /// Bytes written to the lane since it was opened.
@@ -44,10 +45,10 @@ pub struct CopyWriter {
     tail: VecDeque<(Instant, Vec<u8>)>,
     due: Option<Due>,
     lossy_until: Option<Instant>,
-    /// Packets of the link that were lost, by the newest count.
+    /// Lost packets of the link, by the newest count.
     losses: u64,
     observed_at: Option<Instant>,
-    /// The shortest round trip of late, and when it was seen.
+    /// The shortest recent round trip, and when it was seen.
     shortest: Option<(Duration, Instant)>,
 }
 
@@ -60,7 +61,7 @@ struct Due {
 }
 
 impl CopyWriter {
-    /// A lane that nothing was written to, over a link that has lost nothing.
+    /// A lane with no writes yet, over a link that has lost nothing.
     pub fn new() -> Self {
         Self::default()
     }
@@ -70,9 +71,9 @@ impl CopyWriter {
         self.observed_at.is_none_or(|at| at + OBSERVE_EVERY <= now)
     }
 
-    /// Takes a look at the path: more losses than the last time make a long link lossy. A busy machine
-    /// answers late, is taken for one that loses packets and must not be given more of them: it is known
-    /// by its shortest round trip.
+    /// Looks at the path: more losses than last time make a long link lossy. A busy machine
+    /// acknowledges late and so seems to lose packets, but must not be given more of them: a short
+    /// round trip, seen at any time, tells it from a long link.
     pub fn observe(&mut self, path: Path, now: Instant) {
         self.observed_at = Some(now);
         let shortest = self.shortest.filter(|(_, at)| now < *at + SHORTEST_FOR);
@@ -106,12 +107,12 @@ impl CopyWriter {
         });
     }
 
-    /// When [`Self::take`] has something; `None` while it has not.
+    /// When [`Self::take`] will have a copy; `None` while none is planned.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.due.map(|due| due.at)
     }
 
-    /// The copy that is due, once.
+    /// The copy that is due; each is returned once.
     pub fn take(&mut self, now: Instant) -> Option<LaneCopy> {
         let due = self.due.filter(|due| due.at <= now)?;
         self.due = due.second.map(|at| Due { at, second: None });
@@ -139,17 +140,17 @@ impl CopyWriter {
 pub struct CopyReader {
     /// Bytes that came on the stream.
     streamed: u64,
-    /// Bytes that were handed on; never less than `streamed`.
+    /// Bytes that were passed on; never less than `streamed`.
     taken: u64,
 }
 
 impl CopyReader {
-    /// A lane of which nothing has come.
+    /// A lane from which nothing has arrived.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What is new of the next bytes of the stream.
+    /// The part of the stream's next bytes that is new.
     pub fn stream<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let fresh = fresh(self.streamed, bytes, self.taken);
         self.streamed += bytes.len() as u64;
@@ -157,8 +158,8 @@ impl CopyReader {
         fresh.unwrap_or_default()
     }
 
-    /// What is new of a copy; `None` when it begins behind bytes that have not come yet: they are on
-    /// their way, in the stream at the latest.
+    /// The part of a copy that is new; `None` when the copy begins after bytes that have not
+    /// arrived yet. Those still arrive, in the stream at the latest.
     pub fn copy<'a>(&mut self, offset: u64, bytes: &'a [u8]) -> Option<&'a [u8]> {
         let fresh = fresh(offset, bytes, self.taken)?;
         self.taken += fresh.len() as u64;
@@ -166,7 +167,7 @@ impl CopyReader {
     }
 }
 
-/// The part of `bytes`, which begin at `offset`, from `taken` on; `None` when they begin behind it.
+/// The part of `bytes`, which begin at `offset`, from `taken` on; `None` when they begin after it.
 fn fresh(offset: u64, bytes: &[u8], taken: u64) -> Option<&[u8]> {
     let known = taken.checked_sub(offset)?;
     let known = usize::try_from(known).unwrap_or(usize::MAX);

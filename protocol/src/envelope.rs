@@ -1,7 +1,7 @@
 //! The envelope around a frame.
 //!
 //! On a stream and inside a WebSocket message: `varint type · varint length · body`. In a datagram:
-//! `varint type · body`. The varint is the one of the bodies: below 251 one byte; 251 and a `u16`,
+//! `varint type · body`. The varint is the same as in bodies: below 251 one byte; 251 and a `u16`,
 //! 252 and a `u32`, 253 and a `u64`, all little-endian. 254 and 255 are errors here.
 //!
 //! [`Decoder`] cuts a stream into frames. It never holds more than one frame of the allowed length
@@ -14,14 +14,14 @@ use crate::{codec, frame::Frame};
 /// Longest header in bytes: two varints of nine.
 pub const HEADER_BYTES_MAX: usize = 18;
 
-/// Room made for a frame before it is written, in bytes: most fit.
+/// Bytes allocated for a frame before it is written: most frames fit.
 const ROOM: usize = 64;
 
 /// Largest value whose varint is one byte.
 const SHORT_MAX: usize = 250;
 
-/// What an empty [`Decoder`] keeps allocated, in bytes: enough for a short message, small enough to hold for
-/// every idle connection.
+/// How many bytes an empty [`Decoder`] keeps allocated: enough for a short message, little enough
+/// to hold for every idle connection.
 const RETAINED_BYTES_MAX: usize = 128;
 
 /// A frame as it lies on the wire: its type and the bytes of its body.
@@ -37,15 +37,15 @@ pub struct RawFrame<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnvelopeError {
-    /// The header is not two varints that fit.
+    /// The header does not consist of two varints within their bounds.
     #[error("the frame header is malformed")]
     Malformed,
-    /// The body is longer than the bound in force.
+    /// The body is longer than the limit in force.
     #[error("a frame of {claimed} bytes is over the limit of {limit}")]
     TooLarge {
         /// Length that the header claims, in bytes.
         claimed: u64,
-        /// The bound in force, in bytes.
+        /// The limit in force, in bytes.
         limit: usize,
     },
     /// A WebSocket message or datagram ended inside a frame.
@@ -100,7 +100,7 @@ pub fn encode_into<F: Frame>(frame: &F, out: &mut Vec<u8>) {
     out.reserve(ROOM);
     put_varint(u64::from(F::KIND), out);
     let at = out.len();
-    // Room for the length of a short body, as nearly all are; a longer one moves.
+    // One byte for the length, enough for nearly all bodies; a longer body is moved.
     out.push(0);
     codec::encode_into(frame, out);
     let length = out.len() - at - 1;
@@ -144,8 +144,8 @@ pub fn decode_datagram(bytes: &[u8], limit: usize) -> Result<RawFrame<'_>, Envel
     Ok(RawFrame { kind, body })
 }
 
-/// Cuts the first frame with a body of at most `limit` bytes off `bytes`: the frame and how many
-/// bytes it took, or `None` when bytes are missing.
+/// Splits the first frame, with a body of at most `limit` bytes, off the front of `bytes`. Returns
+/// the frame and how many bytes it took, or `None` when bytes are missing.
 ///
 /// # Errors
 /// [`EnvelopeError`]; nothing after it can be read either.
@@ -192,7 +192,7 @@ impl Decoder {
         Self::default()
     }
 
-    /// Takes the next bytes of the lane. Call [`Self::next_frame`] until it answers `None` before
+    /// Takes the next bytes of the lane. Call [`Self::next_frame`] until it returns `None` before
     /// the next push, so that the buffer stays within one frame and one read.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.taken);
@@ -200,7 +200,7 @@ impl Decoder {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Whether the lane stands inside a frame.
+    /// Whether the lane is in the middle of a frame.
     pub fn is_partial(&self) -> bool {
         self.taken < self.buffer.len()
     }
@@ -208,7 +208,7 @@ impl Decoder {
     /// The next whole frame with a body of at most `limit` bytes, or `None` until more bytes come.
     ///
     /// # Errors
-    /// [`EnvelopeError`]; the lane cannot be read on after it.
+    /// [`EnvelopeError`]; the lane cannot be read any further after it.
     pub fn next_frame(&mut self, limit: usize) -> Result<Option<RawFrame<'_>>, EnvelopeError> {
         if !self.is_partial() {
             self.release();

@@ -1,7 +1,7 @@
 //! Every frame of the protocol, and the table of their numbers.
 //!
-//! A frame is a struct whose fields are its body, in order. The table below gives each its number,
-//! who sends it and on which lane. Numbers are never reused. A body grows at its end only; records
+//! A frame is a struct whose fields are its body, in order. The table below gives each frame its
+//! number, its sender and its lane. Numbers are never reused. A body grows at its end only; records
 //! inside it that may grow are [`crate::Framed`]. A receiver skips types it does not know and
 //! ignores bytes after the last field it knows.
 //!

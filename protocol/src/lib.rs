@@ -1,4 +1,4 @@
-//! The NoWrong realtime protocol: what two peers say to each other, and in which order.
+//! The NoWrong realtime protocol: what client and server say to each other, and in which order.
 //!
 //! This crate owns the wire: [`frame`]s and their table, the [`codec`] of their bodies, the
 //! [`envelope`] around them, the [`conversation`] of two peers, [`copies`] for links that lose packets,

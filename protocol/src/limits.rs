@@ -1,12 +1,12 @@
-//! Every bound of the protocol, with its unit and its reason. The TypeScript SDK gets the same
-//! numbers by generation; `SPEC.md` lists them.
+//! Every bound of the protocol, with its unit and its reason. The TypeScript SDK's copies are
+//! generated from here; `SPEC.md` lists them.
 
 use std::time::Duration;
 
 use crate::envelope::HEADER_BYTES_MAX;
 
-/// Longest frame body in bytes. A page of history fits; what an attacker can make a peer hold is
-/// this times the lanes of a connection (two).
+/// Longest frame body in bytes. A page of history fits. An attacker can make a peer hold this many
+/// bytes for each of the two lanes of a connection.
 pub const FRAME_BYTES_MAX: usize = 65_536;
 
 /// Longest frame body in bytes before `Welcome`: a `Hello` needs far less, and the sender is unknown.
@@ -23,8 +23,8 @@ pub const COPY_BYTES_MAX: usize = DATAGRAM_BYTES_MAX - 13;
 /// Several small frames may share a message up to this.
 pub const WEBSOCKET_MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX + HEADER_BYTES_MAX;
 
-/// Longest WebSocket message of a server in bytes: it gathers many messages of a chat into one
-/// write, and a client trusts its server with this much memory.
+/// Longest WebSocket message of a server in bytes: the server gathers many messages of a chat into
+/// one write, and a client trusts its server with this much memory.
 pub const WEBSOCKET_BATCH_BYTES_MAX: usize = 1_048_576;
 
 /// Longest text of a message in bytes of UTF-8.
@@ -58,25 +58,27 @@ pub const AGENT_BYTES_MAX: usize = 64;
 /// last one.
 pub const RESUME_CHATS_MAX: usize = 4;
 
-/// Most messages of one `Page`; a page is also bound by [`PAGE_BYTES_MAX`].
+/// Most messages of one `Page`; [`PAGE_BYTES_MAX`] bounds a page too.
 pub const PAGE_MESSAGES_MAX: usize = 100;
 
-/// Longest body of a `Page` in bytes. A decoder charges eight bytes for every length it reads, so
-/// a page needs some room below [`FRAME_BYTES_MAX`] to be readable with [`PAGE_MESSAGES_MAX`].
+/// Longest body of a `Page` in bytes. A decoder charges eight bytes for every length that it reads,
+/// so a page of [`PAGE_MESSAGES_MAX`] messages is readable only if it leaves some room below
+/// [`FRAME_BYTES_MAX`].
 pub const PAGE_BYTES_MAX: usize = FRAME_BYTES_MAX - 1_024;
 
 /// Most messages of one chat. At one message a second a chat reaches it after almost three hours;
 /// beyond it `Send` fails with `CHAT_FULL`.
 pub const CHAT_MESSAGES_MAX: usize = 10_000;
 
-/// Most sends of one connection that wait for their `Ack`. A client holds more back itself.
+/// Most sends of one connection that wait for their `Ack`. A client holds back any further ones
+/// itself.
 pub const UNACKED_SENDS_MAX: usize = 128;
 
 /// Unknown frames that a peer may send before the connection is closed with `TOO_MANY_UNKNOWN`:
 /// room for a newer peer, no room for noise.
 pub const UNKNOWN_FRAMES_MAX: u32 = 1_000;
 
-/// Time from the opened live lane to a whole `Hello`.
+/// Time from opening the live lane to a complete `Hello`.
 pub const HELLO_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Time from the first byte of a frame to its last.
@@ -88,32 +90,34 @@ pub const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// A peer that has sent nothing for this long is closed with `IDLE`: two pings and a margin.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
-/// Time a client waits for the `Pong` to its `Ping` before it takes the connection for dead.
+/// Time a client waits for the `Pong` to its `Ping` before it considers the connection dead.
 pub const PONG_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Time a client waits for the reply to a request.
 pub const REPLY_DEADLINE: Duration = Duration::from_secs(15);
 
-/// Time from a write to its copy: sent at once, QUIC would put both into one packet, to be lost
-/// together.
+/// Time from a write to its copy. If the copy were sent at once, QUIC would put both into one
+/// packet, and they would be lost together.
 pub const COPY_DELAY: Duration = Duration::from_millis(3);
 
-/// Time from a write to its second copy, for what a link lost in a spell: most are over by then, and over a
-/// long link QUIC's own timer comes later still.
+/// Time from a write to its second copy, for a link that was dead for a moment: most such moments
+/// are over by then, and over a long link QUIC's own timer fires later still.
 pub const SECOND_COPY_DELAY: Duration = Duration::from_millis(80);
 
-/// How far back a copy reaches, so that it also brings what was lost together with its own copy.
+/// How far back a copy reaches, so that it also carries earlier writes that were lost together with
+/// their copies.
 pub const COPY_TAIL: Duration = Duration::from_millis(200);
 
-/// Shortest round trip of a link whose losses are copied: on a shorter one QUIC's own timer brings a lost
-/// message within 50 ms, and what looks lost was mostly answered late by a busy machine.
+/// Copies are sent only over a link whose shortest round trip is at least this. Over a shorter one
+/// QUIC's own timer repairs a loss within 50 ms, and a packet that seems lost was mostly
+/// acknowledged late by a busy machine.
 pub const COPY_ROUND_TRIP_MIN: Duration = Duration::from_millis(10);
 
-/// How long after a lost packet a link counts as lossy: at 2 % loss and a message a second there is a
-/// minute between two losses.
+/// How long after a lost packet a link counts as lossy: at 2 % loss and one message a second,
+/// losses are about a minute apart.
 pub const LOSSY_FOR: Duration = Duration::from_secs(300);
 
-/// Time from `Bye` to the hard close, for the other side to read it and close first.
+/// Time from `Bye` to the hard close: the other side can read it and close first.
 pub const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// How long a peer may refuse bytes before it is closed with `SLOW`.
@@ -122,10 +126,11 @@ pub const SLOW_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the seat of a member without a connection is held.
 pub const SEAT_HOLD: Duration = Duration::from_secs(90);
 
-/// How long the ticket of a user without a connection is held, out of matching.
+/// How long the ticket of a user without a connection is held. It is not matched meanwhile.
 pub const TICKET_HOLD: Duration = Duration::from_secs(30);
 
-/// A typing signal is valid this long; who types repeats it, who sees it lets it lapse.
+/// How long a typing signal is valid: the sender repeats it while typing, the receiver lets it
+/// lapse.
 pub const TYPING_LIFETIME: Duration = Duration::from_secs(5);
 
 /// Life of a connect token.

@@ -20,7 +20,7 @@ pub struct VersionRange {
 }
 
 impl VersionRange {
-    /// What this crate speaks.
+    /// The versions that this crate speaks.
     pub const SUPPORTED: Self = Self {
         min: VERSION_MIN,
         max: VERSION_MAX,

@@ -9,8 +9,8 @@ use serde::{
 
 use crate::codec;
 
-/// A record with a length in front of it, so that a later version can append fields to it even
-/// inside a list or in the middle of a frame. On the wire: a byte string that holds the record.
+/// A record with its length in front, so that a later version can append fields to it even inside a
+/// list or in the middle of a frame. On the wire: a byte string that holds the record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Framed<T>(pub T);
 
@@ -51,12 +51,12 @@ impl Serialize for ByteString<'_> {
     }
 }
 
-/// Most list items that memory is set aside for before they are read. Longer lists grow as their
-/// items come: a length that lies costs its sender the connection and us nothing.
+/// Most list items for which memory is reserved before they are read. Longer lists grow as their
+/// items arrive: a false length costs its sender the connection and costs us nothing.
 const LIST_ITEMS_AHEAD_MAX: usize = 16;
 
 /// Reads a list without trusting its length. For `#[serde(deserialize_with)]` on every `Vec` of
-/// this crate; the usual reader of a `Vec` would set aside up to 1 MiB for a length that lies.
+/// this crate; the usual reader of a `Vec` would reserve up to 1 MiB for a false length.
 pub(crate) fn list<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     T: Deserialize<'de>,
@@ -84,8 +84,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
     }
 }
 
-/// Declares an enum of named numbers that stays readable when a newer peer sends a number that this
-/// version does not know: it decodes to `Unknown`. One byte on the wire.
+/// Declares an enum of named numbers. A number that this version does not know, sent by a newer
+/// peer, decodes to `Unknown`. One byte on the wire.
 macro_rules! open_enum {
     ($(#[$doc:meta])* pub enum $name:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal,)* }) => {
         $(#[$doc])*

@@ -1,6 +1,6 @@
 //! The client's side of the conversation.
 //!
-//! What a server may send, and what else ends the connection:
+//! What a server may send; anything else ends the connection:
 //!
 //! | phase | live lane | bulk lane | datagrams |
 //! |---|---|---|---|
@@ -45,11 +45,13 @@ pub enum Input<'a> {
     Datagram(&'a [u8]),
     /// One binary WebSocket message: one or more whole frames.
     Message(Bytes),
-    /// The shell sent a frame of its own (a request, a cursor, a signal): a ping can wait.
+    /// The shell has sent a frame of its own (a request, a cursor, a signal), so no ping is needed
+    /// yet.
     Sent,
-    /// The shell ends the connection: `CLIENT_LEFT`, or whatever it has to complain about.
+    /// The shell ends the connection: with `CLIENT_LEFT`, or with the code of the fault that it
+    /// found.
     Close(Bye),
-    /// The link is gone, or could not be opened.
+    /// The link was lost, or could not be opened.
     LinkClosed,
 }
 
@@ -64,7 +66,7 @@ pub enum Output {
     Push(ServerFrame),
     /// The server goes away: connect again after the time given, then close this connection.
     GoAway(GoAway),
-    /// It is over: close the link now, if it is not closed. The last output.
+    /// The conversation is over: close the link now, if it is not closed. The last output.
     Closed {
         /// Why; `None` when the link was lost without a `Bye`.
         code: Option<CloseCode>,
@@ -86,7 +88,7 @@ pub struct ClientConversation {
     ping_interval: Duration,
     last_sent: Instant,
     last_heard: Instant,
-    /// When the ping that was not answered yet went out.
+    /// When the ping was sent that has no answer yet.
     pinged_at: Option<Instant>,
     next_nonce: u32,
     inbox: Inbox,
@@ -133,7 +135,7 @@ impl ClientConversation {
         self.dropped_datagrams
     }
 
-    /// Takes what happened; then poll outputs until `None`.
+    /// Takes in what happened; then poll outputs until `None`.
     pub fn handle_input(&mut self, input: Input<'_>, now: Instant) {
         self.settle();
         self.now = now;
@@ -175,7 +177,7 @@ impl ClientConversation {
         self.outputs.pop_front()
     }
 
-    /// When to call [`Self::handle_timeout`]; `None` when nothing is awaited any more.
+    /// When to call [`Self::handle_timeout`]; `None` when no deadline is left.
     pub fn poll_timeout(&self) -> Option<Instant> {
         earliest([
             self.phase_deadline,
@@ -185,20 +187,21 @@ impl ClientConversation {
         ])
     }
 
-    /// A ping is due when either side was silent: ours keeps the server from closing, theirs finds
-    /// out whether it is still there.
+    /// A ping is due when either side was silent. After our own silence it keeps the server from
+    /// closing the connection; after the server's it finds out whether the server is still there.
     fn ping_deadline(&self) -> Option<Instant> {
         let is_due = self.phase.is_open() && self.pinged_at.is_none();
         is_due.then(|| self.last_sent.min(self.last_heard) + self.ping_interval)
     }
 
-    /// While frames keep coming the `Pong` is only behind them.
+    /// While frames keep arriving, the `Pong` is merely queued behind them, so they extend the
+    /// deadline.
     fn pong_deadline(&self) -> Option<Instant> {
         let pinged_at = self.pinged_at.filter(|_| self.phase.is_open())?;
         Some(pinged_at.max(self.last_heard) + PONG_DEADLINE)
     }
 
-    /// Judges all that waits, so that the next input finds the phase it really meets.
+    /// Judges everything that waits, so that the next input is judged in the right phase.
     fn settle(&mut self) {
         while self.advance() {}
     }
@@ -286,7 +289,7 @@ impl ClientConversation {
             }
             ServerFrame::Ping(ping) => self.transmit(Pong { nonce: ping.nonce }),
             ServerFrame::Pong(_) => self.pinged_at = None,
-            // A copy of a lane on that lane, or on a WebSocket, says nothing new.
+            // A copy of a lane that arrives on that lane, or on a WebSocket, brings nothing new.
             ServerFrame::LaneCopy(_) => {}
             push => self.outputs.push_back(Output::Push(push)),
         }
@@ -344,7 +347,8 @@ impl ClientConversation {
     }
 }
 
-/// The verdict on a whole frame: it, or `None` to skip it, or what it costs.
+/// The verdict on a whole frame: the decoded frame, or `None` to skip it, or the close code it
+/// costs.
 fn judge(phase: Phase, lane: Lane, raw: RawFrame<'_>) -> Result<Option<ServerFrame>, CloseCode> {
     let is_allowed = match phase {
         Phase::Verdict => matches!(raw.kind, Welcome::KIND | Bye::KIND),

@@ -1,4 +1,4 @@
-//! What arrived on the lanes of one connection and was not judged yet.
+//! Bytes that arrived on the lanes of one connection and are not judged yet.
 //!
 //! Holds at most one frame and one read per lane, and knows since when a frame is incomplete.
 
@@ -38,8 +38,8 @@ impl Inbox {
         self.bulk.push(bytes, now);
     }
 
-    /// The bulk stream ended: a frame that it ended inside of is dropped, and the next stream begins
-    /// with a new one.
+    /// The bulk stream ended: an unfinished frame is dropped, and the next stream begins with a new
+    /// frame.
     pub(super) fn end_bulk(&mut self) {
         self.bulk = LaneReader::default();
     }
@@ -63,7 +63,7 @@ impl Inbox {
         Ok(())
     }
 
-    /// Hands the next whole frame to `judge` and answers its verdict; `None` when no lane has one.
+    /// Hands the next whole frame to `judge` and returns its verdict; `None` when no lane has one.
     pub(super) fn next<T>(
         &mut self,
         limit: usize,
@@ -123,7 +123,8 @@ impl LaneReader {
         }
         let frame = self.decoder.next_frame(limit)?;
         if frame.is_some() {
-            // What follows this frame came with the last read; the next call clears it if nothing did.
+            // Bytes after this frame came with the last read; if there are none, the next call
+            // clears this.
             *begun = fed;
         }
         Ok(frame)

@@ -1,6 +1,6 @@
 //! The server's side of the conversation.
 //!
-//! What a client may send, and what else costs it:
+//! What a client may send; anything else costs it the connection:
 //!
 //! | phase | live lane | bulk lane | datagrams |
 //! |---|---|---|---|
@@ -39,8 +39,8 @@ pub enum Input<'a> {
     LiveBytes(&'a [u8]),
     /// Bytes of the bulk lane of a WebTransport link, in any pieces.
     BulkBytes(&'a [u8]),
-    /// The client finished or reset its bulk lane; it may open another one. What had come of a frame
-    /// is dropped.
+    /// The client finished or reset its bulk lane; it may open another one. An unfinished frame is
+    /// dropped.
     BulkEnded,
     /// One datagram.
     Datagram(&'a [u8]),
@@ -50,19 +50,19 @@ pub enum Input<'a> {
     Admit(Box<Welcome>),
     /// The `Hello` is refused.
     Refuse(Bye),
-    /// The node goes away. Before `Welcome` this ends the connection with `GOING_AWAY`. When to
-    /// close a client that stays is for the shell: it holds the bound of the whole drain.
+    /// The node goes away. Before `Welcome` this ends the connection with `GOING_AWAY`. The shell
+    /// decides when to close a client that stays: it holds the deadline of the whole drain.
     Drain(GoAway),
     /// The shell ends the connection: `SLOW`, `REPLACED`, `FLOODING`…
     Close(Bye),
-    /// The link is gone.
+    /// The link was lost.
     LinkClosed,
 }
 
 /// What the shell has to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Check the token, then answer with [`Input::Admit`] or [`Input::Refuse`] within 5 s. Versions
+    /// Check the token, then pass in [`Input::Admit`] or [`Input::Refuse`] within 5 s. Versions
     /// agree and all fields are within their bounds. Comes at most once.
     Hello(Hello),
     /// Carry out a frame and send its reply on the lane it came on. Never a `Hello`, `Bye`, `Ping`
@@ -129,7 +129,7 @@ impl ServerConversation {
         self.dropped_datagrams
     }
 
-    /// Takes what happened; then poll outputs until `None`.
+    /// Takes in what happened; then poll outputs until `None`.
     pub fn handle_input(&mut self, input: Input<'_>, now: Instant) {
         self.settle();
         self.now = now;
@@ -179,13 +179,13 @@ impl ServerConversation {
         while self.outputs.is_empty() && self.advance() {}
         let output = self.outputs.pop_front();
         if matches!(output, Some(Output::Transmit(..))) && self.outputs.is_empty() {
-            // A connection that does no more than ping keeps no room in between.
+            // A connection that only pings keeps no memory allocated between its pings.
             self.outputs = VecDeque::new();
         }
         output
     }
 
-    /// When to call [`Self::handle_timeout`]; `None` when nothing is awaited any more.
+    /// When to call [`Self::handle_timeout`]; `None` when no deadline is left.
     pub fn poll_timeout(&self) -> Option<Instant> {
         earliest([
             self.phase_deadline,
@@ -198,7 +198,7 @@ impl ServerConversation {
         (self.phase.is_open()).then(|| self.last_heard + IDLE_TIMEOUT)
     }
 
-    /// Judges all that waits, so that the next input finds the phase it really meets.
+    /// Judges everything that waits, so that the next input is judged in the right phase.
     fn settle(&mut self) {
         while self.advance() {}
     }
@@ -288,7 +288,7 @@ impl ServerConversation {
                 self.end();
             }
             ClientFrame::Ping(ping) => self.transmit(Pong { nonce: ping.nonce }),
-            // A copy of a lane on that lane, or on a WebSocket, says nothing new.
+            // A copy of a lane that arrives on that lane, or on a WebSocket, brings nothing new.
             ClientFrame::Pong(_) | ClientFrame::LaneCopy(_) => {}
             request => self.put_out(Output::Request(request, lane)),
         }
@@ -335,7 +335,7 @@ impl ServerConversation {
 
     fn put_out(&mut self, output: Output) {
         if self.outputs.is_empty() {
-            // Mostly one waits; by itself the queue would make room for four.
+            // Mostly one output waits; left to itself, the queue would allocate room for four.
             self.outputs.reserve_exact(1);
         }
         self.outputs.push_back(output);
@@ -364,7 +364,8 @@ impl ServerConversation {
     }
 }
 
-/// The verdict on a whole frame: it, or `None` to skip it, or what it costs.
+/// The verdict on a whole frame: the decoded frame, or `None` to skip it, or the close code it
+/// costs.
 fn judge(phase: Phase, lane: Lane, raw: RawFrame<'_>) -> Result<Option<ClientFrame>, CloseCode> {
     let is_allowed = match phase {
         Phase::Hello => raw.kind == Hello::KIND,
@@ -402,8 +403,8 @@ fn judge_datagram(bytes: &[u8]) -> Option<ClientFrame> {
     ClientFrame::decode(raw.kind, raw.body).ok()?
 }
 
-/// The range stands first in a `Hello` for ever, so that a client too new to be read further still
-/// learns why it is refused.
+/// The range stays the first field of every `Hello`, so that a client too new to be decoded any
+/// further still learns why it is refused.
 fn check_versions(body: &[u8]) -> Result<(), CloseCode> {
     let range: VersionRange = codec::decode(body).map_err(|_| CloseCode::BAD_FRAME)?;
     let agreed = VersionRange::SUPPORTED.agree(range);

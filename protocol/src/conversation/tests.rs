@@ -1,4 +1,4 @@
-//! What the tests of both sides share, and both sides wired together.
+//! Shared parts of the tests of both sides, and tests with both sides wired together.
 
 #![allow(
     clippy::disallowed_methods,

@@ -22,16 +22,18 @@ pub struct ChatState {
     pub you: u8,
     /// Why these two were matched.
     pub why: Framed<Why>,
-    /// The newest message, `0.0` when there is none.
+    /// The position of the newest message, `0.0` when there is none.
     pub head: Position,
-    /// Where the receiver goes on. After a resume a client drops what it holds with a seq over this
-    /// one: those messages were never acked and did not outlive a restart.
+    /// The position after which the receiver continues. After a resume a client drops every message
+    /// that it holds with a higher seq: those messages were never acked and did not survive a
+    /// restart.
     pub resumed: Position,
     /// How many messages of the partner the receiver has not read.
     pub unread: u32,
     /// When the chat began, in milliseconds since the Unix epoch.
     pub started_at_ms: u64,
-    /// When everything in it is erased at the latest, in milliseconds since the Unix epoch.
+    /// The latest time at which the chat and everything in it is erased, in milliseconds since the
+    /// Unix epoch.
     pub expires_at_ms: u64,
 }
 
@@ -52,7 +54,7 @@ pub struct Member {
     pub read: Position,
 }
 
-/// Why two people were matched, to be said to them.
+/// Why two people were matched, to be shown to them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Why {
     /// The interests that both named.
@@ -69,7 +71,7 @@ open_enum! {
         Taken = 1,
         /// Not connected; the seat is held for a while.
         Held = 2,
-        /// Left or given up.
+        /// The member left, or the seat was given up.
         Free = 3,
     }
 }
@@ -79,7 +81,7 @@ open_enum! {
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "RawBody")]
 pub enum Body {
-    /// The message was deleted for all. Sent by the server only.
+    /// The message was deleted for all members. Sent by the server only.
     Deleted,
     /// Plain text, never markup; at most 8,000 bytes and 2,000 graphemes.
     Text(String),
@@ -117,7 +119,7 @@ impl Body {
     pub const KIND_TEXT: u32 = 1;
 }
 
-/// As [`RawBody`], whose bytes stay where they are.
+/// Writes what a [`RawBody`] would, without copying the bytes.
 impl Serialize for Body {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (kind, data): (u32, &[u8]) = match self {
@@ -147,8 +149,8 @@ impl TryFrom<RawBody> for Body {
     }
 }
 
-/// Request: send a message. Reply: `Ack` once it is durable, or `Fail`. Sent again with the same
-/// `client_message_id`, on this or a later connection, it is the same message.
+/// Request: send a message. Reply: `Ack` once it is durable, or `Fail`. A `Send` with the same
+/// `client_message_id`, on this or a later connection, is the same message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Send {
     /// Chosen by the client; the reply carries it.
@@ -174,8 +176,8 @@ pub struct Ack {
     pub at_ms: u64,
 }
 
-/// Push: a message of the chat, in ascending position. A member gets each message once, but for
-/// those that this very connection sent; after a resume its own are among them.
+/// Push: a message of the chat, in ascending position. A member gets each message once, except
+/// those sent on this same connection; after a resume the member's own messages are included.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// The chat.
@@ -260,12 +262,12 @@ pub struct Block {
     pub chat: ChatId,
 }
 
-/// Push: the chat has ended. It can be read until the given time, then it is erased.
+/// Push: the chat has ended. It can be read until `expires_at_ms`; then it is erased.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ended {
     /// The chat.
     pub chat: ChatId,
-    /// Why.
+    /// Why it ended.
     pub reason: EndReason,
     /// Index of the member who ended it, if one did.
     pub member: Option<u8>,
@@ -280,9 +282,9 @@ open_enum! {
         Left = 1,
         /// A member's connection was gone for longer than the seat is held.
         Gone = 2,
-        /// Nobody said anything for too long.
+        /// No member said anything for too long.
         Idle = 3,
-        /// The chat reached the longest life of anything here, 24 h.
+        /// The chat reached the longest lifetime of anything on this server, 24 h.
         Expired = 4,
     }
 }
@@ -300,16 +302,18 @@ pub struct Seat {
     pub held_until_ms: u64,
 }
 
-/// Push: nobody has said anything for a while; the chat ends at the given time unless someone does.
+/// Push: no member has said anything for a while; the chat ends at `ends_at_ms` unless a member
+/// does.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Idle {
     /// The chat.
     pub chat: ChatId,
-    /// When it ends, in milliseconds since the Unix epoch; 0 when someone spoke and it goes on.
+    /// When it ends, in milliseconds since the Unix epoch; 0 when a member spoke and the chat
+    /// continues.
     pub ends_at_ms: u64,
 }
 
-/// Push, after a `Hello` that resumes: this chat cannot be taken up. It ended and was erased, or it
+/// Push, after a `Hello` that resumes: this chat cannot be resumed. It ended and was erased, or it
 /// was never yours: drop it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gone {

@@ -17,21 +17,23 @@ pub struct Hello {
     pub connect_token: String,
     /// Name and version of the client library, for the operator's counters; at most 64 bytes.
     pub agent: String,
-    /// The chats that the client wants to take up again; at most 4.
+    /// The chats that the client wants to resume; at most 4.
     #[serde(deserialize_with = "crate::wire::list")]
     pub resume: Vec<Resume>,
 }
 
-/// A chat that a client takes up again.
+/// A chat that a client resumes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Resume {
     /// Which chat.
     pub chat: ChatId,
-    /// Up to where the client holds it without a gap; `0.0` when it holds nothing.
+    /// The newest position up to which the client holds the chat without a gap; `0.0` when it holds
+    /// nothing.
     pub position: Position,
 }
 
-/// The answer to a good `Hello`. Messages after the resumed positions follow as `Message` frames.
+/// The server's answer to a good `Hello`. Messages after the resumed positions follow as `Message`
+/// frames.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Welcome {
     /// The version that both speak from here on.
@@ -40,7 +42,7 @@ pub struct Welcome {
     pub connection: ConnectionId,
     /// The server's clock in milliseconds since the Unix epoch.
     pub server_time_ms: u64,
-    /// The bounds in force.
+    /// The limits in force.
     pub limits: Framed<Limits>,
     /// The user's place in a queue, if there is one.
     pub ticket: Option<Framed<TicketState>>,
@@ -48,7 +50,7 @@ pub struct Welcome {
     pub chat: Option<Framed<ChatState>>,
 }
 
-/// The bounds that a server holds its clients to. Times in milliseconds.
+/// The limits that a server enforces on its clients. Times in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Longest frame body in bytes.
@@ -59,29 +61,31 @@ pub struct Limits {
     pub text_graphemes_max: u32,
     /// A client that has sent nothing for this long sends a `Ping`.
     pub ping_interval_ms: u32,
-    /// A client that was not heard for this long is closed.
+    /// The connection of a client that has been silent for this long is closed.
     pub idle_timeout_ms: u32,
     /// How long the seat of a member without a connection is held.
     pub seat_hold_ms: u32,
 }
 
-/// The last frame of a connection; its sender closes when the other side has, or after 2 s.
+/// The last frame of a connection. Its sender closes the link once the other side has closed, or
+/// after 2 s.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bye {
-    /// Why, and by its range whether to reconnect.
+    /// Why the connection ends; the range of the code says whether to reconnect.
     pub code: CloseCode,
     /// Earliest time to reconnect, in milliseconds from now; 0 when it does not matter.
     pub retry_after_ms: u32,
-    /// For a person; may be empty.
+    /// A text for a person; may be empty.
     pub reason: String,
 }
 
 /// The server will close soon: connect again after the given time, then close this connection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GoAway {
-    /// When to move, in milliseconds from now: the server spreads its clients with it.
+    /// When to reconnect, in milliseconds from now: the server uses it to spread its clients over
+    /// time.
     pub retry_after_ms: u32,
-    /// Where to, when the server knows; else ask `POST /v1/connect`.
+    /// Where to connect, when the server knows; otherwise ask `POST /v1/connect`.
     pub endpoint: Option<Framed<Endpoint>>,
 }
 
@@ -120,21 +124,22 @@ pub struct Done {
 pub struct Fail {
     /// The id of the request.
     pub request: u32,
-    /// Why, and by its range whether it may succeed later.
+    /// Why it failed; the range of the code says whether the same request may succeed later.
     pub code: ErrorCode,
     /// Earliest time to try again, in milliseconds from now; 0 when it does not matter.
     pub retry_after_ms: u32,
-    /// For a developer: which field, which bound; may be empty.
+    /// A text for a developer, such as the field and the bound; may be empty.
     pub detail: String,
 }
 
-/// A copy of bytes of the live lane, in a datagram: over a link that loses packets it may come before
-/// the stream does. What the receiver has already is skipped, here and when the stream brings it.
+/// A copy of bytes of the live lane, in a datagram: over a link that loses packets it may arrive
+/// before the stream's own bytes. The receiver skips bytes that it already has, both in a copy and
+/// in the stream.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneCopy {
     /// How many bytes the sender wrote to its live lane before these.
     pub offset: u64,
-    /// As they lie in the lane, cut anywhere; at most 987 bytes.
+    /// The bytes of the lane from there on, cut at any place; at most 987 bytes.
     pub bytes: Bytes,
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ChatId, Framed, Position, frame::Message};
 
-/// Request: messages before a position, newest last. Reply: `Page`, or `Fail`.
+/// Request: return messages before a position, newest last. Reply: `Page`, or `Fail`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct History {
     /// Chosen by the client; the reply carries it.

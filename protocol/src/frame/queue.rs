@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{ErrorCode, Framed, TicketId, frame::ChatState, wire::open_enum};
 
 /// Request: wait for a partner in a category. Reply: `Queued`, or `Fail`; then `Matched` follows,
-/// at once when a compatible partner waits.
+/// at once if a compatible partner is waiting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Join {
     /// Chosen by the client; the reply carries it.
@@ -17,8 +17,8 @@ pub struct Join {
     pub interests: Vec<String>,
 }
 
-/// Request: stop waiting. Reply: `Done` when the ticket is gone, `Fail` with `TICKET_UNKNOWN` when a
-/// match came first: never both.
+/// Request: stop waiting. Reply: `Done` when the ticket is removed, `Fail` with `TICKET_UNKNOWN`
+/// when a match came first; never both.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cancel {
     /// Chosen by the client; the reply carries it.
@@ -27,7 +27,7 @@ pub struct Cancel {
     pub ticket: TicketId,
 }
 
-/// Reply to `Join` and `Next`: the user waits.
+/// Reply to `Join` and `Next`: the user is waiting in the queue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Queued {
     /// The id of the request.
@@ -46,23 +46,23 @@ pub struct TicketState {
     /// What the ticket asks to talk about.
     #[serde(deserialize_with = "crate::wire::list")]
     pub interests: Vec<String>,
-    /// Since when the user waits, in milliseconds since the Unix epoch.
+    /// When the user began to wait, in milliseconds since the Unix epoch.
     pub since_ms: u64,
-    /// Whom it accepts by now.
+    /// Which partners it accepts by now.
     pub stage: Stage,
-    /// How many people wait in the category, this one included.
+    /// How many people wait in the category, including this user.
     pub waiting: u32,
 }
 
 open_enum! {
-    /// Whom a ticket accepts; it widens at 3, 8 and 15 s. Two are matched when each accepts the other.
-    /// Age bracket and blocks are never widened.
+    /// Which partners a ticket accepts; this widens after 3, 8 and 15 s. Two tickets are matched
+    /// when each accepts the other. Age brackets and blocks always hold.
     pub enum Stage {
         /// The same language and, if the ticket names interests, a shared one.
         Interests = 0,
         /// The same language.
         Language = 1,
-        /// Anyone in the category but recent partners.
+        /// Anyone in the category except recent partners.
         Category = 2,
         /// Anyone in the category.
         Anyone = 3,
@@ -74,7 +74,7 @@ open_enum! {
 pub struct Widened {
     /// The user's ticket.
     pub ticket: TicketId,
-    /// Whom it accepts now.
+    /// Which partners it accepts now.
     pub stage: Stage,
 }
 
@@ -92,6 +92,6 @@ pub struct Matched {
 pub struct TicketEnded {
     /// The ticket that ended.
     pub ticket: TicketId,
-    /// Why.
+    /// Why it ended.
     pub code: ErrorCode,
 }

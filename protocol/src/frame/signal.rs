@@ -1,4 +1,5 @@
-//! Signals: ephemeral, the latest wins, may be lost. Datagrams; on a WebSocket dropped, never queued.
+//! Signals: ephemeral, may be lost, and only the latest counts. They travel as datagrams; on a
+//! WebSocket they are dropped rather than queued.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,23 +10,23 @@ use crate::{ChatId, Position, wire::open_enum};
 pub struct Typing {
     /// The chat.
     pub chat: ChatId,
-    /// Whether the user types.
+    /// Whether the user is typing.
     pub is_typing: bool,
 }
 
-/// Server: a member types, or stopped. Lapses after 5 s.
+/// Server: a member is typing, or stopped. Lapses after 5 s.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemberTyping {
     /// The chat.
     pub chat: ChatId,
     /// Index of the member.
     pub member: u8,
-    /// Whether the member types.
+    /// Whether the member is typing.
     pub is_typing: bool,
 }
 
 open_enum! {
-    /// Whether a person looks at the chat.
+    /// Whether a person is looking at the chat.
     pub enum PresenceState {
         /// The page is visible.
         Active = 1,
@@ -34,7 +35,7 @@ open_enum! {
     }
 }
 
-/// Client: I look at the chat, or I turned away.
+/// Client: I am looking at the chat, or I have turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Presence {
     /// The chat.
@@ -43,7 +44,7 @@ pub struct Presence {
     pub state: PresenceState,
 }
 
-/// Server: a member looks at the chat, or turned away.
+/// Server: a member is looking at the chat, or has turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemberPresence {
     /// The chat.
@@ -54,8 +55,8 @@ pub struct MemberPresence {
     pub state: PresenceState,
 }
 
-/// Server: how far a member has received and read. A lost one is mended by the next, and by the
-/// `Member` records of the next `Welcome`.
+/// Server: how far a member has received and read. A lost one is made up for by the next one, and
+/// by the `Member` records of the next `Welcome`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReadCursor {
     /// The chat.

@@ -56,18 +56,22 @@ export interface ChatState {
   readonly you: number;
   /** Why these two were matched. */
   readonly why: Why;
-  /** The newest message, `0.0` when there is none. */
+  /** The position of the newest message, `0.0` when there is none. */
   readonly head: Position;
   /**
-   * Where the receiver goes on. After a resume a client drops what it holds with a seq over this
-   * one: those messages were never acked and did not outlive a restart.
+   * The position after which the receiver continues. After a resume a client drops every message
+   * that it holds with a higher seq: those messages were never acked and did not survive a
+   * restart.
    */
   readonly resumed: Position;
   /** How many messages of the partner the receiver has not read. */
   readonly unread: number;
   /** When the chat began, in milliseconds since the Unix epoch. */
   readonly startedAtMs: number;
-  /** When everything in it is erased at the latest, in milliseconds since the Unix epoch. */
+  /**
+   * The latest time at which the chat and everything in it is erased, in milliseconds since the
+   * Unix epoch.
+   */
   readonly expiresAtMs: number;
 }
 
@@ -139,7 +143,7 @@ export function decodeMember(reader: Reader): Member {
   };
 }
 
-/** Why two people were matched, to be said to them. */
+/** Why two people were matched, to be shown to them. */
 export interface Why {
   /** The interests that both named. */
   readonly sharedInterests: readonly string[];
@@ -166,7 +170,7 @@ export function decodeWhy(reader: Reader): Why {
  *
  * - `taken`: Connected.
  * - `held`: Not connected; the seat is held for a while.
- * - `free`: Left or given up.
+ * - `free`: The member left, or the seat was given up.
  * - `unknown:N`: number N of a newer version.
  */
 export type SeatState =
@@ -206,7 +210,7 @@ export function decodeSeatState(reader: Reader): SeatState {
  * show a place-holder for a kind it does not know.
  */
 export type Body =
-  /** The message was deleted for all. Sent by the server only. */
+  /** The message was deleted for all members. Sent by the server only. */
   | { readonly kind: "deleted" }
   /** Plain text, never markup; at most 8,000 bytes and 2,000 graphemes. */
   | { readonly kind: "text"; readonly text: string }
@@ -254,8 +258,8 @@ export const BODY_KIND_DELETED = 0;
 export const BODY_KIND_TEXT = 1;
 
 /**
- * Request: send a message. Reply: `Ack` once it is durable, or `Fail`. Sent again with the same
- * `clientMessageId`, on this or a later connection, it is the same message.
+ * Request: send a message. Reply: `Ack` once it is durable, or `Fail`. A `Send` with the same
+ * `clientMessageId`, on this or a later connection, is the same message.
  */
 export interface Send {
   /** Tells the frames apart. */
@@ -323,8 +327,8 @@ export function decodeAck(reader: Reader): Ack {
 }
 
 /**
- * Push: a message of the chat, in ascending position. A member gets each message once, but for
- * those that this very connection sent; after a resume its own are among them.
+ * Push: a message of the chat, in ascending position. A member gets each message once, except
+ * those sent on this same connection; after a resume the member's own messages are included.
  */
 export interface Message {
   /** Tells the frames apart. */
@@ -552,13 +556,13 @@ export function decodeBlock(reader: Reader): Block {
   };
 }
 
-/** Push: the chat has ended. It can be read until the given time, then it is erased. */
+/** Push: the chat has ended. It can be read until `expiresAtMs`; then it is erased. */
 export interface Ended {
   /** Tells the frames apart. */
   readonly kind: "ended";
   /** The chat. */
   readonly chat: ChatId;
-  /** Why. */
+  /** Why it ended. */
   readonly reason: EndReason;
   /** Index of the member who ended it, if one did. */
   readonly member: number | null;
@@ -590,8 +594,8 @@ export function decodeEnded(reader: Reader): Ended {
  *
  * - `left`: A member left.
  * - `gone`: A member's connection was gone for longer than the seat is held.
- * - `idle`: Nobody said anything for too long.
- * - `expired`: The chat reached the longest life of anything here, 24 h.
+ * - `idle`: No member said anything for too long.
+ * - `expired`: The chat reached the longest lifetime of anything on this server, 24 h.
  * - `unknown:N`: number N of a newer version.
  */
 export type EndReason =
@@ -663,13 +667,19 @@ export function decodeSeat(reader: Reader): Seat {
   };
 }
 
-/** Push: nobody has said anything for a while; the chat ends at the given time unless someone does. */
+/**
+ * Push: no member has said anything for a while; the chat ends at `endsAtMs` unless a member
+ * does.
+ */
 export interface Idle {
   /** Tells the frames apart. */
   readonly kind: "idle";
   /** The chat. */
   readonly chat: ChatId;
-  /** When it ends, in milliseconds since the Unix epoch; 0 when someone spoke and it goes on. */
+  /**
+   * When it ends, in milliseconds since the Unix epoch; 0 when a member spoke and the chat
+   * continues.
+   */
   readonly endsAtMs: number;
 }
 
@@ -689,7 +699,7 @@ export function decodeIdle(reader: Reader): Idle {
 }
 
 /**
- * Push, after a `Hello` that resumes: this chat cannot be taken up. It ended and was erased, or it
+ * Push, after a `Hello` that resumes: this chat cannot be resumed. It ended and was erased, or it
  * was never yours: drop it.
  */
 export interface Gone {

@@ -69,7 +69,7 @@ export interface Hello {
   readonly connectToken: string;
   /** Name and version of the client library, for the operator's counters; at most 64 bytes. */
   readonly agent: string;
-  /** The chats that the client wants to take up again; at most 4. */
+  /** The chats that the client wants to resume; at most 4. */
   readonly resume: readonly Resume[];
 }
 
@@ -92,11 +92,14 @@ export function decodeHello(reader: Reader): Hello {
   };
 }
 
-/** A chat that a client takes up again. */
+/** A chat that a client resumes. */
 export interface Resume {
   /** Which chat. */
   readonly chat: ChatId;
-  /** Up to where the client holds it without a gap; `0.0` when it holds nothing. */
+  /**
+   * The newest position up to which the client holds the chat without a gap; `0.0` when it holds
+   * nothing.
+   */
   readonly position: Position;
 }
 
@@ -114,7 +117,10 @@ export function decodeResume(reader: Reader): Resume {
   };
 }
 
-/** The answer to a good `Hello`. Messages after the resumed positions follow as `Message` frames. */
+/**
+ * The server's answer to a good `Hello`. Messages after the resumed positions follow as `Message`
+ * frames.
+ */
 export interface Welcome {
   /** Tells the frames apart. */
   readonly kind: "welcome";
@@ -124,7 +130,7 @@ export interface Welcome {
   readonly connection: ConnectionId;
   /** The server's clock in milliseconds since the Unix epoch. */
   readonly serverTimeMs: number;
-  /** The bounds in force. */
+  /** The limits in force. */
   readonly limits: Limits;
   /** The user's place in a queue, if there is one. */
   readonly ticket: TicketState | null;
@@ -155,7 +161,7 @@ export function decodeWelcome(reader: Reader): Welcome {
   };
 }
 
-/** The bounds that a server holds its clients to. Times in milliseconds. */
+/** The limits that a server enforces on its clients. Times in milliseconds. */
 export interface Limits {
   /** Longest frame body in bytes. */
   readonly frameBytesMax: number;
@@ -165,7 +171,7 @@ export interface Limits {
   readonly textGraphemesMax: number;
   /** A client that has sent nothing for this long sends a `Ping`. */
   readonly pingIntervalMs: number;
-  /** A client that was not heard for this long is closed. */
+  /** The connection of a client that has been silent for this long is closed. */
   readonly idleTimeoutMs: number;
   /** How long the seat of a member without a connection is held. */
   readonly seatHoldMs: number;
@@ -193,15 +199,18 @@ export function decodeLimits(reader: Reader): Limits {
   };
 }
 
-/** The last frame of a connection; its sender closes when the other side has, or after 2 s. */
+/**
+ * The last frame of a connection. Its sender closes the link once the other side has closed, or
+ * after 2 s.
+ */
 export interface Bye {
   /** Tells the frames apart. */
   readonly kind: "bye";
-  /** Why, and by its range whether to reconnect. */
+  /** Why the connection ends; the range of the code says whether to reconnect. */
   readonly code: CloseCode;
   /** Earliest time to reconnect, in milliseconds from now; 0 when it does not matter. */
   readonly retryAfterMs: number;
-  /** For a person; may be empty. */
+  /** A text for a person; may be empty. */
   readonly reason: string;
 }
 
@@ -226,9 +235,12 @@ export function decodeBye(reader: Reader): Bye {
 export interface GoAway {
   /** Tells the frames apart. */
   readonly kind: "goAway";
-  /** When to move, in milliseconds from now: the server spreads its clients with it. */
+  /**
+   * When to reconnect, in milliseconds from now: the server uses it to spread its clients over
+   * time.
+   */
   readonly retryAfterMs: number;
-  /** Where to, when the server knows; else ask `POST /v1/connect`. */
+  /** Where to connect, when the server knows; otherwise ask `POST /v1/connect`. */
   readonly endpoint: Endpoint | null;
 }
 
@@ -338,11 +350,11 @@ export interface Fail {
   readonly kind: "fail";
   /** The id of the request. */
   readonly request: number;
-  /** Why, and by its range whether it may succeed later. */
+  /** Why it failed; the range of the code says whether the same request may succeed later. */
   readonly code: ErrorCode;
   /** Earliest time to try again, in milliseconds from now; 0 when it does not matter. */
   readonly retryAfterMs: number;
-  /** For a developer: which field, which bound; may be empty. */
+  /** A text for a developer, such as the field and the bound; may be empty. */
   readonly detail: string;
 }
 
@@ -366,15 +378,16 @@ export function decodeFail(reader: Reader): Fail {
 }
 
 /**
- * A copy of bytes of the live lane, in a datagram: over a link that loses packets it may come before
- * the stream does. What the receiver has already is skipped, here and when the stream brings it.
+ * A copy of bytes of the live lane, in a datagram: over a link that loses packets it may arrive
+ * before the stream's own bytes. The receiver skips bytes that it already has, both in a copy and
+ * in the stream.
  */
 export interface LaneCopy {
   /** Tells the frames apart. */
   readonly kind: "laneCopy";
   /** How many bytes the sender wrote to its live lane before these. */
   readonly offset: number;
-  /** As they lie in the lane, cut anywhere; at most 987 bytes. */
+  /** The bytes of the lane from there on, cut at any place; at most 987 bytes. */
   readonly bytes: Uint8Array;
 }
 

@@ -187,32 +187,36 @@ export const FRAMES: readonly FrameInfo[] = [
 
 /** The type numbers on the wire, by `kind`. */
 export const FrameType = {
-  /** The last frame of a connection; its sender closes when the other side has, or after 2 s. */
+  /**
+   * The last frame of a connection. Its sender closes the link once the other side has closed, or
+   * after 2 s.
+   */
   bye: 3,
   /** Asks for a `Pong` with the same nonce. */
   ping: 5,
   /** Answers a `Ping`. */
   pong: 6,
   /**
-   * A copy of bytes of the live lane, in a datagram: over a link that loses packets it may come before
-   * the stream does. What the receiver has already is skipped, here and when the stream brings it.
+   * A copy of bytes of the live lane, in a datagram: over a link that loses packets it may arrive
+   * before the stream's own bytes. The receiver skips bytes that it already has, both in a copy and
+   * in the stream.
    */
   laneCopy: 9,
   /** The first frame of a connection. */
   hello: 1,
   /**
    * Request: wait for a partner in a category. Reply: `Queued`, or `Fail`; then `Matched` follows,
-   * at once when a compatible partner waits.
+   * at once if a compatible partner is waiting.
    */
   join: 16,
   /**
-   * Request: stop waiting. Reply: `Done` when the ticket is gone, `Fail` with `TICKET_UNKNOWN` when a
-   * match came first: never both.
+   * Request: stop waiting. Reply: `Done` when the ticket is removed, `Fail` with `TICKET_UNKNOWN`
+   * when a match came first; never both.
    */
   cancel: 18,
   /**
-   * Request: send a message. Reply: `Ack` once it is durable, or `Fail`. Sent again with the same
-   * `clientMessageId`, on this or a later connection, it is the same message.
+   * Request: send a message. Reply: `Ack` once it is durable, or `Fail`. A `Send` with the same
+   * `clientMessageId`, on this or a later connection, is the same message.
    */
   send: 32,
   /** Cursor: everything up to here has reached the client. No reply; the newest wins. */
@@ -230,13 +234,16 @@ export const FrameType = {
    * `Done` once durable.
    */
   block: 41,
-  /** Request: messages before a position, newest last. Reply: `Page`, or `Fail`. */
+  /** Request: return messages before a position, newest last. Reply: `Page`, or `Fail`. */
   history: 64,
   /** Client: I am typing, or I stopped. Repeated every few seconds while typing. */
   typing: 80,
-  /** Client: I look at the chat, or I turned away. */
+  /** Client: I am looking at the chat, or I have turned away. */
   presence: 82,
-  /** The answer to a good `Hello`. Messages after the resumed positions follow as `Message` frames. */
+  /**
+   * The server's answer to a good `Hello`. Messages after the resumed positions follow as `Message`
+   * frames.
+   */
   welcome: 2,
   /** The server will close soon: connect again after the given time, then close this connection. */
   goAway: 4,
@@ -244,7 +251,7 @@ export const FrameType = {
   done: 7,
   /** Reply: the request failed and changed nothing. */
   fail: 8,
-  /** Reply to `Join` and `Next`: the user waits. */
+  /** Reply to `Join` and `Next`: the user is waiting in the queue. */
   queued: 17,
   /** Push: the ticket accepts more people now. */
   widened: 19,
@@ -255,32 +262,35 @@ export const FrameType = {
   /** Reply to `Send`: the message is durable. The sending connection gets no `Message` for it. */
   ack: 33,
   /**
-   * Push: a message of the chat, in ascending position. A member gets each message once, but for
-   * those that this very connection sent; after a resume its own are among them.
+   * Push: a message of the chat, in ascending position. A member gets each message once, except
+   * those sent on this same connection; after a resume the member's own messages are included.
    */
   message: 34,
   /** Push: a message was deleted. After a resume all deletions of the chat are pushed again. */
   deleted: 38,
-  /** Push: the chat has ended. It can be read until the given time, then it is erased. */
+  /** Push: the chat has ended. It can be read until `expiresAtMs`; then it is erased. */
   ended: 42,
   /** Push: a member's seat changed: the connection was lost, came back, or the member left. */
   seat: 43,
-  /** Push: nobody has said anything for a while; the chat ends at the given time unless someone does. */
+  /**
+   * Push: no member has said anything for a while; the chat ends at `endsAtMs` unless a member
+   * does.
+   */
   idle: 44,
   /**
-   * Push, after a `Hello` that resumes: this chat cannot be taken up. It ended and was erased, or it
+   * Push, after a `Hello` that resumes: this chat cannot be resumed. It ended and was erased, or it
    * was never yours: drop it.
    */
   gone: 45,
   /** Reply to `History`, on the lane of the request. */
   page: 65,
-  /** Server: a member types, or stopped. Lapses after 5 s. */
+  /** Server: a member is typing, or stopped. Lapses after 5 s. */
   memberTyping: 81,
-  /** Server: a member looks at the chat, or turned away. */
+  /** Server: a member is looking at the chat, or has turned away. */
   memberPresence: 83,
   /**
-   * Server: how far a member has received and read. A lost one is mended by the next, and by the
-   * `Member` records of the next `Welcome`.
+   * Server: how far a member has received and read. A lost one is made up for by the next one, and
+   * by the `Member` records of the next `Welcome`.
    */
   readCursor: 84,
 } as const;

@@ -38,7 +38,7 @@ import {
   type Position,
 } from "./position.js";
 
-/** Request: messages before a position, newest last. Reply: `Page`, or `Fail`. */
+/** Request: return messages before a position, newest last. Reply: `Page`, or `Fail`. */
 export interface History {
   /** Tells the frames apart. */
   readonly kind: "history";

@@ -20,11 +20,11 @@ import {
  *
  * `seq` counts the messages of a chat from 1 and has no gap: the next message has the next seq,
  * in whatever epoch. `epoch` grows by one each time the log of the chat is rebuilt from the store
- * (a restart, a failover); messages of an older epoch that the store never got are void, and
- * their seqs are given out again.
+ * (a restart, a failover); messages of an older epoch that never reached the store are void, and
+ * their seqs are assigned again.
  */
 export interface Position {
-  /** Which build of the log; 0 only in `POSITION_START`. */
+  /** Number of the build of the log; 0 only in `POSITION_START`. */
   readonly epoch: number;
   /** Count of messages up to and including this one; 0 only in `POSITION_START`. */
   readonly seq: number;
@@ -49,5 +49,5 @@ export function comparePosition(a: Position, b: Position): number {
   return a.epoch - b.epoch || a.seq - b.seq;
 }
 
-/** Before the first message: what a client resumes from that has received none. */
+/** Before the first message: a client that has received nothing resumes from here. */
 export const POSITION_START: Position = { epoch: 0, seq: 0 };

@@ -41,7 +41,7 @@ import {
 
 /**
  * Request: wait for a partner in a category. Reply: `Queued`, or `Fail`; then `Matched` follows,
- * at once when a compatible partner waits.
+ * at once if a compatible partner is waiting.
  */
 export interface Join {
   /** Tells the frames apart. */
@@ -72,8 +72,8 @@ export function decodeJoin(reader: Reader): Join {
 }
 
 /**
- * Request: stop waiting. Reply: `Done` when the ticket is gone, `Fail` with `TICKET_UNKNOWN` when a
- * match came first: never both.
+ * Request: stop waiting. Reply: `Done` when the ticket is removed, `Fail` with `TICKET_UNKNOWN`
+ * when a match came first; never both.
  */
 export interface Cancel {
   /** Tells the frames apart. */
@@ -99,7 +99,7 @@ export function decodeCancel(reader: Reader): Cancel {
   };
 }
 
-/** Reply to `Join` and `Next`: the user waits. */
+/** Reply to `Join` and `Next`: the user is waiting in the queue. */
 export interface Queued {
   /** Tells the frames apart. */
   readonly kind: "queued";
@@ -132,11 +132,11 @@ export interface TicketState {
   readonly category: string;
   /** What the ticket asks to talk about. */
   readonly interests: readonly string[];
-  /** Since when the user waits, in milliseconds since the Unix epoch. */
+  /** When the user began to wait, in milliseconds since the Unix epoch. */
   readonly sinceMs: number;
-  /** Whom it accepts by now. */
+  /** Which partners it accepts by now. */
   readonly stage: Stage;
-  /** How many people wait in the category, this one included. */
+  /** How many people wait in the category, including this user. */
   readonly waiting: number;
 }
 
@@ -163,12 +163,12 @@ export function decodeTicketState(reader: Reader): TicketState {
 }
 
 /**
- * Whom a ticket accepts; it widens at 3, 8 and 15 s. Two are matched when each accepts the other.
- * Age bracket and blocks are never widened.
+ * Which partners a ticket accepts; this widens after 3, 8 and 15 s. Two tickets are matched
+ * when each accepts the other. Age brackets and blocks always hold.
  *
  * - `interests`: The same language and, if the ticket names interests, a shared one.
  * - `language`: The same language.
- * - `category`: Anyone in the category but recent partners.
+ * - `category`: Anyone in the category except recent partners.
  * - `anyone`: Anyone in the category.
  * - `unknown:N`: number N of a newer version.
  */
@@ -214,7 +214,7 @@ export interface Widened {
   readonly kind: "widened";
   /** The user's ticket. */
   readonly ticket: TicketId;
-  /** Whom it accepts now. */
+  /** Which partners it accepts now. */
   readonly stage: Stage;
 }
 
@@ -264,7 +264,7 @@ export interface TicketEnded {
   readonly kind: "ticketEnded";
   /** The ticket that ended. */
   readonly ticket: TicketId;
-  /** Why. */
+  /** Why it ended. */
   readonly code: ErrorCode;
 }
 

@@ -44,5 +44,5 @@ export function decodeVersionRange(reader: Reader): VersionRange {
   };
 }
 
-/** What this crate speaks. */
+/** The versions that this crate speaks. */
 export const VERSION_RANGE_SUPPORTED: VersionRange = { min: VERSION_MIN, max: VERSION_MAX };

@@ -184,7 +184,7 @@ fn client_pings_when_either_side_was_silent() {
     assert_eq!(client.expire(PING_INTERVAL), [ping(1)]);
     assert_eq!(client.live(&envelope::encode(&Pong { nonce: 1 })), []);
 
-    // Ours: what we send ourselves counts, but a silent server is still asked.
+    // Our own frames count, but a silent server is still pinged.
     client.now += PING_INTERVAL / 2;
     client.input(client::Input::Sent);
     client.live(&envelope::encode(&Done { request: 1 }));

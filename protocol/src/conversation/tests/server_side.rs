@@ -390,7 +390,7 @@ fn server_drops_and_counts_bad_datagrams() {
             is_typing: true,
         })
         .into(),
-        // It belongs behind bytes that have not come.
+        // It belongs after bytes that have not arrived.
         envelope::encode_datagram(&LaneCopy {
             offset: 1 << 40,
             bytes: envelope::encode(&leave(1)),
@@ -479,7 +479,7 @@ fn server_bounds_the_time_of_a_partial_frame_on_each_lane() {
             true => server.bulk(bytes),
             false => server.live(bytes),
         };
-        // A drip does not move the deadline; the end of the frame does.
+        // A few more bytes do not move the deadline; the end of the frame does.
         feed(&mut server, &frame[..1]);
         server.now += PARTIAL_FRAME_DEADLINE / 2;
         assert_eq!(feed(&mut server, &frame[1..3]), []);
@@ -514,7 +514,7 @@ fn server_drops_a_frame_that_the_bulk_lane_ends_inside_of() {
             [server::Output::Request(history().into(), Lane::Bulk)]
         );
     }
-    // The live lane keeps what it has.
+    // The live lane keeps the bytes that it has.
     assert_eq!(server.live(&frame[..1]), []);
     assert_eq!(server.input(server::Input::BulkEnded), []);
     assert_eq!(server.live(&frame[1..]).len(), 1);
