@@ -1,7 +1,7 @@
-//! REST: accounts, categories, and the way to a connection.
+//! REST: accounts, categories, and what is needed to open a connection.
 //!
-//! [`Api`] is what anybody may ask; [`User`] is an account, with its tokens. Errors are the problem
-//! documents of the server (RFC 9457), typed.
+//! [`Api`] has the calls that need no account; [`User`] is an account with its tokens. Errors are
+//! the server's problem documents (RFC 9457), typed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use types::{Categories, RefreshToken, Registered, Tokens};
 /// Time for one request, from its first byte to the last of its answer.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 
-/// A server, as anybody sees it. Cheap to clone.
+/// A server, seen without an account. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Api {
     http: reqwest::Client,
@@ -40,14 +40,14 @@ pub struct User {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApiError {
-    /// The server refused and said why.
+    /// The server refused and gave a reason.
     #[error("{0}")]
     Refused(Box<Problem>),
-    /// The server could not be reached, or answered something else than it should.
+    /// The server could not be reached, or its response was not as specified.
     #[error("the server cannot be reached: {0}")]
     Unreachable(Arc<reqwest::Error>),
-    /// The address is no `http` or `https` URL.
-    #[error("`{0}` is no http or https address")]
+    /// The address is not an `http` or `https` URL.
+    #[error("`{0}` is not an http or https address")]
     BadAddress(String),
 }
 
@@ -96,7 +96,7 @@ impl Api {
         })
     }
 
-    /// The same server, asked with this `Origin`, as a page would.
+    /// The same server, with this `Origin` sent in every request, as a page would.
     pub fn with_origin(self, origin: impl Into<String>) -> Self {
         Self {
             origin: Some(origin.into()),
@@ -176,7 +176,7 @@ impl User {
         &self.api
     }
 
-    /// The same account, asked at another node of the server; shares the tokens.
+    /// The same account, with requests sent to another node of the server; shares the tokens.
     pub fn at(&self, api: &Api) -> Self {
         Self {
             api: api.clone(),
@@ -184,8 +184,8 @@ impl User {
         }
     }
 
-    /// The token to take the account up again with [`Api::user`], in another process. It is secret,
-    /// and the next refresh replaces it.
+    /// The token with which another process can use the account again, through [`Api::user`]. It is
+    /// secret, and the next refresh replaces it.
     pub async fn refresh_token(&self) -> String {
         self.tokens.lock().await.refresh_token.clone()
     }
@@ -198,7 +198,7 @@ impl User {
         self.ask(Method::GET, "/v1/me", None::<&()>).await
     }
 
-    /// Changes the account; answers it as it is then.
+    /// Changes the account and returns it as it is afterwards.
     ///
     /// # Errors
     /// [`ApiError`]; as for [`Api::register`].
@@ -206,7 +206,7 @@ impl User {
         self.ask(Method::PATCH, "/v1/me", Some(change)).await
     }
 
-    /// Removes the account and all that is its own.
+    /// Removes the account and everything that belongs to it.
     ///
     /// # Errors
     /// [`ApiError`].
@@ -233,7 +233,8 @@ impl User {
         Ok(check(response).await?.json().await?)
     }
 
-    /// Sends with the access token; when that has expired, once more with a new one.
+    /// Sends the request with the access token, and once more with a new token if that one has
+    /// expired.
     async fn send<B: Serialize + ?Sized>(
         &self,
         method: Method,
@@ -256,8 +257,9 @@ impl User {
         Ok(request(&access_token).send().await?)
     }
 
-    /// A new access token. The lock is held while the server is asked: a refresh token can be used
-    /// once, so the clones of a user take turns, and the second finds the first's token.
+    /// A new access token. The lock is held during the request: a refresh token can be used only
+    /// once, so the clones of a user take turns, and the second clone finds the token that the
+    /// first one got.
     async fn renew(&self, expired: &str) -> Result<String, ApiError> {
         let mut tokens = self.tokens.lock().await;
         if tokens.access_token == expired {
@@ -271,7 +273,7 @@ async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, ApiEr
     Ok(check(request.send().await?).await?.json().await?)
 }
 
-/// The response, unless it is a problem.
+/// The response, unless it is a problem document.
 async fn check(response: reqwest::Response) -> Result<reqwest::Response, ApiError> {
     let status = response.status();
     if status.is_success() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How long to wait before the next try to connect: twice as long each time, spread by chance so
+/// How long to wait before the next attempt to connect: twice as long each time, and randomised so
 /// that many clients do not come back at once.
 #[derive(Debug, Default)]
 pub struct Backoff {
@@ -10,7 +10,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Longest first wait: short, since most losses are short.
+    /// Longest first wait: short, since most interruptions are short.
     const FIRST: Duration = Duration::from_millis(200);
     /// Longest wait of all: a person may be looking at the screen.
     const LONGEST: Duration = Duration::from_secs(15);

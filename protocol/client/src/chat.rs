@@ -1,4 +1,4 @@
-//! A chat, as who takes part in it sees it.
+//! A chat, as seen by one of its members.
 
 use nowrong_protocol::{
     ChatId, ClientMessageId, Position,
@@ -11,10 +11,10 @@ use crate::{
     client::command::{Command, Request, Signal, ask},
 };
 
-/// Events that a handle may lag behind before it is told to look at the whole chat again.
+/// How many events a handle may lag behind before it must look at the whole chat again.
 pub(crate) const EVENTS_MAX: usize = 256;
 
-/// A chat. Cheap to clone; each clone gets the events from its making on.
+/// A chat. Cheap to clone; each clone gets the events from the moment it was made.
 #[derive(Debug)]
 pub struct Chat {
     pub(crate) state: ChatState,
@@ -28,9 +28,9 @@ pub struct Chat {
 pub enum ChatEvent {
     /// A message of the partner, or one of our own that another connection sent.
     Message(Message),
-    /// A message was deleted for all.
+    /// A message was deleted for all members.
     Deleted(Position),
-    /// Messages after this position are void: they did not outlive a restart of the server.
+    /// Messages after this position are void: they did not survive a restart of the server.
     Truncated(Position),
     /// A member's seat changed.
     Seat {
@@ -38,20 +38,20 @@ pub enum ChatEvent {
         member: u8,
         /// How it is now.
         state: SeatState,
-        /// When a held seat is given up, in milliseconds since the Unix epoch; 0 unless held.
+        /// When the seat is given up, in milliseconds since the Unix epoch; 0 unless it is held.
         held_until_ms: u64,
     },
-    /// Nobody has said anything for a while: the chat ends at this time, in milliseconds since the
-    /// Unix epoch; 0 when it goes on after all.
+    /// No member has said anything for a while: the chat ends at this time, in milliseconds since
+    /// the Unix epoch; 0 when it continues after all.
     Idle(u64),
-    /// A member types, or stopped. Lapses after 5 s.
+    /// A member is typing, or stopped. Lapses after 5 s.
     Typing {
         /// Index of the member.
         member: u8,
-        /// Whether the member types.
+        /// Whether the member is typing.
         is_typing: bool,
     },
-    /// A member looks at the chat, or turned away.
+    /// A member is looking at the chat, or has turned away.
     Presence {
         /// Index of the member.
         member: u8,
@@ -76,13 +76,13 @@ pub enum ChatEvent {
         /// When it is erased, in milliseconds since the Unix epoch.
         expires_at_ms: u64,
     },
-    /// The chat was erased while we were away: drop it. The last event.
+    /// The chat was erased while this client was away: drop it. The last event.
     Gone,
-    /// This handle did not keep up and missed as many events: [`Chat::view`] has everything.
+    /// This handle did not keep up and missed this many events: [`Chat::view`] has everything.
     Missed(u64),
 }
 
-/// A message to send. A `&str` or `String` is one.
+/// A message to send. A `&str` or `String` converts into one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outgoing {
     /// Chosen by the client when `None`. Sending the same id again is the same message.
@@ -109,7 +109,7 @@ impl From<String> for Outgoing {
     }
 }
 
-/// A message that the server took and made durable.
+/// A message that the server accepted and made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// Its own id.
@@ -123,16 +123,16 @@ pub struct Sent {
 /// Everything about a chat, at one moment.
 #[derive(Clone, Debug)]
 pub struct ChatView {
-    /// As in the newest snapshot, with the members' seats and cursors as they are now.
+    /// The newest snapshot, with the members' seats and cursors as they are now.
     pub state: ChatState,
     /// The messages that are held, in order.
     pub messages: Vec<Message>,
     /// How it ended, if it did.
     pub end: Option<Ended>,
-    /// How many messages wait to be sent or acked.
+    /// How many messages are waiting to be sent or acked.
     pub unsent: usize,
-    /// What came over the wire, in the order it came, before anything was sorted or dropped: for
-    /// tests of what a server promises. Empty unless
+    /// Everything that came over the wire, in order of arrival, before anything was sorted or
+    /// dropped: for tests of a server's promises. Empty unless
     /// [`ConnectOptions::is_recording`](crate::ConnectOptions) is on.
     pub record: Vec<Recorded>,
 }
@@ -151,7 +151,7 @@ pub enum Recorded {
         /// Where it stands.
         position: Position,
     },
-    /// A `Welcome` that takes the chat up again after this position.
+    /// A `Welcome` that resumes the chat after this position.
     Resumed(Position),
 }
 
@@ -193,7 +193,7 @@ impl Chat {
         }
     }
 
-    /// The next message, passing over other events; `None` when the chat is over.
+    /// The next message, skipping other events; `None` when the chat is over.
     ///
     /// # Cancel safety
     /// A dropped future loses no message.
@@ -207,15 +207,16 @@ impl Chat {
         }
     }
 
-    /// Sends a message and waits until it is durable. While the connection is lost the message waits,
-    /// and goes out again on the next one. A message that the server finds too fast waits too.
+    /// Sends a message and waits until it is durable. While the connection is lost the message
+    /// waits, and it is sent again on the next connection. A message that the server finds too fast
+    /// waits too.
     ///
     /// # Errors
-    /// [`Error`]; after [`Error::NoReply`] or [`Error::Closed`] it is unknown whether the server has
-    /// it: send it again with the same id.
+    /// [`Error`]; after [`Error::NoReply`] or [`Error::Closed`] it is unknown whether the server
+    /// has the message: send it again with the same id.
     ///
     /// # Cancel safety
-    /// A dropped future does not take the message back.
+    /// Dropping the future does not withdraw the message.
     pub async fn send(&self, message: impl Into<Outgoing>) -> Result<Sent, Error> {
         let (chat, message) = (self.id(), message.into());
         ask(&self.commands, |answer| {
@@ -240,7 +241,7 @@ impl Chat {
         self.carry(Request::Leave(self.id())).await
     }
 
-    /// Ends the chat and never meets this partner again.
+    /// Ends the chat, and never matches the user with this partner again.
     ///
     /// # Errors
     /// [`Error`].
@@ -266,7 +267,8 @@ impl Chat {
         ask(&self.commands, |answer| Command::Page(request, answer)).await
     }
 
-    /// Says that everything up to this position was read. Told again after a lost connection.
+    /// Tells the server that everything up to this position was read. Repeated after a lost
+    /// connection.
     ///
     /// # Errors
     /// [`Error::Closed`].
@@ -274,7 +276,7 @@ impl Chat {
         self.signal(Signal::Read(position)).await
     }
 
-    /// Says whether the user types. May be lost; repeat it every few seconds.
+    /// Tells whether the user is typing. May be lost; repeat it every few seconds.
     ///
     /// # Errors
     /// [`Error::Closed`].
@@ -282,7 +284,7 @@ impl Chat {
         self.signal(Signal::Typing(is_typing)).await
     }
 
-    /// Says whether the user looks at the chat. May be lost.
+    /// Tells whether the user is looking at the chat. May be lost.
     ///
     /// # Errors
     /// [`Error::Closed`].

@@ -14,11 +14,11 @@ mod requests;
 use actor::Actor;
 use command::{Command, Request, ask};
 
-/// Commands that wait for the client's task. A handle waits when there are more: its own user is the
-/// only one it slows down.
+/// How many commands may wait for the client's task. When there are more, the handle waits, which
+/// slows down only its own user.
 const COMMANDS_MAX: usize = 64;
 
-/// A user's connection to the server, which mends itself. Cheap to clone.
+/// A user's connection to the server, which reconnects by itself. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
     commands: mpsc::Sender<Command>,
@@ -32,10 +32,10 @@ pub struct ConnectOptions {
     pub link: LinkOptions,
     /// Name and version of the program, for the operator's counters; at most 64 bytes.
     pub agent: String,
-    /// Whether to connect again by itself when the connection is lost.
+    /// Whether the client connects again by itself when the connection is lost.
     pub should_reconnect: bool,
-    /// Whether chats keep what came over the wire as [`Recorded`](crate::Recorded). It grows without
-    /// bound: for tests.
+    /// Whether chats keep everything that came over the wire as [`Recorded`](crate::Recorded). The
+    /// record grows without bound: for tests only.
     pub is_recording: bool,
 }
 
@@ -63,7 +63,7 @@ impl From<Transport> for ConnectOptions {
     }
 }
 
-/// How the connection is.
+/// The state of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionState {
     /// Not connected; the client is trying.
@@ -72,10 +72,10 @@ pub enum ConnectionState {
     Open {
         /// Its name in the logs of both sides.
         connection: ConnectionId,
-        /// Over what; never [`Transport::Auto`].
+        /// The transport it uses; never [`Transport::Auto`].
         transport: Transport,
     },
-    /// Over for good.
+    /// Closed for good.
     Closed {
         /// Why; `None` when the link was lost and reconnecting is off.
         code: Option<CloseCode>,
@@ -90,7 +90,8 @@ impl ConnectionState {
 }
 
 impl Client {
-    /// Connects, and waits until the connection is open. The first connection is tried once.
+    /// Connects, and waits until the connection is open. The first connection is attempted only
+    /// once.
     ///
     /// # Errors
     /// [`Error::Api`], [`Error::Link`], or [`Error::Closed`] with the server's refusal.
@@ -127,7 +128,7 @@ impl Client {
         ask(&self.commands, |answer| Command::Queue(request, answer)).await
     }
 
-    /// The chat that the user is in, or was in last; also one that an earlier client was in.
+    /// The chat that the user is in, or was in last; this includes a chat of an earlier client.
     ///
     /// # Errors
     /// [`Error::Closed`].
@@ -136,7 +137,7 @@ impl Client {
         Ok(chat.map(|chat| *chat))
     }
 
-    /// The ticket that the user has from an earlier client. Answers it once.
+    /// The ticket that the user has from an earlier client. Returns it once.
     ///
     /// # Errors
     /// [`Error::Closed`].
@@ -144,12 +145,12 @@ impl Client {
         ask(&self.commands, Command::Ticket).await
     }
 
-    /// How the connection is, and its changes.
+    /// The state of the connection, and its changes.
     pub fn state(&self) -> watch::Receiver<ConnectionState> {
         self.state.clone()
     }
 
-    /// Waits until the connection is open; answers over what.
+    /// Waits until the connection is open, and returns its transport.
     ///
     /// # Errors
     /// [`Error::Closed`] when it never will be.
@@ -165,8 +166,8 @@ impl Client {
         }
     }
 
-    /// Leaves the connection and opens another one over `transport`, which later ones use too. Chats
-    /// go on there.
+    /// Leaves the connection and opens another one over `transport`, which later connections use
+    /// too. Chats continue there.
     ///
     /// # Errors
     /// [`Error`] when the new connection is refused for good.
@@ -174,7 +175,7 @@ impl Client {
         ask(&self.commands, |answer| Command::Switch(transport, answer)).await
     }
 
-    /// Drops the link without a word, as a lost network would; the client then mends it.
+    /// Drops the link without a goodbye, as a lost network would; the client then reconnects.
     ///
     /// # Errors
     /// [`Error::Closed`].
@@ -183,9 +184,9 @@ impl Client {
     }
 
     /// Says goodbye and waits until the connection is closed, at most a few seconds. Other handles
-    /// find it closed.
+    /// then find it closed.
     pub async fn close(self) {
-        // Closed already is closed.
+        // A client that is already closed is fine.
         let _ = ask(&self.commands, Command::Close).await;
     }
 }

@@ -1,4 +1,4 @@
-//! What can go wrong for who uses a [`Client`](crate::Client).
+//! Errors that a user of a [`Client`](crate::Client) can see.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ pub enum Error {
     /// The server refused; nothing changed.
     #[error("{}: {detail}", code.text())]
     Refused {
-        /// Why, and by its range whether it may succeed later.
+        /// Why it failed; the range of the code says whether the same request may succeed later.
         code: ErrorCode,
-        /// Earliest time to try again; zero when it does not matter.
+        /// How long to wait before trying again; zero when it does not matter.
         retry_after: Duration,
         /// For a developer; may be empty.
         detail: String,
     },
-    /// The connection was lost after the request went out: it may have been carried out or not.
+    /// The connection was lost after the request was sent: it may have been carried out or not.
     #[error("the connection was lost before the reply came")]
     Lost,
     /// No reply came in time: the request may have been carried out or not.
@@ -29,7 +29,7 @@ pub enum Error {
     /// Too many messages wait to be sent.
     #[error("too many messages wait to be sent")]
     OutboxFull,
-    /// The connection is over for good, or the client was closed.
+    /// The connection is closed for good, or the client was closed.
     #[error("the connection is closed: {}", code.map_or("lost", CloseCode::text))]
     Closed {
         /// Why; `None` when the link was lost and reconnecting is off.

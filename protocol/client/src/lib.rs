@@ -7,8 +7,8 @@
 //! let user = Api::new("http://127.0.0.1:8080")?.register(&NewAccount::named("Ana")).await?;
 //! let client = Client::connect(&user, ConnectOptions::default()).await?;
 //! let mut chat = client.join("music", &[]).await?.matched().await?;
-//! chat.send("Hello!").await?; // answers when the message is durable
-//! while let Some(event) = chat.next_event().await {
+//! chat.send("Hello!").await?; // returns when the message is durable while let Some(event) =
+//! chat.next_event().await {
 //!     if let ChatEvent::Message(message) = event {
 //!         println!("{:?}", message.body);
 //!     }
@@ -18,11 +18,11 @@
 //! ```
 //!
 //! [`Client`], [`Ticket`] and [`Chat`] are handles: they speak to one task, which owns the connection
-//! and everything that outlives a connection. When the link is lost it connects again by itself,
-//! resumes, and sends again what was not acked. The task ends when the last handle is dropped.
+//! and everything that outlives a connection. When the link is lost, the task connects again,
+//! resumes, and sends every unacked message again. The task ends when the last handle is dropped.
 //!
-//! What is decided without IO is pure and in modules of its own: the [`log`] of messages, the
-//! [`outbox`], the [`backoff`]; the rules of the connection are
+//! Decisions that need no IO are in pure modules of their own: the [`log`] of messages, the
+//! [`outbox`], the [`backoff`]; the rules of the connection are in
 //! [`nowrong_protocol::conversation`]. [`RawConnection`] is for tests: it sends any frame and any
 //! bytes, right or wrong.
 

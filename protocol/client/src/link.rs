@@ -1,8 +1,9 @@
-//! A transport link: frames out in order, bytes in, and nothing else. It knows no frame's meaning.
+//! A transport link: frames out in order, bytes in, and nothing else. It does not know what a frame
+//! means.
 //!
 //! Sending never waits: [`Link::queue`] buffers, and [`Link::receive`] writes what is buffered while it
-//! reads, so that a peer that does not read cannot keep us from reading. What is buffered is bound by
-//! whoever sends: requests that wait for a reply, and at most
+//! reads, so that a peer that does not read cannot keep us from reading. The senders bound what is
+//! buffered: requests that wait for a reply, and at most
 //! [`UNACKED_SENDS_MAX`](nowrong_protocol::limits::UNACKED_SENDS_MAX) messages for each chat.
 
 use std::time::Duration;
@@ -18,21 +19,21 @@ mod webtransport;
 use websocket::WebSocketLink;
 use webtransport::WebTransportLink;
 
-/// How much earlier WebTransport starts than WebSocket when either will do.
+/// How much earlier WebTransport starts than WebSocket when either is allowed.
 const HEAD_START: Duration = Duration::from_millis(300);
 
-/// Time to open a link, from the first packet to the stream or socket that frames can go on.
+/// Time to open a link, from the first packet until frames can be sent.
 pub(crate) const OPEN_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Which transport to connect over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Transport {
-    /// WebTransport, with a head start over WebSocket; the first that opens is taken.
+    /// WebTransport, with a head start over WebSocket; the first that opens is used.
     #[default]
     Auto,
-    /// WebTransport (HTTP/3 over QUIC) or nothing.
+    /// Only WebTransport (HTTP/3 over QUIC).
     WebTransport,
-    /// WebSocket or nothing.
+    /// Only WebSocket.
     WebSocket,
 }
 
@@ -50,8 +51,8 @@ pub struct LinkOptions {
 }
 
 impl Default for LinkOptions {
-    /// Any transport, no origin, 20 s of silence: a lost Wi-Fi is noticed soon, a short gap is not
-    /// taken for one.
+    /// Any transport, no origin, 20 s of silence: a lost Wi-Fi is noticed soon, and a short gap is
+    /// not mistaken for one.
     fn default() -> Self {
         Self {
             transport: Transport::Auto,
@@ -72,7 +73,7 @@ impl LinkError {
     }
 }
 
-/// What came in over a link.
+/// Input from a link.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Received {
     /// Bytes of the live lane of a WebTransport link.
@@ -83,7 +84,7 @@ pub enum Received {
     Datagram(Bytes),
     /// One binary message of a WebSocket.
     Message(Bytes),
-    /// Something that the transport allows and the protocol does not, with what it costs.
+    /// Input that the transport allows and the protocol does not, with the close code it costs.
     Violation(CloseCode),
 }
 
@@ -123,8 +124,8 @@ impl Link {
         Ok(Self::WebSocket(Box::new(link)))
     }
 
-    /// The first that opens; the other is given up. When both fail, the error is WebSocket's, which
-    /// fails for fewer reasons.
+    /// The first link that opens; the other attempt is given up. When both fail, the error is that
+    /// of WebSocket, which has fewer reasons to fail.
     async fn open_first(endpoint: &Endpoint, options: &LinkOptions) -> Result<Self, LinkError> {
         let webtransport = Self::open_webtransport(endpoint, options);
         tokio::pin!(webtransport);
@@ -157,7 +158,7 @@ impl Link {
         }
     }
 
-    /// Puts the bytes of whole frames behind those that wait.
+    /// Queues the bytes of whole frames behind those that already wait.
     pub(crate) fn queue(&mut self, lane: Lane, frames: Bytes) {
         match self {
             Self::WebTransport(link) => link.queue(lane, frames),
@@ -174,10 +175,10 @@ impl Link {
         }
     }
 
-    /// Waits for what comes in next, and writes what waits to go out.
+    /// Waits for the next input, and meanwhile writes the queued bytes.
     ///
     /// # Errors
-    /// When the link is gone.
+    /// When the link is lost.
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
@@ -196,7 +197,7 @@ impl Link {
         }
     }
 
-    /// Sends a text message, which the protocol does not allow; only a WebSocket can.
+    /// Sends a text message, which the protocol does not allow; only a WebSocket can do this.
     pub(crate) fn queue_text(&mut self, text: &str) -> bool {
         match self {
             Self::WebTransport(_) => false,

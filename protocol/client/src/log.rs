@@ -1,8 +1,8 @@
-//! What a client holds of a chat's messages: each once, in one order. Pure.
+//! The messages of a chat that a client holds: each once, in one order. Pure.
 //!
-//! Messages are kept by `seq`. A rebuilt log (a newer `epoch`) gives seqs of void messages out again,
-//! so the newer position wins, both for a seq and for a message that was sent. The log never holds
-//! two messages with the same seq, nor the same message of a sender twice.
+//! Messages are kept by `seq`. A rebuilt log (a newer `epoch`) assigns the seqs of void messages
+//! again, so the newer position wins, both for a seq and for a message of our own. The log never
+//! holds two messages with the same seq, nor the same message of a sender twice.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -33,7 +33,7 @@ pub enum Change {
 }
 
 impl Log {
-    /// Takes a message, from wherever it came.
+    /// Takes in a message from any source.
     pub fn insert(&mut self, message: Message) -> Change {
         let (position, id) = (
             message.position,
@@ -67,8 +67,8 @@ impl Log {
         }
     }
 
-    /// Drops what has a seq over `resumed`: it was never acked and did not outlive a restart.
-    /// Answers whether there was any.
+    /// Drops the messages with a seq over `resumed`: they were never acked and did not survive a
+    /// restart. Returns whether there were any.
     pub fn truncate(&mut self, resumed: Position) -> bool {
         let void: Vec<_> = self
             .by_seq
@@ -94,7 +94,8 @@ impl Log {
         }
     }
 
-    /// Up to where the messages are held without a gap; [`Position::START`] when none is.
+    /// The newest position up to which messages are held without a gap; [`Position::START`] when
+    /// there is none.
     pub fn held(&self) -> Position {
         self.by_seq
             .get(&self.held)

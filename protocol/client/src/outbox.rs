@@ -1,7 +1,7 @@
 //! Messages on their way to the server: sent in order, resent after a lost connection. Pure.
 //!
-//! A message leaves the outbox exactly once: acked, refused, or given up. Until then it goes out once on
-//! each connection, with the same id, so that the server takes it once.
+//! A message leaves the outbox exactly once: acked, refused, or given up. Until then it is sent
+//! once on each connection, always with the same id, so that the server accepts it once.
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -11,8 +11,8 @@ use nowrong_protocol::{
     limits::{REPLY_DEADLINE, UNACKED_SENDS_MAX},
 };
 
-/// Most messages that wait in an outbox: more than a person writes while out of reach. When it is
-/// full, sending fails with [`Error::OutboxFull`](crate::Error::OutboxFull).
+/// Most messages that wait in an outbox: more than a person writes while offline. When it is full,
+/// sending fails with [`Error::OutboxFull`](crate::Error::OutboxFull).
 pub const OUTBOX_MAX: usize = 1_024;
 
 /// A message to send.
@@ -26,7 +26,7 @@ pub struct Draft {
     pub body: Body,
 }
 
-/// The outbox of one chat. `T` is what the caller wants back when a message leaves.
+/// The outbox of one chat. `T` is a token that the caller gets back when a message leaves.
 #[derive(Debug)]
 pub struct Outbox<T> {
     entries: VecDeque<Entry<T>>,
@@ -35,7 +35,7 @@ pub struct Outbox<T> {
 #[derive(Debug)]
 struct Entry<T> {
     draft: Draft,
-    /// The request it went out as on this connection, and when.
+    /// The id of its request on this connection, and when it was sent.
     sent: Option<(u32, Instant)>,
     token: T,
 }
@@ -65,8 +65,8 @@ impl<T> Outbox<T> {
         Ok(())
     }
 
-    /// The next message to send with the id of its request, which `next_id` gives out; `None` when
-    /// all are sent, or as many wait for their `Ack` as may.
+    /// The next message to send, with the id of its request from `next_id`; `None` when all are
+    /// sent, or when the most allowed already wait for their `Ack`.
     pub fn next(&mut self, next_id: impl FnOnce() -> u32, now: Instant) -> Option<(u32, &Draft)> {
         let unacked = self
             .entries
@@ -82,7 +82,7 @@ impl<T> Outbox<T> {
         Some((request, &entry.draft))
     }
 
-    /// Takes out the message that went out as `request`.
+    /// Takes out the message that was sent as `request`.
     pub fn settle(&mut self, request: u32) -> Option<(Draft, T)> {
         let is_it = |entry: &Entry<T>| entry.sent.is_some_and(|(sent, _)| sent == request);
         let index = self.entries.iter().position(is_it)?;
@@ -91,7 +91,7 @@ impl<T> Outbox<T> {
             .map(|entry| (entry.draft, entry.token))
     }
 
-    /// Takes out what was sent so long ago that no reply is to be expected any more.
+    /// Takes out the messages that were sent so long ago that no reply can be expected any more.
     pub fn settle_overdue(&mut self, now: Instant) -> Vec<(Draft, T)> {
         self.take_out(|entry| entry.sent.is_some_and(|(_, at)| at + REPLY_DEADLINE <= now))
     }
@@ -101,21 +101,21 @@ impl<T> Outbox<T> {
         self.take_out(|_| true)
     }
 
-    /// When [`Self::settle_overdue`] has something to take out.
+    /// When [`Self::settle_overdue`] next has something to take out.
     pub fn deadline(&self) -> Option<Instant> {
         let sent = self.entries.iter().filter_map(|entry| entry.sent);
         sent.map(|(_, at)| at + REPLY_DEADLINE).min()
     }
 
-    /// The message that went out as `request` was not taken: it goes out again, in its old place.
-    /// Answers whether there is one.
+    /// The message that was sent as `request` was not accepted: it is sent again, in its old place.
+    /// Returns whether there is such a message.
     pub fn put_back(&mut self, request: u32) -> bool {
         let is_it = |entry: &&mut Entry<T>| entry.sent.is_some_and(|(sent, _)| sent == request);
         let entry = self.entries.iter_mut().find(is_it);
         entry.map(|entry| entry.sent = None).is_some()
     }
 
-    /// The connection is gone: everything has to go out again.
+    /// The connection is lost: everything has to be sent again.
     pub fn unsend(&mut self) {
         for entry in &mut self.entries {
             entry.sent = None;

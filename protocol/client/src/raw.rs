@@ -1,4 +1,4 @@
-//! A connection without manners, for tests: it sends what it is told, right or wrong, and answers
+//! A connection without rules, for tests: it sends what it is told, right or wrong, and returns
 //! what comes back. Nothing happens by itself, not even a `Pong`.
 
 use std::{collections::VecDeque, time::Duration};
@@ -26,19 +26,19 @@ pub struct RawConnection {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RawError {
-    /// The link is gone, or could not be opened.
+    /// The link was lost, or could not be opened.
     #[error(transparent)]
     Link(#[from] LinkError),
     /// The server refused over REST.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// The server sent bytes that are no frames.
-    #[error("the server sent what is no frame: {0}")]
+    /// The server sent bytes that are not frames.
+    #[error("the server sent something that is not a frame: {0}")]
     Garbled(String),
-    /// Nothing came in time.
-    #[error("nothing came within {0:?}")]
+    /// Nothing arrived in time.
+    #[error("nothing arrived within {0:?}")]
     Silence(Duration),
-    /// Something else came than a test asked for.
+    /// Something other than the expected frame arrived.
     #[error("unexpected: {0:?}")]
     Unexpected(Box<ServerFrame>),
 }
@@ -58,7 +58,7 @@ impl RawConnection {
         })
     }
 
-    /// Opens a link for a user and says `Hello` on it; answers the `Welcome` too.
+    /// Opens a link for a user and sends `Hello` on it; returns the `Welcome` too.
     ///
     /// # Errors
     /// [`RawError`]; [`RawError::Unexpected`] with a `Bye` when the server refuses.
@@ -72,7 +72,7 @@ impl RawConnection {
         }
     }
 
-    /// A good `Hello` with this token that resumes nothing.
+    /// A valid `Hello` with this token that resumes nothing.
     pub fn hello(connect_token: impl Into<String>) -> Hello {
         Hello {
             versions: VersionRange::SUPPORTED,
@@ -82,12 +82,12 @@ impl RawConnection {
         }
     }
 
-    /// Over what; never [`Transport::Auto`].
+    /// The transport it uses; never [`Transport::Auto`].
     pub fn transport(&self) -> Transport {
         self.link.transport()
     }
 
-    /// Puts a frame on its lane; it goes out while [`Self::receive`] or [`Self::flush`] waits.
+    /// Queues a frame on its lane; it is sent while [`Self::receive`] or [`Self::flush`] waits.
     pub fn send(&mut self, frame: impl Into<ClientFrame>) {
         let frame = frame.into();
         match frame.lane() {
@@ -96,7 +96,7 @@ impl RawConnection {
         }
     }
 
-    /// Puts any bytes on a lane. [`Lane::Datagram`] is one datagram, or one WebSocket message.
+    /// Queues any bytes on a lane. [`Lane::Datagram`] is one datagram, or one WebSocket message.
     pub fn send_bytes(&mut self, lane: Lane, bytes: impl Into<Bytes>) {
         let bytes = bytes.into();
         match lane {
@@ -105,12 +105,12 @@ impl RawConnection {
         }
     }
 
-    /// Sends a text message, which no good client does; `false` when the transport has none.
+    /// Sends a text message, which no correct client does; `false` when the transport has none.
     pub fn send_text(&mut self, text: &str) -> bool {
         self.link.queue_text(text)
     }
 
-    /// The next frame, from whatever lane. Frames of unknown types are passed over.
+    /// The next frame, from any lane. Frames of unknown types are skipped.
     ///
     /// # Errors
     /// [`RawError::Silence`] after `timeout`, [`RawError::Link`] when the server closed.
@@ -119,7 +119,7 @@ impl RawConnection {
         next.unwrap_or(Err(RawError::Silence(timeout)))
     }
 
-    /// The `Bye` that the server says, passing over other frames.
+    /// The `Bye` that the server sends, skipping other frames.
     ///
     /// # Errors
     /// As for [`Self::receive`]; a server that closes without a `Bye` is [`RawError::Link`].
@@ -135,7 +135,7 @@ impl RawConnection {
         bye.unwrap_or(Err(RawError::Silence(timeout)))
     }
 
-    /// Lets what waits go out, for this long, and keeps what comes in.
+    /// Sends what is queued, for this long, and keeps what comes in.
     ///
     /// # Errors
     /// [`RawError::Link`] when the server closed.
@@ -181,7 +181,7 @@ impl RawConnection {
             Received::Datagram(bytes) => {
                 let raw = decode_datagram(&bytes, DATAGRAM_BYTES_MAX).map_err(garbled)?;
                 let frame = ServerFrame::decode(raw.kind, raw.body).map_err(garbled)?;
-                // The lane brings what a copy brings.
+                // The lane brings the same bytes as a copy.
                 let is_copy = |frame: &ServerFrame| matches!(frame, ServerFrame::LaneCopy(_));
                 self.frames.extend(frame.filter(|frame| !is_copy(frame)));
             }

@@ -27,17 +27,17 @@ impl Ticket {
         self.state.ticket
     }
 
-    /// The ticket as it was when it was given out.
+    /// The ticket as it was when it was issued.
     pub fn state(&self) -> &TicketState {
         &self.state
     }
 
-    /// Whom it accepts by now; changes while it waits.
+    /// Which partners it accepts by now; changes while it waits.
     pub fn stage(&self) -> watch::Receiver<Stage> {
         self.stage.clone()
     }
 
-    /// Waits until a partner is found. Answers once.
+    /// Waits until a partner is found. Returns the chat once.
     ///
     /// # Errors
     /// [`Error::Refused`] when the ticket ended otherwise, [`Error::Closed`].

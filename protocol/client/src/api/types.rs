@@ -1,9 +1,10 @@
-//! The bodies of REST requests and answers. `openapi.json` of the server describes the same.
+//! The bodies of REST requests and responses. `openapi.json` of the server describes the same
+//! bodies.
 
 use nowrong_protocol::{ErrorCode, UserId};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-/// What somebody registers with.
+/// The fields of a new account.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct NewAccount {
     /// 2 to 24 graphemes; unique, also against names that look alike.
@@ -28,7 +29,7 @@ impl NewAccount {
     }
 }
 
-/// What to change in an account; `None` leaves it.
+/// What to change in an account; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AccountChange {
     /// Another name.
@@ -90,7 +91,7 @@ pub(super) struct Categories {
 /// A topic people are matched in.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Category {
-    /// What to join it by.
+    /// The id by which a user joins it.
     pub id: String,
     /// English title.
     pub title: String,

@@ -1,8 +1,8 @@
-//! The task behind the handles: owns the connection, and gets another one when it is lost.
+//! The task behind the handles: owns the connection, and opens another one when it is lost.
 //!
-//! One `select!` over the handles' commands, the link, the next link being opened, and time. What to
-//! say is decided by [`Held`] (what outlives a connection) and by the protocol's conversation (the
-//! connection's own rules); this task carries it out.
+//! One `select!` over the handles' commands, the link, the next link being opened, and time.
+//! [`Held`] (the state that outlives a connection) and the protocol's conversation (the
+//! connection's own rules) decide what to send; this task carries it out.
 
 use std::{pin::Pin, time::Duration};
 
@@ -34,19 +34,20 @@ pub(super) struct Actor {
     state: watch::Sender<ConnectionState>,
     held: Held,
     connection: Option<Connection>,
-    /// The next link, being opened; the connection, if there is one, goes on until it is.
+    /// The next link while it is being opened; the current connection, if any, stays until it is
+    /// open.
     dial: Option<Dial>,
     /// When to open the next link.
     dial_at: Option<Instant>,
-    /// Where the server sent us, for the next link only.
+    /// The endpoint that the server named, for the next link only.
     sent_to: Option<Endpoint>,
     backoff: Backoff,
-    /// Who waits for the next connection.
+    /// The handles that wait for the next connection.
     awaiting: Vec<Answer<()>>,
     was_open: bool,
     /// Set when there will be no other connection.
     over: Option<Error>,
-    /// Connections that say goodbye.
+    /// Connections that are saying goodbye.
     parting: JoinSet<()>,
 }
 
@@ -76,7 +77,7 @@ impl Actor {
         }
     }
 
-    /// Runs until the last handle is dropped, and then until the goodbye is said.
+    /// Runs until the last handle is dropped and the goodbye is said.
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Command>, opened: Answer<()>) {
         self.awaiting.push(opened);
         self.dial();
@@ -135,7 +136,7 @@ impl Actor {
         }
     }
 
-    /// Says goodbye, waits until it is said, and ends the rest.
+    /// Says goodbye, waits until that is done, and ends everything else.
     async fn close(&mut self, answer: Answer<()>) {
         self.part();
         self.end(Error::Closed {
@@ -159,7 +160,7 @@ impl Actor {
         }
     }
 
-    /// A link is there: leaves the connection there was, if any, and says `Hello` on the new one.
+    /// A link is open: leaves the previous connection, if any, and sends `Hello` on the new one.
     fn open(&mut self, link: Link, connect_token: String) {
         self.part();
         let hello = Hello {
@@ -186,7 +187,7 @@ impl Actor {
         let connection = self.connection.as_ref().and_then(Connection::deadline);
         let times = [connection, self.held.deadline()].map(|time| time.map(Instant::from_std));
         let next = times.into_iter().chain([self.dial_at]).flatten().min();
-        // Nothing is due: any far time will do, since every event computes it anew.
+        // Nothing is due: any time far away will do, since every event computes it again.
         next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3_600))
     }
 
@@ -194,7 +195,7 @@ impl Actor {
     fn drain(&mut self) {
         while let Some(output) = self.connection.as_mut().and_then(Connection::poll_output) {
             match output {
-                // Sent by the connection itself.
+                // The connection has sent it already.
                 Output::Transmit(..) => {}
                 Output::Welcome(welcome) => self.welcome(*welcome),
                 Output::Push(frame) => self.held.push(frame, Instant::now().into_std()),
@@ -249,7 +250,7 @@ impl Actor {
         }
     }
 
-    /// The connection is gone; another one comes after `wait`, or when its turn is.
+    /// The connection is lost; the next one is opened after `wait`, or when the backoff says so.
     fn lost(&mut self, code: Option<CloseCode>, wait: Duration) {
         self.held.lost();
         if self.over.is_some() {
@@ -266,7 +267,7 @@ impl Actor {
         }
     }
 
-    /// There will be no other connection: tells everybody.
+    /// There will be no other connection: tells every handle.
     fn end(&mut self, error: Error) {
         self.dial = None;
         self.dial_at = None;
@@ -278,14 +279,14 @@ impl Actor {
         self.over.get_or_insert(error);
     }
 
-    /// Tells who waits for a connection what came of it.
+    /// Tells the handles that wait for a connection whether it was opened.
     fn answer_awaiting(&mut self, outcome: &Result<(), Error>) {
         for answer in self.awaiting.drain(..) {
             drop(answer.send(outcome.clone()));
         }
     }
 
-    /// Leaves the connection with a goodbye, which goes on by itself.
+    /// Leaves the connection with a goodbye, which a task of its own finishes.
     fn part(&mut self) {
         while self.parting.try_join_next().is_some() {}
         if let Some(connection) = self.connection.take() {
@@ -294,7 +295,7 @@ impl Actor {
         }
     }
 
-    /// Begins to open a link.
+    /// Starts opening a link.
     fn dial(&mut self) {
         self.dial_at = None;
         let (user, options) = (self.user.clone(), self.options.link.clone());
@@ -315,7 +316,7 @@ impl Actor {
     }
 }
 
-/// The link that is being opened; never when none is.
+/// Waits for the link that is being opened; never returns when there is none.
 async fn dialled(dial: &mut Option<Dial>) -> Result<(Link, String), Error> {
     let Some(opening) = dial else {
         return std::future::pending().await;
@@ -325,7 +326,7 @@ async fn dialled(dial: &mut Option<Dial>) -> Result<(Link, String), Error> {
     dialled
 }
 
-/// Whether trying again cannot help: the server knows the account no more.
+/// Whether another attempt is pointless: the server no longer knows the account.
 fn is_final(error: &Error) -> bool {
     match error {
         Error::Api(error @ ApiError::Refused(_)) => {
@@ -345,7 +346,7 @@ fn refuse(command: Command, over: Option<&Error>) {
         }
         Command::Page(_, answer) => Reply::Page(answer).fail(error),
         Command::Send(_, _, answer) => drop(answer.send(Err(error))),
-        // The others are answered even when it is over.
+        // The other commands get their answer even when the client is over.
         _ => {}
     }
 }

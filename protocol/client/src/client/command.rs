@@ -1,4 +1,4 @@
-//! What handles ask the client's task for.
+//! The commands that handles send to the client's task.
 
 use nowrong_protocol::{
     ChatId, ClientFrame, ErrorCode, Position, TicketId,
@@ -8,15 +8,15 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{Chat, ChatView, Error, Outgoing, Sent, Ticket, Transport};
 
-/// Where an answer goes. Who asked may have left.
+/// Where the answer to a command goes. The asker may have left.
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
-/// One thing that a handle asks for.
+/// One command of a handle.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// A request whose reply is a ticket.
     Queue(Request, Answer<Ticket>),
-    /// A request whose reply is that it was carried out.
+    /// A request whose reply only says that it was carried out.
     Carry(Request, Answer<()>),
     /// A request whose reply is a page of history.
     Page(Request, Answer<Page>),
@@ -53,18 +53,19 @@ pub(crate) enum Signal {
     Presence(PresenceState),
 }
 
-/// What a request that was under way when the connection was lost comes to, seen from the next one.
+/// What became of a request that was under way when the connection was lost, judged on the next
+/// connection.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Fate {
     /// It was not carried out, or carrying it out again is harmless: send it.
     Send,
     /// It was carried out.
     Done,
-    /// It was carried out, and this came of it: the ticket, or the match, of the snapshot.
+    /// It was carried out, and the snapshot has its result: the ticket or the match.
     Queued,
     /// It came too late.
     Refused(ErrorCode),
-    /// Nobody can tell.
+    /// There is no way to tell.
     Lost,
 }
 

@@ -1,4 +1,4 @@
-//! One connection: a link, and the conversation that is held over it.
+//! One connection: a link, and the conversation over it.
 
 use std::time::Instant;
 
@@ -33,7 +33,7 @@ impl Connection {
         self.link.transport()
     }
 
-    /// Waits for what comes in over the link; never when there is no connection.
+    /// Waits for input from the link; never returns when there is no connection.
     pub(super) async fn receive(connection: &mut Option<Self>) -> Result<Received, LinkError> {
         match connection {
             Some(connection) => connection.link.receive().await,
@@ -64,7 +64,7 @@ impl Connection {
         self.conversation.poll_timeout()
     }
 
-    /// The next output; what is to be sent is on its way when it is answered.
+    /// The next output. A frame in it is already on its way when this returns.
     pub(super) fn poll_output(&mut self) -> Option<Output> {
         let output = self.conversation.poll_output()?;
         if let Output::Transmit(lane, frame) = &output {
@@ -73,7 +73,7 @@ impl Connection {
         Some(output)
     }
 
-    /// Sends a frame of ours.
+    /// Sends a frame of the client.
     pub(super) fn send(&mut self, frame: &ClientFrame) {
         match frame.lane() {
             Lane::Datagram => self.link.signal(frame.encode_datagram(), frame.encode()),
@@ -101,7 +101,7 @@ impl Connection {
         self.link.close(CloseCode::CLIENT_LEFT).await;
     }
 
-    /// Carries out what is decided; answers whether the conversation is over.
+    /// Carries out the conversation's outputs; returns whether the conversation is over.
     fn is_closed(&mut self) -> bool {
         while let Some(output) = self.poll_output() {
             if matches!(output, Output::Closed { .. }) {

@@ -1,7 +1,9 @@
-//! What a client holds that outlives a connection: its chats, its ticket, its requests.
+//! The state of a client that outlives a connection: its chats, its ticket, its requests.
 //!
-//! It does no IO: frames to send gather in [`Held::take_frames`], and the client's task sends them.
-//! Whatever arrives while there is no connection waits here for the next `Welcome`.
+//! It touches no socket and no clock: the client's task fetches frames with [`Held::take_frames`]
+//! and sends them. To the handles it speaks directly, through the channels of their tickets, chats
+//! and answers; it never waits for one. Requests made while there is no connection wait here for
+//! the next `Welcome`.
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -27,7 +29,7 @@ pub(super) struct Held {
     /// Newest last; at most [`RESUME_CHATS_MAX`], older ones are forgotten.
     chats: VecDeque<HeldChat>,
     ticket: Option<HeldTicket>,
-    /// A ticket of an earlier client, until somebody asks for it.
+    /// A ticket of an earlier client, until a handle asks for it.
     found_ticket: Option<Unclaimed>,
     requests: Requests,
     frames: Vec<ClientFrame>,
@@ -43,7 +45,7 @@ struct HeldTicket {
     outcome: oneshot::Sender<Result<Chat, Error>>,
 }
 
-/// The holder's end of a [`Ticket`], which becomes one with a way back to the task.
+/// The holder's end of a [`Ticket`]; with a way back to the task it becomes the ticket.
 struct Unclaimed {
     state: TicketState,
     stage: watch::Receiver<Stage>,
@@ -74,7 +76,7 @@ impl Held {
         std::mem::take(&mut self.frames)
     }
 
-    /// The chats to take up again, and from where.
+    /// The chats to resume, and from where.
     pub(super) fn resume(&self) -> Vec<Resume> {
         self.chats
             .iter()
@@ -146,7 +148,7 @@ impl Held {
         self.claim(found)
     }
 
-    /// The connection is open, and this is how things stand.
+    /// The connection is open, and `welcome` is the state of everything.
     pub(super) fn welcome(&mut self, welcome: Welcome, now: Instant) {
         self.is_open = true;
         let is_chat_new = match &welcome.chat {
@@ -163,7 +165,7 @@ impl Held {
         }
     }
 
-    /// The connection is gone. Replies will not come, but the next `Welcome` knows more.
+    /// The connection is lost. Replies will not come, but the next `Welcome` tells more.
     pub(super) fn lost(&mut self) {
         self.is_open = false;
         self.frames.clear();
@@ -198,7 +200,7 @@ impl Held {
         chats.chain(self.requests.deadline()).min()
     }
 
-    /// Takes a reply, push or signal.
+    /// Takes in a reply, push or signal.
     pub(super) fn push(&mut self, frame: ServerFrame, now: Instant) {
         match frame {
             ServerFrame::Done(done) => {
@@ -258,7 +260,7 @@ impl Held {
             ServerFrame::ReadCursor(frame) => frame.chat,
             _ => return,
         };
-        // A chat that was forgotten here may still be talked about there.
+        // The server may still send frames about a chat that was forgotten here.
         if let Some(chat) = self.chat_mut(id) {
             chat.push(frame);
         }
@@ -273,7 +275,7 @@ impl Held {
         }
     }
 
-    /// Holds a chat as the server describes it; answers whether it is a new one.
+    /// Holds a chat as the server describes it; returns whether it is new.
     fn take_up(&mut self, state: ChatState) -> bool {
         if let Some(chat) = self.chat_mut(state.chat) {
             chat.resumed(state);
@@ -287,7 +289,7 @@ impl Held {
         true
     }
 
-    /// What became of the ticket while the connection was lost.
+    /// Finds out what became of the ticket while the connection was lost.
     fn settle_ticket(&mut self, welcome: &Welcome, is_chat_new: bool) {
         let Some(held) = &mut self.ticket else { return };
         match &welcome.ticket {
@@ -315,7 +317,7 @@ impl Held {
         }
     }
 
-    /// Gives the ticket to who joined.
+    /// Gives the ticket to the handle that joined.
     fn queued(&mut self, reply: Reply, state: TicketState) {
         let unclaimed = self.open_ticket(state);
         match (reply, self.claim(unclaimed)) {
@@ -324,7 +326,7 @@ impl Held {
         }
     }
 
-    /// The match came while the connection was lost: the ticket is used up, and nobody knows its id.
+    /// The match came while the connection was lost: the ticket is used up, and its id is unknown.
     fn queued_and_matched(&mut self, reply: Reply) {
         let Some(chat) = self.chats.back() else {
             return reply.fail(Error::Lost);
@@ -377,13 +379,13 @@ impl Held {
             .filter(|ticket| ticket.state.ticket == id)
     }
 
-    /// The newest chat is what the ticket was for.
+    /// The newest chat is the match of the ticket.
     fn matched(&mut self) {
         self.found_ticket = None;
         let Some(ticket) = self.ticket.take() else {
             return;
         };
-        // A dropped ticket leaves its chat to `Client::chat`.
+        // If the ticket was dropped, its chat is found by `Client::chat`.
         if !ticket.outcome.is_closed()
             && let Some(chat) = self.newest_chat()
         {

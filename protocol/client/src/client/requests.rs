@@ -1,4 +1,4 @@
-//! Requests that wait for their reply, on this connection or for the next one.
+//! Requests that wait for their reply, or for the next connection to be sent.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -16,9 +16,9 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    /// Says that it failed.
+    /// Reports that the request failed.
     pub(super) fn fail(self, error: Error) {
-        // Who asked may have left: nobody needs to know then.
+        // The asker may have left: then nobody needs to know.
         match self {
             Self::Ticket(answer) => drop(answer.send(Err(error))),
             Self::Done(answer) => drop(answer.send(Err(error))),
@@ -26,7 +26,7 @@ impl Reply {
         }
     }
 
-    /// Says that it was carried out, to who asked for nothing more.
+    /// Reports that the request was carried out, to an asker that expects no more than that.
     pub(super) fn done(self) {
         match self {
             Self::Done(answer) => drop(answer.send(Ok(()))),
@@ -42,11 +42,11 @@ pub(super) struct Pending {
     pub(super) reply: Reply,
     /// When its asker gets [`Error::NoReply`].
     deadline: Instant,
-    /// Whether it went out, on this connection or one that was lost.
+    /// Whether it was sent, on this connection or on one that was lost.
     pub(super) is_sent: bool,
 }
 
-/// The requests of one client. At most as many as there are handles that wait.
+/// The requests of one client. There are at most as many as handles that wait.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     pending: BTreeMap<u32, Pending>,
@@ -60,7 +60,7 @@ impl Requests {
         self.last_id
     }
 
-    /// Takes a request on; answers its frame when it is to go out now.
+    /// Accepts a request; returns its frame if it should be sent now.
     pub(super) fn add(
         &mut self,
         request: Request,
@@ -88,12 +88,12 @@ impl Requests {
         self.pending.remove(&id)
     }
 
-    /// All requests, in the order they were made: a new connection has to judge them.
+    /// Takes out all requests, in the order they were made: a new connection has to judge them.
     pub(super) fn take_all(&mut self) -> Vec<Pending> {
         std::mem::take(&mut self.pending).into_values().collect()
     }
 
-    /// Fails what waited too long.
+    /// Fails the requests that waited too long.
     pub(super) fn expire(&mut self, now: Instant) {
         let due = self
             .pending
@@ -105,7 +105,7 @@ impl Requests {
         }
     }
 
-    /// When [`Self::expire`] has something to do.
+    /// When [`Self::expire`] next has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.pending.values().map(|pending| pending.deadline).min()
     }

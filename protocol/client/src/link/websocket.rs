@@ -92,7 +92,7 @@ impl WebSocketLink {
         }
     }
 
-    /// Writes as much as the socket takes now, and has the task woken when it takes more.
+    /// Writes as much as the socket accepts now; the task is woken when it accepts more.
     fn poll_write(&mut self, context: &mut std::task::Context<'_>) -> Result<(), Error> {
         let mut socket = std::pin::Pin::new(&mut self.socket);
         while !self.queued.is_empty() {
@@ -120,7 +120,7 @@ impl WebSocketLink {
             reason: code.name().into(),
         };
         let closing = async {
-            // A peer that is gone needs no goodbye.
+            // A peer that has gone needs no goodbye.
             let _ = self.socket.close(Some(frame)).await;
         };
         let _ = tokio::time::timeout(nowrong_protocol::limits::CLOSE_DEADLINE, closing).await;

@@ -1,5 +1,6 @@
 //! WebTransport links (HTTP/3 over QUIC): the live lane at once, the bulk lane when it is first used.
-//! What is written to the live lane goes out once more in datagrams while the link loses packets.
+//! While the link loses packets, everything written to the live lane is sent once more in
+//! datagrams.
 
 use std::{collections::VecDeque, future::Future, pin::Pin, time::Instant};
 
@@ -20,7 +21,7 @@ use wtransport::{
 use super::{LinkError, LinkOptions, Received};
 use crate::Endpoint;
 
-/// Bytes taken from a stream at once.
+/// Most bytes read from a stream at once.
 const READ_MAX: usize = 16 * 1024;
 
 /// A client's end of a WebTransport session.
@@ -49,7 +50,7 @@ struct Stream {
     copier: Option<Box<Copier>>,
 }
 
-/// Sends copies of what a stream wrote.
+/// Sends copies of the bytes that a stream has written.
 struct Copier {
     connection: Connection,
     writer: CopyWriter,
@@ -99,7 +100,7 @@ impl WebTransportLink {
     }
 
     pub(super) fn send_datagram(&self, datagram: Bytes) {
-        // Without room, or without datagrams on this path, the signal is lost: signals may be.
+        // Without room, or without datagrams on this path, the signal is lost, which is allowed.
         let _ = self.connection.send_datagram(datagram);
     }
 
@@ -133,13 +134,13 @@ impl WebTransportLink {
             bulk,
         } = self;
         drop((connection, live, bulk));
-        // The close travels while the endpoint lives.
+        // The close is delivered only while the endpoint lives.
         let _ = tokio::time::timeout(CLOSE_DEADLINE, endpoint.wait_idle()).await;
     }
 }
 
 impl Bulk {
-    /// Opens the lane when something waits for it, then drives it; `None` when it was opened.
+    /// Opens the lane when bytes wait for it, then drives it; `None` when it was just opened.
     async fn drive(&mut self) -> Result<Option<Bytes>, LinkError> {
         match self {
             Self::Unused => std::future::pending().await,
@@ -155,7 +156,7 @@ impl Bulk {
 }
 
 impl Stream {
-    /// Writes what waits and answers the next bytes that come in.
+    /// Writes the queued bytes and returns the next bytes that come in.
     async fn drive(&mut self) -> Result<Bytes, LinkError> {
         let Self {
             send,
@@ -198,7 +199,7 @@ impl Copier {
 
     fn send(&mut self) {
         if let Some(copy) = self.writer.take(Instant::now()) {
-            // Without room it is lost, as it may be on the way.
+            // Without room the copy is lost, as it may also be on the way.
             let _ = self.connection.send_datagram(encode_datagram(&copy));
         }
     }
@@ -216,8 +217,8 @@ async fn due(copier: &mut Option<Box<Copier>>) -> &mut Copier {
     }
 }
 
-/// Writes some of the first bytes that wait and answers them. What was written is taken off only when
-/// the write is done, so that a dropped future has written nothing.
+/// Writes some of the first queued bytes and returns them. They leave the queue only when the write
+/// is done, so that a dropped future has written nothing.
 async fn write_front(
     send: &mut SendStream,
     queued: &mut VecDeque<Bytes>,

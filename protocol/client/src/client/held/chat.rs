@@ -1,4 +1,4 @@
-//! What a client holds of one chat.
+//! The state that a client holds of one chat.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,8 @@ use crate::{
     outbox::{Draft, Outbox},
 };
 
-/// Shortest wait after a message came too fast, whatever the server says: it must not become a loop.
+/// Shortest wait after a message came too fast, whatever time the server names: sending must not
+/// become a tight loop.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 
 /// See the module.
@@ -31,16 +32,16 @@ pub(super) struct HeldChat {
     outbox: Outbox<Answer<Sent>>,
     /// `None` once there will be no more events.
     events: Option<broadcast::Sender<ChatEvent>>,
-    /// For the first handle, so that it misses nothing that comes before it is made.
+    /// For the first handle, so that it misses no event from before it is made.
     first: Option<broadcast::Receiver<ChatEvent>>,
     end: Option<Ended>,
-    /// The server asked to send nothing before.
+    /// The server asked for no message before this time.
     paused_until: Option<Instant>,
-    /// The newest message of others that came in.
+    /// The newest message of the partner that arrived.
     received: Position,
     /// Up to where the user has read.
     read: Position,
-    /// The cursors that the server knows of on this connection.
+    /// The cursors that the server was told on this connection.
     told_delivered: Position,
     told_read: Position,
     record: Option<Vec<Recorded>>,
@@ -96,7 +97,7 @@ impl HeldChat {
         }
     }
 
-    /// Whether the chat goes on, or somebody still looks at it.
+    /// Whether the chat is still open, or a handle still follows it.
     pub(super) fn is_followed(&self) -> bool {
         let watchers = self
             .events
@@ -112,7 +113,7 @@ impl HeldChat {
         }
     }
 
-    /// Takes a message on to be sent.
+    /// Accepts a message to be sent.
     pub(super) fn send(&mut self, draft: Draft, answer: Answer<Sent>) {
         if self.end.is_some() || self.events.is_none() {
             drop(answer.send(Err(ErrorCode::CHAT_ENDED.into())));
@@ -125,7 +126,7 @@ impl HeldChat {
         self.read = self.read.max(position);
     }
 
-    /// Gathers what is to be sent: messages, then cursors that moved.
+    /// Gathers the frames to send: messages, then cursors that moved.
     pub(super) fn gather(
         &mut self,
         requests: &mut Requests,
@@ -185,7 +186,7 @@ impl HeldChat {
         }
     }
 
-    /// The connection is gone: what was sent goes out again, and cursors are told again.
+    /// The connection is lost: unacked messages and cursors have to be sent again.
     pub(super) fn lost(&mut self) {
         self.outbox.unsend();
         self.paused_until = None;
@@ -214,7 +215,7 @@ impl HeldChat {
             .min()
     }
 
-    /// A new connection goes on from here.
+    /// A new connection continues from `state.resumed`.
     pub(super) fn resumed(&mut self, state: ChatState) {
         let resumed = state.resumed;
         self.state = state;
@@ -247,7 +248,8 @@ impl HeldChat {
         drop(answer.send(Ok(sent)));
     }
 
-    /// A request failed; it may be one of our messages. One that came too fast waits its time.
+    /// A request failed; it may be one of our messages. A message that came too fast waits and is
+    /// sent again.
     pub(super) fn fail(&mut self, fail: &Fail, now: Instant) {
         if fail.code == ErrorCode::RATE_LIMITED && self.outbox.put_back(fail.request) {
             let wait = Duration::from_millis(fail.retry_after_ms.into()).max(PAUSE_MIN);
@@ -257,7 +259,7 @@ impl HeldChat {
         }
     }
 
-    /// Takes a push or signal about this chat.
+    /// Takes in a push or signal about this chat.
     pub(super) fn push(&mut self, frame: ServerFrame) {
         match frame {
             ServerFrame::Message(message) => self.message(message),
@@ -288,8 +290,8 @@ impl HeldChat {
             client_message_id: message.client_message_id,
             position: message.position,
         });
-        // One of our own came back in a resume: it arrived, but only its `Ack` says that it is durable.
-        // It has gone out again, and gets one.
+        // In a resume one of our own messages came back: the server has it, but only its `Ack` says
+        // that it is durable. It has been sent again and will get its `Ack`.
         if message.member != self.state.you {
             self.received = self.received.max(message.position);
         }
@@ -309,7 +311,7 @@ impl HeldChat {
         if self.end.replace(ended).is_some() {
             return;
         }
-        // What was sent before is acked or refused still.
+        // Messages sent before the end are still acked or refused.
         self.tell(ChatEvent::Ended {
             reason: ended.reason,
             member: ended.member,
@@ -349,7 +351,7 @@ impl HeldChat {
 
     fn tell(&self, event: ChatEvent) {
         if let Some(events) = &self.events {
-            // Without a handle nobody listens; the log keeps what lasts.
+            // Without a handle nobody listens; the log keeps everything that lasts.
             let _ = events.send(event);
         }
     }

@@ -1,4 +1,4 @@
-//! What is held, fed with frames by hand: what outlives a connection, and what handles get to see.
+//! Feeds [`Held`] with frames by hand: what outlives a connection, and what handles get to see.
 
 use std::time::Duration;
 
@@ -201,7 +201,7 @@ fn a_join_whose_reply_was_lost_takes_the_ticket_of_the_snapshot() {
     world.held.lost();
     world.welcome(Some(ticket(5)), None);
     assert_eq!(joined.try_recv().unwrap().unwrap().id(), ticket(5).ticket);
-    assert_eq!(world.frames(), [], "it is not asked again");
+    assert_eq!(world.frames(), [], "the request is not sent again");
 }
 
 #[test]
@@ -375,7 +375,7 @@ fn a_message_that_comes_back_in_a_replay_is_sent_only_when_it_is_acked() {
     ));
     assert!(
         sent.try_recv().is_err(),
-        "the server may forget it still: nobody said that it is durable"
+        "the server may still forget it: nothing said that it is durable"
     );
     let request = only_request(&world.frames());
     world.push(Ack {
@@ -515,7 +515,7 @@ fn an_ended_chat_takes_no_message_but_can_be_read() {
         .iter()
         .filter(|event| matches!(event, ChatEvent::Ended { .. }))
         .count();
-    assert_eq!(ends, 1, "an end is told once, also after a resume");
+    assert_eq!(ends, 1, "an end is reported once, also after a resume");
 }
 
 #[test]
