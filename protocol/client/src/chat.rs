@@ -134,11 +134,16 @@ pub struct ChatView {
     /// Everything that came over the wire, in order of arrival, before anything was sorted or
     /// dropped: for tests of a server's promises. Empty unless
     /// [`ConnectOptions::is_recording`](crate::ConnectOptions) is on.
+    #[cfg(any(test, feature = "testing"))]
     pub record: Vec<Recorded>,
 }
 
 /// One thing about a chat that came over the wire.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(
+    not(any(test, feature = "testing")),
+    expect(unreachable_pub, reason = "exported with the feature `testing`")
+)]
 pub enum Recorded {
     /// An `Ack`.
     Acked(Sent),

@@ -36,6 +36,7 @@ pub struct ConnectOptions {
     pub should_reconnect: bool,
     /// Whether chats keep everything that came over the wire as [`Recorded`](crate::Recorded). The
     /// record grows without bound: for tests only.
+    #[cfg(any(test, feature = "testing"))]
     pub is_recording: bool,
 }
 
@@ -45,8 +46,20 @@ impl Default for ConnectOptions {
             link: LinkOptions::default(),
             agent: concat!("nowrong-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             should_reconnect: true,
+            #[cfg(any(test, feature = "testing"))]
             is_recording: false,
         }
+    }
+}
+
+impl ConnectOptions {
+    /// Whether chats keep a record. Only the feature `testing` can ask for one.
+    const fn keeps_record(&self) -> bool {
+        #[cfg(any(test, feature = "testing"))]
+        let keeps = self.is_recording;
+        #[cfg(not(any(test, feature = "testing")))]
+        let keeps = false;
+        keeps
     }
 }
 
@@ -179,6 +192,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Closed`].
+    #[cfg(feature = "testing")]
     pub async fn cut(&self) -> Result<(), Error> {
         ask(&self.commands, Command::Cut).await
     }

@@ -23,8 +23,9 @@
 //!
 //! Decisions that need no IO are in pure modules of their own: the [`log`] of messages, the
 //! [`outbox`], the [`backoff`]; the rules of the connection are in
-//! [`nowrong_protocol::conversation`]. [`RawConnection`] is for tests: it sends any frame and any
-//! bytes, right or wrong.
+//! [`nowrong_protocol::conversation`]. The feature `testing` adds what only tests of a server need:
+//! `RawConnection`, which sends any frame and any bytes, right or wrong; `Client::cut`; and a
+//! record of everything that came over the wire.
 
 #![forbid(unsafe_code)]
 
@@ -36,15 +37,19 @@ mod error;
 mod link;
 pub mod log;
 pub mod outbox;
+#[cfg(feature = "testing")]
 mod raw;
 mod ticket;
 
 pub use api::{
     Account, AccountChange, Api, ApiError, Category, Connect, Endpoint, NewAccount, User,
 };
-pub use chat::{Chat, ChatEvent, ChatView, Outgoing, Recorded, Sent};
+#[cfg(any(test, feature = "testing"))]
+pub use chat::Recorded;
+pub use chat::{Chat, ChatEvent, ChatView, Outgoing, Sent};
 pub use client::{Client, ConnectOptions, ConnectionState};
 pub use error::Error;
 pub use link::{LinkError, LinkOptions, Received, Transport};
+#[cfg(feature = "testing")]
 pub use raw::{RawConnection, RawError};
 pub use ticket::Ticket;

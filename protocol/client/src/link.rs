@@ -196,15 +196,4 @@ impl Link {
             Self::WebSocket(link) => link.close(code).await,
         }
     }
-
-    /// Sends a text message, which the protocol does not allow; only a WebSocket can do this.
-    pub(crate) fn queue_text(&mut self, text: &str) -> bool {
-        match self {
-            Self::WebTransport(_) => false,
-            Self::WebSocket(link) => {
-                link.queue_text(text);
-                true
-            }
-        }
-    }
 }

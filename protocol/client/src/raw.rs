@@ -105,11 +105,6 @@ impl RawConnection {
         }
     }
 
-    /// Sends a text message, which no correct client does; `false` when the transport has none.
-    pub fn send_text(&mut self, text: &str) -> bool {
-        self.link.queue_text(text)
-    }
-
     /// The next frame, from any lane. Frames of unknown types are skipped.
     ///
     /// # Errors

@@ -61,7 +61,7 @@ impl Actor {
         state: watch::Sender<ConnectionState>,
     ) -> Self {
         Self {
-            held: Held::new(commands, options.is_recording),
+            held: Held::new(commands, options.keeps_record()),
             user,
             options,
             state,
@@ -128,6 +128,7 @@ impl Actor {
                 self.awaiting.push(answer);
                 self.dial();
             }
+            #[cfg(feature = "testing")]
             Command::Cut(answer) => {
                 self.connection = None;
                 self.lost(None, Duration::ZERO);
@@ -341,9 +342,11 @@ fn refuse(command: Command, over: Option<&Error>) {
     let error = over.cloned().unwrap_or(Error::Closed { code: None });
     match command {
         Command::Queue(_, answer) => Reply::Ticket(answer).fail(error),
-        Command::Carry(_, answer) | Command::Switch(_, answer) | Command::Cut(answer) => {
+        Command::Carry(_, answer) | Command::Switch(_, answer) => {
             Reply::Done(answer).fail(error);
         }
+        #[cfg(feature = "testing")]
+        Command::Cut(answer) => Reply::Done(answer).fail(error),
         Command::Page(_, answer) => Reply::Page(answer).fail(error),
         Command::Send(_, _, answer) => drop(answer.send(Err(error))),
         // The other commands get their answer even when the client is over.

@@ -26,6 +26,7 @@ pub(crate) enum Command {
     Chat(Answer<Option<Box<Chat>>>),
     Ticket(Answer<Option<Ticket>>),
     Switch(Transport, Answer<()>),
+    #[cfg(feature = "testing")]
     Cut(Answer<()>),
     Close(Answer<()>),
 }

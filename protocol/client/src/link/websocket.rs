@@ -66,10 +66,6 @@ impl WebSocketLink {
         }
     }
 
-    pub(super) fn queue_text(&mut self, text: &str) {
-        self.queued.push_back(Message::Text(text.into()));
-    }
-
     pub(super) async fn receive(&mut self) -> Result<Received, LinkError> {
         loop {
             let message = poll_fn(|context| {

@@ -11,8 +11,8 @@ use nowrong_protocol::{
 use tokio::sync::{broadcast, mpsc};
 
 use crate::{
-    Chat, ChatEvent, ChatView, Error, Recorded, Sent,
-    chat::EVENTS_MAX,
+    Chat, ChatEvent, ChatView, Error, Sent,
+    chat::{EVENTS_MAX, Recorded},
     client::{
         command::{Answer, Command},
         requests::Requests,
@@ -93,6 +93,7 @@ impl HeldChat {
             messages: self.log.messages().cloned().collect(),
             end: self.end,
             unsent: self.outbox.len(),
+            #[cfg(any(test, feature = "testing"))]
             record: self.record.clone().unwrap_or_default(),
         }
     }
