@@ -119,7 +119,7 @@ impl Body {
     pub const KIND_TEXT: u32 = 1;
 }
 
-/// Writes what a [`RawBody`] would, without copying the bytes.
+/// Writes the same as a `RawBody` would, without copying the bytes.
 impl Serialize for Body {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (kind, data): (u32, &[u8]) = match self {
