@@ -1,4 +1,4 @@
-//! What can be read off a certificate: its hash, its validity, its names. Pure.
+//! Reads a certificate's hash, its validity and its names. Pure.
 
 use std::{
     fmt,
@@ -27,7 +27,7 @@ impl CertificateHash {
         &self.0
     }
 
-    /// Standard base64 with padding: what `POST /v1/connect` answers.
+    /// Standard base64 with padding, as `POST /v1/connect` returns it.
     pub fn to_base64(self) -> String {
         STANDARD.encode(self.0)
     }
@@ -55,12 +55,12 @@ pub struct Inspection {
     pub not_before: SystemTime,
     /// Valid until.
     pub not_after: SystemTime,
-    /// Host names and addresses it is for.
+    /// The host names and addresses that it covers.
     pub names: Vec<String>,
 }
 
 impl Inspection {
-    /// Time that is left at `now`; zero when it has lapsed.
+    /// The validity left at `now`; zero when it has expired.
     pub fn remaining(&self, now: SystemTime) -> Duration {
         self.not_after.duration_since(now).unwrap_or_default()
     }
@@ -69,7 +69,7 @@ impl Inspection {
 /// Reads a certificate.
 ///
 /// # Errors
-/// [`CertError::NotACertificate`] when the bytes are something else.
+/// [`CertError::NotACertificate`] when the bytes are not a certificate.
 pub fn inspect(certificate: &CertificateDer<'_>) -> Result<Inspection, CertError> {
     let (_rest, parsed) =
         X509Certificate::from_der(certificate).map_err(|_| CertError::NotACertificate)?;

@@ -15,15 +15,15 @@ use crate::{CertError, certificate::inspect, files, files::PemPair};
 /// stays below the 14 days that browsers allow.
 const VALIDITY: Duration = Duration::from_secs(13 * DAY);
 
-/// How far the validity begins in the past, for clocks that are behind.
+/// How far in the past the validity begins, for clients whose clocks are behind.
 const BACKDATED: Duration = Duration::from_secs(60 * 60);
 
-/// Less than this left: a new one is made.
+/// With less validity left than this, a new certificate is made.
 const RENEW_BEFORE: Duration = Duration::from_secs(3 * DAY);
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// Names that every development certificate is for.
+/// Names that every development certificate covers.
 const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// How development certificates are made, and where they are kept.
@@ -45,7 +45,7 @@ impl Development {
         Self { names: all, folder }
     }
 
-    /// The kept certificate while it fits, else a new one, which is kept.
+    /// The kept certificate if it is still suitable, otherwise a new one, which is kept.
     pub(crate) fn load_or_make(&self, now: SystemTime) -> Result<PemPair, CertError> {
         let kept = self
             .folder
@@ -54,7 +54,7 @@ impl Development {
         kept.map_or_else(|| self.make(now), Ok)
     }
 
-    /// A new certificate and key, kept.
+    /// Makes and keeps a new certificate and key.
     pub(crate) fn make(&self, now: SystemTime) -> Result<PemPair, CertError> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = self.params(now)?.self_signed(&key)?;
@@ -68,7 +68,7 @@ impl Development {
         Ok(pair)
     }
 
-    /// A kept pair that cannot be read, is for other names or lapses soon is as good as none: a
+    /// A kept pair that cannot be read, is for other names or expires soon counts as missing: a
     /// development certificate has no value of its own.
     fn kept(&self, folder: &Path, now: SystemTime) -> Option<PemPair> {
         let pair = files::read_pair(&files::certificate_in(folder), &files::key_in(folder)).ok()?;
@@ -91,7 +91,7 @@ impl Development {
     }
 }
 
-/// Whether a development certificate with this much left is to be renewed.
+/// Whether a development certificate with this much validity left should be renewed.
 pub(crate) fn is_due(remaining: Duration) -> bool {
     remaining < RENEW_BEFORE
 }

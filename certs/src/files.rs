@@ -1,4 +1,5 @@
-//! PEM files: reading a pair, writing one so that no half of it is ever seen, keys for their owner only.
+//! PEM files: reading a pair, and writing one so that no half-written file is ever seen and only
+//! the owner can read the key.
 
 use std::{
     fs::{self, OpenOptions},
@@ -18,7 +19,7 @@ pub(crate) struct PemPair {
 }
 
 impl PemPair {
-    /// What rustls can use; the paths are for the errors.
+    /// The pair in the form that rustls uses; the paths are for the errors.
     pub(crate) fn parse(&self, certificate: &Path, key: &Path) -> Result<CertifiedKey, CertError> {
         let chain = chain(&self.certificates)
             .map_err(|error| unusable(certificate, "certificate", &error))?;
@@ -52,8 +53,8 @@ pub(crate) fn read_pair(certificate: &Path, key: &Path) -> Result<PemPair, CertE
     })
 }
 
-/// Makes the folder if needed and replaces both files. The key goes first: a crash in between
-/// leaves a pair that does not match, which is the same as none.
+/// Makes the folder if needed and replaces both files. The key is written first: a crash in between
+/// leaves a pair that does not match, which counts as no pair.
 pub(crate) fn write_pair(folder: &Path, pair: &PemPair) -> Result<(), CertError> {
     fs::create_dir_all(folder).map_err(|source| write_error(folder, source))?;
     replace(&key_in(folder), &pair.key, 0o600)?;
@@ -83,7 +84,7 @@ fn unusable(path: &Path, what: &'static str, error: &pem::Error) -> CertError {
     }
 }
 
-/// Writes beside the file and renames over it.
+/// Writes a new file beside the old one and renames it over the old one.
 fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), CertError> {
     let beside = path.with_extension("pem.new");
     let written = match fs::remove_file(&beside) {

@@ -1,4 +1,4 @@
-//! The identity in force, and how a newer one takes its place.
+//! The identity in use, and how a newer one replaces it.
 
 use std::{
     fmt,
@@ -22,8 +22,9 @@ use crate::{
 
 /// A certificate and its key, shared by every listener of a node. Clones are the same identity.
 ///
-/// It is a rustls certificate resolver: whoever holds a clone shows the newest certificate at each
-/// new handshake. [`Identity::refresh`] looks for a newer one; a [`crate::Watch`] calls it by itself.
+/// It is a rustls certificate resolver: every listener with a clone shows the newest certificate at
+/// each new handshake. [`Identity::refresh`] looks for a newer one; a [`crate::Watch`] calls it
+/// regularly.
 #[derive(Clone)]
 pub struct Identity {
     shared: Arc<Shared>,
@@ -32,8 +33,8 @@ pub struct Identity {
 struct Shared {
     current: ArcSwap<Current>,
     source: Source,
-    /// Fingerprint of the files that were tried last; `None` when they could not be read.
-    /// Also what makes refreshes take turns.
+    /// Fingerprint of the files that were tried last; `None` when they could not be read. Its lock
+    /// also makes refreshes take turns.
     tried: Mutex<Option<[u8; 32]>>,
 }
 
@@ -47,7 +48,7 @@ enum Source {
     Pem { certificate: PathBuf, key: PathBuf },
 }
 
-/// What a refresh found.
+/// The result of a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refreshed {
     /// The identity is still the newest.
@@ -93,25 +94,26 @@ impl Identity {
         Self::new(source, &pair)
     }
 
-    /// SHA-256 of the certificate in force.
+    /// SHA-256 of the certificate in use.
     pub fn hash(&self) -> CertificateHash {
         self.shared.current.load().inspection.hash
     }
 
     /// The hash that clients must be told because no authority vouches for the certificate; `None`
-    /// for PEM files, which browsers check as any other certificate.
+    /// for PEM files, which browsers check like any other certificate.
     pub fn pinned_hash(&self) -> Option<CertificateHash> {
         matches!(self.shared.source, Source::Development(_)).then(|| self.hash())
     }
 
-    /// What the certificate in force says about itself.
+    /// The hash, validity and names of the certificate in use.
     pub fn inspection(&self) -> Inspection {
         self.shared.current.load().inspection.clone()
     }
 
-    /// Looks for a newer identity: changed PEM files, or a development certificate that lapses soon.
-    /// Reads files, so it may block for as long as the disk does. On an error the identity in force
-    /// stays; files that failed once are an error once, and unchanged from then on.
+    /// Looks for a newer identity: changed PEM files, or a development certificate that expires
+    /// soon. Reads files, so it may block for as long as the disk does. On an error the current
+    /// identity stays in use. Files that fail are reported as an error once; while they stay the
+    /// same, the result is `Unchanged`.
     ///
     /// # Errors
     /// [`CertError`] as for the constructors.

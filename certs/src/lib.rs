@@ -1,9 +1,10 @@
 //! TLS identities: the certificate and key that a node shows to its clients.
 //!
 //! An [`Identity`] is made here for development, or read from PEM files, and can be replaced while
-//! connections use it: new handshakes get the new certificate, connections that exist keep going.
-//! [`server_config`] puts it behind rustls. Nothing here opens a socket, and private keys leave this
-//! crate only into files that their owner alone can read. Start reading at [`Identity`].
+//! connections use it: new handshakes get the new certificate, existing connections continue.
+//! [`server_config`] makes a rustls configuration of it. Nothing here opens a socket, and private
+//! keys leave this crate only in files that their owner alone can read. Start reading at
+//! [`Identity`].
 
 #![forbid(unsafe_code)]
 
@@ -29,7 +30,7 @@ pub use certificate::{CertificateHash, Inspection, inspect};
 pub use identity::{Identity, Refreshed};
 pub use watch::Watch;
 
-/// Why there is no identity, or no newer one.
+/// Why an identity could not be made, read or renewed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertError {
@@ -70,11 +71,12 @@ pub enum CertError {
     Generate(#[from] rcgen::Error),
 }
 
-/// What a connection is encrypted with, of what its client offers: the one that it likes best.
+/// The cipher suites that a connection may use; of these the client's favourite is chosen.
 ///
-/// Both have the 128 bits that browsers choose and every TLS 1.3 has to know (RFC 8446 §9.1), one is
-/// for machines without instructions for AES. AES-256 would be what clients on rustls ask for first, and
-/// cost a handshake SHA-384, for which few processors have instructions.
+/// The first has the 128 bits that browsers choose, and every TLS 1.3 implementation must support
+/// it (RFC 8446 §9.1); the second is for machines without AES instructions. If AES-256 were
+/// offered, clients on rustls would choose it, and each handshake would need SHA-384, for which few
+/// processors have instructions.
 const CIPHER_SUITES: [SupportedCipherSuite; 2] = [
     cipher_suite::TLS13_AES_128_GCM_SHA256,
     cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
@@ -82,7 +84,7 @@ const CIPHER_SUITES: [SupportedCipherSuite; 2] = [
 
 /// A rustls server configuration that shows `identity`, for QUIC and for TLS over TCP alike.
 ///
-/// TLS 1.3 only, with two suites of 128 bits. No tickets and no early data: browsers do not resume
+/// TLS 1.3 only, with two cipher suites. No tickets and no early data: browsers do not resume
 /// WebTransport, and early data can be replayed. `alpn` is in order of preference.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! `nowrong-certs`: makes development certificates and says what a certificate is.
+//! `nowrong-certs`: makes development certificates and describes certificates.
 
 #![forbid(unsafe_code)]
 
@@ -25,12 +25,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Makes (or keeps, while it is good) a development certificate: ECDSA P-256, 13 days.
+    /// Makes a development certificate (ECDSA P-256, 13 days), or keeps the existing one while it
+    /// is good.
     Dev {
         /// Folder for certificate.pem and key.pem.
         #[arg(long)]
         out: PathBuf,
-        /// Another host name or address it is for, beside localhost, 127.0.0.1 and ::1.
+        /// Another host name or address that it covers, besides localhost, 127.0.0.1 and ::1.
         #[arg(long = "name")]
         names: Vec<String>,
     },
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nothing is left to tell if even stderr is closed.
+            // If even stderr is closed, there is nowhere left to report to.
             let _ = writeln!(std::io::stderr(), "nowrong-certs: {error:#}");
             ExitCode::FAILURE
         }

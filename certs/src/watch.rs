@@ -16,17 +16,17 @@ use crate::{Identity, Refreshed};
 /// A running watch over an identity; dropping it ends it.
 #[derive(Debug)]
 pub struct Watch {
-    /// Dropped first: that is what tells the thread to end.
+    /// Dropped first: this tells the thread to end.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watch {
-    /// Looks at once and then every `interval` (one second is a good one), and writes what changed
-    /// or failed to the log, each once.
+    /// Looks at once and then every `interval` (one second is a good choice), and logs every change
+    /// and every failure once.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the system cannot start a thread.
     pub fn start(identity: Identity, interval: Duration) -> std::io::Result<Self> {
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new()

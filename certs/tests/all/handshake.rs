@@ -1,4 +1,4 @@
-//! Real TLS handshakes, in memory, before and after the certificate was replaced.
+//! Real TLS handshakes, in memory, before and after the certificate is replaced.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -186,7 +186,7 @@ fn a_watch_takes_up_new_files_by_itself() {
     Identity::development_in(folder.path(), &[], SystemTime::now()).unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     while handshake(&identity).unwrap().certificate == first {
-        assert!(Instant::now() < deadline, "the new files were not taken up");
+        assert!(Instant::now() < deadline, "the new files were not used");
         std::thread::yield_now();
     }
     drop(watch);

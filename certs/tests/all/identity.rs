@@ -34,7 +34,10 @@ fn a_development_certificate_is_what_browsers_accept_by_hash() {
     let identity = Identity::development(&["chat.test".to_owned()], now()).unwrap();
     let seen = identity.inspection();
     assert_eq!(seen.names, ["localhost", "127.0.0.1", "::1", "chat.test"]);
-    assert!(seen.not_before < now(), "clocks that are behind");
+    assert!(
+        seen.not_before < now(),
+        "it must be valid for clocks that are behind"
+    );
     assert_eq!(seen.remaining(now()), 13 * DAY);
     let validity = seen.not_after.duration_since(seen.not_before).unwrap();
     assert!(validity <= 14 * DAY, "browsers refuse {validity:?}");
@@ -114,7 +117,7 @@ fn changed_pem_files_are_taken_up() {
     let first = identity.hash();
     write_pair(folder.path());
     let Refreshed::Replaced(second) = identity.refresh(now()).unwrap() else {
-        panic!("the new files were not taken up");
+        panic!("the new files were not used");
     };
     assert_ne!(second, first);
     assert_eq!(identity.hash(), second);

@@ -1,7 +1,7 @@
-//! A bot that answers kindly, so that one person alone can try a server:
-//! `cargo run --bin bot -- --url http://127.0.0.1:8080`.
+//! A bot that replies kindly, so that one person alone can try a server: `cargo run --bin bot --
+//! --url http://127.0.0.1:8080`.
 //!
-//! One account waits in each category. It says that it is a bot. What it says is in [`manners`];
+//! One account waits in each category. It says that it is a bot. Its texts are in [`manners`];
 //! start reading at [`attend`], which is one bot's life.
 
 #![forbid(unsafe_code)]
@@ -28,7 +28,7 @@ use tokio::{
 
 mod manners;
 
-/// How often a bot that types says so: a signal lapses after 5 s.
+/// How often a bot repeats that it is typing: the signal lapses after 5 s.
 const TYPING_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Company for one person alone.
@@ -37,7 +37,7 @@ struct Args {
     /// The server.
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     url: String,
-    /// A category to wait in; can be given several times. All, unless given.
+    /// A category to wait in; can be given several times. The default is all categories.
     #[arg(long = "category", value_name = "ID")]
     categories: Vec<String>,
     /// How many bots wait in each category.
@@ -51,12 +51,12 @@ struct Args {
     age: String,
 }
 
-/// What the bots of one process share.
+/// The state that the bots of one process share.
 #[derive(Clone)]
 struct Crew {
     api: Api,
     args: Args,
-    /// Their names, so that two bots that meet part again.
+    /// Their names, so that two bots that meet leave each other.
     names: Arc<Mutex<HashSet<String>>>,
     stop: watch::Receiver<bool>,
 }
@@ -137,7 +137,7 @@ async fn attend(crew: Crew, category: Category) -> anyhow::Result<()> {
     outcome
 }
 
-/// Registers under the first name that is free; patient with a server that limits registrations.
+/// Registers under the first free name, and waits when the server limits registrations.
 async fn register(crew: &Crew, category: &Category) -> anyhow::Result<User> {
     let mut names = manners::names();
     loop {
@@ -185,7 +185,7 @@ async fn receive_guests(crew: &Crew, client: &Client, category: &Category) -> an
         let mut ticket = client.join(&category.id, &[]).await?;
         let chat = match ticket.matched().await {
             Ok(chat) => chat,
-            // The ticket was lost with a connection: take another.
+            // The ticket was lost with a connection: get another one.
             Err(error) if error.code().is_some() => continue,
             Err(error) => return Err(error.into()),
         };

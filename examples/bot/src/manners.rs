@@ -1,4 +1,4 @@
-//! What a bot is called and what it says. Pure.
+//! The names and the texts of the bots. Pure.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! A chat in the terminal: `cargo run --bin terminal -- --url http://127.0.0.1:8080 --name Ana`.
 //!
 //! A line is a message; `/next`, `/leave` and `/quit` are commands. Start reading at [`converse`];
-//! what things look like is in [`screen`].
+//! [`screen`] turns events into text.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -64,13 +64,13 @@ impl From<Over> for Transport {
 
 type Input = Lines<BufReader<Stdin>>;
 
-/// What the person wants after a chat or instead of waiting.
+/// What to do after a chat or instead of waiting.
 enum Wish {
     /// Wait with this ticket.
     Wait(Ticket),
-    /// Nothing until they say so.
+    /// Nothing until the person asks.
     Rest,
-    /// Go.
+    /// Quit.
     Quit,
 }
 
@@ -96,7 +96,7 @@ async fn main() -> anyhow::Result<()> {
         interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for Ctrl-C"),
     };
     client.close().await;
-    // The account goes with the person; the server would erase it within a day anyway.
+    // The account is deleted when the person leaves; the server would erase it within a day anyway.
     user.delete().await?;
     outcome
 }
@@ -190,7 +190,7 @@ async fn quit(chat: &Chat) -> anyhow::Result<Wish> {
     Ok(Wish::Quit)
 }
 
-/// Sends without waiting for the ack, so that the person can go on; what fails is said.
+/// Sends without waiting for the ack, so that the person can continue; a failure is printed.
 fn say(chat: &Chat, text: String) {
     let chat = chat.clone();
     tokio::spawn(async move {

@@ -1,9 +1,9 @@
-//! What things look like. Pure: text out, nothing printed.
+//! Turns chats, events and errors into text. Pure: it prints nothing.
 
 use nowrong_client::{ApiError, ChatEvent, Transport};
 use nowrong_protocol::frame::{Body, ChatState, EndReason, Message, SeatState, Why};
 
-/// How a connection is called.
+/// The name of a transport.
 pub(crate) fn transport(transport: Transport) -> &'static str {
     match transport {
         Transport::WebTransport => "WebTransport",
@@ -24,7 +24,7 @@ pub(crate) fn refusal(error: &ApiError) -> String {
     format!("{}{}", problem.title, fields.collect::<String>())
 }
 
-/// Who was found, and why.
+/// The partner, and why the two were matched.
 pub(crate) fn matched(chat: &ChatState) -> String {
     let partners = partners(chat).map(|member| format!("{} ({})", member.0, member.1));
     let partners: Vec<_> = partners.collect();
@@ -35,7 +35,7 @@ pub(crate) fn matched(chat: &ChatState) -> String {
     )
 }
 
-/// What an event looks like; `None` when it is not worth a line.
+/// The text of an event; `None` when it is not worth a line.
 pub(crate) fn event(chat: &ChatState, event: &ChatEvent) -> Option<String> {
     let name = |member: u8| name(chat, member);
     Some(match event {
@@ -47,7 +47,9 @@ pub(crate) fn event(chat: &ChatState, event: &ChatEvent) -> Option<String> {
             _ => return None,
         },
         ChatEvent::Idle(0) => "* go on".to_owned(),
-        ChatEvent::Idle(_) => "* nobody says anything: this chat ends soon".to_owned(),
+        ChatEvent::Idle(_) => {
+            "* nobody has said anything for a while: this chat ends soon".to_owned()
+        }
         ChatEvent::Typing {
             member,
             is_typing: true,
@@ -60,7 +62,7 @@ pub(crate) fn event(chat: &ChatState, event: &ChatEvent) -> Option<String> {
             (EndReason::Idle, _) => "* the chat ended in silence".to_owned(),
             _ => "* the chat has ended".to_owned(),
         },
-        ChatEvent::Gone => "* this chat is no more".to_owned(),
+        ChatEvent::Gone => "* this chat has been erased".to_owned(),
         ChatEvent::Missed(count) => format!("* {count} events were missed"),
         _ => return None,
     })
@@ -92,7 +94,7 @@ fn name(chat: &ChatState, member: u8) -> &str {
         .map_or("somebody", |member| &member.name)
 }
 
-/// The names and languages of the others.
+/// The names and languages of the other members.
 fn partners(chat: &ChatState) -> impl Iterator<Item = (&str, &str)> {
     let others = chat.members.iter().enumerate();
     let others = others.filter(|(index, _)| *index != usize::from(chat.you));
