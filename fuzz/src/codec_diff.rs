@@ -1,6 +1,6 @@
-//! bincode 2.0.1 against wincode 0.6.3: the same verdict on every body, and the same bytes for what
-//! both read. Two values that both crates write as the same bytes are the same value, so nothing
-//! else need be compared.
+//! Compares bincode 2.0.1 with wincode 0.6.3: the same verdict on every body, and the same bytes
+//! for every value that both can read. Two values that both crates write as the same bytes are the
+//! same value, so nothing else needs comparing.
 //!
 //! Input: one byte type number, then the body.
 
@@ -56,9 +56,9 @@ where
             );
         }
         (Err(_), Err(_)) => {}
-        // bincode charges up to eight bytes for one; a body that short cannot reach the limit.
+        // bincode charges up to eight bytes for one byte; a body this short cannot reach the limit.
         (Err(_), Ok(_)) if body.len() > FRAME_BYTES_MAX / 9 => {}
-        (Err(error), Ok(_)) => panic!("{}: only wincode takes it: {error}", F::NAME),
-        (Ok(frame), Err(error)) => panic!("{frame:?}: only bincode takes it: {error}"),
+        (Err(error), Ok(_)) => panic!("{}: only wincode accepts it: {error}", F::NAME),
+        (Ok(frame), Err(error)) => panic!("{frame:?}: only bincode accepts it: {error}"),
     }
 }

@@ -1,6 +1,6 @@
-//! Operation sequences against both conversations: the order of what they say, exactly one `Bye` and
-//! one end, phases that only go forward, an end within a bounded number of deadlines, and the same
-//! outputs in whatever pieces the bytes come.
+//! Operation sequences against both conversations. Checked are the order of their outputs, exactly
+//! one `Bye` and one end, phases that only go forward, an end within a bounded number of deadlines,
+//! and the same outputs however the bytes are cut into pieces.
 //!
 //! Input: one byte of flags (bit 0: the client's side instead of the server's; bit 1: it was greeted),
 //! then operations. An operation is one byte (modulo 10) and its argument: for 0 live, 1 bulk,
@@ -38,9 +38,9 @@ pub enum Op<'a> {
     Drain,
     /// The shell closes.
     Close,
-    /// The link is gone.
+    /// The link was lost.
     LinkClosed,
-    /// Time passes, in milliseconds; then deadlines are looked at.
+    /// Time passes, in milliseconds; then deadlines are checked.
     Wait(u64),
 }
 

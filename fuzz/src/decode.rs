@@ -1,5 +1,5 @@
-//! Any bytes as the body of any frame: no panic, no memory that the sender did not pay for, and a
-//! frame belongs to the side that the table says.
+//! Decodes any bytes as the body of any frame: no panic, no more memory than a fixed multiple of
+//! the bytes received, and each frame is accepted only from the side that the table names.
 //!
 //! Input: one byte type number, then the body.
 
@@ -11,11 +11,12 @@ use nowrong_protocol::{
 
 use crate::memory;
 
-/// Memory for each byte of a body: a list of empty strings takes 24 bytes for one, twice while the
-/// list grows.
+/// Memory allowed for each byte of a body: a list of empty strings takes 24 bytes for one, and
+/// twice that while the list grows.
 const BYTES_FOR_A_BYTE: usize = 64;
 
-/// Memory whatever the body: a string may claim a whole frame, a list gets room for 16 items.
+/// Memory allowed for any body: a string may claim a whole frame, and a list gets room for 16
+/// items.
 const BYTES_AHEAD: usize = FRAME_BYTES_MAX + 4_096;
 
 /// Decodes `data` for both sides.

@@ -1,5 +1,5 @@
-//! A stream cut into frames: the same frames and the same verdict in whatever pieces it comes, never
-//! a body over the limit, never more bytes held than were pushed.
+//! Cuts a stream into frames: the same frames and the same verdict however the stream is cut into
+//! pieces, never a body over the limit, and never more bytes held than were pushed.
 //!
 //! Input: one byte length of the pieces, one byte limit (in units of 16 bytes), then the stream.
 
@@ -62,7 +62,7 @@ fn split(mut stream: &[u8], limit: usize) -> (Frames, Option<EnvelopeError>) {
     }
 }
 
-/// Written in the shortest form the frames come back.
+/// Frames written in the shortest form are read back the same.
 fn check_canonical(frames: &Frames, limit: usize) {
     let mut stream = Vec::new();
     for (kind, body) in frames {

@@ -1,5 +1,5 @@
-//! HTTP/3 from a client: never a panic, the same frames however the bytes are cut, and no more kept
-//! than the longest payload and what was fed.
+//! HTTP/3 from a client: never a panic, the same frames however the bytes are cut into pieces, and
+//! no more bytes kept than the longest payload and the last input.
 //!
 //! The first byte is the length of the pieces; the rest are the bytes of a stream.
 

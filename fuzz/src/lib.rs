@@ -1,10 +1,9 @@
-//! What the fuzz targets do, as plain functions: the targets call them with new bytes, and
-//! `tests/replay.rs` with the corpora, on any toolchain.
+//! The fuzz targets as plain functions: the targets call them with new bytes, and `tests/replay.rs`
+//! with the corpora, on any toolchain.
 //!
 //! Every target takes raw bytes in a form that its module describes, so that a corpus can be
-//! written by hand; `UPDATE_CORPUS=1 cargo test` writes the seeds anew from `protocol/vectors`.
-//! Unsafe code stands in [`memory`] and [`mirror`] only: an allocator and the traits of wincode
-//! demand it.
+//! written by hand; `UPDATE_CORPUS=1 cargo test` rewrites the seeds from `protocol/vectors`. Only
+//! [`memory`] and [`mirror`] have unsafe code: an allocator and the traits of wincode require it.
 
 #![warn(missing_docs, unreachable_pub)]
 

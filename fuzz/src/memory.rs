@@ -1,4 +1,4 @@
-//! An allocator that remembers the largest piece that was asked for, to hold a decoder to its bound.
+//! An allocator that remembers the largest allocation, to check that a decoder keeps its bound.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -9,7 +9,7 @@ thread_local! {
     static LARGEST: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Runs `action`; answers with it the size in bytes of the largest allocation that it made.
+/// Runs `action`; returns its result and the size in bytes of the largest allocation that it made.
 pub fn largest_of<T>(action: impl FnOnce() -> T) -> (T, usize) {
     LARGEST.set(0);
     let value = action();
@@ -22,7 +22,7 @@ struct Watching;
 static ALLOCATOR: Watching = Watching;
 
 fn note(size: usize) {
-    // A thread that ends has no cell any more, and nothing to measure.
+    // A thread that is ending no longer has the cell, and nothing to measure.
     let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
 }
 

@@ -1,4 +1,5 @@
-//! The frames once more, for wincode: the same fields in the same order, with its derive.
+//! A second definition of the frames, for wincode: the same fields in the same order, with its
+//! derive.
 //!
 //! Enums and codes are their numbers. [`Body`] and [`Framed`] check and normalise as the real ones do.
 
@@ -41,7 +42,7 @@ unsafe impl<C: Config, T: SchemaWrite<C, Src = T>> SchemaWrite<C> for Framed<T> 
     }
 }
 
-// SAFETY: `TYPE_META` is the default, and `dst` is written exactly when the answer is `Ok`.
+// SAFETY: `TYPE_META` is the default, and `dst` is written exactly when the result is `Ok`.
 unsafe impl<'de, C: Config, T> SchemaRead<'de, C> for Framed<T>
 where
     T: for<'a> SchemaRead<'a, C, Dst = T>,
@@ -76,7 +77,7 @@ unsafe impl<C: Config> SchemaWrite<C> for Body {
     }
 }
 
-// SAFETY: `TYPE_META` is the default, and `dst` is written exactly when the answer is `Ok`.
+// SAFETY: `TYPE_META` is the default, and `dst` is written exactly when the result is `Ok`.
 unsafe impl<'de, C: Config> SchemaRead<'de, C> for Body {
     type Dst = Self;
 

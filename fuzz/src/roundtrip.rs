@@ -1,5 +1,5 @@
-//! What decodes encodes to bytes that decode to the same, in both envelopes, and encoding is a
-//! fixed point from then on.
+//! Every body that decodes can be encoded again, the result decodes to the same value in both
+//! envelopes, and encoding that value again gives the same bytes.
 //!
 //! Input: one byte type number, then the body.
 

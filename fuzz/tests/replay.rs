@@ -1,7 +1,7 @@
 //! Replays every corpus on any toolchain, and keeps the seeds in step with the vectors.
 //!
-//! `UPDATE_CORPUS=1 cargo test` writes the seeds anew. Inputs that fuzzing found keep their own names;
-//! a crash also gets a test of its own, named after what was wrong.
+//! `UPDATE_CORPUS=1 cargo test` rewrites the seeds. Inputs that fuzzing found keep their own names;
+//! a crash also gets a test of its own, named after the fault.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use std::{
 use nowrong_fuzz::TARGETS;
 use serde_json::Value;
 
-/// Longest seed in bytes: the fuzzer's own default, and long texts teach it nothing.
+/// Longest seed in bytes: this is the fuzzer's own default, and long texts teach it nothing.
 const SEED_BYTES_MAX: usize = 4_096;
 
 fn corpus(target: &str) -> PathBuf {
@@ -129,7 +129,7 @@ fn conversations() -> Vec<(String, Vec<u8>)> {
     seeds
 }
 
-/// What a client and a server of HTTP/3 say, in pieces of 7 bytes.
+/// The bytes of an HTTP/3 client and server, in pieces of 7 bytes.
 fn http3() -> Vec<(String, Vec<u8>)> {
     use nowrong_http3::{close_capsule, control_preface, response};
     let seeds: [(&str, Vec<u8>); 6] = [

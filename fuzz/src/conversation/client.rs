@@ -13,7 +13,7 @@ use nowrong_protocol::{
 
 use super::{Op, hello, wait, welcome};
 
-/// Everything that a client said to `ops`, with the bytes of streams in pieces of `piece`.
+/// All outputs of a client for `ops`, with the bytes of streams in pieces of `piece`.
 pub(super) fn run(ops: &[Op<'_>], is_greeted: bool, piece: usize, mut now: Instant) -> Vec<Output> {
     let mut talk = ClientConversation::new(hello(), now);
     let mut said = Vec::new();
@@ -33,7 +33,7 @@ pub(super) fn run(ops: &[Op<'_>], is_greeted: bool, piece: usize, mut now: Insta
         );
         assert_eq!(talk.poll_timeout().is_none(), talk.phase() == Phase::Closed);
     }
-    // Left alone it ends: a ping, its deadline or the wait after a Bye.
+    // Left alone, it ends: after a ping, its deadline or the wait after a Bye.
     for _ in 0..4 {
         let Some(deadline) = talk.poll_timeout() else {
             break;

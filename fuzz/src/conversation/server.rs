@@ -14,7 +14,7 @@ use nowrong_protocol::{
 
 use super::{Op, hello, wait, welcome};
 
-/// Everything that a server said to `ops`, with the bytes of streams in pieces of `piece`.
+/// All outputs of a server for `ops`, with the bytes of streams in pieces of `piece`.
 pub(super) fn run(ops: &[Op<'_>], is_greeted: bool, piece: usize, mut now: Instant) -> Vec<Output> {
     let mut talk = ServerConversation::new(now);
     let mut said = Vec::new();
@@ -35,7 +35,7 @@ pub(super) fn run(ops: &[Op<'_>], is_greeted: bool, piece: usize, mut now: Insta
         );
         assert_eq!(talk.poll_timeout().is_none(), talk.phase() == Phase::Closed);
     }
-    // Left alone it ends: at most its phase, the idle time and the wait after a Bye.
+    // Left alone, it ends: after its phase, the idle time and the wait after a Bye at most.
     for _ in 0..4 {
         let Some(deadline) = talk.poll_timeout() else {
             break;

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 
-/// Something that is due.
+/// One message that is due.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Arrival {
-    /// When, from the start.
+    /// When, counted from the start.
     pub at: Duration,
-    /// Whose turn it is.
+    /// The user whose turn it is.
     pub user: u32,
 }
 

@@ -1,17 +1,17 @@
-//! What the kernel counts: processor time and memory of processes, bytes and packets over loopback,
+//! The kernel's counters: processor time and memory of processes, bytes and packets over loopback,
 //! memory of the kernel. The parsers are pure.
 
 use std::{fs, time::Duration};
 
 use anyhow::Context as _;
 
-/// Ticks of a second in `/proc`; every Linux on common hardware has this number.
+/// Ticks per second in `/proc`; every Linux on common hardware has this value.
 const TICKS_PER_SECOND: u64 = 100;
 
 /// Bytes of a page.
 const PAGE_BYTES: u64 = 4_096;
 
-/// Processor time that a process and all its threads, ended ones too, have used.
+/// Processor time that a process and all its threads, including ended ones, have used.
 ///
 /// # Errors
 /// When there is no such process.
@@ -30,7 +30,7 @@ pub fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
     Ok(pages.parse::<u64>()? * PAGE_BYTES)
 }
 
-/// What went over the loopback interface of this network namespace so far.
+/// The traffic over the loopback interface of this network namespace so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// IP bytes.
@@ -55,7 +55,7 @@ impl Traffic {
         })
     }
 
-    /// What came since `earlier`.
+    /// The difference to `earlier`.
     pub fn since(self, earlier: Self) -> Self {
         Self {
             bytes: self.bytes - earlier.bytes,
@@ -64,8 +64,8 @@ impl Traffic {
     }
 }
 
-/// Memory of the kernel that connections take: the buffers of all sockets, and all of its small
-/// objects, of which each socket needs several. Of the whole machine: only growth means something.
+/// Kernel memory used by connections: the buffers of all sockets, and all small kernel objects, of
+/// which each socket needs several. It is for the whole machine, so only growth is meaningful.
 ///
 /// # Errors
 /// When the kernel does not tell.
@@ -101,7 +101,7 @@ fn ticks(count: u64) -> Duration {
 }
 
 fn parse_stat(stat: &str) -> Option<Duration> {
-    // The name stands in parentheses and may hold anything; fields 14 and 15 are user and system.
+    // The name is in parentheses and may contain anything; fields 14 and 15 are user and system.
     let after_name = stat.rsplit_once(')')?.1;
     let mut fields = after_name.split_whitespace().skip(11);
     let user: u64 = fields.next()?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! The generator: sends when the schedule says so, receives, and measures in between.
+//! The generator: sends at the scheduled times, receives, and measures the time in between.
 //!
 //! One task for each connection, all on one thread, so that the account and the histograms need no
 //! locks. The schedule is kept by a thread of its own (`pacer.rs`): tokio's timers are a millisecond
@@ -37,28 +37,28 @@ pub use pacer::pace;
 pub use parked::{Connected, Parked};
 pub use window::{Snapshot, Window};
 
-/// Messages that may wait for one connection to take them. Beyond it they count as refused: the
-/// connection is stuck, and the schedule must not wait for it.
+/// Messages that may wait for one connection. Further ones count as refused: the connection is
+/// stuck, and the schedule must not wait for it.
 const OUTBOX_MAX: usize = 256;
 
-/// A client that has nothing to say says that this often, as the SDK does.
+/// How often a silent client sends a keep-alive, as the SDK does.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// Multiples of it fall evenly between two integers.
+/// The golden ratio: the fractional parts of its multiples are evenly distributed.
 const GOLDEN: f64 = 0.618_033_988_749_895;
 
 /// Pairs that are being connected at one time.
 const CONNECTING_MAX: usize = 16;
 
-/// Most time from the last message to its delivery and ack; what comes later is lost. Longer than a
-/// queue that a target may build up when it is given more than it can do.
+/// Most time from the last message to its delivery and ack; later ones count as lost. It is longer
+/// than the queue that an overloaded target may build up.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(20);
 
-/// An open connection and what is spoken on it.
+/// An open connection and its dialect.
 pub struct Peer {
     /// The connection.
     pub wire: Wire,
-    /// What is spoken.
+    /// The dialect spoken on it.
     pub dialect: Box<dyn Dialect>,
 }
 
@@ -73,20 +73,20 @@ pub struct Figures {
     pub lag: Latencies,
 }
 
-/// What a run gave.
+/// The results of a run.
 pub struct Outcome {
-    /// What became of all messages, those of the warm-up too.
+    /// What became of all messages, including those of the warm-up.
     pub account: Account,
     /// Latencies of the measured time.
     pub figures: Figures,
-    /// What was used in the measured time.
+    /// Resources used in the measured time.
     pub window: Window,
     /// Connections that broke, and why.
     pub faults: Vec<String>,
 }
 
 impl Outcome {
-    /// How the generator did.
+    /// Whether the generator kept up.
     pub fn effort(&self) -> Effort {
         Effort {
             lag_p99: Duration::from_secs_f64(self.figures.lag.quantile_ms(0.99) / 1_000.0),
@@ -94,7 +94,7 @@ impl Outcome {
         }
     }
 
-    /// Everything that is wrong with the run.
+    /// All faults of the run.
     pub fn complaints(&self) -> Vec<String> {
         let mut all = self.faults.clone();
         all.extend(self.account.complaint());
@@ -104,10 +104,10 @@ impl Outcome {
     }
 }
 
-/// Connects all people of the workload, in pairs, in their order.
+/// Connects all people of the workload, in pairs and in order.
 ///
 /// # Errors
-/// The first that could not be connected.
+/// The first person that could not be connected.
 pub async fn connect_pairs(running: &dyn Running, users: u32) -> anyhow::Result<Vec<Peer>> {
     let pairs = stream::iter((0..users).step_by(2)).map(|first| async move {
         let pair = running.open_pair(first).await?;
@@ -121,17 +121,17 @@ pub async fn connect_pairs(running: &dyn Running, users: u32) -> anyhow::Result<
     Ok(peers)
 }
 
-/// Puts the workload on a running target.
+/// Runs the workload on a running target.
 ///
 /// # Errors
-/// When somebody cannot be connected, or the target ends. Messages that do not arrive are no errors:
-/// they are in the account.
+/// When a person cannot be connected, or the target ends. Messages that do not arrive are not
+/// errors: they are in the account.
 pub async fn load(running: &dyn Running, workload: &Workload) -> anyhow::Result<Outcome> {
     let peers = connect_pairs(running, workload.users).await?;
     load_on(running, peers, workload).await
 }
 
-/// As [`load`], on people who are connected.
+/// As [`load`], for people who are already connected.
 ///
 /// # Errors
 /// When the target ends.
@@ -144,7 +144,7 @@ pub async fn load_on(
     let (mut tasks, outboxes) = run.clone().drive_all(peers);
     let sending = spawn_local(run.clone().send_all(outboxes));
     let window = run.measure(running).await?;
-    // A connection ends with its outbox: what is under way still needs them all.
+    // A connection ends with its outbox: messages under way still need them all.
     let outboxes = sending.await.context("the schedule was not kept")?;
     run.settle().await;
     drop(outboxes);
@@ -176,7 +176,7 @@ struct Run {
     faults: RefCell<Vec<String>>,
 }
 
-/// Time from the start of a run to time zero of its schedule, for its tasks to be there.
+/// Time from the start of a run to time zero of its schedule, so that its tasks are ready.
 const LEAD: Duration = Duration::from_millis(50);
 
 impl Run {
@@ -202,7 +202,8 @@ impl Run {
         (tasks, outboxes)
     }
 
-    /// Hands out messages as the schedule says; answers the outboxes so that connections stay open.
+    /// Hands out messages at the scheduled times; returns the outboxes so that connections stay
+    /// open.
     async fn send_all(self: Rc<Self>, outboxes: Vec<mpsc::Sender<Due>>) -> Vec<mpsc::Sender<Due>> {
         let Workload {
             rate, users, seed, ..
@@ -225,7 +226,7 @@ impl Run {
         outboxes
     }
 
-    /// What was used from the end of the warm-up to the end of the schedule.
+    /// Resources used from the end of the warm-up to the end of the schedule.
     async fn measure(&self, running: &dyn Running) -> anyhow::Result<Window> {
         sleep_until((self.started + self.workload.warm_up).into()).await;
         let before = Snapshot::take(running, self.delivered.get())?;
@@ -234,7 +235,7 @@ impl Run {
         Ok(after.since(&before))
     }
 
-    /// Waits for what is still under way.
+    /// Waits for messages that are still under way.
     async fn settle(&self) {
         let deadline = Instant::now() + SETTLE_DEADLINE;
         while !self.ledger.borrow().is_settled() && Instant::now() < deadline {
@@ -245,7 +246,7 @@ impl Run {
     async fn drive(self: Rc<Self>, user: u32, mut peer: Peer, mut due: mpsc::Receiver<Due>) {
         if let Err(error) = self.converse(user, &mut peer, &mut due).await {
             let mut faults = self.faults.borrow_mut();
-            // One reason is enough to look for; a broken target breaks thousands of connections.
+            // A few reasons are enough; a broken target breaks thousands of connections.
             if faults.len() < 3 {
                 faults.push(format!("connection {user}: {error:#}"));
             }
@@ -259,7 +260,7 @@ impl Run {
         due: &mut mpsc::Receiver<Due>,
     ) -> anyhow::Result<()> {
         let mut events = Vec::new();
-        // As if each had written last at a time of its own.
+        // As if each had last written at a different time.
         let silent_for = KEEP_ALIVE.mul_f64(f64::from(user) * GOLDEN % 1.0);
         let first = tokio::time::Instant::now() + KEEP_ALIVE - silent_for;
         let mut keep_alive = interval_at(first, KEEP_ALIVE);

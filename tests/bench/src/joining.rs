@@ -1,4 +1,5 @@
-//! Many people join categories as a schedule says, each once, and the time until each knows of a match.
+//! Many people join categories by a schedule, each once; measured is the time until each knows of a
+//! match.
 
 use std::{
     collections::HashMap,
@@ -16,7 +17,7 @@ use crate::{
     target::nowrong::Person,
 };
 
-/// Time from the last one who joins to the end; who waits then found nobody.
+/// Time from the last join to the end; people who still wait then found nobody.
 const END_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A person's match.
@@ -30,11 +31,11 @@ pub struct Match {
     pub at: Duration,
 }
 
-/// Has people join, `rate` a second on average, in categories by chance. Answers those who were matched,
-/// still connected.
+/// Lets people join, `rate` a second on average, in random categories. Returns the people who were
+/// matched, still connected.
 ///
 /// # Errors
-/// When nobody joins, or a task fails; who is not matched is no error.
+/// When nobody joins, or a task fails; an unmatched person is not an error.
 pub async fn join_all(
     people: Vec<Parked<Person>>,
     categories: &[String],
@@ -43,7 +44,7 @@ pub async fn join_all(
 ) -> anyhow::Result<Vec<(Match, Person)>> {
     let started = Instant::now() + Duration::from_millis(100);
     let long_enough = Duration::from_secs_f64(people.len() as f64 / rate * 2.0 + 10.0);
-    // The one who is due is the next person; whose turn the schedule gives out is the category.
+    // The next person is due each time; the user number of the schedule stands for the category.
     let arrivals = Arrivals::new(rate, categories.len() as u32, long_enough, seed);
     let arrivals: Vec<_> = arrivals.take(people.len()).collect();
     let last = arrivals.last().context("nobody joins")?.at;
@@ -63,7 +64,7 @@ pub async fn join_all(
             let _ = trigger.send(());
         }
     }
-    // Connections are kept to the end: a closed one would give its partner something to hear.
+    // Connections are kept to the end: closing one would send its partner a frame.
     let mut matched = Vec::new();
     let end = (started + last + END_DEADLINE).into();
     while let Ok(Some(joined)) = tokio::time::timeout_at(end, tasks.join_next()).await {
@@ -91,7 +92,7 @@ async fn join(
     Some((Match { chat, due, at }, person))
 }
 
-/// From the later of the two wishes to join until each knew of the match: before that nobody could
+/// The time from the later of the two joins until each knew of the match: before that nobody could
 /// have matched them.
 pub fn since_both_were_there<'a>(matches: impl Iterator<Item = &'a Match> + Clone) -> Latencies {
     let mut later: HashMap<ChatId, Duration> = HashMap::new();

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// Longest latency that is told apart, in microseconds: what takes longer than a minute is lost.
+/// Longest latency that is recorded exactly, in microseconds: a message that takes longer than a
+/// minute is lost.
 const LONGEST_US: u64 = 60_000_000;
 
 /// Three significant digits: 10.0 ms and 10.1 ms differ, and a histogram takes 200 KB.
@@ -22,7 +23,7 @@ impl Default for Latencies {
 }
 
 impl Latencies {
-    /// Counts one; one beyond a minute counts as a minute.
+    /// Counts one latency; one over a minute counts as a minute.
     pub fn record(&mut self, latency: Duration) {
         self.0.saturating_record(latency.as_micros() as u64);
     }
@@ -37,7 +38,8 @@ impl Latencies {
         self.0.len()
     }
 
-    /// The latency that `share` of all (0 to 1) do not exceed, in milliseconds; 0 when there are none.
+    /// The latency in milliseconds that `share` of all (0 to 1) do not exceed; 0 when there are
+    /// none.
     pub fn quantile_ms(&self, share: f64) -> f64 {
         self.0.value_at_quantile(share) as f64 / 1_000.0
     }

@@ -1,5 +1,5 @@
-//! Accounts for every message: sent, acked, delivered, lost, repeated, out of order, to the wrong
-//! person. Pure. Nothing is lost unnoticed.
+//! Accounts for every message: sent, acked, delivered, lost, repeated, out of order, sent to the
+//! wrong person. No loss goes unnoticed. Pure.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::workload::partner;
 #[derive(Debug, Default)]
 pub struct Ledger {
     messages: Vec<Message>,
-    /// Of each sender, the number after the newest message that was delivered.
+    /// For each sender, the number after the newest message that was delivered.
     newest: Vec<u32>,
     account: Account,
 }
@@ -36,11 +36,11 @@ pub struct Account {
     pub acked: u64,
     /// Refused by the target, such as by a limit.
     pub refused: u64,
-    /// Came again.
+    /// Delivered again.
     pub repeated: u64,
-    /// Came after a younger one of the same sender.
+    /// Delivered after a newer message of the same sender.
     pub misordered: u64,
-    /// Came to somebody else, or were never sent.
+    /// Delivered to the wrong person, or never sent.
     pub misdirected: u64,
 }
 
@@ -55,7 +55,8 @@ impl Account {
         self.sent - self.acked - self.refused
     }
 
-    /// What is wrong, for a person; `None` when every message came once, in order, and was acked.
+    /// The faults, for a person to read; `None` when every message came once, in order, and was
+    /// acked.
     pub fn complaint(&self) -> Option<String> {
         let faults = [
             ("lost", self.lost()),
@@ -83,7 +84,7 @@ impl Ledger {
         }
     }
 
-    /// A message of `user` that was due at `at` goes out; answers its number.
+    /// A message of `user` that was due at `at` is sent; returns its number.
     pub fn send(&mut self, user: u32, at: Duration) -> u32 {
         self.messages.push(Message {
             user,
@@ -96,7 +97,7 @@ impl Ledger {
         (self.messages.len() - 1) as u32
     }
 
-    /// A message came in at `user`; answers when it was due, the first time.
+    /// A message arrived at `user`; the first time, returns when it was due.
     pub fn deliver(&mut self, number: u32, user: u32) -> Option<Duration> {
         let message = self.messages.get_mut(number as usize);
         let Some(message) = message.filter(|message| partner(message.user) == user) else {
@@ -117,7 +118,7 @@ impl Ledger {
         Some(message.at)
     }
 
-    /// A message was acked to its sender; answers when it was due, the first time.
+    /// A message was acked to its sender; the first time, returns when it was due.
     pub fn ack(&mut self, number: u32) -> Option<Duration> {
         let message = self.messages.get_mut(number as usize)?;
         if std::mem::replace(&mut message.is_acked, true) {
@@ -136,7 +137,7 @@ impl Ledger {
         }
     }
 
-    /// Whether nothing is under way any more.
+    /// Whether no message is under way any more.
     pub fn is_settled(&self) -> bool {
         self.account.lost() == 0 && self.account.unacked() == 0
     }

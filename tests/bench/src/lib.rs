@@ -1,10 +1,10 @@
-//! How fast NoWrong is, side by side with what one would use instead and with the physical floor.
+//! How fast NoWrong is, side by side with its alternatives and with the physical floor.
 //!
-//! One [`workload`] goes over pluggable [`target`]s: the server that is measured runs on one core, the
-//! generator on the other. Messages are sent when the schedule says so, whether earlier ones have
-//! arrived or not, and latency counts from the schedule: a server that stalls cannot hide it
-//! (<https://www.scylladb.com/2021/04/22/on-coordinated-omission/>). Rounds of the targets alternate,
-//! and every message is accounted for.
+//! One [`workload`] runs on pluggable [`target`]s: the measured server runs on one core, the
+//! generator on the other. Messages are sent at the scheduled times, whether earlier ones have
+//! arrived or not, and latency counts from the schedule, so a server cannot hide a stall
+//! (<https://www.scylladb.com/2021/04/22/on-coordinated-omission/>). Rounds of the targets
+//! alternate, and every message is accounted for.
 //!
 //! Pure, and tested here: [`arrivals`], [`ledger`], [`latencies`], [`saturation`], [`search`],
 //! [`spread`], [`compare`], [`dialect`] and [`report`]. IO around them: [`wire`], [`drive`], [`joining`], [`process`],

@@ -1,4 +1,4 @@
-//! What the figures were measured on, and whether it was quiet.
+//! The machine on which the figures were measured, and whether it was quiet.
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::counters::MachineTime;
 
-/// A machine that uses more than this share of a core before we do anything is not quiet.
+/// A machine that uses more than this share of a core before the run begins is not quiet.
 const QUIET_SHARE_MAX: f64 = 0.05;
 
 /// The machine.
@@ -20,7 +20,7 @@ pub struct Machine {
     pub memory_gb: f64,
     /// Kernel release.
     pub kernel: String,
-    /// Versions of what was measured and of what measured it.
+    /// Versions of the measured programs and of the bench.
     pub versions: Vec<(String, String)>,
 }
 
@@ -39,7 +39,7 @@ impl Machine {
     }
 }
 
-/// Share of a core that others use now, measured over two seconds.
+/// Share of a core that other programs use now, measured over two seconds.
 ///
 /// # Errors
 /// When the kernel does not tell.
@@ -51,7 +51,7 @@ pub async fn busy_share() -> anyhow::Result<f64> {
     Ok(used.as_secs_f64() / WINDOW.as_secs_f64())
 }
 
-/// Whether a machine with this [`busy_share`] gives figures that can be published.
+/// Whether figures of a machine with this [`busy_share`] can be published.
 pub fn is_quiet(busy_share: f64) -> bool {
     busy_share <= QUIET_SHARE_MAX
 }

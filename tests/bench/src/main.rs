@@ -1,5 +1,5 @@
-//! `nowrong-bench`: measures, and is itself the bare relays. `cargo xtask bench` builds what it needs and
-//! starts it.
+//! `nowrong-bench`: measures, and also contains the bare relays. `cargo xtask bench` builds what it
+//! needs and starts it.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -35,7 +35,7 @@ use tokio::{
     task::LocalSet,
 };
 
-/// How fast NoWrong is, side by side with what one would use instead.
+/// How fast NoWrong is, side by side with its alternatives.
 #[derive(Parser)]
 #[command(name = "nowrong-bench", version)]
 struct Cli {
@@ -52,11 +52,11 @@ enum Command {
         /// A folder for each round, with the reports `old/report.json` and `new/report.json`.
         rounds: Vec<PathBuf>,
     },
-    /// Is a bare relay, until it is ended.
+    /// Runs a bare relay until it is ended.
     Relay {
-        /// Over what.
+        /// The transport.
         kind: Kind,
-        /// Where it listens.
+        /// The address to listen at.
         #[arg(default_value = "127.0.0.1")]
         address: IpAddr,
     },
@@ -77,7 +77,7 @@ struct RunArgs {
     /// Only these targets, separated by commas.
     #[arg(long, value_delimiter = ',')]
     targets: Vec<String>,
-    /// What schedules grow from.
+    /// Seed of the schedules.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The server's binary.
@@ -86,16 +86,16 @@ struct RunArgs {
     /// Folder of the Socket.IO server.
     #[arg(long)]
     socketio: PathBuf,
-    /// The program `redis-server`, for what needs it beside the server.
+    /// The program `redis-server`, for targets that need it.
     #[arg(long)]
     redis: PathBuf,
-    /// The program `mongod`, for the same.
+    /// The program `mongod`, for targets that need it.
     #[arg(long, default_value = "mongod")]
     mongod: PathBuf,
-    /// The program `nats-server`, when the target `nats` is asked for.
+    /// The program `nats-server`, for the target `nats`.
     #[arg(long, default_value = "nats-server")]
     nats: PathBuf,
-    /// The program `sockudo`, when the target `sockudo` is asked for.
+    /// The program `sockudo`, for the target `sockudo`.
     #[arg(long, default_value = "sockudo")]
     sockudo: PathBuf,
     /// The program that emulates a link.
@@ -107,13 +107,13 @@ struct RunArgs {
     /// Folder for reports, logs and data.
     #[arg(long)]
     out: PathBuf,
-    /// Where a full run on a quiet machine is written down.
+    /// The document to which a full run on a quiet machine is written.
     #[arg(long)]
     document: Option<PathBuf>,
     /// The command that started this, for the report.
     #[arg(long, default_value = "nowrong-bench run")]
     shown_as: String,
-    /// What else a reader has to know.
+    /// A further remark for readers of the report.
     #[arg(long)]
     condition: Vec<String>,
 }
@@ -125,7 +125,7 @@ fn main() -> ExitCode {
     let outcome = runtime.map_err(Into::into).and_then(|runtime| {
         let local = LocalSet::new();
         let outcome = local.block_on(&runtime, execute(Cli::parse().command));
-        // Tasks that are left hold sockets; nobody waits for them.
+        // Remaining tasks hold sockets; nobody waits for them.
         drop(local);
         runtime.shutdown_background();
         outcome
@@ -149,7 +149,7 @@ async fn execute(command: Command) -> anyhow::Result<()> {
             let mut terminate = signal(SignalKind::terminate())?;
             tokio::select! {
                 outcome = run(&args) => outcome,
-                // What is dropped here ends its processes and removes its data.
+                // Dropping it ends its processes and removes its data.
                 _ = ctrl_c() => anyhow::bail!("interrupted"),
                 _ = terminate.recv() => anyhow::bail!("terminated"),
             }
@@ -302,7 +302,7 @@ fn write(args: &RunArgs, report: &Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes the document, when the run deserves it.
+/// Writes the document if the run was full and the machine quiet.
 fn publish(args: &RunArgs, report: &Report, is_quiet: bool) -> anyhow::Result<()> {
     let Some(path) = &args.document else {
         return Ok(());
@@ -329,8 +329,8 @@ fn publish(args: &RunArgs, report: &Report, is_quiet: bool) -> anyhow::Result<()
     Ok(())
 }
 
-/// A run that could not measure something has failed. In a quick run faults fail it too, but for the
-/// pace: the machine may be anything.
+/// A run that could not measure something has failed. In a quick run faults fail it too, except
+/// slowness: the machine may be of any kind.
 fn judge(report: &Report, scale: Scale) -> anyhow::Result<()> {
     if report.failures() > 0 {
         anyhow::bail!("{} rounds could not be measured", report.failures());

@@ -1,4 +1,4 @@
-//! What is measured: one row for each figure, with its unit and the digits that mean something.
+//! The metrics: one row for each figure, with its unit and its significant digits.
 
 /// A figure that cases report.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ metrics! {
     LATE_250 "later than 250 ms" "%" 2;
     /// Highest rate that passed.
     CEILING "ceiling" "/s" 0;
-    /// From the wish to join to `Matched`, of the one who came second: median.
+    /// From the wish to join to `Matched`, for the person who came second: median.
     MATCH_P50 "join to match p50" "ms" 2;
     /// 99th percentile.
     MATCH_P99 "p99 (join to match)" "ms" 2;
@@ -100,7 +100,7 @@ metrics! {
     RESUME_P99 "resume p99" "ms" 0;
     /// Longest.
     RESUME_MAX "resume longest" "ms" 0;
-    /// Connections that were tried, for each client; over 1, work was thrown away.
+    /// Attempts to connect, for each client; over 1, work was wasted.
     ATTEMPTS "attempts/client" "" 2;
     /// Messages lost over all.
     LOST "lost" "" 0;
@@ -112,7 +112,7 @@ metrics! {
     TIME_PER_OPERATION "time" "ns" 0;
 }
 
-/// The figures of one round of one case on one target, and what else is to be said.
+/// The figures of one round of one case on one target, with notes.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
     /// Figures, in the order in which they are shown.
@@ -140,7 +140,7 @@ impl Sample {
         figures.join(", ") + &notes.collect::<String>()
     }
 
-    /// Adds what is to be said, if anything is.
+    /// Adds a note, if there is one.
     pub fn note(&mut self, note: Option<String>) {
         self.notes.extend(note);
     }

@@ -1,6 +1,6 @@
-//! A process under measurement: pinned to its core, ready when it says so, ended when we are done.
+//! A process under measurement: pinned to its core, ready when it says so, ended after the run.
 //!
-//! It cannot outlive the generator, even if that is killed: the kernel ends it then.
+//! It cannot outlive the generator: if that is killed, the kernel ends the process.
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
 
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Time from SIGTERM to SIGKILL.
 const STOP_DEADLINE: Duration = Duration::from_secs(15);
 
-/// How often a process that says nothing is asked whether it is ready.
+/// How often a process that does not report its readiness is polled.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
 /// How to start a process.
@@ -35,7 +35,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Why it is of no use, with what it said.
+    /// The error for a process that did not get ready, with its log.
     fn not_ready(&self) -> String {
         let said = std::fs::read_to_string(&self.log).unwrap_or_default();
         format!("{:?} did not get ready: {said}", self.command)
@@ -47,7 +47,7 @@ pub struct Process {
     child: Child,
     pid: u32,
     ready: String,
-    /// Open for as long as the process may write to it; `None` when that is its log.
+    /// Kept open as long as the process may write to it; `None` when it writes to its log.
     _stdout: Option<BufReader<ChildStdout>>,
 }
 
@@ -75,7 +75,8 @@ impl Process {
         })
     }
 
-    /// Starts one that does not say when it is ready: it is when it listens at `address`.
+    /// Starts a process that does not report its readiness: it is ready when it listens at
+    /// `address`.
     ///
     /// # Errors
     /// When it does not get ready; the message holds its log.
@@ -103,7 +104,7 @@ impl Process {
         })
     }
 
-    /// The value of `key=value` in the line that said it is ready.
+    /// The value of `key=value` in the line that reported its readiness.
     ///
     /// # Errors
     /// When it has none.
@@ -131,7 +132,7 @@ impl Process {
         counters::resident_bytes(self.pid).context("the target has ended")
     }
 
-    /// Asks it to stop; ends it when it does not.
+    /// Asks it to stop; ends it if it does not.
     ///
     /// # Errors
     /// When it cannot be ended.

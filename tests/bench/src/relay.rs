@@ -1,7 +1,7 @@
 //! The floors: relays that forward each message to the partner and ack it, and do nothing else.
 //!
-//! No accounts, no positions, no storage, no limits: what a chat over this transport costs at least,
-//! with the crates that NoWrong uses. Single-threaded, because that is the fastest on one core.
+//! No accounts, no positions, no storage, no limits: the least that a chat over this transport
+//! costs with the crates that NoWrong uses. Single-threaded, because that is fastest on one core.
 
 use std::{
     cell::RefCell,
@@ -22,7 +22,7 @@ use crate::{
 mod websocket;
 mod webtransport;
 
-/// Messages that may wait for one client; its partner waits when there are more.
+/// Messages that may wait for one client; when there are more, its partner waits.
 const OUTBOX_MAX: usize = 256;
 
 /// Which transport a relay speaks.
@@ -34,8 +34,8 @@ pub enum Kind {
     Webtransport,
 }
 
-/// Runs a relay on a free port of `address` until the process ends; `announce` gets the line that
-/// says where it is.
+/// Runs a relay on a free port of `address` until the process ends; `announce` gets the line with
+/// its address.
 ///
 /// # Errors
 /// When it cannot listen.
@@ -47,12 +47,13 @@ pub async fn serve(kind: Kind, address: IpAddr, announce: impl FnOnce(&str)) -> 
     }
 }
 
-/// Everybody who is connected, by number.
+/// All connected clients, by number.
 #[derive(Clone, Default)]
 struct Members(Rc<RefCell<HashMap<u32, mpsc::Sender<Bytes>>>>);
 
 impl Members {
-    /// A member by the body that begins its connection; what others send comes out of the receiver.
+    /// Adds a client by the first body of its connection; the receiver yields what its partner
+    /// sends.
     fn enter(&self, hello: &[u8]) -> anyhow::Result<(u32, mpsc::Receiver<Bytes>)> {
         let number = hello.strip_prefix(&[HELLO]).context("no hello")?;
         let member = u32::from_be_bytes(number.try_into()?);
@@ -61,7 +62,7 @@ impl Members {
         Ok((member, outbox))
     }
 
-    /// Forwards the `bytes` of a body to the partner; answers the ack.
+    /// Forwards the `bytes` of a body to the partner; returns the ack.
     async fn forward(
         &self,
         member: u32,

@@ -1,4 +1,4 @@
-//! What came out: rows of figures with their spread, as a table, JSON, plots and a document. Pure.
+//! The results: rows of figures with their spread, as a table, JSON, plots and a document. Pure.
 
 use serde::Serialize;
 
@@ -18,16 +18,16 @@ pub use document::document;
 pub use plot::plots;
 pub use table::table;
 
-/// Everything that a run of the bench gave.
+/// All results of a run of the bench.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
-    /// On what, and with which versions.
+    /// The machine, and the versions of the programs.
     pub machine: Machine,
-    /// The command that gives it again.
+    /// The command that repeats the run.
     pub command: String,
     /// When it ended, in seconds since the Unix epoch.
     pub ended_at: u64,
-    /// What a reader has to know to judge it.
+    /// The conditions that a reader has to know to judge it.
     pub conditions: Vec<String>,
     /// The figures.
     pub rows: Vec<Row>,
@@ -38,9 +38,9 @@ pub struct Report {
 pub struct Row {
     /// The scenario.
     pub scenario: String,
-    /// What was set.
+    /// Its parameters.
     pub case: String,
-    /// What was measured.
+    /// The target that was measured.
     pub target: String,
     /// Its figures, in order.
     pub figures: Vec<Figure>,
@@ -64,7 +64,7 @@ pub struct Figure {
     pub digits: usize,
     /// The value of each round.
     pub rounds: Vec<f64>,
-    /// What they come to.
+    /// Their median, lowest and highest.
     pub spread: Spread,
 }
 
@@ -133,7 +133,7 @@ impl Row {
 }
 
 impl Figure {
-    /// A value with the digits of this figure, thousands apart.
+    /// A value with the digits of this figure and thousands separators.
     pub fn shown(&self, value: f64) -> String {
         grouped(&format!("{value:.*}", self.digits))
     }
@@ -152,7 +152,7 @@ impl Figure {
 pub struct Group<'a> {
     /// The scenario.
     pub scenario: &'a str,
-    /// What was set.
+    /// Its parameters.
     pub case: &'a str,
     /// The rows, in order.
     pub rows: Vec<&'a Row>,
@@ -183,7 +183,7 @@ impl Report {
     }
 }
 
-/// A number with commas between thousands, from five digits on.
+/// A number with commas between thousands if it has five digits or more.
 fn grouped(number: &str) -> String {
     let (whole, fraction) = match number.split_once('.') {
         Some((whole, fraction)) => (whole, format!(".{fraction}")),

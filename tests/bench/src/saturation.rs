@@ -1,4 +1,5 @@
-//! Whether the generator kept up: else its figures say more about itself than about the target. Pure.
+//! Whether the generator kept up: if not, its figures say more about itself than about the target.
+//! Pure.
 
 use std::time::Duration;
 
@@ -8,17 +9,17 @@ const LAG_MAX: Duration = Duration::from_millis(5);
 /// A generator that uses more of its core than this has no time left to receive on time.
 const CPU_SHARE_MAX: f64 = 0.92;
 
-/// How the generator did in the measured time.
+/// The generator's effort in the measured time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Effort {
-    /// How much later than scheduled 99 % of the messages were handed to the socket, at most.
+    /// The longest delay between schedule and socket for 99 % of the messages.
     pub lag_p99: Duration,
     /// Share of one core that it used.
     pub cpu_share: f64,
 }
 
 impl Effort {
-    /// What to say of it, for a person; `None` when it kept up.
+    /// A complaint for a person to read; `None` when it kept up.
     pub fn complaint(&self) -> Option<String> {
         let is_late = self.lag_p99 > LAG_MAX;
         let is_busy = self.cpu_share > CPU_SHARE_MAX;

@@ -1,4 +1,4 @@
-//! The scenarios: what is done to targets, and how the rounds of all targets alternate.
+//! The scenarios: how targets are loaded, and how the rounds of all targets alternate.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ mod tier2;
 /// How large everything is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
-    /// For numbers.
+    /// For real figures.
     Full,
     /// To see that everything works: few people, short times.
     Quick,
@@ -41,12 +41,12 @@ impl Scale {
     }
 }
 
-/// What one round is told.
+/// The settings of one round.
 #[derive(Clone, Debug)]
 pub struct Round {
-    /// Where things are.
+    /// Where programs and data are.
     pub place: Place,
-    /// What schedules grow from; each round has another.
+    /// Seed of the schedules; each round has another.
     pub seed: u64,
 }
 
@@ -59,18 +59,18 @@ pub trait Case {
     /// The scenario it belongs to.
     fn scenario(&self) -> &'static str;
 
-    /// What is set, such as `2,000 messages/s`.
+    /// Its parameters, such as `2,000 messages/s`.
     fn title(&self) -> String;
 
-    /// Whether it can be done to this target and says something about it.
+    /// Whether it can run on this target and says something about it.
     fn takes(&self, target: &dyn Target) -> bool;
 
-    /// Whether packets get lost: only then it says something about a target without its fast path.
+    /// Whether packets get lost: only then a target without its fast path is worth measuring.
     fn loses_packets(&self) -> bool {
         false
     }
 
-    /// Whether some people come over one transport and some over the other.
+    /// Whether some people use one transport and some the other.
     fn mixes_transports(&self) -> bool {
         false
     }
@@ -85,10 +85,10 @@ pub trait Case {
         u32::MAX
     }
 
-    /// Does it once. Starts the target and stops it.
+    /// Runs it once: starts the target, measures, and stops it.
     ///
     /// # Errors
-    /// When the target cannot be measured at all; faults that a figure can express are no errors.
+    /// When the target cannot be measured at all; faults that a figure can express are not errors.
     async fn measure(&self, target: &dyn Target, round: &Round) -> anyhow::Result<Sample>;
 }
 
@@ -146,8 +146,8 @@ pub fn cases(scale: Scale, names: &[String]) -> Vec<Box<dyn Case>> {
     cases
 }
 
-/// Measures a case on all targets that it takes, in alternating rounds: A B C A B C. What drifts on
-/// the machine then drifts for all of them. `say` gets a line for each round.
+/// Measures a case on all targets that it takes, in alternating rounds: A B C A B C. Slow changes
+/// of the machine then affect all of them alike. `say` gets a line for each round.
 pub async fn measure(
     case: &dyn Case,
     targets: &[Box<dyn Target>],

@@ -1,6 +1,7 @@
-//! Looks for the highest rate that still passes: doubles until one fails, then halves the gap. Pure.
+//! Looks for the highest rate that still passes: doubles the rate until one fails, then halves the
+//! gap. Pure.
 
-/// A search under way.
+/// A search in progress.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Search {
     passed: Option<f64>,
@@ -11,8 +12,8 @@ pub struct Search {
 }
 
 impl Search {
-    /// Begins at `start`; ends when the highest rate that passed and the lowest that failed differ by
-    /// less than the share `precision`, or after `tries_max` tries.
+    /// Begins at `start`; ends when the highest rate that passed and the lowest that failed differ
+    /// by less than the share `precision`, or after `tries_max` attempts.
     pub fn new(start: f64, precision: f64, tries_max: u32) -> Self {
         Self {
             passed: None,
@@ -54,7 +55,8 @@ impl Search {
         self.passed
     }
 
-    /// Whether a rate above [`Self::best`] has failed: else the target can do more than was tried.
+    /// Whether a rate above [`Self::best`] has failed: if not, the target can do more than was
+    /// tried.
     pub fn is_bounded(&self) -> bool {
         self.failed.is_some()
     }

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-/// What several rounds gave for one metric.
+/// The results of several rounds for one metric.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Spread {
-    /// The middle one; of an even number the mean of the two in the middle.
+    /// The middle value; for an even number of rounds, the mean of the two in the middle.
     pub median: f64,
     /// The lowest.
     pub min: f64,

@@ -1,7 +1,7 @@
-//! What can be measured: how to start it, how to connect to it, how to stop it.
+//! Targets of a measurement: how to start one, connect to it, and stop it.
 //!
-//! A new target is a [`Target`], and a [`Dialect`](crate::dialect::Dialect) unless it speaks one that
-//! is there; the row in [`all`] makes it selectable.
+//! A new target is a [`Target`], and a [`Dialect`](crate::dialect::Dialect) unless it speaks an
+//! existing one; a row in [`all`] makes it selectable.
 
 use std::{
     ffi::OsString,
@@ -25,12 +25,12 @@ mod sockudo;
 
 pub use nowrong::{NoWrong, Storage, Transport};
 
-/// Where targets find what they need.
+/// The programs, folders and addresses that targets need.
 #[derive(Clone, Debug)]
 pub struct Place {
     /// The server's binary.
     pub server: PathBuf,
-    /// This binary: it holds the bare relays too.
+    /// This binary, which also contains the bare relays.
     pub bench: PathBuf,
     /// Folder of the Socket.IO server, with its packages installed.
     pub socketio: PathBuf,
@@ -38,9 +38,9 @@ pub struct Place {
     pub redis: PathBuf,
     /// The MongoDB that some targets need.
     pub mongod: PathBuf,
-    /// NATS, when it is asked for.
+    /// NATS, if it is measured.
     pub nats: PathBuf,
-    /// Sockudo, when it is asked for.
+    /// Sockudo, if it is measured.
     pub sockudo: PathBuf,
     /// The program that emulates a link.
     pub netlab: PathBuf,
@@ -48,7 +48,7 @@ pub struct Place {
     pub scratch: PathBuf,
     /// The processor for targets; `None` is any.
     pub core: Option<usize>,
-    /// Where targets listen; behind an emulated link if there is one.
+    /// Where targets listen: behind an emulated link if there is one.
     pub side: Side,
 }
 
@@ -57,7 +57,7 @@ pub struct Place {
 pub struct Side {
     /// The address.
     pub address: IpAddr,
-    /// What stands before their commands.
+    /// The prefix of their commands.
     pub enter: Vec<OsString>,
 }
 
@@ -71,7 +71,7 @@ impl Default for Side {
 }
 
 impl Place {
-    /// A free port where targets listen, as they are told.
+    /// The address argument of a target that should listen on a free port.
     pub fn listen(&self) -> String {
         format!("{}:0", self.side.address)
     }
@@ -86,13 +86,13 @@ impl Place {
     }
 }
 
-/// Something that can be measured.
+/// A system that can be measured.
 #[async_trait(?Send)]
 pub trait Target {
     /// Its name on the command line and in reports.
     fn name(&self) -> &'static str;
 
-    /// One line for people: what it is.
+    /// A description in one line, for people.
     fn about(&self) -> &'static str;
 
     /// Starts it, empty.
@@ -101,17 +101,17 @@ pub trait Target {
     /// When it does not get ready.
     async fn start(&self, place: &Place) -> anyhow::Result<Box<dyn Running>>;
 
-    /// Whether it is measured when nobody names targets.
+    /// Whether it is measured when no targets are named.
     fn is_default(&self) -> bool {
         true
     }
 
-    /// Whether it is several nodes, with partners on different ones.
+    /// Whether it has several nodes, with partners on different ones.
     fn is_cluster(&self) -> bool {
         false
     }
 
-    /// The same as NoWrong, for what only NoWrong has.
+    /// This target as NoWrong, for features that only NoWrong has.
     fn as_nowrong(&self) -> Option<&NoWrong> {
         None
     }
@@ -123,17 +123,17 @@ pub trait Running {
     /// All processes that belong to it.
     fn processes(&self) -> Vec<&Process>;
 
-    /// Connects one person who will say nothing.
+    /// Connects one person who will stay silent.
     ///
     /// # Errors
     /// When the person is not let in.
     async fn open(&self, user: u32) -> anyhow::Result<Peer>;
 
-    /// Connects `first` and `first + 1`, who can write to each other when this is done: at once, where nobody
-    /// has to be matched.
+    /// Connects `first` and `first + 1`, who can write to each other when this returns: at once, if
+    /// the target needs no matching.
     ///
     /// # Errors
-    /// When they are not let in, or do not get together.
+    /// When they are not let in, or are not matched with each other.
     async fn open_pair(&self, first: u32) -> anyhow::Result<[Peer; 2]> {
         Ok([self.open(first).await?, self.open(first + 1).await?])
     }
@@ -174,10 +174,10 @@ pub fn all() -> Vec<Box<dyn Target>> {
     ]
 }
 
-/// The targets of these names; without names those that are measured by default.
+/// The targets of these names; without names, the targets that are measured by default.
 ///
 /// # Errors
-/// When a name is unknown; the message lists those there are.
+/// When a name is unknown; the message lists the known ones.
 pub fn choose(names: &[String]) -> anyhow::Result<Vec<Box<dyn Target>>> {
     let mut all = all();
     let known: Vec<_> = all.iter().map(|target| target.name()).collect();

@@ -1,9 +1,9 @@
 //! The client's end of a connection: a WebSocket, or one bidirectional stream of a WebTransport session.
 //!
-//! Leaner than `nowrong-client`, and the same for every target, so that the generator costs the same
-//! whatever it measures: no reconnecting, no outbox, and many WebTransport connections share a UDP
-//! socket (each would hold about 3 MB of receive buffers). The one thing that only NoWrong has is the
-//! fast path ([`Wire::with_copies`]).
+//! Leaner than `nowrong-client`, and the same for every target, so that the generator costs the
+//! same whatever it measures: no reconnecting, no outbox, and many WebTransport connections share a
+//! UDP socket (each socket holds about 3 MB of receive buffers). Only the fast path
+//! ([`Wire::with_copies`]) is specific to NoWrong.
 
 use std::{
     cell::RefCell,
@@ -32,11 +32,11 @@ use wtransport::{
     endpoint::endpoint_side::Client, tls::Sha256Digest,
 };
 
-/// Connections that share one UDP socket: its receive buffer has to hold what comes for all of them
+/// Connections that share one UDP socket: its receive buffer has to hold the input of all of them
 /// while the generator is busy elsewhere.
 const CONNECTIONS_PER_SOCKET: u32 = 64;
 
-/// Bytes taken from a stream at once.
+/// Most bytes read from a stream at once.
 const READ_MAX: usize = 16 * 1024;
 
 /// Keeps a silent QUIC connection open, as browsers do.
@@ -56,18 +56,18 @@ pub enum Wire {
     },
     /// A stream of a WebTransport session.
     Stream {
-        /// The session; it lives as long as this.
+        /// The session, which lives as long as this value.
         connection: Connection,
         /// Our direction.
         send: SendStream,
         /// Theirs.
         receive: RecvStream,
-        /// What both sides send twice.
+        /// The copies that both sides send.
         copies: Option<Box<Copies>>,
     },
 }
 
-/// The copies of a lane, both ways.
+/// The copies of a lane, in both directions.
 #[derive(Default)]
 pub struct Copies {
     writer: CopyWriter,
@@ -94,8 +94,8 @@ impl Wire {
         Ok(Self::WebSocket { socket, is_text })
     }
 
-    /// The same, sending the stream's bytes once more in datagrams while the link loses packets, and
-    /// taking such copies; a WebSocket has none.
+    /// The same, but it sends the stream's bytes once more in datagrams while the link loses
+    /// packets, and accepts such copies; a WebSocket has none.
     pub fn with_copies(mut self) -> Self {
         if let Self::Stream { copies, .. } = &mut self {
             *copies = Some(Box::default());
@@ -103,7 +103,7 @@ impl Wire {
         self
     }
 
-    /// Puts bytes on the way; [`Self::flush`] sends what is not sent yet.
+    /// Queues bytes; [`Self::flush`] sends what is not sent yet.
     ///
     /// # Errors
     /// When the connection is gone.
@@ -152,7 +152,7 @@ impl Wire {
         self.flush().await
     }
 
-    /// What comes in next: a message of a WebSocket, or some bytes of a stream.
+    /// The next input: a message of a WebSocket, or some bytes of a stream.
     ///
     /// # Errors
     /// When the connection is gone.
@@ -182,7 +182,7 @@ impl Wire {
         }
     }
 
-    /// Ends it at once, without a word of the protocol spoken on it.
+    /// Ends it at once, without a goodbye of the protocol.
     pub fn drop_hard(self) {
         if let Self::Stream { connection, .. } = self {
             connection.close(VarInt::from_u32(0), b"");
@@ -204,7 +204,8 @@ impl Copies {
         self.writer.wrote(bytes, now);
     }
 
-    /// What is new of stream and copies; sends the copies of our own bytes when they are due.
+    /// Returns new bytes from the stream and from copies; sends the copies of our own bytes when
+    /// they are due.
     async fn receive(
         &mut self,
         connection: &Connection,
@@ -229,7 +230,7 @@ impl Copies {
                 }
                 () = sleep_until(due) => {
                     if let Some(copy) = self.writer.take(Instant::now()) {
-                        // Without room it is lost, as it may be on the way.
+                        // Without room the copy is lost, as it may also be on the way.
                         let _ = connection.send_datagram(encode_datagram(&copy));
                     }
                     Bytes::new()
@@ -260,7 +261,7 @@ pub fn websocket_config() -> WebSocketConfig {
     WebSocketConfig::default().read_buffer_size(BUFFER_BYTES)
 }
 
-/// Where WebTransport connections start from.
+/// The UDP sockets of WebTransport connections.
 #[derive(Clone, Default)]
 pub struct Sockets(Rc<RefCell<Open>>);
 
@@ -277,7 +278,7 @@ impl Sockets {
     /// # Errors
     /// When the target does not let it in.
     pub async fn webtransport(&self, url: &str, hash: [u8; 32]) -> anyhow::Result<Wire> {
-        // Loopback for loopback: elsewhere the system chooses.
+        // A loopback address for a loopback target; otherwise the system chooses.
         let is_loopback = url.contains("//127.0.0.1:");
         let local = if is_loopback {
             Ipv4Addr::LOCALHOST

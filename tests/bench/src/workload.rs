@@ -1,11 +1,11 @@
-//! What is done to every target: who writes how often, how much, and for how long.
+//! The load on every target: how many people write, how often, how much, and for how long.
 
 use std::time::Duration;
 
 /// One workload: people in pairs who write to each other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Workload {
-    /// How many people; even, the partner of user `n` is [`partner`]`(n)`.
+    /// How many people; an even number. The partner of user `n` is [`partner`]`(n)`.
     pub users: u32,
     /// Messages per second, of all people together.
     pub rate: f64,
@@ -15,7 +15,7 @@ pub struct Workload {
     pub warm_up: Duration,
     /// Time that is measured.
     pub measured: Duration,
-    /// What the schedule grows from: the same seed, the same schedule.
+    /// Seed of the schedule: the same seed gives the same schedule.
     pub seed: u64,
 }
 
@@ -34,20 +34,20 @@ impl Workload {
     }
 }
 
-/// Who talks with user `user`.
+/// The partner of user `user`.
 pub const fn partner(user: u32) -> u32 {
     user ^ 1
 }
 
-/// The text of message `number`: ASCII, so that no target has more to do with it than another.
+/// The text of message `number`: ASCII, so that it costs every target the same.
 pub fn text_of(number: u32, body_bytes: usize) -> String {
     let mut text = format!("{number:08x}");
     while text.len() < body_bytes {
-        // Words, as in a chat, for what looks at words.
+        // Words, as in a chat, for code that looks at words.
         text.push_str(" hello");
     }
     text.truncate(body_bytes);
-    // Blanks at the end are cut off by servers that clean texts.
+    // Servers that clean texts cut off blanks at the end.
     if text.ends_with(' ') {
         text.pop();
         text.push('o');

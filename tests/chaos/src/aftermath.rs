@@ -1,4 +1,5 @@
-//! What is left when everybody has gone home: who is counted as waiting, and whom a new person meets.
+//! What is left after everybody has left: which people are still counted as waiting, and whom a
+//! newcomer meets.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -16,23 +17,23 @@ use crate::{
     wanderer::CATEGORIES,
 };
 
-/// How long a queue may take to be empty: a ticket is held for who lost the connection, and then its
-/// node may have died, whose lease has to lapse (3 s, told once a second).
+/// How long a queue may take to become empty: a ticket is held after its user lost the connection,
+/// and if its node died, the node's lease has to expire first (3 s, checked once a second).
 const EMPTY_DEADLINE: Duration = Duration::from_secs(TICKET_HOLD.as_secs() + 5);
 
-/// How often the counts are asked for.
+/// How often the counts are requested.
 const ASK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long the first of two probes waits alone: after 15 s a ticket takes anyone.
 const ALONE: Duration = Duration::from_secs(17);
 
-/// How long two who wait may take to be matched.
+/// How long the matching of two waiting people may take.
 const MEETING_DEADLINE: Duration = Duration::from_secs(20);
 
-/// Looks around.
+/// Checks the queues of all nodes and lets probes join.
 ///
 /// # Errors
-/// When nothing can be asked.
+/// When the nodes cannot be asked.
 pub async fn inspect(crew: &Arc<Crew>, nodes: &[SocketAddr]) -> anyhow::Result<Aftermath> {
     let waiting = waiting(nodes).await?;
     let mut probing = JoinSet::new();
@@ -46,7 +47,7 @@ pub async fn inspect(crew: &Arc<Crew>, nodes: &[SocketAddr]) -> anyhow::Result<A
     Ok(Aftermath { waiting, probes })
 }
 
-/// Who is counted as waiting when the time for it is over.
+/// Who is still counted as waiting when the deadline has passed.
 async fn waiting(nodes: &[SocketAddr]) -> anyhow::Result<Vec<(String, String, u32)>> {
     let deadline = Instant::now() + EMPTY_DEADLINE;
     loop {

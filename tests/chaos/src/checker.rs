@@ -1,10 +1,10 @@
-//! The judge: which promises the diaries of all people contradict. Pure.
+//! The checker: finds the promises that the diaries of all people contradict. Pure.
 //!
-//! It knows nothing of servers, faults or time limits: it holds what people were told against what
-//! they could read back at the end and against what others were told. It is sound: whatever it calls
-//! broken is broken, also when replies were lost and nobody knows whether a request was carried out.
-//! What was delivered and then void, because its log was forgotten before the store had it, is no
-//! loss: nobody was told that it was sent. Start reading at [`check`].
+//! It knows nothing of servers, faults or time limits: it compares what people were told with what
+//! they could read back at the end and with what others were told. It is sound: every promise that
+//! it reports as broken is broken, even if replies were lost and nobody knows whether a request was
+//! carried out. A message that was delivered and then void, because its log was forgotten before
+//! the store had it, is not a loss: nobody was told that it was sent. Start reading at [`check`].
 
 use std::fmt;
 
@@ -19,20 +19,20 @@ mod messages;
 mod tests;
 mod wire;
 
-/// What is promised.
+/// A promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Promise {
-    /// A message that its sender was told is sent can be read back by both members.
+    /// A message can be read back by both members once its sender was told that it is sent.
     AckedLost,
     /// No message twice.
     Repeated,
     /// Messages come in ascending position.
     OutOfOrder,
-    /// No message is passed over.
+    /// No message is skipped.
     Gap,
     /// Both members have the same messages at the same positions.
     OneOrder,
-    /// What was delivered only goes away when its log was rebuilt.
+    /// A delivered message disappears only when its log was rebuilt.
     Vanished,
     /// Nobody is in two chats.
     TwoChats,
@@ -40,15 +40,15 @@ pub enum Promise {
     MatchedTwice,
     /// A ticket that was cancelled does not become a chat.
     CancelledAndMatched,
-    /// Who was blocked is never met again.
+    /// A blocked partner is never met again.
     BlockedMet,
     /// Only people of one age bracket meet.
     AgeBracketsMet,
-    /// A chat goes on until a member leaves.
+    /// A chat continues until a member leaves.
     EndedByItself,
     /// Nobody waits for longer than a fault explains.
     Stuck,
-    /// Nobody stands in a queue who is not there.
+    /// No queue holds a person who has left.
     Ghost,
 }
 
@@ -71,7 +71,7 @@ impl Promise {
         Self::Ghost,
     ];
 
-    /// What its breaches are called in the summary.
+    /// The name of its breaches in the summary.
     pub const fn breach(self) -> &'static str {
         match self {
             Self::AckedLost => "acked and lost",
@@ -118,7 +118,7 @@ impl fmt::Display for Breach {
     }
 }
 
-/// Every promise that was broken, the gravest first.
+/// Every broken promise, the most serious first.
 pub fn check(diaries: &[Diary], aftermath: &Aftermath) -> Vec<Breach> {
     let mut breaches = Vec::new();
     messages::check(diaries, &mut breaches);

@@ -1,4 +1,5 @@
-//! The servers: nodes, MongoDB and Redis, on loopback and of one folder. Dropping it ends them all.
+//! The servers: nodes, MongoDB and Redis, on loopback, with their data in one folder. Dropping it
+//! ends them all.
 //!
 //! Its methods wait for processes and block: they run on a thread of their own, see
 //! [`faults`](crate::faults).
@@ -18,7 +19,7 @@ mod redis;
 pub use redis::RedisKind;
 use redis::RedisServers;
 
-/// What a cluster is made of.
+/// The parts of a cluster.
 #[derive(Clone, Debug)]
 pub struct Shape {
     /// How many nodes.
@@ -29,17 +30,18 @@ pub struct Shape {
     pub mongod: PathBuf,
     /// The program `redis-server`.
     pub redis_server: PathBuf,
-    /// Members of the replica set: three, so that one may be lost; one where nothing breaks and times
-    /// are measured, since three of them on one machine share its processors and its disk.
+    /// Members of the replica set: three, so that one may be lost; or one, when nothing breaks and
+    /// times are measured, since three of them on one machine would share its processors and its
+    /// disk.
     pub mongodb_members: usize,
     /// Folder for the data of MongoDB and Redis.
     pub data: PathBuf,
-    /// Whether nodes tell their metrics.
+    /// Whether nodes publish their metrics.
     pub has_metrics: bool,
 }
 
-/// Tries to start a node again, each as long as a start may take: beside a store that elects a
-/// primary the first may fail, as whoever supervises it would see.
+/// Most attempts to start a node again, each as long as a start may take: while the store elects a
+/// primary the first attempt may fail, and a supervisor would try again too.
 const STARTS_MAX: usize = 5;
 
 /// See the module.
@@ -55,7 +57,7 @@ impl Cluster {
     /// Starts everything, with data below `scratch`.
     ///
     /// # Errors
-    /// When something does not get ready.
+    /// When a server does not get ready.
     pub async fn start(shape: &Shape) -> anyhow::Result<Self> {
         if shape.nodes > 1 && shape.redis == RedisKind::None {
             bail!("{} nodes need Redis to know of each other", shape.nodes);
@@ -95,7 +97,7 @@ impl Cluster {
         self.nodes.iter().map(TestServer::http).collect()
     }
 
-    /// Where each node tells its metrics, when it was asked to.
+    /// The port on which each node publishes its metrics, if it was asked to.
     pub fn metrics_ports(&self) -> &[u16] {
         &self.metrics_ports
     }
@@ -105,7 +107,7 @@ impl Cluster {
         &mut self.nodes
     }
 
-    /// The node that a number chooses.
+    /// The node that a number selects.
     pub fn node(&mut self, number: u32) -> &mut TestServer {
         let index = number as usize % self.nodes.len();
         &mut self.nodes[index]
@@ -128,7 +130,7 @@ impl Cluster {
             .context("the primary of MongoDB stepped down just now")
     }
 
-    /// Waits until MongoDB has a primary and Redis serves everything.
+    /// Waits until MongoDB has a primary and Redis serves all keys.
     ///
     /// # Errors
     /// When that takes too long.
@@ -137,7 +139,7 @@ impl Cluster {
         self.redis.wait_until_whole()
     }
 
-    /// What each node has logged.
+    /// The log of each node.
     pub fn logs(&self) -> Vec<String> {
         self.nodes.iter().map(TestServer::log).collect()
     }
@@ -146,7 +148,7 @@ impl Cluster {
 /// Starts a node that has ended, on the same data and ports.
 ///
 /// # Errors
-/// When it does not get ready after several tries.
+/// When it does not get ready after several attempts.
 pub async fn start_again(node: &mut TestServer) -> anyhow::Result<()> {
     let mut outcome = Ok(());
     for _ in 0..STARTS_MAX {
@@ -158,7 +160,8 @@ pub async fn start_again(node: &mut TestServer) -> anyhow::Result<()> {
     outcome
 }
 
-/// Everybody comes from one address, so limits by address are out of reach. The nodes share the cores.
+/// All people come from one address, so limits by address are set out of reach. The nodes share the
+/// cores.
 fn flags(mongodb: &str, redis: &str, nodes: usize) -> Vec<String> {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let threads = (cores / nodes.max(1)).max(1);

@@ -1,4 +1,5 @@
-//! What all people of a run share: the way in, the clock, the counts, and the word to be quiet.
+//! Shared by all people of a run: the address of the servers, the clock, the counts, and the signal
+//! to be quiet.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -9,8 +10,8 @@ use nowrong_client::Api;
 use rand::{SeedableRng as _, rngs::StdRng};
 use tokio_util::sync::CancellationToken;
 
-/// REST clients that people share: each keeps connections of its own, and one for each person would
-/// be a pool for each person.
+/// How many REST clients the people share: each client keeps a pool of connections, and one client
+/// per person would mean one pool per person.
 const APIS: usize = 16;
 
 /// See the module.
@@ -20,18 +21,18 @@ pub struct Crew {
     seed: u64,
     /// The longest pause between two messages of one person.
     pub pause_max: Duration,
-    /// Set when the burst of the arrival is over: from then on it counts how long messages take.
+    /// Set when the burst of arrivals is over: from then on the time that messages take is counted.
     pub is_timing: AtomicBool,
-    /// Cancelled when nobody shall begin anything new.
+    /// Cancelled when nobody should begin anything new.
     pub quiet: CancellationToken,
-    /// What happened so far.
+    /// Counts of what has happened so far.
     pub counts: Counts,
 }
 
 /// Sums over all people.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Messages that their sender was told are sent.
+    /// Messages whose sender was told that they are sent.
     pub told: Count,
     /// Matches, counted at each person.
     pub matched: Count,
@@ -41,7 +42,7 @@ pub struct Counts {
     pub parted: Count,
     /// Partners blocked.
     pub blocked: Count,
-    /// People who went without a word, and came back.
+    /// People who disappeared without a goodbye, and came back.
     pub vanished: Count,
     /// Connections opened again.
     pub reconnected: Count,
@@ -54,22 +55,22 @@ pub struct Counts {
 pub struct Count(AtomicU64);
 
 impl Count {
-    /// One more.
+    /// Adds one.
     pub fn add(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many.
+    /// The current count.
     pub fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 impl Crew {
-    /// People who come in by this address.
+    /// A crew whose people use this address.
     ///
     /// # Errors
-    /// When it is no address.
+    /// When it is not an address.
     pub fn new(url: &str, seed: u64, pause_max: Duration) -> anyhow::Result<Self> {
         let apis: Result<Vec<_>, _> = (0..APIS).map(|_| Api::new(url)).collect();
         Ok(Self {
@@ -93,12 +94,12 @@ impl Crew {
         self.started.elapsed()
     }
 
-    /// What a person decides by.
+    /// The random numbers behind a person's decisions.
     pub fn random(&self, number: usize) -> StdRng {
         StdRng::seed_from_u64(self.seed ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    /// One line on how things stand.
+    /// One line about the current state.
     pub fn summary(&self) -> String {
         let Counts {
             told,

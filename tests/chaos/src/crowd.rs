@@ -1,5 +1,5 @@
-//! People of a load: as many as a node carries, each on a node of choice, over the lean wires of the
-//! bench.
+//! The people of a load test: as many as a node can carry, each on a chosen node, over the
+//! lightweight wires of the bench.
 
 use std::cell::Cell;
 
@@ -13,10 +13,10 @@ use nowrong_protocol::{ClientFrame, frame::Hello, version::VersionRange};
 
 use crate::cluster::Cluster;
 
-/// People that are let in at one time.
+/// How many people are let in at one time.
 const ENTERING_MAX: usize = 48;
 
-/// Where people enter.
+/// The nodes that people connect to.
 pub struct Entrances {
     nodes: Vec<(Api, String)>,
     registered: Cell<u32>,
@@ -36,7 +36,7 @@ impl Entrances {
         })
     }
 
-    /// Registers somebody and connects to the node that the number chooses.
+    /// Registers a person and connects to the node that the number selects.
     ///
     /// # Errors
     /// When the person is not let in.
@@ -63,10 +63,10 @@ impl Entrances {
         Ok(person)
     }
 
-    /// So many people, spread over the nodes in turn, connected and quiet.
+    /// This many people, spread over the nodes in turn, connected and quiet.
     ///
     /// # Errors
-    /// When somebody is not let in.
+    /// When a person is not let in.
     pub async fn enter_all(&self, people: u32) -> anyhow::Result<Vec<Parked<Person>>> {
         let entering = stream::iter(0..people as usize)
             .map(|number| async move { anyhow::Ok(Parked::new(self.enter(number).await?)) });

@@ -1,4 +1,4 @@
-//! What people did, saw and were told: all that the checker judges by. Plain data.
+//! What people did, saw and were told: the only input of the checker. Plain data.
 //!
 //! A [`Diary`] is kept by one person of the harness and holds nothing from inside the servers. Times
 //! count from the start of the run and are of one clock, so they compare across diaries.
@@ -8,10 +8,10 @@ use std::time::Duration;
 use nowrong_client::{Recorded, Sent};
 use nowrong_protocol::{ChatId, ClientMessageId, Position, TicketId};
 
-/// Everything of one person.
+/// Everything about one person.
 #[derive(Clone, Debug, Default)]
 pub struct Diary {
-    /// The name, which nobody else has.
+    /// The name, which is unique.
     pub name: String,
     /// `13-17` or `18+`.
     pub age_bracket: String,
@@ -35,13 +35,13 @@ pub struct Entry {
 pub enum Event {
     /// Asked for a place in a queue.
     Joining,
-    /// Was given it.
+    /// Got the place.
     Queued(TicketId),
-    /// Was told that the place is given up.
+    /// Was told that the place was given up.
     Cancelled(TicketId),
     /// Was told of a chat.
     Matched(Encounter),
-    /// Was told that a message is sent for good.
+    /// Was told that a message is sent and durable.
     Told(ChatId, Line),
     /// Asked for the end of a chat: from now on it may be over.
     Parting(ChatId),
@@ -64,7 +64,7 @@ pub struct Encounter {
     pub members: Vec<String>,
 }
 
-/// A message without its text: whose it is, which, and where it stands.
+/// A message without its text: its sender, its id, and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Line {
     /// Index of its sender.
@@ -95,18 +95,19 @@ pub struct Sight {
 /// A chat, read back from its first message to its last.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
-    /// When the server was asked: what anyone was told before must be in it.
+    /// When the server was asked: every message reported as sent before must be included.
     pub asked: Duration,
     /// The messages, as they came.
     pub lines: Vec<Line>,
-    /// Whether the chat went on and all was quiet by then, so that both members hold the same.
+    /// Whether the chat was still open and everything was quiet by then, so that both members must
+    /// hold the same.
     pub is_settled: bool,
 }
 
-/// What there was when everybody had gone home.
+/// What was left after everybody had left.
 #[derive(Clone, Debug, Default)]
 pub struct Aftermath {
-    /// Categories in which somebody waited all the same: who said so, the category, how many.
+    /// Categories in which people still waited: the node that said so, the category, how many.
     pub waiting: Vec<(String, String, u32)>,
     /// People who joined then, two for each category.
     pub probes: Vec<Probe>,

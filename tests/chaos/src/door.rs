@@ -1,7 +1,7 @@
-//! The door to REST: sends each TCP connection to a node that lives, as a load balancer would.
+//! The door to REST: sends each TCP connection to a node that is alive, as a load balancer would.
 //!
-//! A node that does not answer `/healthz` in time gets nothing more, and what was open to it is
-//! closed: whoever asked there asks again elsewhere.
+//! A node that does not answer `/healthz` in time gets no more connections, and its open ones are
+//! closed, so that their clients ask again elsewhere.
 
 use std::{
     net::SocketAddr,
@@ -23,7 +23,7 @@ use tokio::{
 /// How often each node is asked.
 const CHECK_INTERVAL: Duration = Duration::from_millis(300);
 
-/// Time to answer.
+/// Time for an answer.
 const CHECK_DEADLINE: Duration = Duration::from_millis(700);
 
 /// An open door. Dropped, it is closed.
@@ -79,7 +79,7 @@ async fn listen(listener: TcpListener, backends: Arc<[Backend]>) {
     }
 }
 
-/// Connects to the next node that takes it, and carries bytes both ways.
+/// Connects to the next node that accepts the connection, and carries bytes both ways.
 async fn pass(mut client: TcpStream, backends: &[Backend], turn: &AtomicUsize) {
     for _ in 0..backends.len() {
         let backend = &backends[turn.fetch_add(1, Ordering::Relaxed) % backends.len()];

@@ -1,7 +1,8 @@
-//! Carries out the schedule: breaks something, waits, mends it, and goes on when all is whole.
+//! Carries out the schedule: breaks something, waits, repairs it, and continues when everything
+//! works again.
 //!
-//! Runs on a thread of its own, since it waits for processes. When the time is over it mends what it
-//! broke and gives the cluster back.
+//! Runs on a thread of its own, since it waits for processes. When the time is over it repairs what
+//! it broke and returns the cluster.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +19,7 @@ use crate::{
     schedule::{Blow, Fault, Planned, Schedule, Victim},
 };
 
-/// From a fault until the node dies on top of it.
+/// Time from a fault to the death of a node on top of it.
 const SECOND_BLOW: Duration = Duration::from_millis(300);
 
 /// How often each kind came.
@@ -45,10 +46,10 @@ impl FaultCounts {
     }
 }
 
-/// Breaks and mends until `end`, then gives the cluster back, whole.
+/// Breaks and repairs until `end`, then returns the cluster with everything working.
 ///
 /// # Errors
-/// When something cannot be mended.
+/// When something cannot be repaired.
 pub async fn run(
     mut cluster: Cluster,
     schedule: Schedule,
@@ -143,7 +144,7 @@ async fn stop(id: u32, lasting: Duration) -> anyhow::Result<()> {
     process::signal(id, "-CONT")
 }
 
-/// How long all is left alone between two restarts, and before the first.
+/// How long everything is left alone between two restarts, and before the first.
 const ROLLING_CALM: Duration = Duration::from_secs(5);
 
 /// Stops each node as an operator would and starts it again, one after the other.

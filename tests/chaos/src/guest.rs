@@ -1,7 +1,7 @@
-//! Somebody who uses the servers through the native client, and writes everything down.
+//! A person who uses the servers through the native client, and writes everything down.
 //!
-//! A guest is patient: what fails for now is tried again, as a page would. What takes longer than
-//! [`STUCK`] is written down as stuck, and the guest gives up.
+//! A guest is patient: a temporary failure is tried again, as a page would do. Anything that takes
+//! longer than [`STUCK`] is written down as stuck, and the guest gives up.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -20,26 +20,26 @@ use crate::{
 
 mod reading;
 
-/// Longest wait for anything that is tried again and again. Faults last 9 s at most, an election and
-/// the client's backoff (15 s) come on top.
+/// Longest wait for anything that is tried again and again. Faults last 9 s at most; an election
+/// and the client's backoff (15 s) come on top.
 pub const STUCK: Duration = Duration::from_secs(60);
 
 /// Time for a client to connect once, all in all.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(20);
 
-/// Between two tries, shortest and longest.
+/// Shortest and longest wait between two attempts.
 const RETRY_MS: (u64, u64) = (100, 500);
 
 /// A person who is not connected.
 pub struct Who {
-    /// What all share.
+    /// Shared by everybody.
     pub crew: Arc<Crew>,
-    /// What the person decides by.
+    /// The random numbers behind the person's decisions.
     pub random: StdRng,
     user: User,
     transport: Transport,
     diary: Diary,
-    /// The longest time from a wish to say something to knowing that it is sent.
+    /// The longest time from the wish to say something to knowing that it is sent.
     slowest: Slowest,
 }
 
@@ -51,7 +51,7 @@ pub struct Guest {
     pub client: Client,
 }
 
-/// What somebody who gave up leaves behind.
+/// The diary of a person who gave up.
 pub type GaveUp = Box<Diary>;
 
 /// What became of a message.
@@ -61,7 +61,7 @@ pub enum Said {
     Sent,
     /// The chat is over.
     Over,
-    /// Nobody knows.
+    /// Unknown.
     Stuck,
 }
 
@@ -69,7 +69,7 @@ impl Who {
     /// Registers. Every other person uses WebSocket, the rest WebTransport.
     ///
     /// # Errors
-    /// When the servers refuse for good, or for too long.
+    /// When the servers refuse permanently, or for too long.
     pub async fn register(
         crew: &Arc<Crew>,
         number: usize,
@@ -105,7 +105,7 @@ impl Who {
     /// Connects, with a client that knows nothing of earlier ones.
     ///
     /// # Errors
-    /// Who gave up.
+    /// The diary of a person who gave up.
     pub async fn connect(mut self) -> Result<Guest, GaveUp> {
         let options = ConnectOptions {
             is_recording: true,
@@ -131,13 +131,13 @@ impl Who {
         self.diary.entries.push(Entry { at, event });
     }
 
-    /// Writes down what was waited for in vain; answers the diary.
+    /// Writes down what was waited for in vain; returns the diary.
     pub fn give_up(mut self, what: &str) -> GaveUp {
         self.note(Event::Stuck(what.to_owned()));
         Box::new(self.diary)
     }
 
-    /// Waits a little before something is tried again.
+    /// Waits a little before another attempt.
     pub async fn pause_to_retry(&mut self) {
         self.crew.counts.refused.add();
         sleep(retry_pause(&mut self.random)).await;
@@ -148,7 +148,7 @@ impl Who {
         self.slowest
     }
 
-    /// Ends it: the diary.
+    /// Ends the person's run and returns the diary.
     pub fn into_diary(self) -> Diary {
         self.diary
     }
@@ -157,9 +157,9 @@ impl Who {
 /// A message that took long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Slowest {
-    /// From the first try to the ack.
+    /// From the first attempt to the ack.
     pub took: Duration,
-    /// When it was tried first, since the start of the run.
+    /// When the first attempt was made, since the start of the run.
     pub sent_at: Duration,
 }
 
@@ -169,7 +169,8 @@ impl Guest {
         let members = chat.state().members.iter();
         let encounter = Encounter {
             chat: chat.id(),
-            // The client made the ticket up when the match came with the snapshot of a new connection.
+            // The client invents the ticket when the match came with the snapshot of a new
+            // connection.
             ticket: ticket.filter(|id| *id != TicketId::from_bytes([0; 16])),
             members: members.map(|member| member.name.clone()).collect(),
         };
@@ -177,7 +178,7 @@ impl Guest {
         self.who.note(Event::Matched(encounter));
     }
 
-    /// Says something, with one id however often it is tried.
+    /// Says something, with the same id in every attempt.
     pub async fn say(&mut self, chat: &Chat, text: String) -> Said {
         let message = Outgoing {
             client_message_id: Some(ClientMessageId::from_bytes(self.who.random.random())),
@@ -213,8 +214,8 @@ impl Guest {
         Said::Stuck
     }
 
-    /// Ends a chat by `ask`, which is tried until it is done or the chat is over; answers whether it
-    /// was confirmed.
+    /// Ends a chat by `ask`, which is repeated until it succeeds or the chat is over; returns
+    /// whether it was confirmed.
     pub async fn part<F>(&mut self, chat: ChatId, mut ask: impl FnMut() -> F) -> bool
     where
         F: Future<Output = Result<(), Error>>,
@@ -239,10 +240,11 @@ impl Guest {
         false
     }
 
-    /// Goes without a word, as when a battery dies. Handles of chats and tickets must be dropped before.
+    /// Disappears without a goodbye, as when a battery dies. Handles of chats and tickets must be
+    /// dropped before.
     pub async fn vanish(self) -> Who {
         self.who.crew.counts.vanished.add();
-        // A client that is closed already has vanished too.
+        // A client that is already closed has vanished too.
         let _ = self.client.cut().await;
         self.who
     }

@@ -1,12 +1,12 @@
-//! What the promises stand on: people chat through the real client with the real binary on real
+//! The test behind the promises: people chat through the real client with the real binary on real
 //! MongoDB and Redis, while processes are killed, stopped and restarted.
 //!
-//! Each person keeps a [`diary`] of what they did, saw and were told. At the end the [`checker`], which
-//! is pure and knows nothing of servers, holds the diaries against the promises. What breaks when is a
-//! [`schedule`] that grows from a seed. IO around them: [`cluster`], [`faults`], [`door`], the people
-//! ([`guest`], [`pair`], [`wanderer`]), [`aftermath`]. Start reading at [`scenario::chaos`].
-//! Two scenarios measure instead, with the generator of the bench: [`scenario::matching`] and
-//! [`scenario::cross`], whose people are a [`crowd`].
+//! Each person keeps a [`diary`] of what they did, saw and were told. At the end the [`checker`],
+//! which is pure and knows nothing of servers, checks the promises against the diaries. A
+//! [`schedule`] made from a seed decides what breaks when. IO around them: [`cluster`], [`faults`],
+//! [`door`], the people ([`guest`], [`pair`], [`wanderer`]), [`aftermath`]. Start reading at
+//! [`scenario::chaos`]. Two scenarios measure instead, with the generator of the bench:
+//! [`scenario::matching`] and [`scenario::cross`], whose people are a [`crowd`].
 //!
 //! It talks to processes that it started, over loopback, for a bounded time.
 

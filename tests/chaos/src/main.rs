@@ -1,5 +1,5 @@
-//! `nowrong-chaos`: breaks things while people chat, and judges. `cargo xtask chaos` builds what it
-//! needs and starts it.
+//! `nowrong-chaos`: breaks things while people chat, and checks every promise. `cargo xtask chaos`
+//! builds what it needs and starts it.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -47,14 +47,14 @@ struct Servers {
     /// How Redis runs.
     #[arg(long, global = true, value_enum, default_value_t)]
     redis: RedisKind,
-    /// What faults and people grow from; by chance unless given.
+    /// Seed of the faults and the people; random unless given.
     #[arg(long, global = true)]
     seed: Option<u64>,
     /// Folder for reports.
     #[arg(long, global = true, default_value = "target/chaos")]
     out: PathBuf,
-    /// Folder for the data of MongoDB and Redis, as `--out` unless given. On a file system in memory,
-    /// times are without those of the disk.
+    /// Folder for the data of MongoDB and Redis; `--out` unless given. On a file system in memory,
+    /// the measured times exclude the disk.
     #[arg(long, global = true)]
     data: Option<PathBuf>,
 }
@@ -112,7 +112,7 @@ fn main() -> ExitCode {
     let outcome = runtime.map_err(Into::into).and_then(|runtime| {
         let local = LocalSet::new();
         let outcome = local.block_on(&runtime, execute(Cli::parse()));
-        // Tasks that are left hold sockets; nobody waits for them.
+        // Remaining tasks hold sockets; nobody waits for them.
         drop(local);
         runtime.shutdown_background();
         outcome
@@ -130,7 +130,7 @@ async fn execute(cli: Cli) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         outcome = run(&cli) => outcome,
-        // What is dropped here ends its processes and removes its data.
+        // Dropping it ends its processes and removes its data.
         _ = ctrl_c() => anyhow::bail!("interrupted"),
         _ = terminate.recv() => anyhow::bail!("terminated"),
     }

@@ -1,4 +1,4 @@
-//! What nodes say of themselves: histograms of Prometheus' text format. Pure, but for [`read`].
+//! The nodes' own metrics: histograms of Prometheus' text format. Pure, except [`read`].
 
 use std::{
     collections::BTreeMap,
@@ -10,17 +10,18 @@ use tokio::{
     net::TcpStream,
 };
 
-/// One histogram: how many were at most so long, by the upper bound in seconds.
+/// One histogram: how many values were at most this long, by the upper bound in seconds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Buckets(Vec<(f64, u64)>);
 
 impl Buckets {
-    /// How many there were.
+    /// How many values there were.
     pub fn count(&self) -> u64 {
         self.0.last().map_or(0, |(_, count)| *count)
     }
 
-    /// An upper bound in seconds of what `share` of all took; infinite when it is beyond the last bucket.
+    /// An upper bound, in seconds, of the fastest `share` of all values; infinite when it is beyond
+    /// the last bucket.
     pub fn quantile(&self, share: f64) -> f64 {
         let wanted = (self.count() as f64 * share).ceil() as u64;
         let bucket = self.0.iter().find(|(_, count)| *count >= wanted);
@@ -66,7 +67,7 @@ pub fn histograms(texts: &[String], name: &str, label: &str) -> BTreeMap<String,
     all
 }
 
-/// What a node says at `/metrics` on this port.
+/// The text that a node returns at `/metrics` on this port.
 ///
 /// # Errors
 /// When it does not answer.

@@ -1,4 +1,4 @@
-//! Two people who chat from the beginning to the end, whatever happens.
+//! Two people who chat from beginning to end, whatever happens.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ pub struct Member {
     said: u32,
 }
 
-/// Brings two people together: an interest that nobody else has sees to it.
+/// Brings two people together, through an interest that nobody else has.
 ///
 /// # Errors
 /// When they do not meet.
@@ -62,10 +62,10 @@ fn stuck(what: &str) -> anyhow::Error {
 }
 
 impl Member {
-    /// Says one thing after the other until all shall be quiet.
+    /// Says one thing after the other until everybody should be quiet.
     ///
     /// # Errors
-    /// Who gave up.
+    /// The diary of a person who gave up.
     pub async fn talk(mut self) -> Result<Self, GaveUp> {
         let crew = self.guest.who.crew.clone();
         let longest = crew.pause_max.as_millis() as u64;
@@ -83,12 +83,12 @@ impl Member {
     /// Says one last thing, now that nothing is broken any more.
     ///
     /// # Errors
-    /// Who gave up.
+    /// The diary of a person who gave up.
     pub async fn last_word(self) -> Result<Self, GaveUp> {
         self.say_next().await
     }
 
-    /// Reads everything back; answers the diary, and the message that took longest.
+    /// Reads everything back; returns the diary, and the message that took longest.
     pub async fn read_back(mut self) -> (Diary, Slowest) {
         self.guest.read_back_settled(&self.chat).await;
         let Guest { who, client } = self.guest;
@@ -104,7 +104,7 @@ impl Member {
             Said::Sent => Ok(self),
             Said::Stuck => Err(Box::new(self.guest.who.into_diary())),
             Said::Over => {
-                // Neither of a pair ever leaves: the checker knows.
+                // Neither member of a pair ever leaves: the checker knows this.
                 self.guest.who.note(Event::Ended(self.chat.id()));
                 self.guest.look_back(&self.chat).await;
                 Err(Box::new(self.guest.who.into_diary()))

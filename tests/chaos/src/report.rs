@@ -1,4 +1,4 @@
-//! What a run found, for people: the counts of breaches, with everything that the diaries say
+//! The results of a run, for people: the counts of breaches, with everything that the diaries say
 //! about them.
 
 use std::{fmt::Write as _, fs, path::Path};
@@ -30,8 +30,8 @@ pub fn verdict(breaches: &[Breach]) -> String {
     text
 }
 
-/// Writes the breaches, the diaries of those whom they concern, and the logs of the nodes
-/// into `folder`.
+/// Writes the breaches, the diaries of the people concerned, and the logs of the nodes into
+/// `folder`.
 ///
 /// # Errors
 /// When it cannot be written.

@@ -1,8 +1,8 @@
-//! What is done to the servers while people use them.
+//! Scenarios: what is done to the servers while people use them.
 
 pub mod chaos;
 pub mod cross;
 pub mod matching;
 
-/// What a run says while it goes on.
+/// Prints a line of progress during a run.
 pub type Say = fn(String);

@@ -1,10 +1,10 @@
-//! Which fault comes when: grown from a seed. Pure.
+//! Which fault comes when, made from a seed. Pure.
 
 use std::time::Duration;
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 
-/// What is done to a process.
+/// How a process is hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Blow {
     /// SIGKILL, and started again when the fault is over.
@@ -13,7 +13,7 @@ pub enum Blow {
     Stop,
 }
 
-/// Whom it hits.
+/// What it hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Victim {
     /// A node; which one is chosen by this number.
@@ -31,16 +31,16 @@ pub enum Victim {
 pub struct Fault {
     /// What is done.
     pub blow: Blow,
-    /// To whom.
+    /// Which process it is done to.
     pub victim: Victim,
 }
 
-/// A fault and the times around it.
+/// A fault with its times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planned {
     /// The fault.
     pub fault: Fault,
-    /// How long nothing happens before.
+    /// How long nothing happens before it.
     pub calm: Duration,
     /// How long it lasts.
     pub lasting: Duration,
@@ -58,7 +58,7 @@ const AWAY_MS: (u64, u64) = (0, 3_000);
 /// Shortest and longest time that a process is stopped: below a lease and far beyond it.
 const STOPPED_MS: (u64, u64) = (500, 9_000);
 
-/// One fault in so many has a second one on top.
+/// One fault in this many has a second one on top.
 const DOUBLE_ONE_IN: u32 = 5;
 
 /// The kinds of faults, in the order of [`Fault::name`].
@@ -73,7 +73,7 @@ const KINDS: [(Blow, Victim); 7] = [
 ];
 
 impl Fault {
-    /// What it is called in counts.
+    /// Its name in the counts.
     pub const fn name(self) -> &'static str {
         match (self.blow, self.victim) {
             (Blow::Kill, Victim::Node(_)) => "node killed",
@@ -88,17 +88,18 @@ impl Fault {
     }
 }
 
-/// Faults without end. Each kind comes once before any comes again, so that a short run has them all.
+/// An endless sequence of faults. Each kind comes once before any kind repeats, so that a short run
+/// has them all.
 #[derive(Debug)]
 pub struct Schedule {
     random: StdRng,
     kinds: Vec<(Blow, Victim)>,
-    /// What is left of this turn.
+    /// The kinds left in this turn.
     turn: Vec<(Blow, Victim)>,
 }
 
 impl Schedule {
-    /// The schedule of this seed. Without Redis nothing happens to it.
+    /// The schedule of this seed. Without Redis it has no faults of Redis.
     pub fn new(seed: u64, has_redis: bool) -> Self {
         let is_redis = |victim: Victim| matches!(victim, Victim::Redis | Victim::RedisMaster(_));
         let mut kinds = KINDS.to_vec();

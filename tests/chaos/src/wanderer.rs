@@ -1,5 +1,5 @@
-//! People who come and go: join, lose patience and cancel, talk a little, leave, block, ask for the
-//! next, vanish and come back.
+//! People who come and go: they join, lose patience and cancel, talk a little, leave, block, ask
+//! for the next partner, vanish and come back.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -14,13 +14,13 @@ use crate::{
     guest::{GaveUp, Guest, STUCK, Said, Who},
 };
 
-/// Where they look for company.
+/// The categories in which they look for company.
 pub const CATEGORIES: [&str; 3] = ["music", "films", "books"];
 
 /// What they like to talk about.
 const INTERESTS: [&str; 4] = ["jazz", "space", "cats", "tea"];
 
-/// Everyone of so many is younger.
+/// One in this many is younger.
 const YOUNG_ONE_IN: usize = 4;
 
 /// How long they wait for company, shortest and longest.
@@ -32,13 +32,13 @@ const MESSAGES_MAX: u32 = 6;
 /// Between two messages, at most.
 const PAUSE_MAX_MS: u64 = 1_200;
 
-/// How long somebody stays away who vanished, at most: shorter than seats and tickets are held.
+/// How long a person who vanished stays away at most: shorter than seats and tickets are held.
 const AWAY_MAX_MS: u64 = 4_000;
 
-/// How long somebody stays to see whether the partner leaves first.
+/// How long a person stays to see whether the partner leaves first.
 const STAY: Duration = Duration::from_secs(4);
 
-/// How long a match may take to be told after a cancel came too late for it.
+/// How long after a cancel that came too late its match may be reported.
 const MATCH_GRACE: Duration = Duration::from_secs(5);
 
 /// A person who comes and goes.
@@ -46,7 +46,7 @@ pub struct Wanderer {
     guest: Guest,
     /// The chats that the person was told of.
     met: HashSet<ChatId>,
-    /// Those of them that are over.
+    /// The ones that are over.
     over: HashSet<ChatId>,
 }
 
@@ -72,7 +72,7 @@ pub async fn arrive(crew: &Arc<Crew>, number: usize) -> anyhow::Result<Wanderer>
 }
 
 impl Wanderer {
-    /// Wanders until all shall be quiet, then goes home; answers the diary.
+    /// Wanders until everybody should be quiet, then goes home; returns the diary.
     pub async fn wander(mut self) -> Diary {
         while !self.guest.who.crew.quiet.is_cancelled() {
             let stepped = match self.open_chat().await {
@@ -119,7 +119,8 @@ impl Wanderer {
                 return self.wait(ticket).await;
             }
             Ok(Err(error)) => match error.code() {
-                // Something happened that this client was not told of: a new connection will tell.
+                // Something happened that this client was not told about: a new connection will
+                // tell.
                 Some(ErrorCode::ALREADY_IN_CHAT | ErrorCode::ALREADY_QUEUED) => {
                     self.look_again().await;
                 }
@@ -139,7 +140,7 @@ impl Wanderer {
         let matched = timeout(Duration::from_millis(patience), ticket.matched()).await;
         match matched {
             Ok(Ok(chat)) => self.meet(&chat, Some(ticket.id())),
-            // It ended with its node, or in another way that leaves the person free.
+            // The ticket ended with its node, or in another way that leaves the person free.
             Ok(Err(_)) => self.guest.who.pause_to_retry().await,
             Err(_) => self.cancel(ticket).await,
         }
@@ -167,7 +168,7 @@ impl Wanderer {
 
     /// Talks for a while, then does one of the things that people do.
     async fn dwell(mut self, mut chat: Chat) -> Result<Self, GaveUp> {
-        // The news may have come with the snapshot of a new connection.
+        // The chat may have come with the snapshot of a new connection.
         self.meet(&chat, None);
         let count = self.guest.who.random.random_range(0..=MESSAGES_MAX);
         for number in 0..count {
@@ -187,7 +188,7 @@ impl Wanderer {
             5 => self.next(chat).await,
             6 | 7 => self.vanish(chat).await,
             _ => {
-                // Whoever loses patience first leaves.
+                // The first to lose patience leaves.
                 let _ = timeout(STAY, ended(&mut chat)).await;
                 self.leave(chat).await
             }

@@ -1,43 +1,46 @@
 //! Budgets: how many instructions an operation may take. Pure.
 //!
-//! A budget is what was counted when it was last taken. An operation may take [`TOLERANCE`] % more, which
-//! no change of the message path does unnoticed, and other machines with the same compiler do not.
+//! A budget is the count when it was last recorded. An operation may take [`TOLERANCE`] % more: any
+//! real change of the message path goes beyond this, and other machines with the same compiler do
+//! not.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// By how many percent an operation may be over its budget.
+/// By how many percent an operation may exceed its budget.
 pub const TOLERANCE: u64 = 5;
 
 /// Instructions for one operation, by the name of the case.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Budgets {
-    /// What `rustc --version` said where they were taken: another compiler makes other code.
+    /// The output of `rustc --version` when they were recorded: another compiler makes different
+    /// code.
     pub compiler: String,
     /// The counts.
     pub instructions: BTreeMap<String, u64>,
 }
 
-/// What is to be said of a case.
+/// The verdict on one case.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// The case.
     pub case: String,
-    /// Counted now; `None` for a budget of a case that is no more.
+    /// Counted now; `None` for a budget whose case no longer exists.
     pub counted: Option<u64>,
     /// Its budget, if it has one.
     pub budget: Option<u64>,
 }
 
 impl Verdict {
-    /// How far over its budget, as a share of it; negative when under.
+    /// By how much it exceeds its budget, as a share of the budget; negative when it is under.
     pub fn growth(&self) -> Option<f64> {
         let (counted, budget) = (self.counted? as f64, self.budget? as f64);
         Some(counted / budget.max(1.0) - 1.0)
     }
 
-    /// Whether it is within its budget. What has no budget, or is no more, is not.
+    /// Whether it is within its budget. A case without a budget is not, nor is a budget without a
+    /// case.
     pub fn is_good(&self) -> bool {
         let both = self.counted.zip(self.budget);
         both.is_some_and(|(counted, budget)| counted * 100 <= budget * (100 + TOLERANCE))
@@ -45,7 +48,7 @@ impl Verdict {
 }
 
 impl Budgets {
-    /// Holds counts against the budgets: every case and every budget once, by name.
+    /// Compares counts with the budgets: every case and every budget once, by name.
     pub fn judge(&self, counted: &BTreeMap<String, u64>) -> Vec<Verdict> {
         let mut names: Vec<_> = self.instructions.keys().chain(counted.keys()).collect();
         names.sort();

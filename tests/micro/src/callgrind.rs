@@ -40,7 +40,7 @@ fn count(case: &Case, program: &Path, scratch: &Path, operations: u32) -> anyhow
         bail!("valgrind failed: {status}");
     }
     let text = std::fs::read_to_string(&out)?;
-    total(&text).context("callgrind wrote no total")
+    total(&text).context("callgrind did not write a total")
 }
 
 /// The total of a callgrind file.

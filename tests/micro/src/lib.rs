@@ -1,8 +1,9 @@
-//! Codec, conversation, chat log and matcher by themselves: the same cases for criterion, for callgrind
-//! and for a quick look.
+//! Single operations of codec, conversation, chat log and matcher: the same cases for criterion,
+//! for callgrind and for a quick look.
 //!
-//! Instructions repeat where times do not, so they are what a budget can be put on. A case is run
-//! under callgrind twice, with few and with many operations; the difference is without start and set-up.
+//! Counts of instructions are repeatable where times are not, so budgets are in instructions. A
+//! case is run under callgrind twice, with few and with many operations; the difference excludes
+//! start and set-up.
 
 #![forbid(unsafe_code)]
 
@@ -78,7 +79,7 @@ pub fn case(name: &str) -> Option<&'static Case> {
     CASES.iter().find(|case| case.name == name)
 }
 
-/// Nanoseconds for one operation: the best of five, which what else runs disturbs least.
+/// Nanoseconds for one operation: the best of five runs, which other programs disturb least.
 pub fn nanoseconds(case: &Case, operations: u32) -> f64 {
     let once = || {
         let started = Instant::now();
@@ -88,7 +89,7 @@ pub fn nanoseconds(case: &Case, operations: u32) -> f64 {
     (0..5).map(|_| once()).fold(f64::INFINITY, f64::min)
 }
 
-/// A text as people write, ASCII, 40 bytes.
+/// A text as people write it: ASCII, 40 bytes.
 const TEXT: &str = "see you at the harbour at eight tonight?";
 
 fn id(number: u32) -> [u8; 16] {
@@ -159,7 +160,7 @@ fn decode_message(operations: u32) {
     }
 }
 
-/// What a server's end does with the bytes of a `Send` that came on the stream: a request comes out.
+/// The server's side of the conversation turns the stream bytes of a `Send` into a request.
 fn converse_send(operations: u32) {
     let now = Instant::now();
     let mut conversation = admitted(now);
@@ -204,7 +205,7 @@ fn admitted(now: Instant) -> ServerConversation {
     conversation
 }
 
-/// What the log does with each message: recognise it as new, and give it a position.
+/// The log recognises a message as new and gives it a position.
 fn append(operations: u32) {
     let new_log = || {
         let epoch = Epoch { number: 1, base: 0 };
@@ -222,7 +223,8 @@ fn append(operations: u32) {
     }
 }
 
-/// Among 1,000 who wait, each for somebody with an interest that nobody has yet, two find each other.
+/// Two tickets find each other among 1,000 that wait, each for an interest that no other ticket
+/// has.
 fn match_two(operations: u32) {
     let mut pool = Pool::default();
     for number in 0..1_000 {

@@ -1,4 +1,4 @@
-//! `nowrong-micro`: runs a case many times, and holds what callgrind counts against the budgets.
+//! `nowrong-micro`: runs a case many times, and compares callgrind's counts with the budgets.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -21,11 +21,11 @@ use nowrong_micro::{
     case, instructions,
 };
 
-/// The operations of the message path by themselves.
+/// Runs single operations of the message path.
 #[derive(Parser)]
 #[command(name = "nowrong-micro", version)]
 enum Cli {
-    /// Does one case many times, for callgrind.
+    /// Runs one case many times, for callgrind.
     Run {
         /// Which.
         case: String,
@@ -37,7 +37,7 @@ enum Cli {
         /// The file of the budgets.
         file: PathBuf,
     },
-    /// Makes what is counted now the budgets.
+    /// Makes the current counts the budgets.
     Take {
         /// The file of the budgets.
         file: PathBuf,

@@ -1,21 +1,22 @@
-//! What a link is like, how that is told to the emulator, and what it counts.
+//! The conditions of a link, the emulator's requests, and its counts.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What one direction of a link is like. The default is a wire: no delay, no loss, no bound.
+/// The conditions of one direction of a link. The default is a wire: no delay, no loss, no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Conditions {
     /// Time from one end to the other.
     pub delay: Duration,
-    /// Up to this much comes on top, evenly spread. Packets stay in order.
+    /// Up to this much is added to the delay, evenly distributed. Packets stay in order.
     pub jitter: Duration,
     /// Which packets are lost.
     pub loss: Loss,
-    /// Bytes per second that go through; more waits for at most [`WAIT_MAX`] and is lost then.
+    /// Bytes per second that get through; packets beyond that wait for at most [`WAIT_MAX`] and are
+    /// then lost.
     pub rate: Option<u32>,
-    /// Whether nothing goes through at all.
+    /// Whether nothing gets through at all.
     pub is_down: bool,
 }
 
@@ -28,9 +29,9 @@ pub enum Loss {
     /// None.
     #[default]
     None,
-    /// Each with this probability (0 to 1), whatever became of the others.
+    /// Each with this probability (0 to 1), independent of the others.
     Random(f64),
-    /// All of them in spells in which the link is dead.
+    /// All of them during spells in which the link is dead.
     Spells {
         /// Share of the time (0 to below 1) that is dead.
         share: f64,
@@ -39,7 +40,7 @@ pub enum Loss {
     },
 }
 
-/// Which way.
+/// A direction of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Direction {
     /// Into the namespace behind the link.
@@ -53,29 +54,29 @@ impl Direction {
     pub const BOTH: [Self; 2] = [Self::Inward, Self::Outward];
 }
 
-/// What an emulator is asked, one JSON value on a line of its standard input. It answers each with a
-/// line on its standard output.
+/// A request to an emulator: one JSON value per line of its standard input. It replies to each with
+/// a line on its standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
-    /// From now on one direction is like this. Answered with the counts.
+    /// From now on one direction has these conditions. The reply is the counts.
     Set(Direction, Conditions),
-    /// Answered with the counts.
+    /// Asks for the counts, which are the reply.
     Count,
 }
 
-/// What went through a link so far, both ways together.
+/// The traffic of a link so far, both directions together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// IP packets that were put on the link.
     pub packets: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// How many of them were lost, for whatever reason.
+    /// How many of them were lost, for any reason.
     pub lost: u64,
 }
 
 impl Counts {
-    /// What came since `earlier`.
+    /// The difference to `earlier`.
     pub fn since(self, earlier: Self) -> Self {
         Self {
             packets: self.packets - earlier.packets,

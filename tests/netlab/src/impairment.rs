@@ -1,4 +1,5 @@
-//! What becomes of each packet: lost, or there at a time. Pure: time and randomness come from outside.
+//! Decides the fate of each packet: lost, or delivered at a certain time. Pure: time and randomness
+//! come from outside.
 
 use std::time::Duration;
 
@@ -10,14 +11,14 @@ use crate::conditions::{Conditions, Loss, WAIT_MAX};
 pub struct Impairment {
     conditions: Conditions,
     random: SmallRng,
-    /// When the link has sent what it was given.
+    /// When the link has finished sending everything it was given.
     free_at: Duration,
     /// When the last packet arrives.
     last: Duration,
     spell: Spell,
 }
 
-/// Where a link with spells is.
+/// The state of a link with spells.
 #[derive(Clone, Copy, Debug)]
 struct Spell {
     is_dead: bool,
@@ -25,7 +26,7 @@ struct Spell {
 }
 
 impl Impairment {
-    /// A wire, whose misfortunes grow from `seed`.
+    /// A wire; `seed` decides its losses and delays.
     pub fn new(seed: u64) -> Self {
         Self {
             conditions: Conditions::default(),
@@ -33,20 +34,20 @@ impl Impairment {
             free_at: Duration::ZERO,
             last: Duration::ZERO,
             spell: Spell {
-                // A spell that has ended: the first packet begins a live one.
+                // A spell that has ended: the first packet begins a live period.
                 is_dead: true,
                 until: Duration::ZERO,
             },
         }
     }
 
-    /// From now on the direction is like this. What is on its way arrives as it was to.
+    /// From now on the direction has these conditions. Packets under way arrive as already decided.
     pub fn set(&mut self, conditions: Conditions) {
         self.conditions = conditions;
     }
 
-    /// A packet of `bytes` is put on the link at `now`, which never goes back: when it arrives; `None`
-    /// when it is lost.
+    /// A packet of `bytes` is put on the link at `now`, which never goes back. Returns when it
+    /// arrives; `None` when it is lost.
     pub fn pass(&mut self, now: Duration, bytes: usize) -> Option<Duration> {
         if self.conditions.is_down || self.is_lost(now) {
             return None;
@@ -87,7 +88,7 @@ impl Impairment {
         self.spell.is_dead
     }
 
-    /// When the last bit is on the link; `None` when too much waits before it.
+    /// When the last bit is on the link; `None` when too much waits ahead of it.
     fn sent(&mut self, now: Duration, bytes: usize) -> Option<Duration> {
         let Some(rate) = self.conditions.rate else {
             return Some(now);
@@ -182,7 +183,7 @@ mod tests {
             rate: Some(50_000),
             ..Conditions::default()
         });
-        // 100 bytes a millisecond, twice what goes through: 2 ms each.
+        // 100 bytes a millisecond, twice what gets through: 2 ms each.
         let fates = fates(&mut link, 1_000);
         assert_eq!(fates[..3], [2, 4, 6].map(|at| Some(at * MS)));
         let first_lost = fates.iter().position(Option::is_none).unwrap();

@@ -1,4 +1,4 @@
-//! A lab as its users have it: a network namespace behind an emulated link. Dropping it ends both.
+//! A lab, as its users see it: a network namespace behind an emulated link. Dropping it ends both.
 
 use std::{ffi::OsString, net::Ipv4Addr, path::Path, process::Stdio, time::Duration};
 
@@ -11,13 +11,13 @@ use tokio::{
 
 use crate::conditions::{Conditions, Counts, Direction, Request};
 
-/// The end of the link in the namespace of who started the lab.
+/// The end of the link in the namespace of the process that started the lab.
 pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 
 /// The end of the link in the namespace behind it.
 pub const INSIDE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 
-/// Time for a part of the lab to answer.
+/// Time for a part of the lab to reply.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Holds a namespace open; an hour is longer than any test.
@@ -36,7 +36,7 @@ impl Lab {
     /// Starts a lab with the program `netlab`. Its link is a wire at first.
     ///
     /// # Errors
-    /// When it is not possible here; the message says what is missing.
+    /// When a lab cannot be made here; the message says what is missing.
     pub async fn start(program: &Path, seed: u64) -> anyhow::Result<Self> {
         let (holder, _stdin) = Part::start(["unshare", "--net", "sh", "-c", HOLD]).await?;
         let pid = holder.child.id().context("the namespace is gone")?;
@@ -52,13 +52,13 @@ impl Lab {
         })
     }
 
-    /// What stands before a command that is to run behind the link.
+    /// The prefix of a command that should run behind the link.
     pub fn enter(&self) -> [OsString; 5] {
         let pid = self.pid.to_string();
         ["nsenter", "--target", &pid, "--net", "--"].map(OsString::from)
     }
 
-    /// From now on both directions are like this.
+    /// From now on both directions have these conditions.
     ///
     /// # Errors
     /// When the emulator is gone.
@@ -69,7 +69,7 @@ impl Lab {
         Ok(())
     }
 
-    /// What went through the link so far.
+    /// The traffic of the link so far.
     ///
     /// # Errors
     /// When the emulator is gone.

@@ -1,9 +1,9 @@
 //! A link that behaves as badly as it is told to: an emulator over two TUN devices, one in the network
 //! namespace of the caller, one in a namespace of its own.
 //!
-//! [`Lab`] is what users start; it runs the program `netlab`, which is [`Link`]. What becomes of a packet
-//! is decided in [`impairment`], which is pure and seeded. Linux only, and only for who may make network
-//! namespaces and TUN devices.
+//! [`Lab`] is what users start; it runs the program `netlab`, which is [`Link`]. The fate of a
+//! packet is decided in [`impairment`], which is pure and seeded. Linux only; it needs the right to
+//! make network namespaces and TUN devices.
 
 #![forbid(unsafe_code)]
 

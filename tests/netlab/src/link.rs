@@ -1,5 +1,5 @@
-//! The emulator: two TUN devices, and for each direction a thread that takes packets and one that lets
-//! them arrive when they are due. It lives as long as its process.
+//! The emulator: two TUN devices, and for each direction a thread that takes packets and one that
+//! delivers them when they are due. It lives as long as its process.
 
 use std::{
     process::Command,
@@ -23,7 +23,7 @@ use crate::{
 /// Largest IP packet: that of Ethernet.
 const MTU: u16 = 1_500;
 
-/// Packets that may be on the way in one direction. What comes on top is lost, and counted as lost.
+/// Packets that may be under way in one direction. Further ones are lost, and counted as lost.
 const UNDER_WAY_MAX: usize = 16_384;
 
 /// Names of the devices, in the namespace of the caller and in the other.
@@ -49,7 +49,7 @@ struct Packet {
 
 impl Link {
     /// Connects this network namespace with that of the process `inside`, as [`OUTSIDE`] and [`INSIDE`].
-    /// What is lost grows from `seed`.
+    /// `seed` decides the losses.
     ///
     /// # Errors
     /// When this namespace has other devices than loopback (it would be the machine's), or devices
@@ -80,7 +80,7 @@ impl Link {
         Ok(Self { inward, outward })
     }
 
-    /// From now on a direction is like this.
+    /// From now on a direction has these conditions.
     pub fn set(&self, direction: Direction, conditions: Conditions) {
         let way = match direction {
             Direction::Inward => &self.inward,
@@ -89,7 +89,7 @@ impl Link {
         lock(way).impairment.set(conditions);
     }
 
-    /// What went through so far.
+    /// The traffic so far.
     pub fn counts(&self) -> Counts {
         let [inward, outward] = [&self.inward, &self.outward].map(|way| lock(way).counts);
         Counts {
@@ -106,10 +106,10 @@ fn lock(way: &Mutex<Way>) -> MutexGuard<'_, Way> {
 
 fn take_all(from: &SyncDevice, way: &Mutex<Way>, start: Instant, under_way: &SyncSender<Packet>) {
     let mut buffer = vec![0; usize::from(MTU)];
-    // A device that cannot be read is gone, and with it the lab.
+    // A device that cannot be read has gone, and the lab with it.
     while let Ok(length) = from.recv(&mut buffer) {
         let bytes = &buffer[..length];
-        // What IPv6 says of itself on a new device is no traffic of anybody.
+        // The announcements of IPv6 on a new device are not traffic of a user.
         if bytes.first().is_none_or(|first| first >> 4 != 4) {
             continue;
         }
@@ -132,7 +132,7 @@ fn take_all(from: &SyncDevice, way: &Mutex<Way>, start: Instant, under_way: &Syn
 fn deliver_all(to: &SyncDevice, start: Instant, under_way: &Receiver<Packet>) {
     for packet in under_way {
         thread::sleep(packet.due.saturating_sub(start.elapsed()));
-        // The other end may refuse a packet, as a network does: nobody is told.
+        // The other end may refuse a packet, as a network does, silently.
         let _ = to.send(&packet.bytes);
     }
 }

@@ -1,5 +1,5 @@
-//! `netlab`: the emulator as a process. Takes [`Request`]s on its standard input, one a line, and answers
-//! each with the counts; ends when there are no more.
+//! `netlab`: the emulator as a process. Takes [`Request`]s on its standard input, one per line, and
+//! replies to each with the counts; ends when the input ends.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -19,7 +19,7 @@ use netlab::{Link, Request};
 struct Cli {
     /// A process in the other namespace.
     inside: u32,
-    /// What is lost grows from this.
+    /// Seed of the losses.
     seed: u64,
 }
 

@@ -1,4 +1,5 @@
-"""What a client holds of its chat, over all its connections: SPEC §8 and §9, without IO."""
+"""The state that a client holds of its chat, over all its connections: SPEC §8 and §9, without
+IO."""
 
 from __future__ import annotations
 
@@ -36,18 +37,18 @@ class Chat:
 
     @property
     def texts(self) -> list[str | None]:
-        """What was said, in order."""
+        """The texts, in order."""
         return [self.entries[seq].body.text for seq in sorted(self.entries)]
 
     def resume(self) -> Resume:
-        """Up to where everything is held without a gap."""
+        """The position up to which everything is held without a gap."""
         position, seq = START, 1
         while seq in self.entries:
             position, seq = self.entries[seq].position, seq + 1
         return Resume(self.id, position)
 
     def resumed(self, state: ChatState) -> None:
-        """Goes on as `Welcome` says: what is held over `resumed` did not outlive a restart."""
+        """Resumes as `Welcome` says: messages over `resumed` did not survive a restart."""
         self.state = state
         for seq in [seq for seq in self.entries if seq > state.resumed.seq]:
             del self.entries[seq]
@@ -61,12 +62,12 @@ class Chat:
         return send
 
     def acked(self, send: Send, position: Position) -> None:
-        """An own message is durable."""
+        """One of our own messages is durable."""
         self.unacked.pop(send.client_message_id, None)
         self.hold(Entry(position, self.state.you, send.client_message_id, send.reply_to, send.body))
 
     def received(self, message: Message) -> bool:
-        """Takes a message; answers whether it is new."""
+        """Takes in a message; returns whether it is new."""
         return self.hold(
             Entry(
                 message.position,
@@ -78,7 +79,7 @@ class Chat:
         )
 
     def hold(self, entry: Entry) -> bool:
-        """Holds an entry unless its place is taken; a higher epoch is the truth."""
+        """Holds an entry unless its place is taken; a higher epoch wins."""
         held = self.entries.get(entry.position.seq)
         if held is not None and not held.position < entry.position:
             return False
@@ -86,7 +87,7 @@ class Chat:
         return True
 
     def deleted(self, position: Position) -> None:
-        """A message was erased for all."""
+        """A message was erased for all members."""
         held = self.entries.get(position.seq)
         if held is not None and held.position == position:
             self.entries[position.seq] = Entry(

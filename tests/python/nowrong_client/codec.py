@@ -1,7 +1,7 @@
 """Values as bytes: SPEC §4 (varint) and §5 (bodies).
 
-A `Codec` writes and reads one type. Nothing in here knows a frame, and nothing reserves memory
-because a length says so: a value is taken from bytes that are there, or there is `Malformed`.
+A `Codec` writes and reads one type. Nothing here knows a frame, and nothing reserves memory just
+because of a length: a value is read from the bytes that exist, or `Malformed` is raised.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ V = TypeVar("V", bound="Value")
 
 
 class Malformed(ValueError):
-    """Bytes that are not what they should be; costs their sender `BAD_FRAME`."""
+    """Bytes that are not as specified; they cost their sender `BAD_FRAME`."""
 
 
 class Cut(Malformed):
@@ -56,7 +56,7 @@ class Reader:
         return taken
 
     def varint(self, bits: int) -> int:
-        """A varint that is not wider than `bits`, whatever its number."""
+        """A varint that is not wider than `bits`, however small its number."""
         first = self.take(1)[0]
         if first < FIRST_MARKER:
             return first
@@ -69,7 +69,7 @@ class Reader:
 
 
 FIRST_MARKER = 251
-"""Numbers below are one byte; this byte and those above say how many bytes follow."""
+"""Numbers below it are one byte; this byte and those above it say how many bytes follow."""
 
 MARKER_BYTES = {251: 2, 252: 4, 253: 8}
 """Bytes after each marker."""
@@ -88,7 +88,7 @@ def varint(number: int) -> bytes:
 
 
 class Codec(Protocol[T]):
-    """Writes and reads one type. `name` is how SPEC calls it."""
+    """Writes and reads one type. `name` is its name in SPEC."""
 
     @property
     def name(self) -> str: ...
@@ -145,7 +145,7 @@ class Flag:
 
 
 class Blob:
-    """`bytes`: a length, then that many."""
+    """`bytes`: a length, then that many bytes."""
 
     name = "bytes"
 
@@ -169,7 +169,7 @@ class Text:
 
 
 def utf8(data: bytes) -> str:
-    """The text that the bytes are, or `Malformed`."""
+    """The bytes as text; raises `Malformed`."""
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -208,7 +208,8 @@ class Listed(Generic[T]):
 
     def read(self, reader: Reader) -> tuple[T, ...]:
         count = reader.varint(64)
-        # No item takes less than a byte: the loop ends with the bytes, whatever the count says.
+        # Every item takes at least a byte, so the loop ends with the bytes, whatever the count
+        # claims.
         if count > reader.left:
             raise Cut(f"{count} items wanted, {reader.left} bytes left")
         return tuple(self.item.read(reader) for _ in range(count))
@@ -233,7 +234,7 @@ class Optional(Generic[T]):
 
 @dataclasses.dataclass(frozen=True)
 class Framed(Generic[T]):
-    """`framed X`: `bytes` that hold X; what follows X in there is of a newer peer."""
+    """`framed X`: `bytes` that hold X; any bytes after X come from a newer peer."""
 
     item: Codec[T]
 

@@ -1,7 +1,7 @@
 """The client's side of a connection: SPEC §6, §8 and §9, over any link.
 
-A `Conversation` owns its link. One task reads: replies go to their requests, pushes wait to be
-taken with `push`, and the chat learns from both. Another sends `Ping` when there was silence.
+A `Conversation` owns its link. One task reads: replies go to their requests, pushes wait until they
+are taken with `push`, and the chat learns from both. Another task sends `Ping` after silence.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ PONG_DEADLINE = 10.0
 """Seconds from a `Ping` to the next sign of life."""
 
 PUSHES_MAX = 100_000
-"""Pushes that may wait to be taken; over it the connection is dropped."""
+"""How many pushes may wait to be taken; with more, the connection is dropped."""
 
 P = TypeVar("P", bound=Frame)
 
 
 class Closed(ConnectionError):
-    """The connection ended: `bye` is what the server said last, if it did."""
+    """The connection ended: `bye` is the server's last frame, if there was one."""
 
     def __init__(
         self, bye: f.Bye | None, transport_code: int | None, mistake: Exception | None = None
@@ -59,7 +59,7 @@ class Failed(Exception):
 
 
 class Conversation:
-    """One connection of one user, from `Welcome` on."""
+    """One connection of one user, after `Welcome`."""
 
     def __init__(self, link: Link, chat: Chat | None) -> None:
         self.link = link
@@ -79,7 +79,7 @@ class Conversation:
 
     @classmethod
     async def open(cls, link: Link, connect_token: str, chat: Chat | None = None) -> Conversation:
-        """Says `Hello`, and takes up the chat that an earlier connection held."""
+        """Sends `Hello`, and resumes the chat that an earlier connection held."""
         conversation = cls(link, chat)
         resume = (chat.resume(),) if chat is not None else ()
         hello = f.Hello(VERSIONS, connect_token, AGENT, resume)
@@ -112,7 +112,7 @@ class Conversation:
         return await self._sent(chat.sending(self._id(), text, reply_to))
 
     async def resend(self) -> list[f.Ack]:
-        """Sends again, in the old order, what has no `Ack`."""
+        """Sends every message without an `Ack` again, in the original order."""
         unacked = list(self._chat().unacked.values())
         again = [
             f.Send(self._id(), send.chat, send.client_message_id, send.reply_to, send.body)
@@ -121,7 +121,7 @@ class Conversation:
         return list(await asyncio.gather(*map(self._sent, again)))
 
     async def delete(self, position: f.Position) -> None:
-        """Deletes one's own message for both."""
+        """Deletes one's own message for both members."""
         chat = self._chat()
         await self._request(f.Done, f.Delete(self._id(), chat.id, position))
         chat.deleted(position)
@@ -135,7 +135,7 @@ class Conversation:
         return await self._request(f.Queued, f.Next(self._id(), self._chat().id))
 
     async def block(self) -> None:
-        """Ends the chat and never meets this partner again."""
+        """Ends the chat, and never matches the user with this partner again."""
         await self._request(f.Done, f.Block(self._id(), self._chat().id))
 
     async def history(
@@ -146,7 +146,7 @@ class Conversation:
         return await self._request(f.Page, request, lane)
 
     async def request(self, make: Callable[[int], Frame]) -> Frame:
-        """Any request, given its id; its reply, or `Failed`."""
+        """Sends any request, made with its id; returns its reply or raises `Failed`."""
         return await self._request(Frame, make(self._id()))
 
     # Cursors and signals.
@@ -164,7 +164,7 @@ class Conversation:
         await self._send(Lane.DATAGRAM, f.Typing(self._chat().id, is_typing))
 
     async def presence(self, state: f.PresenceState) -> None:
-        """I look at the chat, or I turned away."""
+        """I am looking at the chat, or I have turned away."""
         await self._send(Lane.DATAGRAM, f.Presence(self._chat().id, state))
 
     async def ping(self, nonce: int) -> f.Pong:
@@ -172,10 +172,10 @@ class Conversation:
         await self._send(Lane.LIVE, f.Ping(nonce))
         return await self.push(f.Pong, lambda pong: pong.nonce == nonce)
 
-    # What comes by itself.
+    # Pushes.
 
     async def push(self, kind: type[P], where: Callable[[P], bool] = lambda _: True) -> P:
-        """The next push of this kind that fits, those that came already included."""
+        """The next push of this kind that fits, including those that have already arrived."""
         async with asyncio.timeout(REPLY_DEADLINE):
             while True:
                 for at, push in enumerate(self._pushes):
@@ -192,7 +192,7 @@ class Conversation:
         return any(isinstance(push, kind) for push in self._pushes)
 
     async def holds(self, count: int) -> None:
-        """Waits until the chat holds this many messages, whichever connection brought them."""
+        """Waits until the chat holds this many messages, from any connection."""
         async with asyncio.timeout(REPLY_DEADLINE):
             while len(self._chat().entries) < count:
                 if self._end is not None:
@@ -201,14 +201,14 @@ class Conversation:
                 await self._news.wait()
 
     async def closed(self) -> Closed:
-        """Waits for the end of the connection; answers why."""
+        """Waits for the end of the connection; returns the reason."""
         async with asyncio.timeout(REPLY_DEADLINE):
             while self._end is None:
                 self._news.clear()
                 await self._news.wait()
         return self._end
 
-    # The way out.
+    # Ending the connection.
 
     async def close(self) -> None:
         """Leaves with `Bye`. The seat in the chat is held."""
@@ -218,7 +218,7 @@ class Conversation:
         await self.link.close()
 
     async def drop(self) -> Chat | None:
-        """Loses the connection without a word; answers the chat to go on with."""
+        """Loses the connection without a goodbye; returns the chat to resume."""
         self.link.abort()
         await self._stop()
         return self.chat
@@ -228,7 +228,7 @@ class Conversation:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    # Inside.
+    # Internals.
 
     def _id(self) -> int:
         self._requests += 1
@@ -269,7 +269,7 @@ class Conversation:
     @staticmethod
     def _requests_of(frame: Frame) -> int:
         number = getattr(frame, "request", None)
-        assert isinstance(number, int), f"{frame} is no request"
+        assert isinstance(number, int), f"{frame} is not a request"
         return number
 
     async def _send(self, lane: Lane, frame: Frame) -> None:
@@ -327,7 +327,7 @@ class Conversation:
         except LinkClosed as closed:
             self._finish(Closed(None, closed.code))
         except (Malformed, TooLarge, AssertionError) as mistake:
-            # The server's mistake: whoever waits is told which.
+            # The server made a mistake: everything that waits is told which.
             self._finish(Closed(None, None, mistake))
             self.link.abort()
         if self._end is not None and self._end.bye is not None:

@@ -20,13 +20,13 @@ class TooLarge(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A frame whose body was not looked into."""
+    """A frame whose body is not decoded."""
 
     number: int
     body: bytes
 
     def decode(self) -> Frame | None:
-        """The frame; `None` when its type is unknown and it has to be skipped."""
+        """The decoded frame; `None` when its type is unknown and it has to be skipped."""
         kind = FRAMES.get(self.number)
         if kind is None:
             return None
@@ -66,7 +66,7 @@ def decode_datagram(datagram: bytes) -> Frame | None:
 
 
 class Decoder:
-    """Cuts the bytes of one stream into frames. Holds at most one frame and what came with it."""
+    """Cuts the bytes of one stream into frames. Holds at most one frame and one read."""
 
     def __init__(self, body_bytes_max: int = FRAME_BYTES_MAX) -> None:
         self._body_bytes_max = body_bytes_max
@@ -74,7 +74,7 @@ class Decoder:
 
     @property
     def is_partial(self) -> bool:
-        """Whether the stream stands inside a frame."""
+        """Whether the stream is in the middle of a frame."""
         return bool(self._held)
 
     def feed(self, data: bytes) -> None:
@@ -84,7 +84,7 @@ class Decoder:
     def next(self) -> Raw | None:
         """The next whole frame; `None` when more bytes are needed.
 
-        Raises `Malformed` or `TooLarge`, and then the stream is of no use any more.
+        Raises `Malformed` or `TooLarge`; after that the stream is unusable.
         """
         reader = Reader(self._held)
         try:

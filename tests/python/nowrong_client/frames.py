@@ -1,6 +1,6 @@
 """Every frame, record, enum and code: SPEC §7 and §11, in their order.
 
-`test_spec.py` holds each table of SPEC.md against these classes.
+`test_spec.py` compares each table of SPEC.md with these classes.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Lane(StrEnum):
 
 
 class Stage(IntEnum):
-    """Whom a ticket accepts."""
+    """Which partners a ticket accepts."""
 
     INTERESTS = 0
     LANGUAGE = 1
@@ -75,7 +75,7 @@ class EndReason(IntEnum):
 
 
 class PresenceState(IntEnum):
-    """Whether a person looks at the chat."""
+    """Whether a person is looking at the chat."""
 
     ACTIVE = 1
     AWAY = 2
@@ -173,7 +173,7 @@ class BodyCodec:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What a message says. Kinds over 1 are of a newer version: kept, not understood."""
+    """What a message says. Kinds over 1 come from a newer version: kept, not understood."""
 
     kind: int
     data: bytes = field(repr=False)
@@ -221,7 +221,7 @@ class VersionRange(Value):
 
 @record
 class Resume(Value):
-    """A chat that a client takes up again."""
+    """A chat that a client resumes."""
 
     chat: ChatId
     position: Position
@@ -229,7 +229,7 @@ class Resume(Value):
 
 @record
 class Limits(Value):
-    """The bounds that a server holds its clients to."""
+    """The limits that a server enforces on its clients."""
 
     frame_bytes_max: U32
     text_bytes_max: U32
@@ -411,7 +411,7 @@ class Join(Frame):
 
 @frame(17, Sender.SERVER, Lane.LIVE)
 class Queued(Frame):
-    """Reply to `Join` and `Next`: the user waits."""
+    """Reply to `Join` and `Next`: the user is waiting in the queue."""
 
     request: U32
     ticket: Annotated[TicketState, Framed]
@@ -561,7 +561,7 @@ class Seat(Frame):
 
 @frame(44, Sender.SERVER, Lane.LIVE)
 class Idle(Frame):
-    """Push: nobody has said anything for a while."""
+    """Push: no member has said anything for a while."""
 
     chat: ChatId
     ends_at_ms: U64
@@ -569,14 +569,14 @@ class Idle(Frame):
 
 @frame(45, Sender.SERVER, Lane.LIVE)
 class Gone(Frame):
-    """Push: this chat cannot be taken up again."""
+    """Push: this chat cannot be resumed."""
 
     chat: ChatId
 
 
 @frame(64, Sender.CLIENT, Lane.BULK)
 class History(Frame):
-    """Request: messages before a position."""
+    """Request: return messages before a position."""
 
     request: U32
     chat: ChatId
@@ -603,7 +603,7 @@ class Typing(Frame):
 
 @frame(81, Sender.SERVER, Lane.DATAGRAM)
 class MemberTyping(Frame):
-    """A member types, or stopped."""
+    """A member is typing, or stopped."""
 
     chat: ChatId
     member: U8
@@ -612,7 +612,7 @@ class MemberTyping(Frame):
 
 @frame(82, Sender.CLIENT, Lane.DATAGRAM)
 class Presence(Frame):
-    """I look at the chat, or I turned away."""
+    """I am looking at the chat, or I have turned away."""
 
     chat: ChatId
     state: APresenceState
@@ -620,7 +620,7 @@ class Presence(Frame):
 
 @frame(83, Sender.SERVER, Lane.DATAGRAM)
 class MemberPresence(Frame):
-    """A member looks at the chat, or turned away."""
+    """A member is looking at the chat, or has turned away."""
 
     chat: ChatId
     member: U8

@@ -8,7 +8,7 @@ from .frames import Lane
 
 
 class LinkClosed(ConnectionError):
-    """The link is gone. `code` is what the transport said, if it did."""
+    """The link is gone. `code` is the transport's close code, if there was one."""
 
     def __init__(self, code: int | None) -> None:
         super().__init__(f"the link is gone ({code})")
@@ -20,7 +20,7 @@ class Link(Protocol):
 
     @property
     def has_lanes(self) -> bool:
-        """Whether bulk lane and datagrams are apart from the live lane."""
+        """Whether bulk lane and datagrams are separate from the live lane."""
         ...
 
     async def send(self, lane: Lane, data: bytes) -> None:
@@ -28,7 +28,7 @@ class Link(Protocol):
         ...
 
     async def receive(self) -> tuple[Lane, bytes]:
-        """The next bytes that came, and on which lane; raises `LinkClosed` once all are taken."""
+        """The next received bytes and their lane; raises `LinkClosed` once all are taken."""
         ...
 
     async def close(self) -> None:
@@ -36,5 +36,5 @@ class Link(Protocol):
         ...
 
     def abort(self) -> None:
-        """Loses the link without a word, as a broken network does."""
+        """Loses the link without a goodbye, as a broken network does."""
         ...

@@ -29,7 +29,7 @@ class Problem(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What `POST /v1/connect` gives: where to connect, and the token for it."""
+    """The answer of `POST /v1/connect`: where to connect, and the token for it."""
 
     connect_token: str
     expires_in_ms: int
@@ -79,7 +79,7 @@ class Api:
     async def register(
         self, name: str, interests: tuple[str, ...] = (), language: str = "en"
     ) -> Account:
-        """Makes an account."""
+        """Registers an account."""
         body = {
             "name": name,
             "language": language,

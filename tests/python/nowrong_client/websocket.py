@@ -27,7 +27,7 @@ class WebSocketLink:
 
     @classmethod
     async def open(cls, url: str, origin: str | None = None) -> WebSocketLink:
-        """Connects; no client of ours but a browser has an origin."""
+        """Connects. Only browsers have an origin."""
         socket = await connect(
             url,
             origin=Origin(origin) if origin else None,
@@ -63,5 +63,5 @@ class WebSocketLink:
 
 
 def lost(closed: ConnectionClosed) -> LinkClosed:
-    """What the server's close frame said."""
+    """The code of the server's close frame."""
     return LinkClosed(closed.rcvd.code if closed.rcvd else None)

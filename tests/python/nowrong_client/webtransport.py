@@ -1,8 +1,8 @@
 """WebTransport links: SPEC §3, on aioquic.
 
-The streams of the two lanes never pass through aioquic's HTTP/3 parser: it takes what a server
-writes on a stream that the client opened for HTTP frames. Our own streams are known by their ids,
-and their bytes are those of the lane.
+The streams of the two lanes never pass through aioquic's HTTP/3 parser, which would read the
+server's bytes on a stream that the client opened as HTTP frames. Our own streams are known by their
+ids, and their bytes are those of the lane.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ OPEN_TIMEOUT = 10.0
 """Seconds for the QUIC handshake, the HTTP/3 settings and the CONNECT request together."""
 
 RECEIVED_MAX = 4_096
-"""Pieces that may wait to be taken; a client that takes none is lost rather than left behind."""
+"""How many pieces may wait to be taken; with more, the link counts as lost."""
 
 
 CLOSE_WEBTRANSPORT_SESSION = 0x2843
 """Type of the capsule that closes a session."""
 
 CLOSED_CRITICAL_STREAM = 0x104
-"""What it costs a server to let go of the control and QPACK streams (RFC 9114, 6.2.1)."""
+"""The error code for closing the control or QPACK streams (RFC 9114, 6.2.1)."""
 
 UNIDIRECTIONAL = 0x2
-"""The bit of a stream id that says so (RFC 9000, 2.1)."""
+"""The bit of a stream id that marks a unidirectional stream (RFC 9000, 2.1)."""
 
 
 class Refused(ConnectionError):
@@ -90,13 +90,13 @@ class Session(QuicConnectionProtocol):
         elif isinstance(event, DataReceived) and event.stream_id == self.session:
             self.capsules += event.data
             if event.stream_ended:
-                # So does a browser, which knows the session to be over.
+                # A browser does the same, since it knows that the session is over.
                 self._quic.send_stream_data(event.stream_id, b"", end_stream=True)
         elif isinstance(event, DatagramReceived) and event.stream_id == self.session:
             self.take(Lane.DATAGRAM, event.data)
 
     def take(self, lane: Lane, data: bytes) -> None:
-        """Keeps what came until it is received."""
+        """Keeps an event until it is received."""
         if data and self.end is None:
             try:
                 self.received.put_nowait((lane, data))
@@ -104,12 +104,12 @@ class Session(QuicConnectionProtocol):
                 self.lose(None)
 
     def lose(self, code: int | None) -> None:
-        """Remembers why the link ended; only the transport's own code says more than nothing."""
+        """Remembers why the link ended; only the transport's own code is informative."""
         if self.end is None or self.end.code is None:
             self.end = LinkClosed(code)
 
     async def until_settings(self) -> None:
-        """Waits for the server's HTTP/3 settings: before them nobody may ask for a session."""
+        """Waits for the server's HTTP/3 settings: no session may be requested before them."""
         while self.http.received_settings is None:
             await self.something()
 
@@ -127,14 +127,14 @@ class Session(QuicConnectionProtocol):
         await self.news.wait()
 
     async def shut(self) -> None:
-        """Closes the connection and gives its socket back."""
+        """Closes the connection and its socket."""
         if not self.is_silent:
             self.close()
             await self.wait_closed()
             self.silence()
 
     def silence(self) -> None:
-        """Gives the socket back without a word to the server."""
+        """Closes the socket without telling the server."""
         self.is_silent = True
         assert self._transport is not None, "sockets come before sessions"
         self._transport.close()
@@ -156,7 +156,7 @@ class Session(QuicConnectionProtocol):
         ).decode()
 
     def request(self, url: SplitResult, origin: str | None) -> None:
-        """Asks for the session: an extended CONNECT (RFC 9220)."""
+        """Requests the session: an extended CONNECT (RFC 9220)."""
         headers = [
             (b":method", b"CONNECT"),
             (b":scheme", b"https"),
@@ -185,7 +185,8 @@ class WebTransportLink:
     async def open(
         cls, url: str, certificate_hash: str | None, origin: str | None = None
     ) -> WebTransportLink:
-        """Connects to a server of exactly this certificate; `None` asks the public authorities."""
+        """Connects to a server with exactly this certificate; `None` means one signed by a public
+        authority."""
         parts = urlsplit(url)
         assert parts.hostname is not None
         assert parts.port is not None
@@ -206,7 +207,7 @@ class WebTransportLink:
         return cls(session)
 
     async def send(self, lane: Lane, data: bytes) -> None:
-        """Writes to a lane, which opens its stream with the first bytes."""
+        """Writes to a lane; the first bytes open its stream."""
         self._check()
         quic, session = self.session._quic, self.session.session
         assert session is not None
@@ -230,12 +231,12 @@ class WebTransportLink:
         self.session.transmit()
 
     async def reset(self, lane: Lane) -> None:
-        """Breaks a lane off in this direction."""
+        """Resets a lane in this direction."""
         self.session._quic.reset_stream(self.streams[lane], 0)
         self.session.transmit()
 
     def close_capsule(self) -> tuple[int, str] | None:
-        """The code and the reason with which the server closed the session, if it said them."""
+        """The code and the reason with which the server closed the session, if it gave them."""
         capsules = Buffer(data=self.session.capsules)
         while not capsules.eof():
             kind, length = capsules.pull_uint_var(), capsules.pull_uint_var()

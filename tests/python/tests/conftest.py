@@ -12,7 +12,7 @@ from .server import Server
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all tests that do not end it."""
+    """One server, shared by all tests that do not end it."""
     with Server(tmp_path_factory.mktemp("server")) as server:
         yield server
 

@@ -1,4 +1,4 @@
-"""A client without manners: writes what it likes, and reads what that costs."""
+"""A client without rules: writes anything, and reads what that costs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEADLINE = 15.0
 
 @dataclass(slots=True)
 class Mallory:
-    """One link, and what came on it."""
+    """One link, and the frames received on it."""
 
     link: Link
     connect_token: str
@@ -30,7 +30,7 @@ class Mallory:
 
     @classmethod
     async def open(cls, person: Person, transport: str, origin: str | None = None) -> Mallory:
-        """A link that has said nothing yet."""
+        """A link on which nothing has been sent yet."""
         link, token = await person.link(transport, origin)
         return cls(link, token)
 
@@ -43,7 +43,7 @@ class Mallory:
         return mallory
 
     def hello(self, low: int = 1, high: int = 1, token: str | None = None) -> f.Hello:
-        """A `Hello`, good unless told otherwise."""
+        """A `Hello`, valid unless told otherwise."""
         return f.Hello(f.VersionRange(low, high), token or self.connect_token, "mallory/1", ())
 
     async def say(self, *frames: Frame, lane: Lane = Lane.LIVE) -> None:
@@ -51,7 +51,7 @@ class Mallory:
         await self.write(b"".join(map(encode, frames)), lane)
 
     async def write(self, data: bytes, lane: Lane = Lane.LIVE) -> None:
-        """Writes any bytes. What comes too late for a closed link is of no matter."""
+        """Writes any bytes. If the link is already closed, that is ignored."""
         try:
             await self.link.send(lane, data)
         except LinkClosed:
@@ -68,7 +68,7 @@ class Mallory:
     async def _receive(self) -> None:
         lane, data = await self.link.receive()
         if lane == Lane.DATAGRAM:
-            # The lane brings what a copy brings.
+            # The lane brings the same bytes as a copy.
             frame = decode_datagram(data)
             frames = [] if isinstance(frame, f.LaneCopy) else [frame]
         else:
@@ -80,21 +80,21 @@ class Mallory:
         self.waiting += [(lane, frame) for frame in frames if frame is not None]
 
     async def expect(self, kind: type[P]) -> P:
-        """The next frame, which has to be of this kind."""
+        """The next frame, which must be of this kind."""
         _, frame = await self.next()
         assert isinstance(frame, kind), frame
         return frame
 
     async def bye(self, deadline: float = DEADLINE) -> f.Bye:
-        """The `Bye` that ends the connection, whatever came before."""
+        """The `Bye` that ends the connection, after any other frames."""
         while True:
             _, frame = await self.next(deadline)
             if isinstance(frame, f.Bye):
                 return frame
 
     async def end(self) -> int | None:
-        """Waits until the server closes the link, and makes sure that nothing but silence comes
-        before; answers the transport's own code."""
+        """Waits until the server closes the link, and makes sure that nothing comes before that;
+        returns the transport's own code."""
         try:
             lane, frame = await self.next()
         except LinkClosed as closed:
@@ -102,7 +102,7 @@ class Mallory:
         raise AssertionError(f"{frame} on {lane} after Bye")
 
     async def is_served(self) -> bool:
-        """Whether the connection still answers."""
+        """Whether the connection still replies."""
         await self.say(f.Ping(77))
         while True:
             _, frame = await self.next()

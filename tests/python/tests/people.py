@@ -30,7 +30,7 @@ class Person:
     account: Account
 
     async def link(self, transport: str, origin: str | None = None) -> tuple[Link, str]:
-        """A link that has said nothing yet, and a connect token for it."""
+        """A link on which nothing has been sent yet, and a connect token for it."""
         admission = await self.account.connect()
         link: Link
         if transport == WEBTRANSPORT:

@@ -1,4 +1,4 @@
-"""`nowrong serve` as a process of a test's own: ports that are free, and an end."""
+"""`nowrong serve` as a process that a test owns: it gets free ports, and is ended."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOM_FOR_TESTS = {
     "limits.requests_burst": "100000",
     "limits.handshakes_burst": "100000",
 }
-"""All people of a test have one address, so what one address may do is widened."""
+"""All people of a test have one address, so the limits for one address are raised."""
 
 
 class Server:
@@ -111,5 +111,5 @@ class Server:
 
 
 def environment() -> dict[str, str]:
-    """Ours, without what would configure the server."""
+    """Our environment, without variables that would configure the server."""
     return {key: value for key, value in os.environ.items() if not key.startswith("NOWRONG_")}

@@ -116,7 +116,7 @@ async def test_signals_come_as_datagrams_where_there_are_any(
     pair = await people.pair(one, other)
     assert pair.ada.chat is not None
     me = pair.ada.chat.state.you
-    # A signal may be lost; here, where nothing is, it must come.
+    # A signal may be lost; here, where nothing is lost, it must arrive.
     await pair.ada.typing(True)
     typing = await pair.bix.push(f.MemberTyping)
     assert (typing.member, typing.is_typing) == (me, True)
@@ -199,13 +199,13 @@ async def test_next_waits_for_another_partner(people: People, one: str, other: s
     queued = await pair.ada.next()
     assert queued.ticket.category == "music"
     await pair.bix.push(f.Ended)
-    # Bix asks for the same, but is a recent partner: the two do not meet again so soon.
+    # Bix asks for the same, but is a recent partner: the two are not matched again so soon.
     again = await pair.bix.next()
     assert again.ticket.interests == queued.ticket.interests
     third = await (await people.person()).connect(one)
     await third.join("music", *queued.ticket.interests)
     matched = await third.push(f.Matched)
-    # Who has waited longer; either, when both asked within a millisecond.
+    # The one who has waited longer; either, when both asked within a millisecond.
     tickets = {pair.ada: queued.ticket, pair.bix: again.ticket}
     met, alone = sorted(tickets, key=lambda talk: (tickets[talk].since_ms, tickets[talk].ticket))
     assert (await met.push(f.Matched)).chat.chat == matched.chat.chat

@@ -1,4 +1,4 @@
-"""What silence costs: SPEC §12. The waits of one test run side by side."""
+"""The cost of silence: SPEC §12. The waits of one test run in parallel."""
 
 import asyncio
 from time import monotonic
@@ -19,7 +19,7 @@ LATE = 10.0
 
 
 async def closes(mallory: Mallory, code: CloseCode, after: float) -> None:
-    """The server says `Bye` with `code` when so many seconds have passed, and not before."""
+    """The server sends `Bye` with `code` after this many seconds, and not before."""
     start = monotonic()
     assert (await mallory.bye(after + LATE)).code == code
     # Its clock started a little before ours.
@@ -27,8 +27,8 @@ async def closes(mallory: Mallory, code: CloseCode, after: float) -> None:
 
 
 async def no_hello(person: Person, transport: str, beginning: int) -> None:
-    """A live lane without a whole `Hello`, however much of it has come. On a stream it is there
-    once its first bytes are, those that WebTransport puts in front included."""
+    """A live lane without a complete `Hello`, however much of it has arrived. A stream exists once
+    its first bytes arrive, including those that WebTransport puts in front."""
     mallory = await Mallory.open(person, transport)
     if mallory.link.has_lanes:
         await mallory.write(encode(mallory.hello())[:beginning])
@@ -36,14 +36,14 @@ async def no_hello(person: Person, transport: str, beginning: int) -> None:
 
 
 async def half_a_frame(person: Person, lane: Lane) -> None:
-    """A frame that is begun and not finished."""
+    """A frame that is started but not finished."""
     mallory = await Mallory.welcomed(person, WEBTRANSPORT)
     await mallory.write(encode(f.Join(1, "music", ()))[:3], lane)
     await closes(mallory, CloseCode.FRAME_LATE, PARTIAL_FRAME_DEADLINE)
 
 
 async def an_old_token(person: Person, transport: str) -> None:
-    """A connect token that nobody used in time."""
+    """A connect token that was not used in time."""
     admission = await person.account.connect()
     await asyncio.sleep(CONNECT_TOKEN_LIFETIME)
     mallory = await Mallory.open(person, transport)
@@ -58,7 +58,7 @@ async def nothing_said(person: Person, transport: str, idle_timeout: float) -> N
 
 
 async def nothing_said_but_pings(people: People, transport: str) -> None:
-    """A client that has nothing to say keeps its connection by its pings."""
+    """A client that has nothing to send keeps its connection by pinging."""
     talk = await (await people.person()).connect(transport)
     await asyncio.sleep(talk.welcome.limits.idle_timeout_ms / 1_000 + LATE)
     await talk.ping(1)

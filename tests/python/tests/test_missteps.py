@@ -1,4 +1,5 @@
-"""What a mistake costs: exactly the code that the specification names, and nobody else anything."""
+"""The cost of a mistake: exactly the code that the specification names, and nothing for anybody
+else."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -59,7 +60,7 @@ async def test_a_misstep_of_the_vectors(
     else:
         mallory = await Mallory.open(person, transport)
         if lane == Lane.LIVE:
-            # Before the verdict is known only what comes together with `Hello` surely comes.
+            # Only bytes sent together with `Hello` are sure to arrive before the verdict.
             before = encode(mallory.hello()) if row["phase"] == "verdict" else b""
             await mallory.write(before + data)
         else:
@@ -284,12 +285,12 @@ async def test_too_long_datagrams_say_nothing_to_the_partner(people: People) -> 
     await pair.ada.send("after it")
     await pair.bix.push(f.Message)
     assert not pair.bix.has_push(f.MemberTyping)
-    # Up to the bound the rest of a datagram is a newer peer's.
+    # Up to the bound, extra bytes of a datagram come from a newer peer.
     await pair.ada.link.send(Lane.DATAGRAM, typing.ljust(DATAGRAM_BYTES_MAX, b"\0"))
     assert (await pair.bix.push(f.MemberTyping)).is_typing
 
 
-# What only one transport has.
+# Features of only one transport.
 
 
 async def test_a_text_message_on_a_websocket(people: People) -> None:
@@ -342,7 +343,7 @@ async def test_the_session_is_closed_with_the_number_of_the_bye(people: People) 
     assert isinstance(mallory.link, WebTransportLink)
     await mallory.write(b"\xff" * 10)
     assert (await mallory.bye()).code == CloseCode.BAD_FRAME
-    # Before this end nothing else may end the connection, else a page reads "connection lost".
+    # Nothing else may end the connection before this, or a page reads "connection lost".
     assert await mallory.end() == CloseCode.BAD_FRAME
     assert mallory.link.close_capsule() == (CloseCode.BAD_FRAME, "BAD_FRAME")
 
@@ -356,7 +357,7 @@ async def test_another_path_and_another_certificate(people: People) -> None:
         await WebTransportLink.open(admission.webtransport, "A" * 43 + "=")
 
 
-# Too much.
+# Floods.
 
 
 @each_transport

@@ -1,4 +1,4 @@
-"""Random bytes on every lane. What each costs is worked out here, from the specification alone."""
+"""Random bytes on every lane. The expected cost is computed here, from the specification alone."""
 
 import random
 from enum import Enum
@@ -38,11 +38,11 @@ GOOD: list[Frame] = [
     f.Presence(CHAT, f.PresenceState.AWAY),
     f.Ack(7, f.Position(1, 1), 1_795_348_800_000),
 ]
-"""Frames to be damaged."""
+"""Frames to damage."""
 
 
 def noise(numbers: random.Random) -> bytes:
-    """Bytes of some kind of badness."""
+    """Bytes that are bad in some way."""
     kind = numbers.randrange(6)
     if kind == 0:
         return numbers.randbytes(numbers.randrange(1, 200))
@@ -61,7 +61,7 @@ def frame_of_noise(numbers: random.Random) -> bytes:
 
 
 class Still(Enum):
-    """What bytes can leave behind that cost no code."""
+    """The states that bytes can lead to without costing a code."""
 
     SERVED = "all frames were whole, and good or unknown"
     INSIDE = "the lane stands inside a frame"
@@ -77,7 +77,7 @@ class Mistake(Exception):
 
 
 def judge(data: bytes, transport: str, lane: Lane, *, is_greeted: bool) -> CloseCode | Still:
-    """What these bytes cost: SPEC §6."""
+    """The cost of these bytes: SPEC §6."""
     decoder = Decoder() if is_greeted else Decoder(HELLO_BYTES_MAX)
     decoder.feed(data)
     try:
@@ -169,7 +169,7 @@ async def test_noise_in_datagrams_costs_nothing(people: People, seed: int) -> No
     for _ in range(CASES * 5):
         data = noise(numbers)[:1_000]
         frame = decode_datagram(data)
-        # What fits on to the lane costs what it would cost there.
+        # Bytes of a copy that continue the lane cost the same as on the lane.
         if not (isinstance(frame, f.LaneCopy) and frame.offset <= taken):
             await mallory.write(data, Lane.DATAGRAM)
     assert await mallory.is_served()

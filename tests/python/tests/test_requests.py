@@ -1,4 +1,5 @@
-"""Requests that fail: each with the code that the specification names, and nothing else happens."""
+"""Requests that fail: each with the code that the specification names, and without any other
+effect."""
 
 import asyncio
 from collections.abc import Callable
@@ -192,7 +193,7 @@ async def test_a_partner_who_left_can_still_be_left_and_blocked(
         assert (await talk.history()).messages[0].body.kind == Body.DELETED
         assert talk.chat is not None
         assert talk.chat.ended == ended
-    # Neither is told a second time.
+    # Neither is told twice.
     assert not pair.ada.has_push(f.Ended)
 
 

@@ -1,4 +1,4 @@
-"""Connections that are lost, and taken up again: SPEC §9."""
+"""Connections that are lost, and chats that are resumed: SPEC §9."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -184,7 +184,7 @@ async def test_what_was_acked_outlives_a_killed_server(folder: Path, transport: 
 
 
 async def test_a_lost_partner_has_a_held_seat_until_it_is_back(people: People) -> None:
-    # A broken TCP connection is seen at once; a QUIC connection that falls silent is not.
+    # A broken TCP connection is noticed at once; a QUIC connection that falls silent is not.
     pair = await people.pair(WEBTRANSPORT, WEBSOCKET)
     chat = await pair.bix.drop()
     assert chat is not None

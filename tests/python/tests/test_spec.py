@@ -1,4 +1,5 @@
-"""The tables of SPEC.md against the classes of this client: what one has, the other has."""
+"""Compares the tables of SPEC.md with the classes of this client: both must have the same
+entries."""
 
 import re
 from enum import IntEnum

@@ -1,4 +1,4 @@
-"""The server's end, and chats that end by themselves: servers of a test's own."""
+"""The end of a server, and chats that end by themselves; each test has its own server."""
 
 from contextlib import AsyncExitStack
 from pathlib import Path

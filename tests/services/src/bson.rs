@@ -1,7 +1,7 @@
 //! Just enough BSON and OP_MSG to start a replica set: commands out, the plain fields of a reply in.
 //!
-//! The encoding is <https://bsonspec.org>, the message that of MongoDB's wire protocol. A client for
-//! anything else is the `mongodb` crate; this one keeps `cargo xtask` free of it.
+//! The encoding is that of <https://bsonspec.org>, the messages are those of MongoDB's wire
+//! protocol. For anything else use the `mongodb` crate; this module keeps `cargo xtask` free of it.
 
 use std::{
     collections::BTreeMap,
@@ -15,15 +15,15 @@ use anyhow::{Context as _, bail, ensure};
 /// How long a server may take to answer one command.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest reply that is read: the commands here are answered with a kilobyte or two.
+/// Longest reply that is read: replies to the commands here have a kilobyte or two.
 const REPLY_BYTES_MAX: usize = 1 << 20;
 
 const OP_MSG: i32 = 2013;
 
-/// What a command is made of, and what is read of a reply.
+/// A value of a command or of a reply.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// A 32-bit integer; integers and doubles of a reply come as this too.
+    /// A 32-bit integer; integers and doubles of a reply are read as this too.
     Int(i32),
     /// A string.
     Text(String),
@@ -35,11 +35,11 @@ pub enum Value {
     Array(Vec<Value>),
 }
 
-/// Runs `fields` as a command on the `admin` database of the server at `port`, and answers the plain
-/// fields of its reply.
+/// Runs `fields` as a command on the `admin` database of the server at `port`, and returns the
+/// plain fields of its reply.
 ///
 /// # Errors
-/// When it does not answer, or answers that the command failed.
+/// When it does not reply, or replies that the command failed.
 pub fn command(
     port: u16,
     mut fields: Vec<(&'static str, Value)>,
@@ -114,7 +114,7 @@ fn framed(elements: Vec<u8>) -> Vec<u8> {
     [&length.to_le_bytes(), &elements[..], &[0]].concat()
 }
 
-/// The numbers, strings and truth values at the top of a document; everything else is stepped over.
+/// The numbers, strings and truth values at the top of a document; everything else is skipped.
 fn plain_fields(bytes: &[u8]) -> anyhow::Result<BTreeMap<String, Value>> {
     let mut fields = BTreeMap::new();
     let mut rest = bytes.get(4..).context("a document cut short")?;

@@ -1,9 +1,9 @@
 //! Real MongoDB and Redis on loopback, for tests and for development.
 //!
 //! [`mongodb::ReplicaSet`] and [`redis::Redis`] start processes of their own on free ports, each in
-//! a folder of its own, answer when they can be used, and end them when dropped. [`shared`] finds
-//! those that `cargo xtask services up` started for everyone. Nothing here speaks more of a protocol
-//! than it takes to see that a server is ready; whoever tests it brings a client.
+//! a folder of its own, return when they can be used, and end them when dropped. [`shared`] finds
+//! the servers that `cargo xtask services up` started for everyone. Nothing here speaks more of a
+//! protocol than is needed to see that a server is ready; a test brings its own client.
 
 #![forbid(unsafe_code)]
 

@@ -13,8 +13,9 @@ use crate::{
 /// Name of every replica set here.
 pub const SET_NAME: &str = "nowrong";
 
-/// What keeps a server small and quick to start: no test holds more than a few megabytes. And what README
-/// asks of the servers of a cluster: the transaction of a node that died ends after 10 s.
+/// Flags that keep a server small and quick to start: no test holds more than a few megabytes. One
+/// of them is what the README asks for in a cluster: the transaction of a node that died ends after
+/// 10 s.
 const SMALL: [&str; 10] = [
     "--wiredTigerCacheSizeGB",
     "0.25",
@@ -33,8 +34,8 @@ const SMALL: [&str; 10] = [
 pub struct Mongod(Server);
 
 impl Mongod {
-    /// Starts the program on a free port with its data in `folder`, which is created; answers when
-    /// it takes commands. `flags` come last.
+    /// Starts the program on a free port with its data in `folder`, which is created; returns when
+    /// it accepts commands. `flags` come last.
     ///
     /// # Errors
     /// When it does not get ready.
@@ -92,7 +93,7 @@ impl Mongod {
     }
 }
 
-/// A replica set with a primary, its other members in step. Dropping it ends its members.
+/// A replica set with a primary and up-to-date other members. Dropping it ends its members.
 #[derive(Debug)]
 pub struct ReplicaSet {
     /// The members.
@@ -124,11 +125,15 @@ impl ReplicaSet {
         initiate(&set.ports())?;
         for member in &mut set.members {
             let port = member.port();
-            // Before that a member has not the data, and could not take over.
-            member.0.process().wait_until("a member is in step", || {
-                hello(port)
-                    .is_ok_and(|reply| is(&reply, "isWritablePrimary") || is(&reply, "secondary"))
-            })?;
+            // Before that a member does not have the data, and could not take over.
+            member
+                .0
+                .process()
+                .wait_until("a member is up to date", || {
+                    hello(port).is_ok_and(|reply| {
+                        is(&reply, "isWritablePrimary") || is(&reply, "secondary")
+                    })
+                })?;
         }
         set.wait_for_primary()?;
         Ok(set)
@@ -148,7 +153,7 @@ impl ReplicaSet {
             .wait_until("the replica set has a primary", is_any_primary)
     }
 
-    /// Where clients find it.
+    /// The URL for clients.
     pub fn url(&self) -> String {
         url(&self.ports())
     }
@@ -157,7 +162,7 @@ impl ReplicaSet {
         self.members.iter().map(Mongod::port).collect()
     }
 
-    /// Lets the members run on; answers their process ids.
+    /// Leaves the members running; returns their process ids.
     pub fn leave(self) -> Vec<u32> {
         let members = self.members.into_iter();
         members.map(|member| member.0.leave()).collect()
@@ -177,7 +182,7 @@ pub fn is_primary(port: u16) -> bool {
     hello(port).is_ok_and(|reply| is(&reply, "isWritablePrimary"))
 }
 
-/// Where clients find the replica set of the members on these ports.
+/// The URL of the replica set of the members on these ports.
 pub fn url(ports: &[u16]) -> String {
     let hosts: Vec<_> = ports
         .iter()
@@ -186,10 +191,10 @@ pub fn url(ports: &[u16]) -> String {
     format!("mongodb://{}/?replicaSet={SET_NAME}", hosts.join(","))
 }
 
-/// Makes the members on these ports, which were started with [`SET_NAME`], a replica set.
+/// Makes a replica set of the members on these ports, which were started with [`SET_NAME`].
 ///
 /// # Errors
-/// When the first does not take the command.
+/// When the first one refuses the command.
 pub fn initiate(ports: &[u16]) -> anyhow::Result<()> {
     let member = |(index, port): (usize, &u16)| {
         Value::Document(vec![

@@ -1,4 +1,4 @@
-//! One server process: started with its output in a file, ended for certain.
+//! One server process: started with its output in a file, and reliably ended.
 
 use std::{
     fs,
@@ -11,10 +11,11 @@ use anyhow::{Context as _, bail};
 
 use crate::PATIENCE;
 
-/// How often something that can only be asked for is asked for.
+/// Time between two polls of a state.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A server process. Dropping it ends it with SIGKILL, unless it was [left](Process::leave).
+/// A server process. Dropping it ends it with SIGKILL, unless it was [left
+/// running](Process::leave).
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -49,10 +50,10 @@ impl Process {
         self.child.id()
     }
 
-    /// Asks `probe` until it says yes.
+    /// Calls `probe` until it returns true.
     ///
     /// # Errors
-    /// When the process ends first or [`PATIENCE`] does; the message holds what it wrote last.
+    /// When the process ends first or [`PATIENCE`] runs out; the message holds its last output.
     pub fn wait_until(
         &mut self,
         what: &str,
@@ -71,7 +72,7 @@ impl Process {
         Ok(())
     }
 
-    /// Ends it as a crash would, with SIGKILL, and waits until it is gone.
+    /// Ends it as a crash would, with SIGKILL, and waits until it has ended.
     ///
     /// # Errors
     /// When the system refuses.
@@ -81,7 +82,7 @@ impl Process {
         Ok(())
     }
 
-    /// Lets it run on when this value is dropped.
+    /// Leaves it running when this value is dropped.
     pub fn leave(mut self) -> u32 {
         self.is_left = true;
         self.id()
@@ -116,8 +117,8 @@ pub fn signal(id: u32, signal: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether the process `id` runs and was started for the folder `folder`, which stands among its
-/// arguments: an id alone may belong to somebody else by now.
+/// Whether the process `id` runs and was started for the folder `folder`, which is among its
+/// arguments: the id alone may belong to another process by now.
 pub fn is_running(id: u32, folder: &Path) -> bool {
     let arguments = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
     let folder = folder.to_string_lossy();
@@ -133,7 +134,7 @@ pub fn is_running(id: u32, folder: &Path) -> bool {
 pub fn end(id: u32, folder: &Path) -> anyhow::Result<()> {
     for signal_name in ["-TERM", "-KILL"] {
         let started = Instant::now();
-        // It may be gone already; the loop sees that.
+        // It may have ended already; the loop notices that.
         let _ = signal(id, signal_name);
         while started.elapsed() < Duration::from_secs(10) {
             if !is_running(id, folder) {

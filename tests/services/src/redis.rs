@@ -19,8 +19,8 @@ use crate::{
 /// How long a server may take to answer one command.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Nothing is written to disk: a Redis that starts again is empty, which is what tests want of it.
-/// Its arguments stay readable, so that it is known by its folder.
+/// Nothing is written to disk: a Redis that starts again is empty, as tests want it. Its arguments
+/// stay readable, so that it can be recognised by its folder.
 const FORGETFUL: [&str; 6] = ["--save", "", "--appendonly", "no", "--set-proc-title", "no"];
 
 /// How far above its port a node of a cluster speaks to the others.
@@ -43,7 +43,7 @@ const SLOTS: usize = 16_384;
 pub struct Redis(Server);
 
 impl Redis {
-    /// Starts the program on a free port in `folder`, which is created; answers when it takes
+    /// Starts the program on a free port in `folder`, which is created; returns when it accepts
     /// commands. `flags` come last.
     ///
     /// # Errors
@@ -54,8 +54,8 @@ impl Redis {
         Self::launch(program, folder, port, arguments)
     }
 
-    /// As [`Self::start`], with its settings in a file, where others may change them for its next start:
-    /// sentinels write there who is whose replica.
+    /// Like [`Self::start`], but with its settings in a file, where they may be changed for its
+    /// next start: sentinels write there which server is a replica of which.
     ///
     /// # Errors
     /// When it does not get ready.
@@ -94,12 +94,12 @@ impl Redis {
         self.0.id()
     }
 
-    /// Where clients find it.
+    /// The URL for clients.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port())
     }
 
-    /// Asks it something; answers the reply as text.
+    /// Sends it a command; returns the reply as text.
     ///
     /// # Errors
     /// As [`command`].
@@ -135,15 +135,15 @@ impl Redis {
         self.0.restart()
     }
 
-    /// Lets it run on; answers its process id.
+    /// Leaves it running; returns its process id.
     pub fn leave(self) -> u32 {
         self.0.leave()
     }
 
-    /// Waits until this replica has all that its master has.
+    /// Waits until this replica has everything that its master has.
     fn wait_until_in_step(&mut self) -> anyhow::Result<()> {
         let port = self.port();
-        self.0.process().wait_until("a replica is in step", || {
+        self.0.process().wait_until("a replica is up to date", || {
             command(port, &["INFO", "replication"])
                 .is_ok_and(|info| info.contains("master_link_status:up"))
         })
@@ -157,7 +157,7 @@ fn settings(folder: &Path, port: u16, flags: &[&str]) -> Vec<String> {
     arguments(own.iter().chain(&FORGETFUL).chain(flags).copied())
 }
 
-/// Arguments as the lines of a file: a name begins a line, and a value that is empty is quoted.
+/// Arguments as the lines of a file: a name begins a line, and an empty value is quoted.
 fn in_file(arguments: &[String]) -> String {
     let mut text = String::new();
     for argument in arguments {
@@ -170,7 +170,8 @@ fn in_file(arguments: &[String]) -> String {
     text + "\n"
 }
 
-/// Whether the server at the port takes commands, be it only from who knows its password.
+/// Whether the server at the port accepts commands, even if only from clients that know its
+/// password.
 fn is_ready(port: u16) -> bool {
     match command(port, &["PING"]) {
         Ok(reply) => reply == "PONG",
@@ -223,7 +224,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Where clients find it.
+    /// The URL for clients.
     pub fn url(&self) -> String {
         let hosts = self
             .nodes
@@ -232,7 +233,7 @@ impl Cluster {
         format!("redis+cluster://{}", hosts.collect::<Vec<_>>().join(","))
     }
 
-    /// Lets the nodes run on; answers their process ids.
+    /// Leaves the nodes running; returns their process ids.
     pub fn leave(self) -> Vec<u32> {
         self.nodes.into_iter().map(Redis::leave).collect()
     }
@@ -284,13 +285,13 @@ impl Cluster {
 /// ends it.
 #[derive(Debug)]
 pub struct Watched {
-    /// The master of the beginning, then its replica.
+    /// The original master, then its replica.
     pub servers: [Redis; 2],
     sentinels: Vec<Server>,
 }
 
 impl Watched {
-    /// Starts all below `folder` and waits until the sentinels agree that all is well.
+    /// Starts all servers below `folder` and waits until the sentinels agree that everything works.
     ///
     /// # Errors
     /// When it does not get ready.
@@ -317,13 +318,13 @@ impl Watched {
         Ok(watched)
     }
 
-    /// Whether every sentinel takes the server at `port` for the master and has nothing to mend.
+    /// Whether every sentinel considers the server at `port` the master and has nothing to repair.
     pub fn is_agreed(&self, port: u16) -> bool {
         let mut sentinels = self.sentinels.iter();
         sentinels.all(|sentinel| is_well(sentinel.port(), port))
     }
 
-    /// Where clients find it.
+    /// The URL for clients.
     pub fn url(&self) -> String {
         let hosts = self
             .sentinels
@@ -334,8 +335,8 @@ impl Watched {
     }
 }
 
-/// Whether the sentinel at a port finds all well with the master at another, its replica, and the others
-/// that watch it.
+/// Whether the sentinel at port `sentinel` finds everything in order: the master at `master`, its
+/// replica, and the other sentinels.
 fn is_well(sentinel: u16, master: u16) -> bool {
     let watched = format!("status=ok,address=127.0.0.1:{master},slaves=1,sentinels={SENTINELS}");
     command(sentinel, &["INFO", "sentinel"]).is_ok_and(|info| info.contains(&watched))
@@ -345,8 +346,8 @@ fn is_well(sentinel: u16, master: u16) -> bool {
 fn sentinel(program: &Path, folder: &Path, port: &str) -> anyhow::Result<Server> {
     let own = free_port()?;
     fs::create_dir_all(folder)?;
-    // A sentinel keeps what it learns in its file. A lost master is replaced after a second or two, so
-    // that tests of it are short.
+    // A sentinel keeps its knowledge in its file. A lost master is replaced after a second or two,
+    // so that tests of it are short.
     let config = folder.join("sentinel.conf");
     let text = format!(
         "port {own}\nbind 127.0.0.1\ndir {}\nset-proc-title no\n\
@@ -365,10 +366,10 @@ fn sentinel(program: &Path, folder: &Path, port: &str) -> anyhow::Result<Server>
     })
 }
 
-/// Sends one command (RESP2) to the server at `port` and answers its reply as text.
+/// Sends one command (RESP2) to the server at `port` and returns its reply as text.
 ///
 /// # Errors
-/// When it does not answer, or answers an error.
+/// When it does not reply, or replies with an error.
 pub fn command(port: u16, words: &[&str]) -> anyhow::Result<String> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;

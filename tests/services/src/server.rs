@@ -1,14 +1,14 @@
-//! A server that is one process on one port, whatever it serves.
+//! A server of any kind that is one process on one port.
 
 use std::{fs, path::PathBuf, process::Command};
 
 use crate::process::Process;
 
-/// How a server is started, now and again.
+/// How a server is started, and started again.
 #[derive(Clone, Debug)]
 pub(crate) struct Launch {
     pub(crate) program: PathBuf,
-    /// Where its data and its output lie.
+    /// The folder with its data and its output.
     pub(crate) folder: PathBuf,
     pub(crate) port: u16,
     pub(crate) arguments: Vec<String>,
@@ -24,7 +24,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it and answers when it can be used.
+    /// Starts it and returns when it can be used.
     pub(crate) fn start(launch: Launch) -> anyhow::Result<Self> {
         let Launch {
             program,
@@ -64,7 +64,7 @@ impl Server {
         Ok(())
     }
 
-    /// Lets it run on; answers its process id.
+    /// Leaves it running; returns its process id.
     pub(crate) fn leave(self) -> u32 {
         self.process.leave()
     }

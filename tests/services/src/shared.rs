@@ -1,7 +1,7 @@
 //! The servers that `cargo xtask services up` runs for everyone, and how tests find them.
 //!
-//! Their addresses and programs lie as one file each in [`folder`]; an environment variable of the
-//! same name goes before the file. A test that finds neither fails and says what to run.
+//! Their addresses and programs are in [`folder`], one file each; an environment variable of the
+//! same name takes precedence over the file. A test that finds neither fails and says what to run.
 
 use std::{
     env, fs,
@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-/// What tests ask for, by the name of its variable.
+/// A setting that tests ask for, by the name of its variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setting {
     /// Connection string of a MongoDB replica set that all tests share, each in its own database.
@@ -33,7 +33,7 @@ impl Setting {
     ];
 
     /// Name of its environment variable and of its file. Not one of `NOWRONG_…`: the server, which
-    /// tests start in this environment, would take it for a key of its own and refuse it.
+    /// tests start in this environment, would mistake it for a key of its own and refuse it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Mongodb => "TEST_MONGODB",
@@ -44,12 +44,12 @@ impl Setting {
     }
 }
 
-/// Where `cargo xtask services` keeps everything, given Cargo's target folder.
+/// The folder of `cargo xtask services`, given Cargo's target folder.
 pub fn folder(target: &Path) -> PathBuf {
     target.join("services")
 }
 
-/// What `setting` is, for a test.
+/// The value of `setting`, for a test.
 ///
 /// # Errors
 /// When nobody started the servers: the message says what to run.

@@ -1,4 +1,4 @@
-//! The servers start, can be lost and come back, and are gone with the test.
+//! The servers start, can be lost and come back, and end with the test.
 
 use services::{
     mongodb::ReplicaSet,
@@ -15,7 +15,7 @@ fn a_replica_set_of_three_elects_another_primary() {
     let primary = set.members.iter().position(|member| member.is_primary());
     let primary = primary.unwrap();
     set.members[primary].kill().unwrap();
-    // The others are asked, not the one that is gone.
+    // The other members are asked, not the lost one.
     let mut lost = set.members.remove(primary);
     set.wait_for_primary().unwrap();
     lost.restart().unwrap();

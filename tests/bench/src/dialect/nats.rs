@@ -1,8 +1,8 @@
-//! NATS over a WebSocket: its client protocol, whose bytes lie in binary messages as in a stream. Pure.
+//! NATS over a WebSocket: its client protocol, as a stream of bytes cut into binary messages. Pure.
 //!
-//! Everybody listens at a subject of their own. `PUB subject length` and the text is a message, `MSG`
-//! its delivery; a client that is verbose gets `+OK` for each, in order, once the server has taken it
-//! (<https://docs.nats.io/reference/reference-protocols/nats-protocol>).
+//! Each user listens to a subject of their own. `PUB subject length` and the text is a message,
+//! `MSG` its delivery; a client in verbose mode gets `+OK` for each, in order, once the server has
+//! accepted it (<https://docs.nats.io/reference/reference-protocols/nats-protocol>).
 
 use std::collections::VecDeque;
 
@@ -20,12 +20,12 @@ pub struct Nats {
     partner: u32,
     /// Our messages that have no ack yet, oldest first.
     unacked: VecDeque<u32>,
-    /// What has come and is not whole yet.
+    /// Received bytes of an incomplete line or text.
     rest: BytesMut,
 }
 
 impl Nats {
-    /// User `user`, who writes to the other one of the pair.
+    /// The client of `user`, who writes to the other user of the pair.
     pub fn new(user: u32) -> Self {
         Self {
             partner: user ^ 1,
@@ -34,13 +34,13 @@ impl Nats {
         }
     }
 
-    /// What a client says first. The server has taken it when `PONG` comes.
+    /// The first bytes of a client. The server has accepted it when `PONG` comes.
     pub fn hello(user: u32) -> Bytes {
         let connect = r#"CONNECT {"verbose":true,"pedantic":false,"lang":"bench","version":"1"}"#;
         format!("{connect}\r\nSUB u.{user} 1\r\nPING\r\n").into()
     }
 
-    /// Whether these bytes, the last that came, end the answer to [`Self::hello`].
+    /// Whether these bytes, the last ones received, end the answer to [`Self::hello`].
     pub fn is_connected(bytes: &[u8]) -> bool {
         bytes.ends_with(b"PONG\r\n")
     }

@@ -14,11 +14,11 @@ use nowrong_protocol::{
 use super::{Dialect, Event};
 use crate::workload::number_of;
 
-/// How frames lie on the wire.
+/// How frames are arranged on the wire.
 enum Framing {
     /// Each WebSocket message holds whole frames.
     Messages,
-    /// A stream holds them one after the other.
+    /// A stream of frames, one after the other.
     Stream(Decoder),
 }
 
@@ -28,7 +28,8 @@ pub struct NoWrong {
     chat: Option<ChatId>,
     sends_receipts: bool,
     position: Position,
-    /// Beyond a gap after `position`: an ack can overtake the partner's message before it.
+    /// Positions after a gap that follows `position`: an ack can overtake the partner's message
+    /// before it.
     beyond: BTreeSet<Position>,
 }
 
@@ -53,7 +54,7 @@ impl NoWrong {
         }
     }
 
-    /// The same, confirming what it receives as the SDK does: one `Delivered` for each read.
+    /// The same, but it confirms received messages as the SDK does: one `Delivered` for each read.
     pub fn with_receipts(self, sends_receipts: bool) -> Self {
         Self {
             sends_receipts,
@@ -61,22 +62,23 @@ impl NoWrong {
         }
     }
 
-    /// Messages go into this chat from now on.
+    /// Sends messages to this chat from now on.
     pub fn enter(&mut self, chat: ChatId) {
         self.chat = Some(chat);
     }
 
-    /// The chat that messages go into.
+    /// The chat that messages are sent to.
     pub fn chat(&self) -> Option<ChatId> {
         self.chat
     }
 
-    /// Up to where this client holds the chat without a gap: what it resumes from.
+    /// The position up to which this client holds the chat without a gap, and from which it
+    /// resumes.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// Goes on from where another connection of the same client stood.
+    /// Continues where another connection of the same client stopped.
     pub fn resume(&mut self, chat: ChatId, position: Position) {
         (self.chat, self.position) = (Some(chat), position);
     }
@@ -116,7 +118,7 @@ impl NoWrong {
         });
     }
 
-    /// Confirms everything up to the newest message, when this read brought any.
+    /// Confirms everything up to the newest message, if this read brought any.
     fn receipt(&self, events: &[Event]) -> Option<Event> {
         let has_new = events
             .iter()
@@ -128,10 +130,10 @@ impl NoWrong {
     }
 }
 
-/// The request id of `Join`; messages use their numbers, which never get this far.
+/// The request id of `Join`; messages use their numbers, which never get this high.
 pub const JOIN_REQUEST: u32 = u32::MAX;
 
-/// The id that message `number` keeps over all its sends.
+/// The id of message `number`, the same in all its sends.
 fn client_message_id(number: u32) -> ClientMessageId {
     let mut bytes = [0x70; 16];
     bytes[..4].copy_from_slice(&number.to_be_bytes());

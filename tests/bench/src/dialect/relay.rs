@@ -1,6 +1,7 @@
-//! The least that a chat can say: who I am, a message, an ack. Both ends: [`crate::relay`] uses it too.
+//! The smallest protocol for a chat: a greeting, a message, an ack. For both ends: [`crate::relay`]
+//! uses it too.
 //!
-//! A body is one byte of kind and the rest; on a stream two bytes of length stand before it.
+//! A body is one byte of kind and the rest; on a stream it is preceded by two bytes of length.
 
 use anyhow::{Context as _, bail};
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -12,7 +13,7 @@ use crate::workload::{BODY_BYTES_MIN, number_of};
 pub const MESSAGE: u8 = 0;
 /// Kind of a body: an ack, followed by the beginning of the text that it acks.
 pub const ACK: u8 = 1;
-/// Kind of a body: the first of a client, followed by its number in four bytes.
+/// Kind of a body: the first one of a client, followed by its number in four bytes.
 pub const HELLO: u8 = 2;
 
 /// Cuts a stream into bodies.
@@ -20,7 +21,7 @@ pub const HELLO: u8 = 2;
 pub struct Cutter(BytesMut);
 
 impl Cutter {
-    /// Takes bytes of the stream.
+    /// Takes in bytes of the stream.
     pub fn push(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
@@ -36,7 +37,7 @@ impl Cutter {
     }
 }
 
-/// A body of this kind, with its length before it when it goes on a stream.
+/// A body of this kind, with its length in front if it is for a stream.
 pub fn body(kind: u8, rest: &[u8], is_stream: bool) -> Bytes {
     let mut bytes = BytesMut::with_capacity(3 + rest.len());
     if is_stream {
@@ -54,7 +55,7 @@ pub fn ack(text: &[u8], is_stream: bool) -> Option<Bytes> {
 
 /// A client of the bare relays.
 pub struct Relay {
-    /// What of a stream is not whole yet; `None` over a WebSocket.
+    /// The incomplete body of a stream; `None` over a WebSocket.
     cutter: Option<Cutter>,
 }
 

@@ -14,7 +14,7 @@ use crate::workload::number_of;
 pub struct SocketIo;
 
 impl SocketIo {
-    /// What a client says once the server has opened: who it is.
+    /// The first packet of a client once the server has opened: its number.
     pub fn connect(user: u32) -> Bytes {
         format!(r#"40{{"user":{user}}}"#).into()
     }

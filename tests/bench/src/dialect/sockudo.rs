@@ -1,9 +1,9 @@
 //! Sockudo over a WebSocket: version 7 of the Pusher Channels protocol, JSON in text messages. Pure.
 //!
 //! A pair has a private channel; a message is a client event there, and goes to its other subscriber.
-//! The server acks no event. So a ping follows each: what comes on a connection is taken in order, and
-//! the pong tells that the event before the ping was taken and handed on. Before the pong to an event
-//! that is refused comes an error, which ends the run of this connection
+//! The server does not ack events. So a ping follows each event: the server handles a connection's
+//! input in order, and the pong shows that the event before the ping was accepted and passed on. If
+//! an event is refused, an error comes before the pong, which ends the run of this connection
 //! (<https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/>).
 
 use std::{borrow::Cow, collections::VecDeque};
@@ -17,10 +17,10 @@ use serde_json::Value;
 use super::{Dialect, Event};
 use crate::workload::number_of;
 
-/// The key of the one app, which clients name.
+/// The key of the only app, which clients name.
 pub const APP_KEY: &str = "bench";
 
-/// Its secret, with which clients are let into private channels: nothing lies behind it.
+/// Its secret, which admits clients to private channels; it protects nothing of value.
 pub const APP_SECRET: &str = "bench-secret";
 
 /// Asks for a pong.
@@ -36,7 +36,7 @@ pub struct Sockudo {
     unacked: VecDeque<u32>,
 }
 
-/// What both sides say.
+/// An event, in both directions.
 #[derive(Deserialize)]
 struct Said<'a> {
     #[serde(borrow)]
@@ -45,14 +45,14 @@ struct Said<'a> {
     data: Value,
 }
 
-/// What the server says of a connection.
+/// The data of the event that establishes a connection.
 #[derive(Deserialize)]
 struct Established {
     socket_id: String,
 }
 
 impl Sockudo {
-    /// User `user`, who writes to the other one of the pair.
+    /// The client of `user`, who writes to the other user of the pair.
     pub fn new(user: u32) -> Self {
         Self {
             channel: channel_of(user),
@@ -60,7 +60,8 @@ impl Sockudo {
         }
     }
 
-    /// What a client says once the server has opened with `established`: that it listens, and may.
+    /// The first event of a client, after the server's `established`: it subscribes, with proof
+    /// that it may.
     ///
     /// # Errors
     /// When the server has not opened.

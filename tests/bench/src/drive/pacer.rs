@@ -1,4 +1,5 @@
-//! Keeps the schedule: a thread that sleeps until the next arrival and hands over what is due.
+//! Keeps the schedule: a thread that sleeps until the next arrival and hands over the messages that
+//! are due.
 
 use std::{
     thread,
@@ -10,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::arrivals::Arrival;
 
 /// Batches that may wait. When the generator is that far behind, the pacer waits for it; lateness
-/// counts from the schedule all the same.
+/// still counts from the schedule.
 const BATCHES_MAX: usize = 1_024;
 
 /// Arrivals this close are handed over with the one before: waking up costs about as much.
@@ -55,7 +56,7 @@ fn wait_until(at: Instant) {
         if left.is_zero() {
             return;
         }
-        // Nobody unparks it: this is a sleep that may end early.
+        // Nothing unparks it: this is a sleep that may end early.
         thread::park_timeout(left);
     }
 }

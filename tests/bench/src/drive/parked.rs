@@ -1,4 +1,5 @@
-//! Keeps connections open while others are still being opened: who says nothing for 50 s is closed.
+//! Keeps connections open while others are still being opened: a client that is silent for 50 s is
+//! closed.
 
 use anyhow::Context as _;
 use tokio::{
@@ -13,9 +14,9 @@ use crate::{
     wire::Wire,
 };
 
-/// Something with a connection.
+/// A value with a connection.
 pub trait Connected {
-    /// The connection and what is spoken on it.
+    /// The connection and its dialect.
     fn parts(&mut self) -> (&mut Wire, &mut dyn Dialect);
 }
 
@@ -57,7 +58,7 @@ impl<C: Connected + 'static> Parked<C> {
     /// # Errors
     /// When it broke; the message says why.
     pub async fn take(mut self) -> anyhow::Result<C> {
-        // When nobody waits for it, the task has ended and says why.
+        // When nobody waits for it, the task has ended and gives the reason.
         let _ = self.release.send(());
         (&mut self.task.0)
             .await
@@ -81,7 +82,7 @@ async fn stay<C: Connected>(
                     match event {
                         Event::Reply(bytes) => wire.send(bytes).await?,
                         Event::Ended(why) => anyhow::bail!(why),
-                        // Nobody writes yet.
+                        // Nobody sends messages yet.
                         _ => {}
                     }
                 }

@@ -1,4 +1,4 @@
-//! What target, generator and machine used in the measured time.
+//! Resources that target, generator and machine used in the measured time.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use crate::{
     target::Running,
 };
 
-/// Processor time of others, as a share of a core, from which on figures are doubtful.
+/// Processor time of other programs, as a share of a core, above which figures are doubtful.
 const OTHERS_SHARE_MAX: f64 = 0.10;
 
 /// The counters at one time.
@@ -23,7 +23,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The counters now, `delivered` messages having been received.
+    /// The counters now, when `delivered` messages have been received.
     ///
     /// # Errors
     /// When the target has ended.
@@ -50,7 +50,7 @@ impl Snapshot {
         self.resident_bytes
     }
 
-    /// What was used since `earlier`.
+    /// The resources used since `earlier`.
     pub fn since(&self, earlier: &Self) -> Window {
         let stolen = self.machine.stolen.saturating_sub(earlier.machine.stolen);
         Window {
@@ -65,7 +65,7 @@ impl Snapshot {
     }
 }
 
-/// What was used in a time.
+/// Resources used in a stretch of time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Window {
     /// How long it was.
@@ -76,9 +76,9 @@ pub struct Window {
     pub target: Duration,
     /// Processor time of the generator.
     pub generator: Duration,
-    /// Processor time of the whole machine, with what other machines took of it.
+    /// Processor time of the whole machine, including the part that other machines took.
     pub machine: Duration,
-    /// What went over loopback.
+    /// The traffic over loopback.
     pub traffic: Traffic,
     /// Resident memory of the target at the end.
     pub resident_bytes: u64,
@@ -90,7 +90,7 @@ impl Window {
         self.delivered as f64 / self.time.as_secs_f64()
     }
 
-    /// A whole divided by the messages received; 0 when there were none.
+    /// A total divided by the messages received; 0 when there were none.
     pub fn per_message(&self, whole: f64) -> f64 {
         if self.delivered == 0 {
             return 0.0;
@@ -114,7 +114,7 @@ impl Window {
         others.as_secs_f64() / self.time.as_secs_f64()
     }
 
-    /// What to say when others disturbed the measurement.
+    /// A complaint if other programs disturbed the measurement.
     pub fn complaint(&self) -> Option<String> {
         let share = self.others_share();
         (share > OTHERS_SHARE_MAX).then(|| {

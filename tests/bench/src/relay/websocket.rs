@@ -21,7 +21,7 @@ pub(super) async fn serve(address: SocketAddr, announce: impl FnOnce(&str)) -> a
     loop {
         let (stream, _address) = listener.accept().await?;
         let members = members.clone();
-        // A client that breaks off is not of interest.
+        // A client that breaks off does not matter.
         spawn_local(async move { client(stream, members).await.ok() });
     }
 }

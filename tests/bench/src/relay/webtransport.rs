@@ -11,10 +11,10 @@ use wtransport::{Endpoint, Identity, SendStream, ServerConfig, endpoint::Incomin
 use super::Members;
 use crate::dialect::relay::{Cutter, HELLO, body};
 
-/// Bytes taken from a stream at once.
+/// Most bytes read from a stream at once.
 const READ_MAX: usize = 16 * 1024;
 
-/// As NoWrong's server has it.
+/// The same as in NoWrong's server.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) async fn serve(address: SocketAddr, announce: impl FnOnce(&str)) -> anyhow::Result<()> {
@@ -33,7 +33,7 @@ pub(super) async fn serve(address: SocketAddr, announce: impl FnOnce(&str)) -> a
     loop {
         let incoming = endpoint.accept().await;
         let members = members.clone();
-        // A client that breaks off is not of interest.
+        // A client that breaks off does not matter.
         spawn_local(async move { client(incoming, members).await.ok() });
     }
 }
@@ -78,7 +78,7 @@ async fn forward(
     Ok(send.write_all(&ack).await?)
 }
 
-/// Everything that waits, as one write.
+/// All waiting bytes, as one write.
 async fn next_batch(outbox: &mut tokio::sync::mpsc::Receiver<Bytes>) -> Option<Bytes> {
     let first = outbox.recv().await?;
     let Ok(second) = outbox.try_recv() else {

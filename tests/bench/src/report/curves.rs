@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 use super::{Figure, Report, plot::escaped};
 use crate::metric::{self, Metric};
 
-/// What is worth it: how one figure grows from case to case.
+/// The scenarios and metrics worth such a plot: how one figure grows from case to case.
 static DRAWN: [(&str, &Metric); 1] = [("lossy", &metric::DELIVERY_P99)];
 
 const WIDTH: f64 = 980.0;
 const HEIGHT: f64 = 420.0;
-/// Where the plane is; names of targets stand to its right.
+/// The borders of the plot area; names of targets are to its right.
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 700.0;
 const TOP: f64 = 48.0;
@@ -20,7 +20,7 @@ const BOTTOM: f64 = 370.0;
 /// Steps of the scale within a factor of ten.
 const STEPS: [f64; 3] = [1.0, 2.0, 5.0];
 
-/// Names of targets stay so far apart.
+/// Shortest distance between names of targets.
 const NAME_HEIGHT: f64 = 16.0;
 
 /// Colours of lines: those of NoWrong first.
@@ -37,7 +37,7 @@ struct Line<'a> {
 pub struct Curves {
     /// The scenario.
     pub scenario: &'static str,
-    /// Where it goes.
+    /// Its file name.
     pub file: String,
     /// The drawing.
     pub svg: String,
@@ -76,7 +76,7 @@ pub fn curves(report: &Report) -> Vec<Curves> {
     drawn.collect()
 }
 
-/// What makes a case another than its neighbours stands first in its title.
+/// The first part of a case's title, which tells it from its neighbours.
 fn short(case: &str) -> &str {
     case.split(',').next().unwrap_or(case)
 }
@@ -186,7 +186,7 @@ struct Scale {
 }
 
 impl Scale {
-    /// A scale with room for both; it begins and ends at a mark.
+    /// A scale that covers both values; it begins and ends at a mark.
     fn over(lowest: f64, highest: f64) -> Self {
         let lowest = lowest.max(0.01);
         let marks = || (-2..7).flat_map(|power| STEPS.map(|step| step * 10_f64.powi(power)));

@@ -1,4 +1,5 @@
-//! `docs/benchmarks.md`: the last full run, for people who want to know and to repeat it.
+//! `docs/benchmarks.md`: the last full run, for people who want to know the figures and to repeat
+//! it.
 
 use std::fmt::Write as _;
 
@@ -37,7 +38,7 @@ pub fn document(report: &Report) -> String {
     }
     let mut pictures = curves(report);
     for group in report.groups() {
-        // A picture stands before the first of the cases that it is about.
+        // A picture comes before the first of its cases.
         for picture in pictures.extract_if(.., |it| it.scenario == group.scenario) {
             let _ = writeln!(text, "\n![{0}]({1})", picture.scenario, picture.file);
         }
@@ -46,7 +47,7 @@ pub fn document(report: &Report) -> String {
     text
 }
 
-/// A section, with targets as columns: they are fewer than figures.
+/// A section, with targets as columns, since there are fewer targets than figures.
 fn section(group: &Group<'_>) -> String {
     let mut text = format!("\n## {}: {}\n\n|  |", group.scenario, group.case);
     for row in &group.rows {

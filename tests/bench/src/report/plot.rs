@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::{Figure, Group, Report};
 use crate::metric::{self, Metric};
 
-/// What is worth a plot.
+/// The metrics worth a plot.
 static PLOTTED: [&Metric; 9] = [
     &metric::DELIVERY_P99,
     &metric::CPU_PER_MESSAGE,

@@ -47,7 +47,7 @@ fn blocks(group: &Group<'_>) -> Vec<Vec<Column>> {
 }
 
 fn columns(group: &Group<'_>) -> Vec<Column> {
-    // The row with the most figures says which there are: a failed one has none.
+    // The row with the most figures has all the columns: a failed row has none.
     let longest = group.rows.iter().max_by_key(|row| row.figures.len());
     let figures = longest.map_or(&[][..], |row| &row.figures);
     figures

@@ -19,7 +19,7 @@ const IN_TIME_MS: f64 = 50.0;
 /// The rate at which the search begins.
 const START: f64 = 8_000.0;
 
-/// The result is this close below the first rate that failed.
+/// How far the result may be below the lowest rate that failed, as a share.
 const PRECISION: f64 = 0.10;
 
 /// A search.
@@ -34,7 +34,8 @@ impl Ceiling {
 
     fn workload(&self, rate: f64, seed: u64) -> Workload {
         Workload {
-            // NoWrong takes 20 messages a second from one person: enough people for 80,000 in all.
+            // NoWrong accepts 20 messages a second from one person: enough people for 80,000 in
+            // all.
             users: self.scale.of(4_000, 20),
             rate,
             body_bytes: 40,
@@ -101,7 +102,7 @@ impl Case for Ceiling {
                 outcome.window.generator_share() * 100.0,
             );
         }
-        // A quick run may stand on a machine that is busy: how fast that is says nothing.
+        // A quick run may be on a busy machine, whose speed says nothing.
         if self.scale == Scale::Full {
             sample.note(last_failure);
             let has_none = search.best().is_none();
@@ -111,8 +112,8 @@ impl Case for Ceiling {
     }
 }
 
-/// Why a rate does not pass; `None` when it does. A saturated generator ends the search as well, and
-/// then the note says that the target was not the limit.
+/// Why a rate does not pass; `None` when it passes. A saturated generator ends the search as well;
+/// the note then says that the target was not the limit.
 fn fault(outcome: &Outcome) -> Option<String> {
     let p99 = outcome.figures.delivery.quantile_ms(0.99);
     let effort = outcome.effort().complaint();

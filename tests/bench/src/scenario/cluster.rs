@@ -12,7 +12,7 @@ use crate::{
     workload::Workload,
 };
 
-/// Two nodes, and what they need, on one core.
+/// Two nodes, and the servers they need, on one core.
 pub(super) struct Cluster {
     workload: Workload,
 }

@@ -1,4 +1,4 @@
-//! `idle`: what a connection costs that does nothing.
+//! `idle`: the cost of a connection that does nothing.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const CONNECTING_MAX: usize = 32;
 /// Many connections that do nothing.
 pub(super) struct Idle {
     connections: u32,
-    /// For allocators and timers to come to rest.
+    /// How long to wait until allocators and timers have settled.
     rest: Duration,
     watched: Duration,
 }
@@ -46,13 +46,13 @@ impl Case for Idle {
     }
 
     fn takes(&self, target: &dyn Target) -> bool {
-        // What idle connections cost does not depend on where messages are kept.
+        // The cost of idle connections does not depend on where messages are kept.
         let storage = target.as_nowrong().map(NoWrong::storage);
         target.is_default() && storage != Some(Storage::Memory)
     }
 
     fn rounds_max(&self) -> u32 {
-        // Memory is the same in each round, but for a few percent.
+        // Memory is the same in each round, except for a few percent.
         1
     }
 
@@ -101,7 +101,7 @@ impl Idle {
     }
 }
 
-/// What to say when connections broke.
+/// A complaint if connections broke.
 fn broken(idlers: &[Parked<Peer>]) -> Option<String> {
     let count = idlers.iter().filter(|idler| idler.is_broken()).count();
     (count > 0).then(|| format!("{count} connections broke"))

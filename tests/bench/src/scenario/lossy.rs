@@ -1,5 +1,5 @@
-//! `lossy`: sparse chat over a link that loses packets. Each message has nothing behind it that would
-//! show its loss, so what is lost waits for a timer: what transports differ in.
+//! `lossy`: sparse chat over a link that loses packets. No packet follows a message soon enough to
+//! show its loss, so a lost message waits for a timer, and this is where transports differ.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use crate::{
     workload::Workload,
 };
 
-/// Each way. A message crosses the link twice.
+/// Delay of the link each way. A message crosses it twice.
 const DELAY: Duration = Duration::from_millis(20);
 
-/// What a message takes at least.
+/// The least time that a message takes.
 const FLOOR_MS: f64 = 40.0;
 
-/// What a link that loses packets is like at first: what a target learns about its links in minutes it
-/// has learned when the counted time begins.
+/// The loss of the link at first, heavy, so that a target learns that its links lose packets before
+/// the counted time begins; otherwise it would take minutes.
 const LESSON: Loss = Loss::Random(0.2);
 
 /// One kind of loss.
@@ -81,8 +81,7 @@ impl Case for Lossy {
         format!("{loss}, 40 ms there and back, {users} people, a message each second")
     }
 
-    /// What is stored where and how nodes are joined does not change what is lost, and bare relays lose
-    /// what Socket.IO loses.
+    /// Storage and clustering do not change the losses, and bare relays lose the same as Socket.IO.
     fn takes(&self, target: &dyn Target) -> bool {
         let name = target.name();
         !name.ends_with("-memory") && !name.ends_with("-redis") && !name.starts_with("relay-")
@@ -93,7 +92,8 @@ impl Case for Lossy {
     }
 
     fn rounds_max(&self) -> u32 {
-        // The link decides, which has the same losses in each round, and not the machine.
+        // The figures depend on the link, which has the same losses in each round, and not on the
+        // machine.
         1
     }
 
@@ -130,7 +130,7 @@ impl Case for Lossy {
         let load = drive::load_on(running.as_ref(), peers, &workload);
         let (outcome, before) = tokio::join!(load, losing);
         let (outcome, counts) = (outcome?, lab.counts().await?.since(before?));
-        // Without loss, so that it ends at once.
+        // Without loss, so that the run ends at once.
         lab.set(conditions).await?;
         running.stop().await?;
         lab.stop().await?;
@@ -141,7 +141,7 @@ impl Case for Lossy {
     }
 }
 
-/// `counts` are of the time after the lesson, which sent `share` of the messages.
+/// `counts` are those after the initial heavy loss; `share` of the messages were sent in that time.
 fn sample(outcome: &Outcome, counts: Counts, share: f64) -> Sample {
     let (delivery, account) = (&outcome.figures.delivery, &outcome.account);
     let mut sample = Sample::default();

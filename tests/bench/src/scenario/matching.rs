@@ -1,4 +1,4 @@
-//! `match`: people join categories one after the other, as they come; arriving is trying.
+//! `match`: people join categories one after the other; each join tries to find a partner at once.
 
 use std::{fmt::Write as _, path::PathBuf};
 
@@ -81,7 +81,7 @@ impl Matching {
         sample.push(&metric::MATCH_P50, latencies.quantile_ms(0.5));
         sample.push(&metric::MATCH_P99, latencies.quantile_ms(0.99));
         sample.push(&metric::MATCH_MAX, latencies.max_ms());
-        // With one person too many in each category.
+        // One person may be left over in each category.
         let waiting = f64::from(self.people) - matches.len() as f64;
         if waiting > f64::from(CATEGORIES) {
             sample.note(Some(format!("{waiting} people were not matched")));

@@ -1,4 +1,4 @@
-//! `rest`: requests at a steady rate, and the list of categories flat out.
+//! `rest`: requests at a steady rate, and the list of categories as fast as possible.
 
 use std::{
     cell::{Cell, RefCell},
@@ -23,10 +23,10 @@ use crate::{
 /// Accounts that ask for connections.
 const ACCOUNTS: u32 = 50;
 
-/// Requests under way at one time when it goes flat out.
+/// Requests under way at one time when going as fast as possible.
 const FLAT_OUT: u32 = 32;
 
-/// What is asked, in equal shares: the numbers of the schedule.
+/// The kinds of requests, in equal shares, by the user numbers of the schedule.
 const KINDS: [&Metric; 3] = [
     &metric::REGISTER_P99,
     &metric::CATEGORIES_P99,
@@ -68,7 +68,7 @@ impl Case for Rest {
     }
 
     fn takes(&self, target: &dyn Target) -> bool {
-        // REST is the same beside either transport.
+        // REST is the same with either transport.
         let kind = target.as_nowrong().map(|it| (it.transport(), it.storage()));
         target.is_default() && kind == Some((Transport::WebSocket, Storage::Disk))
     }

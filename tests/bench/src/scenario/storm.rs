@@ -1,8 +1,8 @@
 //! `storm`: everybody loses the connection at once, with messages under way, and comes back.
 //!
-//! Each client comes back as fast as it can, resumes from where it stood, sends again what has no ack,
-//! and is back when its own message has its ack and the partner's has arrived. The account then tells
-//! whether a message was lost or repeated.
+//! Each client comes back as fast as it can, resumes where it stopped, and sends its unacked
+//! message again. It is back when its own message is acked and the partner's has arrived. The
+//! account then tells whether a message was lost or repeated.
 
 use std::{
     cell::{Cell, RefCell},
@@ -66,7 +66,7 @@ struct Lost {
     number: u32,
     user: User,
     chat: ChatId,
-    /// Up to where it holds the chat; grows with each attempt, as all that follows.
+    /// The position up to which it holds the chat; grows with each attempt, like the fields below.
     position: Position,
     is_acked: bool,
     has_partners: bool,
@@ -107,8 +107,8 @@ impl Case for Storm {
 }
 
 impl Storm {
-    /// Connects everybody, has each send one message, and drops all connections without looking at
-    /// what comes back.
+    /// Connects everybody, lets each send one message, and drops all connections without reading
+    /// any answer.
     async fn talk_and_lose(
         &self,
         running: &RunningNoWrong,
@@ -185,7 +185,7 @@ async fn come_back(
         });
     }
     let mut times = Latencies::default();
-    // Those who are back stay: a closed connection would disturb those who are not.
+    // Clients that are back stay connected: closing would disturb the others.
     let mut back = Vec::new();
     let end = (began + STORM_DEADLINE).into();
     while let Ok(Some(Ok((time, person)))) = timeout_at(end, tasks.join_next()).await {
@@ -196,7 +196,8 @@ async fn come_back(
     times
 }
 
-/// Comes back, sends again what has no ack, and waits until both messages of the chat are through.
+/// Comes back, sends the unacked message again, and waits until both messages of the chat have
+/// arrived.
 async fn resume(
     running: &RunningNoWrong,
     ledger: &RefCell<Ledger>,
@@ -204,7 +205,7 @@ async fn resume(
 ) -> anyhow::Result<Person> {
     let resume = Some((client.chat, client.position));
     let mut person = running.connect(client.user.clone(), resume).await?;
-    // What is replayed may come in one piece with the Welcome.
+    // Replayed messages may come in one piece with the Welcome.
     let mut events = person.welcomed().await?;
     client.take(&mut person, ledger, &mut events).await?;
     let unacked = ledger.borrow().unacked_of(client.number);
@@ -232,7 +233,7 @@ impl Lost {
         for event in events.drain(..) {
             match event {
                 // Each client has sent one message, in the order of their numbers; after a resume
-                // one's own are among those that come.
+                // the client's own messages come too.
                 Event::Delivered(number) if number == self.number => {}
                 Event::Delivered(number) => {
                     ledger.borrow_mut().deliver(number, self.number);

@@ -1,4 +1,4 @@
-//! `tier2`: a whole town on one machine, over both transports, each person writing now and then.
+//! `tier2`: 50,000 people on one machine, over both transports, each writing now and then.
 
 use std::time::Duration;
 

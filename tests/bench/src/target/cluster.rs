@@ -1,4 +1,5 @@
-//! NoWrong on two nodes: partners are on different ones, MongoDB keeps and Redis connects.
+//! NoWrong on two nodes: partners are on different ones, MongoDB stores the data and Redis connects
+//! the nodes.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
@@ -22,14 +23,15 @@ use crate::{dialect, drive::Peer, process::Process, wire::Wire};
 /// How many nodes there are.
 const NODES: usize = 2;
 
-/// Pairs that come in at one time: how a burst is borne is another question (`match`).
+/// Pairs that arrive at one time: how the servers handle a burst is the question of another
+/// scenario (`match`).
 const ENTERING_MAX: usize = 1;
 
 /// Time until MongoDB has elected its one member.
 const ELECTION_DEADLINE: Duration = Duration::from_secs(30);
 
-/// See the module. Its people use WebSocket: what they use is measured elsewhere, here it is the way
-/// between nodes.
+/// See the module. Its people use WebSocket: other targets measure the transports, this one
+/// measures the way between nodes.
 pub(super) struct Cluster;
 
 #[async_trait(?Send)]
@@ -63,7 +65,7 @@ impl Target for Cluster {
     }
 }
 
-/// A Redis that keeps nothing; answers its URL too.
+/// Starts a Redis that stores nothing on disk; returns its URL too.
 ///
 /// # Errors
 /// When it does not get ready.
@@ -77,7 +79,7 @@ pub(super) async fn start_redis(place: &Place, name: &str) -> anyhow::Result<(Pr
     Ok((process, format!("redis://{listen}")))
 }
 
-/// A replica set of one member; answers its URL too.
+/// Starts a replica set of one member; returns its URL too.
 async fn start_mongodb(place: &Place, folder: &TempDir) -> anyhow::Result<(Process, String)> {
     let listen = free_address(place)?;
     let (host, port) = (listen.ip().to_string(), listen.port().to_string());
@@ -109,8 +111,8 @@ async fn start_mongodb(place: &Place, folder: &TempDir) -> anyhow::Result<(Proce
     Ok((process, mongodb::url(&ports)))
 }
 
-/// An address where nothing listens, where targets do. In a namespace of their own nothing does, so there
-/// a port that is free here will do.
+/// An unused address for a target. In a namespace of its own every port is unused, so any port that
+/// is free here will do.
 ///
 /// # Errors
 /// When there is none.
@@ -128,12 +130,12 @@ struct RunningCluster {
     nodes: Vec<Node>,
     /// In the order in which they were started.
     processes: Vec<Process>,
-    /// Who may come in now.
+    /// How many may come in now.
     entering: Semaphore,
     folder: TempDir,
 }
 
-/// Where people enter a node.
+/// A node, as people connect to it.
 struct Node {
     api: Api,
     websocket: String,
@@ -161,7 +163,7 @@ impl RunningCluster {
         Ok(())
     }
 
-    /// Registers somebody and connects to the node that the number chooses.
+    /// Registers a person and connects to the node that the number selects.
     async fn enter(&self, user: u32) -> anyhow::Result<Person> {
         let node = &self.nodes[user as usize % self.nodes.len()];
         let account = NewAccount::named(format!("bench {user}"));
@@ -204,7 +206,7 @@ impl Running for RunningCluster {
     }
 
     async fn stop(self: Box<Self>) -> anyhow::Result<()> {
-        // Nodes before what they need.
+        // The nodes end before the servers that they need.
         for process in self.processes.into_iter().rev() {
             process.stop().await?;
         }

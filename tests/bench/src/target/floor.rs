@@ -71,7 +71,7 @@ fn hash(text: &str) -> anyhow::Result<[u8; 32]> {
 struct RunningFloor {
     process: Process,
     url: String,
-    /// Of the certificate; only WebTransport has one.
+    /// Hash of the certificate; only WebTransport has one.
     hash: Option<[u8; 32]>,
     sockets: Sockets,
 }

@@ -1,4 +1,4 @@
-//! NATS: a broker that speaks WebSocket, without TLS and compression; it keeps nothing.
+//! NATS: a broker that speaks WebSocket, without TLS and compression; it stores nothing.
 
 use async_trait::async_trait;
 

@@ -1,4 +1,5 @@
-//! NoWrong as a target: the real binary with its defaults, but for limits that one address would meet.
+//! NoWrong as a target: the real binary with its defaults, except for limits that a single address
+//! would reach.
 
 use std::{
     cell::{Cell, RefCell},
@@ -50,12 +51,12 @@ impl Transport {
     }
 }
 
-/// Where the server keeps things.
+/// Where the server stores its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storage {
     /// In a folder: the default, an ack means that the message is on the disk.
     Disk,
-    /// In memory: gone with the process.
+    /// In memory: lost with the process.
     Memory,
 }
 
@@ -90,13 +91,13 @@ impl NoWrong {
         }
     }
 
-    /// Whether what is written goes out twice over links that lose packets.
+    /// Whether written bytes are sent twice over links that lose packets.
     pub fn has_fast_path(&self) -> bool {
         self.has_fast_path
     }
 
-    /// The same, with clients that confirm what they receive, as the SDK does. Nothing that it is
-    /// compared with has such receipts.
+    /// The same, with clients that confirm the messages they receive, as the SDK does. None of the
+    /// other targets has such receipts.
     pub const fn with_receipts(self, name: &'static str) -> Self {
         Self {
             name,
@@ -105,17 +106,17 @@ impl NoWrong {
         }
     }
 
-    /// How it keeps things.
+    /// Where it stores its data.
     pub fn storage(&self) -> Storage {
         self.storage
     }
 
-    /// How people reach it.
+    /// The transport of its people.
     pub fn transport(&self) -> Transport {
         self.transport
     }
 
-    /// Starts the server; with `categories` in place of its own, if given.
+    /// Starts the server, with `categories` instead of its own if they are given.
     ///
     /// # Errors
     /// When it does not get ready.
@@ -153,7 +154,7 @@ impl NoWrong {
     }
 }
 
-/// The command of a server that takes a whole crowd from one address.
+/// The command of a server that accepts many people from one address.
 pub(super) fn command(place: &Place, data: OsString) -> Vec<OsString> {
     let mut command: Vec<OsString> = vec![place.server.clone().into(), "serve".into()];
     let listen = place.listen();
@@ -161,7 +162,7 @@ pub(super) fn command(place: &Place, data: OsString) -> Vec<OsString> {
     command.extend(fixed.map(Into::into));
     command.extend(["--log-level", "warn"].map(Into::into));
     command.extend(["--data".into(), data]);
-    // Everybody comes from one address.
+    // All people come from one address.
     let keys = [
         "connections_max",
         "connections_per_prefix_max",
@@ -233,14 +234,14 @@ impl RunningNoWrong {
         &self.api
     }
 
-    /// A name that nobody has yet.
+    /// A name that is not taken yet.
     pub fn fresh_name(&self) -> String {
         let number = self.registered.get();
         self.registered.set(number + 1);
         format!("bench {number}")
     }
 
-    /// Registers somebody and connects.
+    /// Registers a person and connects.
     ///
     /// # Errors
     /// When the person is not let in.
@@ -250,10 +251,10 @@ impl RunningNoWrong {
         self.connect(user, None).await
     }
 
-    /// Connects somebody, who may go on in a chat from a position.
+    /// Connects a person, who may resume a chat from a position.
     ///
     /// # Errors
-    /// When the person is not let in, or the chat is gone.
+    /// When the person is not let in, or the chat no longer exists.
     pub async fn connect(
         &self,
         user: User,
@@ -281,11 +282,11 @@ impl RunningNoWrong {
         Ok(person)
     }
 
-    /// Registers, connects and matches the two people of a pair with each other: an interest that
-    /// nobody else has brings them together.
+    /// Registers, connects and matches the two people of a pair with each other, through an
+    /// interest that nobody else has.
     ///
     /// # Errors
-    /// When they do not get together.
+    /// When they are not matched with each other.
     pub async fn arrive_together(&self, first: u32) -> anyhow::Result<[Person; 2]> {
         let (mut one, mut two) = (self.arrive().await?, self.arrive().await?);
         one.welcomed().await?;
@@ -318,7 +319,7 @@ impl RunningNoWrong {
         })
     }
 
-    /// From now on people come from UDP sockets of their own: those before may be closed.
+    /// From now on people use new UDP sockets: the earlier ones may be closed.
     pub fn renew_sockets(&self) {
         self.sockets.take();
     }

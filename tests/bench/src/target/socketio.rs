@@ -9,11 +9,11 @@ use crate::{dialect, drive::Peer, process::Process, wire::Wire};
 pub(super) enum SocketIo {
     /// One process.
     Alone,
-    /// Two nodes with the Redis adapter between them, and Redis; partners are on different nodes.
+    /// Two nodes, connected by the Redis adapter and a Redis; partners are on different nodes.
     Redis,
 }
 
-/// How many nodes there are with Redis.
+/// How many nodes the target with Redis has.
 const NODES: usize = 2;
 
 #[async_trait(?Send)]
@@ -60,7 +60,7 @@ struct RunningSocketIo {
 }
 
 impl RunningSocketIo {
-    /// Answers its URL.
+    /// Starts a Redis; returns its URL.
     async fn start_redis(&mut self, place: &Place) -> anyhow::Result<String> {
         let (process, url) = cluster::start_redis(place, "socketio-redis-server").await?;
         self.processes.push(process);
@@ -111,7 +111,7 @@ impl Running for RunningSocketIo {
     }
 
     async fn stop(self: Box<Self>) -> anyhow::Result<()> {
-        // Those that were started last go first: nodes before the Redis they need.
+        // The last ones started end first: nodes before the Redis that they need.
         for process in self.processes.into_iter().rev() {
             process.stop().await?;
         }

@@ -1,5 +1,5 @@
-//! Sockudo: a server of the Pusher Channels protocol in one process, without TLS and compression; it
-//! keeps nothing.
+//! Sockudo: a server of the Pusher Channels protocol in one process, without TLS and compression;
+//! it stores nothing.
 
 use std::net::SocketAddr;
 
@@ -38,7 +38,7 @@ impl Target for Sockudo {
         let listen = free_address(place)?;
         let path = place.scratch.join("sockudo.toml");
         std::fs::write(&path, settings(listen))?;
-        // It would write a line for each subscription.
+        // Otherwise it would write a line for each subscription.
         let mut command = vec!["env".into(), "RUST_LOG=warn".into()];
         command.extend([place.sockudo.clone().into(), "--config".into(), path.into()]);
         let process = Process::start_listening(&place.program("sockudo", command), listen).await?;
@@ -49,8 +49,8 @@ impl Target for Sockudo {
     }
 }
 
-/// What differs from its defaults: it is alone, lets everybody in and anything through, and does nothing
-/// beside. A limit of 0 is none.
+/// Settings that differ from its defaults: a single node that lets everybody in and everything
+/// through, and does nothing else. A limit of 0 means no limit.
 fn settings(listen: SocketAddr) -> String {
     let (host, port) = (listen.ip(), listen.port());
     format!(

@@ -1,9 +1,9 @@
-//! Who got stuck, and who stood in queues when everybody had gone home.
+//! Finds people who got stuck, and tickets left in queues after everybody has left.
 
 use super::{Breach, Promise};
 use crate::diary::{Aftermath, Diary, Event};
 
-/// Finds the stuck and the ghosts.
+/// Finds stuck people and ghosts.
 pub(super) fn check(diaries: &[Diary], aftermath: &Aftermath, breaches: &mut Vec<Breach>) {
     for diary in diaries {
         for entry in &diary.entries {
@@ -30,7 +30,8 @@ pub(super) fn check(diaries: &[Diary], aftermath: &Aftermath, breaches: &mut Vec
     }
 }
 
-/// Who left while nobody had said what became of the last ticket: the ghost may be theirs.
+/// The people who left without having learned what became of their last ticket: the ghost may be
+/// theirs.
 fn unsettled(diaries: &[Diary]) -> Vec<String> {
     let is_unsettled = |diary: &&Diary| {
         let mut newest = diary.entries.iter().rev().map(|entry| &entry.event);

@@ -1,7 +1,8 @@
-//! Who was with whom, and when.
+//! Which people were in a chat together, and when.
 //!
-//! What one member was told of a chat counts for the other too, who may never have heard of it. A chat
-//! is certainly open from when the first member was told of it until the first asked to leave.
+//! News that one member got of a chat counts for the other too, who may never have heard of it. A
+//! chat is certainly open from the moment when the first member was told of it until the first
+//! asked to leave.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,7 +14,7 @@ use nowrong_protocol::{ChatId, TicketId};
 use super::{Breach, Promise};
 use crate::diary::{Diary, Encounter, Event};
 
-/// Finds people in two chats, and meetings that must not be.
+/// Finds people in two chats, and meetings that must not happen.
 pub(super) fn check(diaries: &[Diary], breaches: &mut Vec<Breach>) {
     let chats = chats(diaries);
     two_chats(&chats, breaches);
@@ -34,9 +35,9 @@ struct Meeting<'a> {
     from: Duration,
     /// When the first asked to leave.
     parting: Option<Duration>,
-    /// When the first was told that it is over.
+    /// When the first member was told that it is over.
     ended: Option<(Duration, &'a str)>,
-    /// When last anyone was told that a message in it is sent, before it ended.
+    /// The last time at which a member was told that a message in it is sent, before it ended.
     alive: Duration,
 }
 
@@ -183,8 +184,8 @@ fn matched_twice(diary: &Diary, breaches: &mut Vec<Breach>) {
     }
 }
 
-/// A chat that anyone was told of while the newest ticket of this person was one that the server says
-/// was cancelled.
+/// Finds a chat that was announced while this person's newest ticket was one that the server
+/// reported as cancelled.
 fn cancelled(diary: &Diary, chats: &BTreeMap<ChatId, Meeting<'_>>, breaches: &mut Vec<Breach>) {
     let cancelled = diary.entries.iter().filter_map(|entry| match entry.event {
         Event::Cancelled(ticket) => Some(ticket),
@@ -205,7 +206,7 @@ fn cancelled(diary: &Diary, chats: &BTreeMap<ChatId, Meeting<'_>>, breaches: &mu
     }
 }
 
-/// From when the ticket was asked for until the next one was.
+/// The time from the request for this ticket to the request for the next one.
 fn wish(diary: &Diary, ticket: TicketId) -> (Duration, Duration) {
     let queued = diary
         .entries

@@ -1,4 +1,5 @@
-//! What was told against what could be read back, and the members' readings against each other.
+//! Compares what people were told with what they could read back, and the members' readings with
+//! each other.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -11,7 +12,7 @@ use nowrong_protocol::ChatId;
 use super::{Breach, Promise};
 use crate::diary::{Diary, Event, Line, Reading, Sight};
 
-/// Finds what was lost, and readings that are not whole.
+/// Finds lost messages, and readings that are not complete.
 pub(super) fn check(diaries: &[Diary], breaches: &mut Vec<Breach>) {
     let told = told(diaries);
     let mut settled: HashMap<ChatId, (&str, &Reading)> = HashMap::new();
@@ -51,7 +52,7 @@ impl Whose<'_> {
     }
 }
 
-/// Something that its sender was told is sent.
+/// A message whose sender was told that it is sent.
 struct Told<'a> {
     by: &'a str,
     /// At the latest.
@@ -59,7 +60,8 @@ struct Told<'a> {
     line: Line,
 }
 
-/// What anyone was told is sent, by chat: by the client, and by an ack on the wire.
+/// The messages that were reported as sent, by chat: reported by the client, or by an ack on the
+/// wire.
 fn told(diaries: &[Diary]) -> HashMap<ChatId, Vec<Told<'_>>> {
     let mut all: HashMap<ChatId, Vec<Told<'_>>> = HashMap::new();
     for diary in diaries {
@@ -110,7 +112,7 @@ fn lost(whose: Whose<'_>, reading: &Reading, told: &[Told<'_>], breaches: &mut V
     }
 }
 
-/// A reading begins with the first message, and has no gap, no repetition and one order.
+/// A reading begins with the first message, has no gap and no repetition, and is in order.
 fn whole(whose: Whose<'_>, reading: &Reading, breaches: &mut Vec<Breach>) {
     let mut ids = HashSet::new();
     for line in &reading.lines {
@@ -143,7 +145,7 @@ fn held(whose: Whose<'_>, reading: &Reading, breaches: &mut Vec<Breach>) {
     let read: HashSet<&Line> = reading.lines.iter().collect();
     if let Some(extra) = whose.sight.held.iter().find(|line| !read.contains(line)) {
         let detail = format!(
-            "the client shows {} at {}, which the server has not",
+            "the client shows {} at {}, which the server does not have",
             extra.id, extra.position
         );
         breaches.push(whose.breach(Promise::OneOrder, detail));

@@ -90,8 +90,8 @@ fn sight(you: u8, wire: Vec<Recorded>) -> Sight {
     }
 }
 
-/// Two people who meet, write, live through a rebuilt log that voids Ben's first try of message 4,
-/// and go on.
+/// Two people who meet, write, live through a rebuilt log that voids Ben's first attempt at message
+/// 4, and continue.
 fn good() -> Vec<Diary> {
     let all = lines();
     let met = |ticket| (2, with(CHAT, ticket, ["Ana", "Ben"]));
@@ -139,7 +139,7 @@ fn broken(diaries: &[Diary]) -> Vec<Promise> {
     broken
 }
 
-/// The good history after `change` was done to it.
+/// The good history, changed by `change`.
 fn after(change: impl FnOnce(&mut Vec<Diary>)) -> Vec<Promise> {
     let mut diaries = good();
     change(&mut diaries);
@@ -162,7 +162,7 @@ fn acked_and_lost() {
         sight.held.pop();
         sight.reading.as_mut().unwrap().lines.pop();
     };
-    // Ben's last is in nobody's reading; by the rest of the history nobody would notice.
+    // Ben's last message is in no reading; the rest of the history would not show its loss.
     let lost = after(|diaries| {
         for diary in diaries {
             forget(&mut diary.sights[0]);
@@ -182,7 +182,7 @@ fn acked_and_lost() {
         }
     });
     assert_eq!(by_ack_alone, [Promise::AckedLost]);
-    // Told after the reading began: it need not be in it.
+    // Reported after the reading began, so it need not be in the reading.
     let told_later = after(|diaries| {
         let told = Event::Told(CHAT, line(1, 9, 2, 5));
         diaries[1]
@@ -241,7 +241,7 @@ fn out_of_order() {
 
 #[test]
 fn a_gap() {
-    // Ben never got Ana's 3, and goes on to get something after it.
+    // Ben never got Ana's 3, but then gets a later message.
     let passed_over = after(|diaries| {
         let wire = &mut diaries[1].sights[0].wire;
         wire.retain(|recorded| *recorded != received(line(0, 3, 2, 3)));

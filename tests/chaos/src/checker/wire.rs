@@ -1,7 +1,7 @@
-//! What came over the wire to each client, frame by frame, against what it could read back.
+//! Compares what came over the wire to each client, frame by frame, with what it could read back.
 //!
-//! On one connection positions ascend and pass nothing over. A new connection goes on from where it
-//! says; what came after that before may come again or be void.
+//! On one connection positions ascend and skip nothing. A new connection continues from the
+//! position that it names; later messages that came before may come again or be void.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use nowrong_protocol::{ClientMessageId, Position};
 use super::{Breach, Promise};
 use crate::diary::{Diary, Line, Sight};
 
-/// Finds what came twice, late, not at all, or was nowhere later.
+/// Finds messages that came twice, late or never, or that had disappeared at the end.
 pub(super) fn check(diaries: &[Diary], breaches: &mut Vec<Breach>) {
     for diary in diaries {
         for sight in &diary.sights {
@@ -29,12 +29,12 @@ pub(super) fn check(diaries: &[Diary], breaches: &mut Vec<Breach>) {
     }
 }
 
-/// A sight, as far as it is read.
+/// A sight, as far as it has been read.
 struct Replay<'a> {
     sight: &'a Sight,
     /// The messages that the server had at the end, by seq.
     later: HashMap<u64, &'a Line>,
-    /// The newest on this connection, or where it began.
+    /// The newest position on this connection, or where it began.
     last: Position,
     /// Where each message came, by its epoch.
     places: HashMap<(u8, ClientMessageId, u32), Position>,
@@ -59,7 +59,7 @@ impl<'a> Replay<'a> {
     fn take(&mut self, recorded: &Recorded) {
         match recorded {
             Recorded::Resumed(position) => self.last = *position,
-            // Of an ack only the position counts, and the readings have that.
+            // Only the position of an ack matters, and the readings have that.
             Recorded::Acked(_) => {}
             Recorded::Received {
                 member,
@@ -105,8 +105,8 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// What was passed over on the way here is this person's own, whose acks tell of it, or is of a
-    /// later epoch: what stood there then was void.
+    /// The messages skipped before this one are this person's own, which acks report, or belong to
+    /// a later epoch: then the ones in their place were void.
     fn passed_over(&mut self, line: &Line) {
         let (from, to) = (self.last.seq + 1, line.position.seq);
         let missed = (from..to).find(|seq| {
@@ -122,7 +122,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// What was delivered is there at the end, or its place was given out in a later epoch.
+    /// A delivered message is there at the end, or its place was assigned again in a later epoch.
     fn later(&mut self, line: &Line) {
         let Some(reading) = &self.sight.reading else {
             return;
@@ -138,7 +138,7 @@ impl<'a> Replay<'a> {
                 );
                 self.find(Promise::OneOrder, detail);
             }
-            // A chat that ended had nobody any more to write over it.
+            // In a chat that ended, nobody was left to write another message in its place.
             None if !reading.is_settled => {}
             None => {
                 let detail = format!(

@@ -17,7 +17,7 @@ use services::{
 pub enum RedisKind {
     /// Not at all: one node that coordinates itself.
     None,
-    /// One server: lost, it comes back empty.
+    /// One server, which comes back empty after a loss.
     #[default]
     Single,
     /// A master, a replica, and sentinels that promote it.
@@ -26,7 +26,7 @@ pub enum RedisKind {
     Cluster,
 }
 
-/// How often a state is asked for.
+/// How often a state is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The servers.
@@ -52,7 +52,7 @@ impl RedisServers {
         })
     }
 
-    /// What nodes are told.
+    /// The URL that the nodes are given.
     pub(super) fn url(&self) -> String {
         match self {
             Self::None => "local".to_owned(),
@@ -62,7 +62,7 @@ impl RedisServers {
         }
     }
 
-    /// A master, which the number chooses.
+    /// The master that the number selects.
     ///
     /// # Errors
     /// When there is none.
@@ -94,8 +94,8 @@ impl RedisServers {
         Ok(())
     }
 
-    /// Waits until every server answers, every slot is served, every replica is in step, and the
-    /// sentinels agree.
+    /// Waits until every server responds, every slot is served, every replica is up to date, and
+    /// the sentinels agree.
     pub(super) fn wait_until_whole(&mut self) -> anyhow::Result<()> {
         let started = Instant::now();
         while !self.is_whole() {
@@ -112,7 +112,7 @@ impl RedisServers {
         let servers = self.servers();
         let masters = servers.iter().filter(|server| is_master(server));
         let ports: Vec<_> = masters.map(Redis::port).collect();
-        // Half of them, where there are replicas.
+        // Half of the servers, where there are replicas.
         let has_its_masters = ports.len() == servers.len().div_ceil(2);
         has_its_masters
             && servers.iter().all(|server| is_in_step(server, is_cluster))

@@ -1,4 +1,4 @@
-//! Reading a chat back: what the server has of it, and what this client saw.
+//! Reads a chat back: what the server has of it, and what this client saw.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Guest, STUCK};
 use crate::diary::{Event, Line, Reading, Sight};
 
-/// How long a client may take to catch up with what the server has, once all is quiet.
+/// How long a client may take to catch up with the server, once everything is quiet.
 const CATCH_UP: Duration = Duration::from_secs(30);
 
 /// How often a client is looked at meanwhile.
@@ -24,7 +24,7 @@ impl Guest {
         self.write_down(chat, None).await;
     }
 
-    /// Reads a chat back that is over. It may be out of reach by now.
+    /// Reads back a chat that is over. It may be out of reach by now.
     pub async fn read_back(&mut self, chat: &Chat) {
         let asked = self.who.crew.now();
         let lines = self.history(chat, Duration::ZERO).await;
@@ -36,7 +36,8 @@ impl Guest {
         self.write_down(chat, reading).await;
     }
 
-    /// Reads a chat back that goes on although all is quiet, and waits for the client to catch up.
+    /// Reads back a chat that is still open when everything is quiet, and waits for the client to
+    /// catch up.
     pub async fn read_back_settled(&mut self, chat: &Chat) {
         let asked = self.who.crew.now();
         let Some(lines) = self.history(chat, STUCK).await else {
@@ -62,9 +63,9 @@ impl Guest {
     }
 
     async fn write_down(&mut self, chat: &Chat, reading: Option<Reading>) {
-        // What was acked on the wire by now need not be in what was read before.
+        // Messages that were acked on the wire by now need not be in an earlier reading.
         let at = self.who.crew.now();
-        // Of a chat that the client has forgotten there is nothing to say.
+        // There is nothing to write down about a chat that the client has forgotten.
         let Ok(view) = chat.view().await else { return };
         self.who.diary.sights.push(Sight {
             chat: chat.id(),
@@ -76,7 +77,7 @@ impl Guest {
         });
     }
 
-    /// All messages that the server has, the first first; what fails is tried again for this long.
+    /// All messages that the server has, oldest first; failures are tried again for this long.
     async fn history(&mut self, chat: &Chat, patience: Duration) -> Option<Vec<Line>> {
         let deadline = Instant::now() + patience;
         let mut pages: Vec<Vec<Line>> = Vec::new();

@@ -1,5 +1,5 @@
-//! People chat, come and go while things break, or while nodes are restarted one after the other;
-//! then all is mended, everybody reads back what they have, and the checker judges.
+//! People chat, come and go while things break, or while nodes are restarted one after the other.
+//! Then everything is repaired, everybody reads back their chats, and the checker judges.
 
 use std::{
     path::{Path, PathBuf},
@@ -34,13 +34,13 @@ use crate::{
 pub struct Plan {
     /// The servers.
     pub shape: Shape,
-    /// What the faults and the people grow from.
+    /// Seed of the faults and the people.
     pub seed: u64,
     /// What happens to the servers.
     pub trouble: Trouble,
     /// How many pairs.
     pub pairs: usize,
-    /// How many come and go.
+    /// How many people come and go.
     pub wanderers: usize,
     /// Where data and reports go.
     pub out: PathBuf,
@@ -58,25 +58,25 @@ pub enum Trouble {
 /// Pairs that meet at one time.
 const MEETING_MAX: usize = 8;
 
-/// How often a line says how things stand.
+/// How often a line of progress is printed.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Messages of one member at most: a chat takes 10,000.
+/// Most messages of one member: a chat holds at most 10,000.
 const MESSAGES_MAX: u32 = 4_000;
 
 /// The longest pause between two messages of one member, in a short run.
 const PAUSE_MAX: Duration = Duration::from_millis(1_500);
 
-/// The same while nodes are restarted: pauses have to show.
+/// The same while nodes are restarted: short, so that an interruption shows.
 const ROLLING_PAUSE_MAX: Duration = Duration::from_millis(200);
 
-/// How long the burst lasts in which all arrive: it is no fault, and its waits are not counted.
+/// How long the burst of arrivals lasts: it is not a fault, and its waits are not counted.
 const ARRIVAL: Duration = Duration::from_secs(3);
 
 /// Runs the plan.
 ///
 /// # Errors
-/// When a promise was broken, or the run could not be done.
+/// When a promise was broken, or the run was not possible.
 pub async fn run(plan: &Plan, say: Say) -> anyhow::Result<()> {
     say(format!("seed {}", plan.seed));
     std::fs::create_dir_all(&plan.out)?;
@@ -99,7 +99,7 @@ pub async fn run(plan: &Plan, say: Say) -> anyhow::Result<()> {
     crew.is_timing.store(true, Ordering::Relaxed);
     let cluster = trouble(plan, cluster, counts.clone()).await?;
     crew.quiet.cancel();
-    say("all is mended, everybody finishes".to_owned());
+    say("everything is repaired, everybody finishes".to_owned());
 
     let (members, mut diaries) = sort(joined(talking).await?);
     let (members, gave_up) = sort(joined(all(members, Member::last_word)).await?);
@@ -119,7 +119,7 @@ pub async fn run(plan: &Plan, say: Say) -> anyhow::Result<()> {
 
 fn pause_max(trouble: Trouble) -> Duration {
     match trouble {
-        // A pause is half of the longest on average.
+        // The average pause is half of the longest.
         Trouble::Faults(time) => PAUSE_MAX.max(time * 2 / MESSAGES_MAX),
         Trouble::Rolling => ROLLING_PAUSE_MAX,
     }
@@ -157,7 +157,7 @@ async fn arrive(crew: &Arc<Crew>, plan: &Plan) -> anyhow::Result<Vec<Wanderer>> 
     Ok(wanderers)
 }
 
-/// Has each of them do something, all at once.
+/// Runs `task` for each person, all at once.
 fn all<T: Send + 'static, F>(people: Vec<T>, task: impl Fn(T) -> F) -> JoinSet<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,
@@ -173,7 +173,7 @@ async fn joined<T: 'static>(mut tasks: JoinSet<T>) -> anyhow::Result<Vec<T>> {
     Ok(outcomes)
 }
 
-/// Those who go on, and the diaries of those who gave up.
+/// The people who continue, and the diaries of those who gave up.
 fn sort(outcomes: Vec<Result<Member, GaveUp>>) -> (Vec<Member>, Vec<Diary>) {
     let (mut members, mut diaries) = (Vec::new(), Vec::new());
     for outcome in outcomes {
@@ -239,7 +239,7 @@ fn summary(crew: &Crew, counts: &FaultCounts, slowest: &mut [Slowest]) -> String
     )
 }
 
-/// Fails with the first broken promise, and writes down what shows it.
+/// Fails with the first broken promise, and writes down the evidence.
 fn judge(
     plan: &Plan,
     breaches: &[Breach],

@@ -17,13 +17,14 @@ use crate::{
     metrics,
 };
 
-/// Pairs that come in at one time: how a burst is borne is another question (`match`).
+/// Pairs that arrive at one time: how the servers handle a burst is the question of another
+/// scenario (`match`).
 const ENTERING_MAX: usize = 1;
 
-/// What nodes call the times of calls to the store.
+/// The nodes' metric for the times of calls to the store.
 const STORE_CALLS: &str = "nowrong_store_call_seconds";
 
-/// Puts the workload on pairs whose members are on different nodes.
+/// Runs the workload on pairs whose members are on different nodes.
 ///
 /// # Errors
 /// When a message was lost or came twice, or the servers could not be used.
@@ -74,7 +75,7 @@ fn figures(outcome: &Outcome) -> String {
     named.join(" · ")
 }
 
-/// One line for each kind of call to the store, by all nodes' own metrics.
+/// One line for each kind of call to the store, from the metrics of all nodes.
 async fn store_calls(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
     let mut texts = Vec::new();
     for port in cluster.metrics_ports() {
@@ -98,14 +99,14 @@ async fn store_calls(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
 /// The nodes, as something to put a load on.
 struct Across {
     entrances: Entrances,
-    /// Who may come in now.
+    /// How many may come in now.
     entering: Semaphore,
 }
 
 #[async_trait(?Send)]
 impl Running for Across {
     fn processes(&self) -> Vec<&Process> {
-        // What they use is not asked for here.
+        // Their resource use is not measured here.
         Vec::new()
     }
 

@@ -1,4 +1,4 @@
-//! `match`: thousands join one category from all nodes; each is matched once, and soon.
+//! `match`: thousands join one category from all nodes; each must be matched once, and soon.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -26,7 +26,7 @@ const LISTENING: Duration = Duration::from_millis(1);
 /// Lets `users` join one category at `rate` a second.
 ///
 /// # Errors
-/// When somebody was matched twice or not at all, or the servers could not be used.
+/// When a person was matched twice or not at all, or the servers could not be used.
 pub async fn run(
     shape: &Shape,
     users: u32,
@@ -57,7 +57,7 @@ pub async fn run(
     if again > 0 {
         wrong.push(format!("{again} people were told of a second match"));
     }
-    // One may be left over.
+    // One person may be left over.
     if matched.len() as u32 + 1 < users {
         wrong.push(format!(
             "{} people were not matched",
@@ -70,7 +70,7 @@ pub async fn run(
     }
 }
 
-/// How many hear of something more after their match.
+/// How many people get another match after their first.
 async fn matched_again(matched: &mut [(Match, Person)]) -> usize {
     let mut again = 0;
     for (_, person) in matched {
@@ -80,7 +80,7 @@ async fn matched_again(matched: &mut [(Match, Person)]) -> usize {
     again
 }
 
-/// Who is a member of two chats, and chats that are not of two people, by what all were shown. Pure.
+/// People in two chats, and chats without exactly two people, by what everybody was shown. Pure.
 fn twice<'a>(matches: impl Iterator<Item = &'a Match>) -> Vec<String> {
     let mut chats: HashMap<&str, HashSet<ChatId>> = HashMap::new();
     let mut told: HashMap<ChatId, usize> = HashMap::new();

@@ -1,4 +1,5 @@
-//! Somebody who uses NoWrong, for as long as frames are answered one by one: opening and matching.
+//! A person who uses NoWrong, for the phases where frames are handled one by one: opening and
+//! matching.
 
 use std::time::Duration;
 
@@ -19,10 +20,10 @@ use crate::{
     wire::Wire,
 };
 
-/// A category that the server brings.
+/// A default category of the server.
 const CATEGORY: &str = "music";
 
-/// How long an answer may take before the run is given up.
+/// How long an answer may take before the run is abandoned.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A person who is connected.
@@ -31,12 +32,12 @@ pub struct Person {
     pub user: User,
     /// The connection.
     pub wire: Wire,
-    /// What is spoken on it.
+    /// The dialect spoken on it.
     pub dialect: nowrong::NoWrong,
 }
 
 impl Person {
-    /// Waits for a frame that `wanted` takes. What else comes is kept in `others`.
+    /// Waits for a frame that `wanted` accepts. Other events are kept in `others`.
     ///
     /// # Errors
     /// When the server ends the connection, or nothing comes in time.
@@ -67,7 +68,8 @@ impl Person {
             .context("no answer in time")?
     }
 
-    /// Waits until the server has let this person in; answers what came with the `Welcome`.
+    /// Waits until the server has let this person in; returns the events that came with the
+    /// `Welcome`.
     ///
     /// # Errors
     /// When it does not.
@@ -81,7 +83,7 @@ impl Person {
     /// Asks for a partner.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// When the connection is lost.
     pub async fn join(&mut self, category: &str, interests: Vec<String>) -> anyhow::Result<()> {
         let join = Join {
             request: JOIN_REQUEST,
@@ -128,11 +130,11 @@ impl From<Person> for Peer {
     }
 }
 
-/// Matches two people with each other: an interest that nobody else has, from the number of their
-/// pair, brings them together.
+/// Matches two people with each other, through an interest made from the number of their pair that
+/// nobody else has.
 ///
 /// # Errors
-/// When they do not get together.
+/// When they are not matched with each other.
 pub async fn bring_together(one: &mut Person, two: &mut Person, pair: u32) -> anyhow::Result<()> {
     let interest = vec![format!("pair {pair}")];
     one.join(CATEGORY, interest.clone()).await?;
