@@ -1,10 +1,11 @@
-//! How much of something is allowed to whom: the generic cell rate algorithm (ITU-T I.371), which is
-//! a token bucket that keeps one number per key.
+//! Limits how often each key may do something: the generic cell rate algorithm (ITU-T I.371), which
+//! is a token bucket that keeps one number per key.
 //!
-//! A key that has its whole burst again is as if it had never been seen, and makes room. When the
-//! table is full of keys that have not, a new key is refused: the table is bounded, and a flood of
-//! new keys must not free the old ones. Time comes in; it may go backwards, which never grants more
-//! than the rule and never refuses for longer than a period. Start reading at [`Limiter::take`].
+//! A key whose burst is fully restored is treated as never seen, and may be dropped to make room.
+//! When the table is full of other keys, a new key is refused: the table is bounded, and a flood of
+//! new keys must not release the old ones. Time comes in as an argument; it may go backwards, which
+//! never grants more than the rate allows and never refuses for longer than a period. Start reading
+//! at [`Limiter::take`].
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -66,10 +67,10 @@ pub enum Grant {
 /// A bounded table of keys and what they have used.
 #[derive(Debug)]
 pub struct Limiter<K> {
-    /// When each key has its whole burst again, in nanoseconds since the Unix epoch: the theoretical
-    /// arrival time of the algorithm. Never iterated.
+    /// When the burst of each key is fully restored, in nanoseconds since the Unix epoch: the
+    /// theoretical arrival time of the algorithm. Never iterated.
     full_at_ns: HashMap<K, u64>,
-    /// The same, by time, to find the keys that make room.
+    /// The same, ordered by time, to find keys that can be dropped.
     by_time: BTreeSet<(u64, K)>,
     keys_max: usize,
 }
@@ -90,7 +91,7 @@ impl<K: Copy + Ord + Hash> Limiter<K> {
         }
     }
 
-    /// Takes one unit for `key`. One key always comes with the same rate.
+    /// Takes one unit for `key`. Always pass the same rate for the same key.
     pub fn take(&mut self, rate: Rate, key: K, now_ms: u64) -> Grant {
         if rate.burst == 0 {
             return Grant::RetryAfter(rate.period_ms.max(1));
@@ -116,7 +117,7 @@ impl<K: Copy + Ord + Hash> Limiter<K> {
         }
     }
 
-    /// How many keys are held, idle ones that nothing has displaced yet included.
+    /// How many keys are held, including idle ones that are not displaced yet.
     pub fn len(&self) -> usize {
         self.full_at_ns.len()
     }

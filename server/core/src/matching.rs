@@ -1,16 +1,16 @@
-//! Who is matched with whom: the pure pool behind the categories' queues.
+//! Decides which tickets are matched: the pure pool behind the categories' queues.
 //!
-//! Arriving is trying: a ticket that joins takes the best waiting ticket it accepts and that
-//! accepts it, or waits. While it waits it accepts more ([`stage_at`]), so its owner calls
-//! [`Pool::retry`] at [`next_retry_ms`], and at once after it was unpaused or requeued. Age brackets
-//! must be equal and neither may block the other, at every stage (`rules.rs`). What comes out is only
-//! an offer: who confirms it is the store's business, and a ticket whose offer failed goes back with
-//! [`Pool::requeue`].
+//! A ticket tries as soon as it joins: it takes the best waiting ticket such that both accept each
+//! other, or it waits. The longer it waits, the more tickets it accepts ([`stage_at`]), so its
+//! owner calls [`Pool::retry`] at [`next_retry_ms`], and at once after it was unpaused or requeued.
+//! At every stage age brackets must be equal and neither user may have blocked the other
+//! (`rules.rs`). The result is only an offer: the store confirms it, and a ticket whose offer
+//! failed goes back with [`Pool::requeue`].
 //!
 //! Invariants: a ticket is in the pool or in one offer, never both; a user has at most one ticket
-//! here; one call looks at no more than [`SCAN_MAX`] tickets, and a call that had to stop there is
-//! continued by the ticket's next retry, so that nobody who fits is overlooked for ever.
-//! Start reading at [`Pool::join`]; how candidates are found is in `find.rs`.
+//! here; one call looks at no more than [`SCAN_MAX`] tickets, and the ticket's next retry continues
+//! a call that had to stop there, so that no fitting ticket is overlooked permanently. Start
+//! reading at [`Pool::join`]; how candidates are found is in `find.rs`.
 
 use std::collections::HashMap;
 
@@ -39,16 +39,16 @@ use find::Found;
 use index::{Place, Queue};
 use rules::Entry;
 
-/// Most tickets that wait at one time, over all categories: twice the 50,000 concurrent users that
-/// one pool is meant for. Each costs about 4 KB with full lists.
+/// Most tickets that wait at one time, in all categories together: twice the 50,000 concurrent
+/// users that one pool is meant for. Each costs about 4 KB with full lists.
 pub const TICKETS_MAX: usize = 100_000;
 
-/// How many times a waiting ticket may be passed over for a younger one that fits better; then it is
-/// taken as soon as it is acceptable. Low, because being taken late costs the newcomer only a few
-/// shared interests, and waiting costs the other one the evening.
+/// How many times a waiting ticket may be passed over for a younger one that fits better; then it
+/// is taken as soon as it is acceptable. The number is low, because taking an older ticket costs
+/// the newcomer only a few shared interests, while waiting costs the other user the evening.
 pub const BYPASSES_MAX: u8 = 4;
 
-/// A user's place in a category's queue, with all that matching looks at.
+/// A user's place in a category's queue, with everything that matching looks at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ticket {
     /// Its id.
@@ -67,9 +67,9 @@ pub struct Ticket {
     pub blocked: Vec<UserId>,
     /// Recent partners: met again only at the last stage.
     pub recent: Vec<UserId>,
-    /// Since when the user waits, in milliseconds since the Unix epoch.
+    /// When the user began to wait, in milliseconds since the Unix epoch.
     pub since_ms: u64,
-    /// The node of its user: only that one enters it into the queue.
+    /// The node of its user, the only one that enters it into the queue.
     pub node: NodeId,
 }
 
@@ -77,12 +77,12 @@ pub struct Ticket {
 #[derive(Clone, Debug, PartialEq)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "an answer that is taken apart at once, never kept"
+    reason = "a result that is taken apart at once, never kept"
 )]
 pub enum Joined {
     /// It waits.
     Waiting,
-    /// This ticket was taken out of the queue for it.
+    /// `partner` was taken out of the queue for it.
     Offer {
         /// The waiting ticket.
         partner: Ticket,
@@ -111,12 +111,12 @@ pub struct Offer {
     pub why: Why,
 }
 
-/// The pool has as many tickets as it may have; nothing was changed.
+/// The pool is full; nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("as many tickets wait as may wait")]
+#[error("the pool of waiting tickets is full")]
 pub struct PoolFull;
 
-/// The tickets that wait, in all categories.
+/// The waiting tickets of all categories.
 #[derive(Debug)]
 pub struct Pool {
     tickets: HashMap<TicketId, Entry>,
@@ -202,12 +202,13 @@ impl Pool {
         self.insert(entry)
     }
 
-    /// Takes a ticket out for good. `None` when it is not here: an offer came first.
+    /// Takes a ticket out for good. `None` when it is not in the pool: an offer came first.
     pub fn cancel(&mut self, id: TicketId) -> Option<Ticket> {
         self.take(id)
     }
 
-    /// Takes a ticket out of matching, or back in. It keeps its place. `None` when it is not here.
+    /// Takes a ticket out of matching, or back in. It keeps its place. `None` when it is not in the
+    /// pool.
     pub fn set_paused(&mut self, id: TicketId, is_paused: bool) -> Option<&Ticket> {
         let entry = self.tickets.get_mut(&id)?;
         if entry.is_paused != is_paused {
@@ -231,7 +232,7 @@ impl Pool {
         self.queues.get(category).map_or(0, Queue::waiting)
     }
 
-    /// How many tickets are here, waiting or paused.
+    /// How many tickets are in the pool, waiting or paused.
     pub fn len(&self) -> usize {
         self.tickets.len()
     }
@@ -251,7 +252,8 @@ impl Pool {
         find::find(entry, queue, &self.tickets, now_ms)
     }
 
-    /// Takes out the partner that was found and counts the bypasses of those passed over for it.
+    /// Takes out the partner that was found, and counts a bypass for each ticket passed over for
+    /// it.
     fn take_partner(&mut self, found: &Found) -> Option<Ticket> {
         for id in &found.bypassed {
             if let Some(entry) = self.tickets.get_mut(id) {

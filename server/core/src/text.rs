@@ -1,8 +1,8 @@
-//! What people type, parsed once: names, interests, language tags, message texts.
+//! Text from people, parsed once: names, interests, language tags, message texts.
 //!
-//! A value of one of these types is within its bounds and in its normal form; whoever holds one
-//! need not check again. Parsing a parsed value yields the same value. Nothing here renders or
-//! escapes: a text is plain, and a page shows it as text. Start reading at [`Name`].
+//! A value of one of these types is within its bounds and in its normal form, and need not be
+//! checked again. Parsing a parsed value yields the same value. Nothing here renders or escapes: a
+//! text is plain, and a page shows it as text. Start reading at [`Name`].
 
 mod chars;
 mod interest;
@@ -16,7 +16,7 @@ pub use language::{Language, LanguageError};
 pub use message::{MessageText, MessageTextError};
 pub use name::{Name, NameError};
 
-/// What a length counts.
+/// The unit of a length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Bytes of UTF-8.
@@ -34,7 +34,7 @@ impl std::fmt::Display for Unit {
     }
 }
 
-/// Gives a newtype over `String` its readers; the fields stay private, so only `parse` makes one.
+/// Gives a newtype over `String` its accessors; the field stays private, so only `parse` makes one.
 macro_rules! text_type {
     ($name:ident, $error:ident) => {
         impl $name {

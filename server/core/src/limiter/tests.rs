@@ -79,9 +79,15 @@ fn g10_a_full_table_refuses_new_keys_until_one_is_idle() {
     assert!(granted(&mut limiter, 1, 0));
     assert!(granted(&mut limiter, 2, 100));
     assert_eq!(limiter.take(RATE, 3, 100), Grant::RetryAfter(234));
-    assert!(granted(&mut limiter, 1, 100), "a key that is held goes on");
+    assert!(
+        granted(&mut limiter, 1, 100),
+        "a key that is held keeps working"
+    );
     assert_eq!(limiter.take(RATE, 3, 433), Grant::RetryAfter(1));
-    assert!(granted(&mut limiter, 3, 434), "key 2 has its burst again");
+    assert!(
+        granted(&mut limiter, 3, 434),
+        "the burst of key 2 is restored"
+    );
     assert_eq!(limiter.len(), 2);
     let single = Rate { burst: 1, ..RATE };
     let mut limiter = Limiter::with_bound(1);
@@ -140,7 +146,7 @@ proptest! {
         }
     }
 
-    /// In any window of any length: a burst, and what comes back within it.
+    /// Any window of any length grants at most a burst and what is restored within it.
     #[test]
     fn no_window_has_more_than_the_rule(
         burst in 1..20_u32,

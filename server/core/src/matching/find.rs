@@ -1,9 +1,9 @@
 //! The search for the best partner of one ticket, with a bound on its work.
 //!
-//! Three scans, each over lists that hold exactly those whom both stages accept, longest waiting
-//! first: those who share an interest; those of the same language; those of other languages. What a
-//! list cannot know (blocks, recent partners) is asked per candidate. A scan that reaches its bound
-//! leaves a cursor, and the ticket's next search goes on behind it.
+//! Three scans, each over lists that hold exactly the tickets that both stages allow, longest
+//! waiting first: tickets that share an interest, tickets of the same language, tickets of other
+//! languages. Blocks and recent partners, which a list cannot know, are checked for each candidate.
+//! A scan that reaches its bound leaves a cursor, and the ticket's next search continues after it.
 
 use std::{collections::HashMap, iter::Peekable};
 
@@ -16,21 +16,23 @@ use super::{
     widening::since_of,
 };
 
-/// Most candidates that the scan of shared interests looks at: it has to see all to know the best.
+/// Most candidates that the scan of shared interests looks at: it has to see all of them to find
+/// the best.
 const SHARED_SCAN_MAX: u32 = 1_000;
 
-/// Most candidates that each of the other two scans looks at. They stop early: all they find rank
-/// equal but for their waiting time.
+/// Most candidates that each of the other two scans looks at. These scans stop early: their
+/// candidates differ only in their waiting time.
 const EQUAL_SCAN_MAX: u32 = 1_500;
 
-/// Most candidates that one search looks at. One costs 0.05 microseconds, 0.2 in the first scan: under
-/// half a millisecond in all, and a crowd of 10,000 who all block someone is walked in ten tries.
+/// Most candidates that one search looks at. One costs 0.05 microseconds, 0.2 in the first scan:
+/// under half a millisecond in total, and a crowd of 10,000 tickets that all block the same user is
+/// covered in ten retries.
 pub const SCAN_MAX: u32 = SHARED_SCAN_MAX + 2 * EQUAL_SCAN_MAX;
 
-/// How many acceptable candidates of equal rank are noted, to count who was passed over.
+/// How many acceptable candidates of equal rank are noted, to count the ones passed over.
 const FRONT_MAX: usize = 8;
 
-/// Where the three scans of a ticket go on; `None` is the front.
+/// Where the three scans of a ticket continue; `None` is the front.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cursors {
     shared: Option<Place>,
@@ -42,13 +44,13 @@ pub(super) struct Cursors {
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) partner: Option<TicketId>,
-    /// Who was acceptable, waits longer than the partner, and fits less.
+    /// Acceptable tickets that have waited longer than the partner but fit less well.
     pub(super) bypassed: Vec<TicketId>,
     pub(super) cursors: Cursors,
     pub(super) examined: u32,
 }
 
-/// Someone acceptable.
+/// An acceptable ticket.
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     place: Place,
@@ -89,14 +91,14 @@ struct Search<'a> {
     now_ms: u64,
     rank: usize,
     bracket: &'a Bracket,
-    /// Those of the same language.
+    /// Tickets of the same language.
     spoken: Option<&'a Spoken>,
     candidates: Vec<Candidate>,
     found: Found,
 }
 
 impl<'a> Search<'a> {
-    /// Those who share an interest: of the same language whatever their stage; of another one when
+    /// Scans tickets that share an interest: of the same language at any stage; of another one when
     /// both have reached the third.
     fn scan_shared(&mut self) {
         let mut merge = Merge::default();
@@ -123,7 +125,7 @@ impl<'a> Search<'a> {
         self.found.examined += SHARED_SCAN_MAX - budget;
     }
 
-    /// Those of the same language with whom no interest need be shared.
+    /// Scans tickets of the same language that need no shared interest.
     fn scan_spoken(&mut self) {
         if self.rank == 0 && !self.entry.interests().is_empty() {
             return;
@@ -137,7 +139,7 @@ impl<'a> Search<'a> {
         self.found.cursors.spoken = self.scan_front(merge, true);
     }
 
-    /// Those of other languages.
+    /// Scans tickets of other languages.
     fn scan_others(&mut self) {
         if self.rank < 2 {
             return;
@@ -149,7 +151,7 @@ impl<'a> Search<'a> {
         self.found.cursors.others = self.scan_front(merge, false);
     }
 
-    /// Notes the first few acceptable ones who share no interest.
+    /// Notes the first few acceptable tickets that share no interest.
     fn scan_front(&mut self, mut merge: Merge<'a>, is_same_language: bool) -> Option<Place> {
         let mut budget = EQUAL_SCAN_MAX;
         let mut noted = 0;
@@ -186,8 +188,8 @@ impl<'a> Search<'a> {
         });
     }
 
-    /// The longest waiting of those who were passed over too often, else the best, longest waiting
-    /// first.
+    /// The longest waiting ticket of those passed over too often; otherwise the best one, longest
+    /// waiting first.
     fn choose(mut self) -> Found {
         let overdue = self
             .candidates
@@ -212,7 +214,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Several lines walked as one, in order; a place that stands in many comes once.
+/// Several lines walked as one, in order; a place that is in several lines comes once.
 #[derive(Default)]
 struct Merge<'a> {
     lines: Vec<(u16, Peekable<std::collections::btree_set::Range<'a, Place>>)>,
@@ -235,7 +237,7 @@ impl<'a> Merge<'a> {
         }
     }
 
-    /// The next place, with the bits of the lines it stands in, if the budget allows.
+    /// The next place, with one bit for each line that it is in, if the budget allows.
     fn next_within(&mut self, budget: &mut u32) -> Option<(Place, u16)> {
         let heads = self
             .lines
@@ -257,7 +259,7 @@ impl<'a> Merge<'a> {
         Some((place, mask))
     }
 
-    /// Where to go on when the budget was too small for all.
+    /// Where to continue when the budget was too small for all.
     fn cursor(&self, budget: u32) -> Option<Place> {
         self.last.filter(|_| self.is_cut && budget == 0)
     }

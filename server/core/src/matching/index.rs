@@ -1,6 +1,6 @@
-//! The queue of a category, indexed so that a ticket meets only tickets that its and their stage
-//! accept. Every list is ordered by waiting time, so the tickets that have reached a stage are a
-//! prefix of it, and no timer moves anything.
+//! The queue of a category, indexed so that a search meets only tickets that the stages of both
+//! sides accept. Every list is ordered by waiting time, so the tickets that have reached a stage
+//! are a prefix of it, and no timer has to move tickets.
 
 use std::{
     collections::{BTreeSet, HashMap, btree_set},
@@ -12,7 +12,7 @@ use nowrong_protocol::TicketId;
 use super::rules::Entry;
 use crate::record::AgeBracket;
 
-/// Where a ticket stands in line: by waiting time, then by id, which is by time too.
+/// The place of a ticket in line: by waiting time, then by id, which is ordered by time too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) since_ms: u64,
@@ -24,7 +24,7 @@ pub(super) struct Place {
 pub(super) struct Line(BTreeSet<Place>);
 
 impl Line {
-    /// The places after `after` that wait since `until_ms` or longer, longest first.
+    /// The places after `after` that have waited since `until_ms` or longer, longest first.
     pub(super) fn between(
         &self,
         after: Option<Place>,
@@ -47,7 +47,7 @@ pub(super) struct Queue {
     brackets: HashMap<AgeBracket, Bracket>,
 }
 
-/// Those of one age bracket: brackets never meet.
+/// The tickets of one age bracket: brackets never meet.
 #[derive(Debug, Default)]
 pub(super) struct Bracket {
     /// All of them.
@@ -58,7 +58,7 @@ pub(super) struct Bracket {
     pub(super) languages: HashMap<String, Spoken>,
 }
 
-/// Those of one language.
+/// The tickets of one language.
 #[derive(Debug, Default)]
 pub(super) struct Spoken {
     /// Without interests: they accept anyone of the language from the start.

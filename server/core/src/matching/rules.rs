@@ -1,4 +1,4 @@
-//! Who may meet whom, and who rather not: the rules for one pair.
+//! The rules for a pair of tickets: whether they may meet, and whether they should.
 
 use nowrong_protocol::{UserId, frame::Why, limits::INTERESTS_MAX};
 
@@ -15,11 +15,11 @@ pub(super) struct Entry {
     blocked: Vec<UserId>,
     /// Sorted, to be searched.
     recent: Vec<UserId>,
-    /// How many times it was passed over for a younger one that fitted better.
+    /// How many times it was passed over for a younger ticket that fits better.
     pub(super) bypasses: u8,
-    /// Out of matching: in no index.
+    /// Whether it is out of matching, and so in no index.
     pub(super) is_paused: bool,
-    /// Where its next scans go on.
+    /// Where its next scans continue.
     pub(super) cursors: Cursors,
 }
 
@@ -48,7 +48,7 @@ impl Entry {
         }
     }
 
-    /// The interests that count: never more than a ticket may name.
+    /// The interests that count: at most as many as a ticket may name.
     pub(super) fn interests(&self) -> &[String] {
         let count = self.ticket.interests.len().min(INTERESTS_MAX);
         &self.ticket.interests[..count]
@@ -67,8 +67,8 @@ impl Entry {
     }
 }
 
-/// Whether two tickets of one category may meet at all: other users, of one age bracket, neither
-/// blocked by the other. No stage widens this.
+/// Whether two tickets of one category may meet at all: different users, of one age bracket,
+/// neither blocked by the other. No stage widens this.
 pub(super) fn may_meet(a: &Entry, b: &Entry) -> bool {
     let (alice, bob) = (&a.ticket.user, &b.ticket.user);
     alice != bob
@@ -77,7 +77,7 @@ pub(super) fn may_meet(a: &Entry, b: &Entry) -> bool {
         && !b.avoids(alice)
 }
 
-/// Whether two tickets that may meet are no recent partners, or both do not mind any more.
+/// Whether two tickets that may meet have not met recently, or both no longer care.
 pub(super) fn is_fresh(a: &Entry, b: &Entry, now_ms: u64) -> bool {
     let has_met = a.met(&b.ticket.user) || b.met(&a.ticket.user);
     !has_met || a.rank(now_ms).min(b.rank(now_ms)) >= 3
@@ -89,7 +89,7 @@ pub(super) fn shared(a: &Entry, b: &Entry) -> u32 {
     a.interests().iter().filter(|i| theirs.contains(i)).count() as u32
 }
 
-/// Why two tickets fit, in the words of `asking`.
+/// Why two tickets fit, with the interests as `asking` wrote them.
 pub fn why(asking: &Ticket, partner: &Ticket) -> Why {
     let shared = asking.interests.iter().take(INTERESTS_MAX);
     Why {

@@ -1,6 +1,6 @@
-//! A crowd that joins, cancels, loses connections, is matched, refused and requeued, with time
-//! passing: the promises G6 and G7 hold after every step. The seed is printed; to repeat a failure,
-//! set it in `SEEDS`.
+//! A crowd that joins, cancels, loses connections, is matched, refused and requeued while time
+//! passes: the promises G6 and G7 must hold after every step. The seed is printed; to repeat a
+//! failure, set it in `SEEDS`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,7 +70,7 @@ impl Crowd {
         for n in 0..USERS {
             for _ in 0..dice.roll(12) {
                 let other = dice.person();
-                // Either side may know of a block; usually both tickets carry it.
+                // Either ticket may carry a block; usually both do.
                 people[n as usize].blocked.insert(user(other));
                 if dice.roll(4) > 0 {
                     people[other as usize].blocked.insert(user(n));
@@ -192,7 +192,8 @@ impl Crowd {
         &mut self.people[index as usize]
     }
 
-    /// Who finds nobody has nobody: a search of this crowd never reaches its bound.
+    /// A ticket that finds nobody really has nobody: a search of this crowd never reaches its
+    /// bound.
     fn expect_nobody_for(&self, ticket: &Ticket) {
         for (other, is_paused) in self.waiting.values() {
             let fits = !is_paused && is_acceptable(ticket, other, self.now);
@@ -207,7 +208,7 @@ impl Crowd {
     }
 
     fn cancel(&mut self) {
-        // A ticket that is out on an offer cannot be cancelled any more.
+        // A ticket that is in an offer cannot be cancelled any more.
         if let Some([ticket, _]) = self.offers.last() {
             assert_eq!(self.pool.cancel(ticket.id), None, "G6: the match won");
         }
@@ -320,7 +321,7 @@ impl Crowd {
         );
     }
 
-    /// Nobody joins any more; all have come back, and everyone reaches the last stage.
+    /// Nobody joins any more; everybody has come back and reaches the last stage.
     fn settle(&mut self) {
         let paused: Vec<_> = self
             .waiting
@@ -365,7 +366,7 @@ fn g6_g7_a_crowd_in_any_order_is_matched_once_and_never_wrongly() {
         );
         assert!(
             crowd.tally.matched > 5_000 && most > 100,
-            "too calm to show anything"
+            "too little happened to show anything"
         );
     }
 }

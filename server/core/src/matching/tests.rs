@@ -14,7 +14,7 @@ pub(super) fn user(n: u32) -> UserId {
     UserId::from_bytes(bytes)
 }
 
-/// A ticket of an adult who speaks English and waits for music since `since_ms`.
+/// A ticket of an adult who speaks English and has waited for music since `since_ms`.
 pub(super) fn ticket(n: u32, since_ms: u64) -> Ticket {
     let mut random = [0; 10];
     random[..4].copy_from_slice(&n.to_be_bytes());
@@ -43,7 +43,7 @@ fn wanting(names: &[&str], n: u32, since_ms: u64) -> Ticket {
     }
 }
 
-/// Joins at the ticket's own time; the partner's user, if there is one.
+/// Joins at the ticket's own time; returns the partner's user, if there is one.
 fn join(pool: &mut Pool, ticket: &Ticket) -> Option<UserId> {
     match pool.join(ticket.clone(), ticket.since_ms).expect("room") {
         Joined::Waiting => None,
@@ -213,7 +213,7 @@ fn g10_a_full_pool_refuses_who_would_wait_but_still_matches() {
     assert_eq!(
         pool.join(hermit(2), 0),
         Ok(Joined::Waiting),
-        "in the place of the older"
+        "it takes the place of the older one"
     );
     let partner = Ticket {
         category: "1".to_owned(),

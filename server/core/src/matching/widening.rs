@@ -1,4 +1,4 @@
-//! How a ticket accepts more people the longer it waits.
+//! The longer a ticket waits, the more people it accepts.
 
 use nowrong_protocol::frame::Stage;
 
@@ -6,11 +6,13 @@ use nowrong_protocol::frame::Stage;
 /// of its category, and recent partners too.
 pub const WIDENING_MS: [u64; 3] = [3_000, 8_000, 15_000];
 
-/// How often a ticket at the last stage is retried, in milliseconds. Others at the last stage find
-/// it by their own retries; this is for what they did not look at, and for tickets that came back.
+/// How often a ticket at the last stage is retried, in milliseconds. Other tickets at the last
+/// stage find it by their own retries; this covers tickets that they did not look at, and tickets
+/// that came back.
 pub const RETRY_INTERVAL_MS: u64 = 5_000;
 
-/// The stage of a ticket that waits since `since_ms`. A clock that went backwards is the first.
+/// The stage of a ticket that has waited since `since_ms`. If the clock went backwards, it is the
+/// first.
 pub fn stage_at(since_ms: u64, now_ms: u64) -> Stage {
     let waited = now_ms.saturating_sub(since_ms);
     match WIDENING_MS.iter().filter(|after| waited >= **after).count() {
@@ -21,8 +23,8 @@ pub fn stage_at(since_ms: u64, now_ms: u64) -> Stage {
     }
 }
 
-/// When to retry a ticket that waits since `since_ms`: when it widens next, at the last stage every
-/// [`RETRY_INTERVAL_MS`]. Always after `now_ms`.
+/// When to retry a ticket that has waited since `since_ms`: when it widens next, and at the last
+/// stage every [`RETRY_INTERVAL_MS`]. Always after `now_ms`.
 pub fn next_retry_ms(since_ms: u64, now_ms: u64) -> u64 {
     let waited = now_ms.saturating_sub(since_ms);
     let widens = WIDENING_MS.into_iter().find(|after| waited < *after);
@@ -31,7 +33,7 @@ pub fn next_retry_ms(since_ms: u64, now_ms: u64) -> u64 {
     since_ms.saturating_add(after)
 }
 
-/// The rank of a stage; unknown ones of newer versions rank as the first.
+/// The rank of a stage; unknown stages of newer versions rank as the first.
 pub(super) fn rank(stage: Stage) -> usize {
     match stage {
         Stage::Interests | Stage::Unknown(_) => 0,
@@ -41,7 +43,7 @@ pub(super) fn rank(stage: Stage) -> usize {
     }
 }
 
-/// The newest `since_ms` of tickets that have reached the stage of this rank; `None` before anyone
+/// The newest `since_ms` of tickets that have reached the stage of this rank; `None` when no ticket
 /// can have.
 pub(super) fn since_of(rank: usize, now_ms: u64) -> Option<u64> {
     match rank {

@@ -1,14 +1,14 @@
-//! Which characters are more than they seem. Ranges from the Unicode Character Database, version 16:
+//! Classes of characters that need care. Ranges from the Unicode Character Database, version 16:
 //! `Bidi_Control`, `Default_Ignorable_Code_Point`, and general category `Co`.
 
 use unicode_normalization::char::is_combining_mark;
 
-/// Controls of writing direction. In a text from a stranger they turn `gpj.exe` into `exe.jpg`.
+/// Controls of writing direction. In a stranger's text they make `gpj.exe` look like `exe.jpg`.
 pub(super) const fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Characters that show nothing: joiners, fillers, variation selectors, tags, bidi controls.
+/// Invisible characters: joiners, fillers, variation selectors, tags, bidi controls.
 pub(super) const fn is_ignorable(c: char) -> bool {
     is_bidi_control(c)
         || matches!(c,
@@ -19,7 +19,7 @@ pub(super) const fn is_ignorable(c: char) -> bool {
             | '\u{E0000}'..='\u{E0FFF}')
 }
 
-/// White space, and the one pattern of Braille that has no dots.
+/// White space, and the Braille pattern without dots.
 pub(super) fn is_blank(c: char) -> bool {
     c.is_whitespace() || c == '\u{2800}'
 }
@@ -34,8 +34,8 @@ pub(super) fn is_meaningless(c: char) -> bool {
         || code & 0xFFFE == 0xFFFE
 }
 
-/// Characters that extend the one before them: marks, and what shows nothing (it would otherwise
-/// cut a stack of marks into pieces that a screen joins again).
+/// Characters that extend the one before them: marks and invisible characters. Otherwise an
+/// invisible character would split a stack of marks into parts that a screen joins again.
 pub(super) fn is_extending(c: char) -> bool {
     is_combining_mark(c) || is_ignorable(c)
 }

@@ -8,8 +8,8 @@ use super::{chars, text_type};
 /// Longest raw interest that is looked at, in bytes.
 const RAW_BYTES_MAX: usize = 8 * INTEREST_BYTES_MAX;
 
-/// An interest: NFKC, lower case, single spaces inside only, 1-64 bytes. Two people share one when
-/// these are equal.
+/// An interest: NFKC, lower case, single spaces inside only, 1-64 bytes. Two people share an
+/// interest when their values are equal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Interest(String);
 
@@ -19,7 +19,7 @@ text_type!(Interest, InterestError);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InterestError {
-    /// Nothing visible in it.
+    /// It has no visible character.
     #[error("an interest cannot be empty")]
     Empty,
     /// More bytes than an interest may have.
@@ -57,8 +57,8 @@ impl Interest {
     }
 }
 
-/// `toNFKC_Casefold` (Unicode Standard, section 3.13) with lower case for the folding: lower case
-/// can undo the normal form and the other way round, so both are applied twice.
+/// `toNFKC_Casefold` (Unicode Standard, section 3.13) with lower case instead of folding: lower
+/// case can undo the normal form and vice versa, so both are applied twice.
 fn normal_form(raw: &str) -> String {
     let once = fold(&fold(raw));
     chars::collapse_blanks(&once).nfkc().collect()
@@ -94,7 +94,7 @@ pub enum InterestsError {
 }
 
 impl Interests {
-    /// The interests in `raw`; of equal ones the first stays.
+    /// The interests in `raw`; of equal ones the first is kept.
     ///
     /// # Errors
     /// [`InterestsError`] says which is wrong first.
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_normal_form_of_every_character_is_stable() {
-        // No plane between has a character that Unicode has assigned.
+        // The planes in between have no assigned characters.
         for c in ('\0'..='\u{32FFF}').chain('\u{E0000}'..='\u{E0FFF}') {
             if let Ok(interest) = Interest::parse(&c.to_string())
                 && interest.as_str().chars().ne([c])

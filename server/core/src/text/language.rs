@@ -6,7 +6,7 @@ use super::text_type;
 const RAW_BYTES_MAX: usize = 35;
 
 /// A language tag: language, then script and region if given, each in its usual case (`en`,
-/// `pt-BR`, `zh-Hant-TW`). What follows them in a tag (variants, extensions) is dropped.
+/// `pt-BR`, `zh-Hant-TW`). Later parts of a tag (variants, extensions) are dropped.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Language(String);
 

@@ -6,23 +6,24 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::{Unit, chars, text_type};
 
-/// Longest raw text that is looked at, in bytes: four times what may remain is not typing.
+/// Longest raw text that is looked at, in bytes: more than four times the permitted result is not
+/// typing.
 const RAW_BYTES_MAX: usize = 4 * TEXT_BYTES_MAX;
 
-/// Most marks and joiners after one letter; more of them are dropped. Every script and every flag
-/// emoji needs fewer; stacks that cover the lines around them need more.
+/// Most marks and joiners after one letter; further ones are dropped. Every script and every flag
+/// emoji needs fewer; stacks that cover neighbouring lines need more.
 const EXTENDING_MAX: usize = 8;
 
-/// The text of a message: NFC, no bidi or other controls but line feed and tab, no towers of
-/// marks, something to see, at most 8,000 bytes and 2,000 graphemes. Its white space is the
-/// writer's.
+/// The text of a message: NFC, no bidi or other controls except line feed and tab, no tall stacks
+/// of marks, at least one visible character, at most 8,000 bytes and 2,000 graphemes. White space
+/// stays as the writer typed it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MessageText(String);
 
 text_type!(MessageText, MessageTextError);
 
 impl std::fmt::Debug for MessageText {
-    /// Its length only: what people write is in no log.
+    /// Prints only its length: no log contains what people write.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "MessageText(<{} bytes>)", self.0.len())
     }
@@ -32,23 +33,23 @@ impl std::fmt::Debug for MessageText {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageTextError {
-    /// Nothing to see in it.
-    #[error("the text has nothing to show")]
+    /// It has no visible character.
+    #[error("the text has no visible character")]
     Empty,
-    /// More of something than a text may have.
+    /// It is longer than a text may be.
     #[error("a text has at most {max} {unit}, this one has {length}")]
     TooLong {
-        /// What it has.
+        /// Its length.
         length: usize,
-        /// What it may have.
+        /// The limit.
         max: usize,
-        /// What is counted.
+        /// The unit of both.
         unit: Unit,
     },
 }
 
 impl MessageText {
-    /// The text in `raw`, cleaned of what would spoil the page of whoever reads it.
+    /// The text in `raw`, without characters that would spoil a reader's page.
     ///
     /// # Errors
     /// [`MessageTextError`] when nothing is left, or too much.
@@ -84,13 +85,14 @@ fn clean(raw: &str) -> String {
     clean_unicode(raw)
 }
 
-/// Printable ASCII, line feed and tab: what [`clean_unicode`] leaves as it is, and much of what is typed.
+/// Printable ASCII, line feed and tab: bytes that [`clean_unicode`] leaves as they are, and most of
+/// what people type.
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~' | b'\n' | b'\t')
 }
 
-/// NFC without controls and towers. Dropping the end of a run of marks cannot undo NFC: the marks
-/// that stay keep the next letter from composing with the one before.
+/// NFC without controls and tall stacks of marks. Dropping the end of a run of marks cannot undo
+/// NFC: the remaining marks keep the next letter from composing with the one before.
 fn clean_unicode(raw: &str) -> String {
     let lines = raw.replace("\r\n", "\n").replace('\r', "\n");
     let mut run = 0;
@@ -102,7 +104,7 @@ fn clean_unicode(raw: &str) -> String {
     kept.nfc().filter(|c| is_short(*c)).collect()
 }
 
-/// Controls but line feed and tab, bidi controls, deprecated format characters, the byte order
+/// Controls except line feed and tab, bidi controls, deprecated format characters, the byte order
 /// mark, annotations.
 fn is_stripped(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t')

@@ -6,8 +6,8 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::{Unit, chars, text_type};
 
-/// Longest raw name that is looked at, in bytes: a name within the bounds that someone padded with
-/// spaces and invisible characters still fits; beyond it the work is not worth it.
+/// Longest raw name that is looked at, in bytes: a valid name padded with spaces and invisible
+/// characters still fits; beyond that the work is not worthwhile.
 const RAW_BYTES_MAX: usize = 8 * NAME_BYTES_MAX;
 
 /// Most marks on one letter of a name. Burmese and Tibetan names stack up to five.
@@ -30,14 +30,14 @@ pub enum NameError {
         /// Its graphemes.
         length: usize,
     },
-    /// More of something than a name may have.
+    /// It is longer than a name may be.
     #[error("a name has at most {max} {unit}, this one has {length}")]
     TooLong {
-        /// What it has.
+        /// Its length.
         length: usize,
-        /// What it may have.
+        /// The limit.
         max: usize,
-        /// What is counted.
+        /// The unit of both.
         unit: Unit,
     },
     /// A control, private-use or undefined character.
@@ -69,8 +69,9 @@ impl Name {
         Ok(Self(name))
     }
 
-    /// What is unique about the name: equal for names that differ in case or that look alike
-    /// (Unicode Technical Standard 39, section 4), so that nobody passes for another.
+    /// The form in which names must be unique: equal for names that differ only in case or that
+    /// look alike (Unicode Technical Standard 39, section 4), so that nobody can pose as somebody
+    /// else.
     ///
     /// A name of one foreign script is folded to lower case before its look-alikes are mapped, so
     /// that it is unique without regard to case; a name with a Latin letter, or that could be read
@@ -121,7 +122,7 @@ fn check_graphemes(name: &str) -> Result<(), NameError> {
 }
 
 fn check_marks(name: &str) -> Result<(), NameError> {
-    // A mark at the very start or after a space has nothing to sit on.
+    // A mark at the very start or after a space has no letter to sit on.
     let mut marks = MARKS_MAX;
     for c in name.chars() {
         marks = match c {
@@ -153,8 +154,8 @@ fn fold_latin(c: char) -> impl Iterator<Item = char> {
     lower.into_iter().flatten().chain(kept)
 }
 
-/// The letter that a small capital stands for: look-alikes of lower-case Cyrillic and Greek are
-/// small capitals, which no reader tells from the letter itself.
+/// The letter that a small capital stands for: the look-alikes of lower-case Cyrillic and Greek
+/// letters are small capitals, which a reader cannot tell from the letter itself.
 fn plain_letter(c: char) -> char {
     match c {
         'ᴀ' => 'a',

@@ -1,5 +1,5 @@
-//! The pool does what a naive pool does that looks at everyone and knows only the rules as they are
-//! written down.
+//! The pool must do the same as a naive pool that looks at everyone and knows only the written
+//! rules.
 
 use super::*;
 
@@ -36,7 +36,7 @@ fn same_language(a: &Ticket, b: &Ticket) -> bool {
     a.language[..2] == b.language[..2]
 }
 
-/// Whether `a` by its own stage accepts `b`.
+/// Whether `a`, at its own stage, accepts `b`.
 fn accepts(a: &Ticket, b: &Ticket, now: u64) -> bool {
     let stage = stage(a, now);
     let interests = stage >= 1 || a.interests.is_empty() || shared(a, b) > 0;
@@ -128,12 +128,12 @@ enum Step {
     Retry(usize),
     Cancel(usize),
     Pause(usize, bool),
-    /// The n-th last offer fails; both or one of its tickets go back.
+    /// The n-th last offer fails; one or both of its tickets go back.
     Fail(usize, bool),
     Pass(u64),
 }
 
-/// So few users that a scan notes every acceptable one, as the model does.
+/// Few enough users that a scan notes every acceptable one, as the model does.
 const USERS: u32 = 8;
 
 fn users() -> impl Strategy<Value = Vec<UserId>> {

@@ -23,7 +23,7 @@ fn ten_interests() -> Vec<String> {
 /// A crowd in which nobody fits the newcomer.
 struct Case {
     name: &'static str,
-    /// What makes each of the crowd not fit.
+    /// Makes each ticket of the crowd unfit.
     each: fn(Ticket) -> Ticket,
     newcomer: Ticket,
     now_ms: u64,
@@ -73,7 +73,7 @@ fn singular(ticket: Ticket) -> Ticket {
     }
 }
 
-/// The work of one call, as a table. An index answers for everything but blocks.
+/// The work of one call, as a table. The index handles everything except blocks.
 #[rustfmt::skip]
 fn cases() -> [Case; 8] {
     let fresh = || ticket(NEWCOMER, 60_000);
@@ -106,7 +106,7 @@ fn one_call_looks_at_no_more_than_its_bound_whoever_waits() {
             "{name}"
         );
         let retried = pool.examined() - u64::from(case.examined);
-        // The newcomer, who waits by now, is one more to look at in each scan.
+        // The newcomer is waiting by now, so each scan looks at one more.
         assert!(
             retried <= u64::from(SCAN_MAX.min(case.examined + 3)),
             "{name}: {retried}"
@@ -171,7 +171,7 @@ fn a_call_with_ten_thousand_waiting_takes_under_a_millisecond() {
             assert_eq!(joined, Ok(Joined::Waiting));
         }
         times.sort_unstable();
-        // The slowest are those that other programs on the machine interrupted.
+        // The slowest calls are those that other programs on the machine interrupted.
         let (median, p95) = (times[500], times[950]);
         println!("{:30} median {median:>10.1?} p95 {p95:>10.1?}", case.name);
         assert!(
