@@ -2,8 +2,9 @@
 //!
 //! It answers two questions. Is a property broken in any state? Then the shortest way there is the
 //! counterexample. Is there a state from which the goal cannot be reached by guaranteed actions
-//! alone, that is without luck and without further faults? Then somebody waits for ever.
-//! The second question is why this is not `stateright`: its liveness looks only at runs that end.
+//! alone, that is, without luck and without further faults? Then somebody would wait without end.
+//! The second question is why this is not `stateright`: its liveness check covers only runs that
+//! end.
 //!
 //! A state is remembered by 64 bits of its hash: with the half million states of the largest model,
 //! the chance that two collide and one is overlooked is below one in a hundred million.
@@ -20,34 +21,36 @@ pub(crate) trait Model {
     type State: Clone + Debug + Hash;
     type Action: Copy + Debug;
 
-    /// Where it begins.
+    /// The state where every run begins.
     fn initial(&self) -> Self::State;
 
-    /// All that may happen next. An action that changes nothing may be named; it is skipped.
+    /// All actions that may happen next. An action that changes nothing may be included; it is
+    /// skipped.
     fn actions(&self, state: &Self::State) -> Vec<Self::Action>;
 
     /// Performs an action; `false` when it cannot happen here.
     fn apply(&self, state: &mut Self::State, action: Self::Action) -> bool;
 
-    /// The property that is broken here.
+    /// The property that is broken in this state, if any.
     fn broken(&self, state: &Self::State) -> Option<&'static str>;
 
-    /// Whether the action happens in the end wherever it stays possible; faults and luck do not.
+    /// Whether the action is sure to happen eventually as long as it stays possible. Faults and
+    /// luck are not.
     fn is_guaranteed(&self, action: Self::Action) -> bool;
 
-    /// Whether all is well here.
+    /// Whether this state is a goal.
     fn is_goal(&self, state: &Self::State) -> bool;
 
     /// Whether a bound of the model, not of the system, may keep this state from the goal.
     fn is_at_bound(&self, state: &Self::State) -> bool;
 }
 
-/// What was visited; nothing was wrong.
+/// The result of a search that found no fault.
 #[derive(Debug)]
 pub(crate) struct Checked {
     pub(crate) states: usize,
     pub(crate) steps: usize,
-    /// Length of the longest shortest way.
+    /// The longest of all shortest paths to a state.
     pub(crate) depth: u32,
     pub(crate) goals: usize,
 }
@@ -93,7 +96,7 @@ impl<M: Model> Debug for Violation<M> {
     }
 }
 
-/// What no guaranteed run can mend.
+/// The property that is broken where no guaranteed run leads to the goal.
 pub(crate) const STUCK: &str = "from here nothing that is sure to happen leads to the goal";
 
 /// Visits every state of `model`.
@@ -124,13 +127,13 @@ struct Node {
 
 struct Graph {
     nodes: Vec<Node>,
-    /// Steps that are sure to be possible, backwards: to, from.
+    /// Guaranteed steps, backwards: to, from.
     guaranteed: Vec<(u32, u32)>,
     steps: usize,
 }
 
 /// Multiplies and folds, a word at a time: several times faster than the standard hash on states of
-/// many small fields, and nobody chooses states to collide.
+/// many small fields. No attacker chooses states that collide.
 #[derive(Default)]
 struct Fingerprint(u64);
 
@@ -213,7 +216,7 @@ impl Graph {
         Ok(graph)
     }
 
-    /// Notes a state unless it is known.
+    /// Adds a state unless it is known.
     fn visit<M: Model>(
         &mut self,
         model: &M,
@@ -242,7 +245,7 @@ impl Graph {
         }
     }
 
-    /// The first state that no guaranteed run leads out of.
+    /// The first state from which no guaranteed run leads to the goal.
     fn first_stuck(&self) -> Option<u32> {
         let mut edges = self.guaranteed.clone();
         edges.sort_unstable();
@@ -262,7 +265,7 @@ impl Graph {
         (0..leads.len()).find(is_stuck).map(|id| id as u32)
     }
 
-    /// Walks the shortest way to a state again.
+    /// Rebuilds the shortest path to a state.
     fn violation<M: Model>(&self, model: &M, property: &'static str, id: u32) -> Violation<M> {
         let mut way = Vec::new();
         let mut at = id;

@@ -1,16 +1,16 @@
 //! Models of what several nodes do together, checked in every state they can reach.
 //!
-//! The pure crates decide what one node does. What happens when several nodes, a Redis that forgets
-//! and a store that answers late meet in the wrong order is too much for examples, so it is modelled
-//! and searched: every order of steps, with crashes, failovers and messages that arrive late.
+//! The pure crates decide what one node does. The interplay of several nodes, a Redis that forgets
+//! and a store that replies late is too much for examples, so it is modelled and searched: every
+//! order of steps, with crashes, failovers and messages that arrive late.
 //!
 //! | model | of | promises |
 //! |---|---|---|
 //! | [`message_log`] | the log of a chat: positions, durability, epochs, resume | G1-G5 |
 //! | [`matcher`] | the queue, offers, seats, leases | G6, G7 |
 //!
-//! A model is a copy of the protocol, not of the code. What ties the two together: a step of an
-//! adapter names its action, and `chat_log::resume_point` and `locate` are the real ones.
+//! A model is a copy of the protocol, not of the code. Two things tie them together: each step of
+//! an adapter names its action, and the model uses the real `chat_log::resume_point` and `locate`.
 //!
 //! Run them with `cargo test -p nowrong-core --test models -- --nocapture`: each test prints how
 //! many states it has visited. A broken property prints the shortest sequence of actions that breaks

@@ -1,5 +1,5 @@
-//! Matching in a cluster: several nodes, a queue in Redis that forgets, seats in the store that do
-//! not.
+//! Matching in a cluster: several nodes, a queue in Redis, which forgets, and seats in the store,
+//! which does not.
 //!
 //! # The system
 //!
@@ -7,14 +7,16 @@
 //! try is one script: it takes an acceptable ticket out as an [`Offer`], or enters its own. The node
 //! that got the offer settles it: the store opens the chat and gives both seats, or refuses. Tickets
 //! name their node, and count only while that node's lease lasts. Redis may lose the queue, go back
-//! to an older one, or be two for a while; a node may be slow, stop, or come back as another.
+//! to an older one, or have two masters for a while; a node may be slow, stop, or come back under a
+//! new identity.
 //!
 //! # How to read it
 //!
-//! [`Action`] lists the steps, each atomic; between two steps of a node anything may happen. What each
-//! does is in `steps.rs`, what must hold is in `properties.rs`. Each [`Rule`] can be switched off;
-//! `tests.rs` shows what breaks then. The tries are more careless than the real ones: any acceptable
-//! ticket may be chosen, and a ticket may be tried at any time, even while another node settles it.
+//! [`Action`] lists the steps, each atomic; between two steps of a node anything may happen.
+//! `steps.rs` has the effect of each action, `properties.rs` the properties. Each [`Rule`] can be
+//! switched off; `tests.rs` shows what breaks then. The tries of the model are less careful than
+//! the real ones: any acceptable ticket may be chosen, and a ticket may be tried at any time, even
+//! while another node settles it.
 
 use crate::checker::Model;
 
@@ -25,7 +27,7 @@ mod tests;
 const USERS: usize = 3;
 const NODES: usize = 2;
 
-/// Counts the tickets of a user, from 1: as ids of version 7 do, later ones are greater.
+/// Counts the tickets of a user, from 1. Later ones are greater, as with ids of version 7.
 type Count = u8;
 
 /// The rules of matching.
@@ -33,43 +35,45 @@ type Count = u8;
 enum Rule {
     /// Both seats and the chat are written in one transaction of the store.
     OpenAtomically,
-    /// A seat that was claimed for a chat that is not there lapses. Only matters without
+    /// A seat claimed for a chat that does not exist lapses. Only matters without
     /// [`Rule::OpenAtomically`], and then it is switched off here.
     KeepClaims,
     /// A seat is given only to a user without an active chat.
     OneSeat,
-    /// A cancel is a write to the user's seat in the store, and opening refuses a cancelled ticket and
-    /// all before it.
+    /// A cancel is a write to the user's seat in the store, and opening refuses a cancelled ticket
+    /// and all earlier ones.
     CancelInStore,
     /// Opening a chat spends both tickets in the same write: neither opens a second one.
     SpendTicket,
-    /// Opening looks at the blocks again.
+    /// Opening checks the blocks again.
     CheckBlocksAtOpen,
     /// A try only takes a ticket of the same age bracket.
     CheckAges,
-    /// Only the node of a ticket enters it, again too: who settles an offer that failed tells it.
+    /// Only the node of a ticket enters it, also when it is entered again: the node that settles a
+    /// failed offer tells that node.
     OwnerEnters,
     /// A ticket that is not in the queue is entered again by its node, which cannot know why.
     EnterAgain,
-    /// A node that starts has a new identity, and so a lease of its own.
+    /// A node that starts has a new identity, and so a new lease.
     FreshIdentity,
     /// A try removes the tickets whose lease has lapsed, instead of offering them.
     SkipLapsed,
     /// The queue is good only under the replication id under which it was filled.
     BindQueueToMaster,
-    /// A ticket that is entered again has its old time.
+    /// A ticket that is entered again keeps its old time.
     KeepTime,
-    /// A newer ticket of a user replaces the older one, and is not replaced by it. Not needed: a user
-    /// has one seat, however many tickets.
+    /// A newer ticket of a user replaces the older one, never the other way round. Not needed: a
+    /// user has one seat, however many tickets.
     OneTicket,
 }
 
-/// One step of one part. `n` is a node, `u` a user, `i` an offer of the node.
+/// One step of one part of the system. `n` is a node, `u` a user, `i` an offer of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     /// The user asks for a partner; the node makes a ticket.
     Enter { u: usize },
-    /// The script tries the ticket: it takes out a `partner`, or enters the ticket if nobody fits.
+    /// The script tries the ticket: it takes out a `partner`, or enters the ticket if there is no
+    /// partner.
     Try {
         n: usize,
         u: usize,
@@ -112,7 +116,7 @@ enum Action {
     Replicate,
 }
 
-/// How far the model goes.
+/// The size of the model.
 #[derive(Clone, Copy, Debug, Hash, PartialEq)]
 struct Bounds {
     /// The age brackets of the users.
@@ -130,7 +134,7 @@ struct Bounds {
     failovers: u8,
 }
 
-/// The model, without one of its rules or with all.
+/// The model, with all rules or without one of them.
 #[derive(Clone, Debug)]
 struct Matcher {
     bounds: Bounds,
@@ -142,17 +146,17 @@ struct State {
     store: Store,
     /// The queue of the master, by user.
     queue: Vec<Ticket>,
-    /// The queue of a master that was replaced, while some node has not noticed.
+    /// The queue of a replaced master, as long as some node has not noticed the change.
     deposed: Vec<Ticket>,
     /// Only without [`Rule::BindQueueToMaster`].
     replica: Vec<Ticket>,
-    /// Which nodes hold a lease, and in which life they took it.
+    /// Which nodes hold a lease, and in which of their lives they took it.
     leases: Vec<(usize, u8)>,
     nodes: [Node; NODES],
     users: [User; USERS],
-    /// What may still happen.
+    /// How many actions of each bounded kind may still happen.
     left: Bounds,
-    /// What went wrong when a ticket was offered or a chat opened.
+    /// The property that broke when a ticket was offered or a chat opened.
     broken: Option<&'static str>,
 }
 
@@ -181,10 +185,10 @@ enum Seat {
 struct Ticket {
     user: usize,
     count: Count,
-    /// Its node, and in which life that made it.
+    /// Its node, and in which of its lives the node made it.
     node: usize,
     life: u8,
-    /// Whom the user blocked, or was blocked by, when it was made.
+    /// The users whom its user had blocked, or been blocked by, when it was made.
     avoids: [bool; USERS],
     /// Whether it was entered again with a later time.
     is_late: bool,
@@ -203,7 +207,7 @@ struct Node {
     life: u8,
     /// The tickets of its users.
     tickets: [Option<Ticket>; USERS],
-    /// Which of them were in the queue.
+    /// Which of them have been in the queue.
     entered: [bool; USERS],
     offers: Vec<Offer>,
     is_on_deposed: bool,

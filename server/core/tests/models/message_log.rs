@@ -1,4 +1,5 @@
-//! The log of one chat in a cluster: several nodes, a Redis that forgets, a store that does not.
+//! The log of one chat in a cluster: several nodes, a Redis that forgets, and a store that does
+//! not.
 //!
 //! # The system
 //!
@@ -6,19 +7,21 @@
 //! ([`Log`]); the store ([`Store`]) keeps messages under `(epoch, seq)` and the epochs of the chat.
 //! A message is delivered as soon as it has a position, and acked when it is durable. Redis may be
 //! replaced at any moment by a replica that lacks the newest writes or all of them; then the log
-//! goes on from the store under the next epoch, and what the store never got is void.
+//! continues from the store under the next epoch, and messages that never reached the store are
+//! void.
 //!
 //! # How to read it
 //!
 //! [`Action`] lists the steps. Each is atomic: it is one call to Redis, one to the store, or one
 //! decision of a node. Between two steps of a node anything may happen, so a node that is slow or
-//! stopped for a while needs no action of its own. What each does is in `steps.rs`, what must hold
-//! is in `properties.rs`. Each [`Rule`] can be switched off; `tests.rs` shows that each is needed,
-//! by the counterexample that appears without it.
+//! stopped for a while needs no action of its own. `steps.rs` has the effect of each action,
+//! `properties.rs` the properties. Each [`Rule`] can be switched off; `tests.rs` shows that each is
+//! needed, by the counterexample that appears without it.
 //!
 //! # What the adapters must do
 //!
-//! Exactly the steps, in the order that the [`Rule`]s demand. A step of an adapter names its action.
+//! They must do exactly these steps, in the order that the [`Rule`]s demand. Each step of an
+//! adapter names its action.
 
 use std::collections::BTreeMap;
 
@@ -37,16 +40,17 @@ type Seq = u8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
     /// A log in Redis is good only under the replication id under which it was seeded: after every
-    /// failover and restart there is no log, however much of it is left.
+    /// failover and restart the log counts as missing, however much of it is left.
     BindLogToMaster,
-    /// Only who began an epoch seeds it, and only on the master that had no log before it began: the
-    /// seed names that master, so that it may be sent again, and another one refuses it.
+    /// Only the node that began an epoch seeds it, and only on the master that had no log before
+    /// the epoch began. The seed names that master, so it may be sent again, and another master
+    /// refuses it.
     SeedOwnEpoch,
-    /// `append` refuses who believes in another epoch.
+    /// `append` refuses a node that believes in another epoch.
     FenceAppend,
-    /// Reading the log tells its epoch, and nothing is taken from another one.
+    /// Reading the log returns its epoch, and messages of another epoch are ignored.
     FenceRead,
-    /// `append` knows the ids that it has given a position in this epoch.
+    /// `append` knows the ids that already have a position in this epoch.
     KnowAppended,
     /// The seed has the ids of all stored messages up to the base.
     KnowStored,
@@ -54,86 +58,90 @@ enum Rule {
     SeedNewerOnly,
     /// The ids of the seed are read after the base was set.
     ReadKnownAfterBase,
-    /// A node stores the whole run from what it knows to be durable, whoever sent the messages.
+    /// A node stores the whole run of messages after the last one that it knows to be durable,
+    /// whoever sent them.
     StoreWholeRun,
     /// The messages of a run become durable in ascending order.
     StoreAscending,
-    /// After the write is durable the epoch is read again, and acks follow only if it is the same.
+    /// After a durable write the epoch is read again, and acks follow only if it is unchanged.
     RecheckEpoch,
     /// The epoch is counted up first, then the base is read.
     BumpThenBase,
-    /// The base is the newest surviving message: what is void stays void.
+    /// The base is the newest surviving message: void messages stay void.
     BaseOfSurvivors,
-    /// Every reader of the store ignores what lies beyond the base of a later epoch.
+    /// Every reader of the store ignores messages beyond the base of a later epoch.
     IgnoreVoid,
-    /// Who loads a chat reads the messages first, then the epochs.
+    /// A node that loads a chat reads the messages first, then the epochs.
     MessagesThenEpochs,
     /// An ack waits until the message is durable.
     AckDurable,
     /// An inbox entry of an older epoch is ignored.
     IgnoreOldInbox,
-    /// A client drops what lies beyond the resume point, at resume and when told of a new epoch.
+    /// A client drops messages beyond the resume point, both at a resume and when it learns of a
+    /// new epoch.
     Truncate,
-    /// Nodes look at the log now and then, as inbox entries may be lost.
+    /// Nodes look at the log from time to time, because inbox entries may be lost.
     CheckLog,
     /// A node that meets a client from a newer epoch loads the chat again.
     FollowClient,
 }
 
-/// One step of one part. `n` is a node, `c` a member and its client, `m` a message.
+/// One step of one part of the system. `n` is a node, `c` a member and its client, `m` a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     /// First half of loading the chat: the node reads all messages from the store.
     LoadMessages { n: usize },
-    /// Second half: it reads the epochs, and holds what survives.
+    /// Second half: the node reads the epochs, and keeps the surviving messages.
     LoadEpochs { n: usize },
-    /// The script in Redis gives a message a position, or says which it has, or refuses.
+    /// The script in Redis gives a message a position, or returns the position that it already has,
+    /// or refuses.
     Append { n: usize, m: Id },
     /// The node takes an entry from its inbox: at any time, any number of times, or never.
     TakeInbox { n: usize, entry: usize },
-    /// The node reads on in the log.
+    /// The node reads the next part of the log.
     CheckLog { n: usize },
-    /// The node sends the store the run that is to become durable.
+    /// The node sends the store the run of messages that should become durable.
     Persist { n: usize },
-    /// The store takes one message of the run.
+    /// The store accepts one message of the run.
     Insert { n: usize, at: usize },
-    /// The store takes one message of a run whose node no longer waits for it.
+    /// The store accepts one message of a run whose node no longer waits for it.
     InsertLate { at: usize },
     /// The whole run is durable; the node reads the epoch again.
     Recheck { n: usize },
-    /// The sender is told.
+    /// The sender gets its ack.
     Ack { n: usize, m: Id },
-    /// Redis has no log of this epoch: the node counts the epoch up in the store, if it still is
-    /// the one it knows.
+    /// Redis has no log of this epoch: the node increments the epoch in the store, if it is still
+    /// the one that the node knows.
     BumpEpoch { n: usize },
-    /// Whoever finds an epoch without a base reads the newest surviving message, and writes it as the
-    /// base unless one is set by now.
+    /// Any node that finds an epoch without a base reads the newest surviving message, and writes
+    /// it as the base unless one is set by now.
     SetBase,
-    /// The script in Redis takes the new log, unless it has a newer one.
+    /// The script in Redis accepts the new log, unless it has a newer one.
     Seed { n: usize },
-    /// The connection truncates what its client holds, and delivers what it lacks.
+    /// The connection truncates the messages that its client holds, and delivers the missing ones.
     Deliver { c: usize },
     /// A client without a connection gets one.
     Connect { c: usize, n: usize },
-    /// Fault: a client moves to a connection on another node; the old node acts on what it sent.
+    /// Fault: a client moves to a connection on another node; the old node still acts on the
+    /// client's sends.
     Move { c: usize },
     /// Fault: a node loses its memory.
     Crash { n: usize },
     /// Fault: a replica takes over, with the seed and `keep` messages of the log, or without a log.
-    /// Nodes that have not noticed go on with the old master.
+    /// Nodes that have not noticed continue with the old master.
     Failover { keep: Option<usize> },
     /// Fault: the log drops its oldest message.
     Trim,
     /// The node notices the failover.
     Redirect { n: usize },
-    /// Only without [`Rule::BumpThenBase`]: the base is read before the epoch is counted up.
+    /// Only without [`Rule::BumpThenBase`]: the base is read before the epoch is incremented.
     ReadBase { n: usize },
 }
 
-/// How far the model goes.
+/// The size of the model.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
-    /// Who sends each message.
+    /// The sender of each message.
     senders: &'static [usize],
     crashes: u8,
     failovers: u8,
@@ -142,7 +150,7 @@ struct Bounds {
     epochs_max: Number,
 }
 
-/// The model, without one of its rules or with all.
+/// The model, with all rules or without one of them.
 #[derive(Clone, Copy, Debug)]
 struct MessageLog {
     bounds: Bounds,
@@ -154,15 +162,15 @@ struct State {
     store: Store,
     /// The log of the master.
     redis: Option<Log>,
-    /// The log of a master that was replaced, while some node has not noticed.
+    /// The log of a replaced master, as long as some node has not noticed the change.
     deposed: Option<Log>,
     nodes: [Node; 2],
     clients: [Client; 2],
-    /// Everything ever put into an inbox.
+    /// All entries that were ever put into an inbox.
     inbox: Vec<Entry>,
     /// A run of a node that crashed or loaded the chat again: it may still arrive.
     late: Option<Run>,
-    /// The position that each message was acked at.
+    /// The position with which each message was acked.
     acked: Vec<Option<(Number, Seq)>>,
     faults: Faults,
     /// Whether a position was found to have two messages.
@@ -180,7 +188,7 @@ struct Faults {
 
 type Rows = BTreeMap<(Number, Seq), Id>;
 
-/// What MongoDB has: majority writes, never lost.
+/// The data in MongoDB: majority writes, never lost.
 #[derive(Clone, Debug, Hash, PartialEq)]
 struct Store {
     /// The bases of the epochs, from number 1; only the last may not be set yet.
@@ -188,7 +196,7 @@ struct Store {
     rows: Rows,
 }
 
-/// What Redis has of the chat.
+/// The data of the chat in Redis.
 #[derive(Clone, Debug, Hash, PartialEq)]
 struct Log {
     number: Number,
@@ -213,13 +221,13 @@ struct Node {
     chat: Option<Chat>,
     /// The first half of a load.
     read: Option<Read>,
-    /// What it has sent to the store; empty when all of it is durable.
+    /// The messages that it has sent to the store; empty when all of them are durable.
     run: Option<Run>,
     /// The epoch that it may seed.
     begun: Option<Begun>,
     /// Sends of clients that have moved away.
     left: Vec<Id>,
-    /// It talks to a master that was replaced.
+    /// It talks to a replaced master.
     is_on_deposed: bool,
     /// Only without a rule: the base it has read.
     base_read: Option<Seq>,
@@ -231,7 +239,7 @@ struct Node {
 #[derive(Clone, Copy, Debug, Hash, PartialEq)]
 struct Begun {
     number: Number,
-    /// Which master it had then.
+    /// The master at that time.
     master: u8,
 }
 
@@ -242,14 +250,14 @@ enum Read {
     Epochs(Vec<Seq>),
 }
 
-/// What a node knows of the chat.
+/// A node's knowledge of the chat.
 #[derive(Clone, Debug, Hash, PartialEq)]
 struct Chat {
     bases: Vec<Seq>,
     /// Messages from seq 1 without a gap.
     log: Vec<Id>,
     durable: Seq,
-    /// Whether it needs a new epoch, as the log cannot go on.
+    /// Whether it needs a new epoch, because the log cannot be continued.
     is_torn: bool,
 }
 
@@ -257,14 +265,14 @@ struct Chat {
 struct Run {
     number: Number,
     rows: Vec<(Seq, Id)>,
-    /// Everything up to here is durable when it is done.
+    /// When the run is done, everything up to here is durable.
     up_to: Seq,
 }
 
 #[derive(Clone, Debug, Default, Hash, PartialEq)]
 struct Client {
     node: Option<usize>,
-    /// What it shows, from seq 1.
+    /// The messages that it shows, from seq 1.
     held: Vec<Id>,
     /// The epoch of the last one.
     number: Number,
@@ -398,7 +406,7 @@ impl MessageLog {
         self.without != Some(rule)
     }
 
-    /// Which master the node talks to.
+    /// The master that the node talks to.
     fn master(&self, s: &State, n: usize) -> u8 {
         let newest = self.bounds.failovers - s.faults.failovers;
         newest - u8::from(s.nodes[n].is_on_deposed)

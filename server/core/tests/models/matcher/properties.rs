@@ -1,20 +1,20 @@
-//! What must hold in every state, and where every run must be able to end.
+//! The properties of every state, and the states in which every run must be able to end.
 
 use super::*;
 
 /// A user is in at most one active chat.
 pub(super) const TWO_CHATS: &str = "G6: a user is in two chats";
-/// A ticket that the user was told is cancelled opens no chat.
+/// A ticket never opens a chat after its user was told that it is cancelled.
 pub(super) const BOTH_WON: &str = "G6: a cancel and a match both won";
 /// A ticket opens one chat.
 pub(super) const USED_TWICE: &str = "G6: a ticket has opened two chats";
-/// A ticket is offered only while the lease lasts that it was made under.
+/// A ticket is offered only while the lease under which it was made lasts.
 pub(super) const GHOST: &str = "G6: a ticket outlived its lease";
-/// Who blocked each other before a chat is opened does not meet.
+/// Users who blocked each other before a chat is opened do not meet.
 pub(super) const BLOCKED_MET: &str = "G7: a blocked pair met";
-/// Who is of different age brackets does not meet.
+/// Users of different age brackets do not meet.
 pub(super) const WRONG_AGE: &str = "G7: two age brackets met";
-/// Who was put back has not lost the place.
+/// A ticket that was put back has kept its place.
 pub(super) const TIME_LOST: &str = "a ticket went back with a later time";
 
 pub(super) fn broken(s: &State) -> Option<&'static str> {
@@ -35,8 +35,8 @@ pub(super) fn broken(s: &State) -> Option<&'static str> {
     s.broken
 }
 
-/// Nobody waits who could be in a chat, nobody is locked out, and every ticket in the queue is of a
-/// user who waits there.
+/// Nobody waits who could be in a chat, nobody is locked out, and every ticket in the queue belongs
+/// to a user who waits.
 pub(super) fn is_settled(model: &Matcher, s: &State) -> bool {
     let users = 0..model.bounds.users;
     let waits = |u: usize| s.users[u].is_willing && s.store.seats[u] == Seat::Free;
@@ -56,8 +56,8 @@ pub(super) fn is_settled(model: &Matcher, s: &State) -> bool {
         && s.queue.iter().all(|ticket| is_of_waiting(model, s, ticket))
 }
 
-/// Whether a ticket in the queue is one that its node keeps for a user who waits; or one of a dead
-/// node, that the next try removes.
+/// Whether a ticket in the queue is kept by its node for a user who waits, or belongs to a dead
+/// node, so that the next try removes it.
 fn is_of_waiting(model: &Matcher, s: &State, ticket: &Ticket) -> bool {
     let kept = s.nodes[ticket.node].tickets[ticket.user].as_ref();
     let waits = s.users[ticket.user].is_willing && s.store.seats[ticket.user] == Seat::Free;

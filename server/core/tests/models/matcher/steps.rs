@@ -1,4 +1,4 @@
-//! What each action does. `None`: it cannot happen, or changes nothing.
+//! The effect of each action. `None`: it cannot happen, or changes nothing.
 
 use super::{properties::*, *};
 
@@ -156,7 +156,8 @@ impl Matcher {
         s.store.is_blocked(a.user, b.user) && self.has(Rule::CheckBlocksAtOpen)
     }
 
-    /// Without its rule, who settles enters the survivor, whoever's it is.
+    /// Without its rule, the node that settles enters the surviving ticket, even if it is another
+    /// node's.
     fn return_tickets(&self, s: &mut State, n: usize, tickets: &[Ticket; 2]) {
         if self.has(Rule::OwnerEnters) {
             return;
@@ -283,14 +284,14 @@ impl Node {
     }
 }
 
-/// Who settles drops the ticket if it is one of its own.
+/// The node that settles drops the ticket if it is its own.
 fn drop_ticket(s: &mut State, n: usize, ticket: &Ticket) {
     if s.nodes[n].tickets[ticket.user].as_ref() == Some(ticket) {
         s.nodes[n].forget(ticket.user);
     }
 }
 
-/// Tickets that were refused for a block go on with the blocks of now.
+/// Tickets that were refused because of a block get the current blocks.
 fn refresh(s: &mut State, tickets: &[Ticket; 2]) {
     for ticket in tickets {
         let u = ticket.user;
@@ -349,7 +350,7 @@ fn connect(s: &mut State, u: usize, n: usize) -> Option<()> {
 
 fn block(s: &mut State, u: usize, other: usize) -> Option<()> {
     s.left.blocks = s.left.blocks.checked_sub(1)?;
-    // Who chats with someone may block them: what was opened before is not undone here.
+    // A user may block a partner during a chat: a chat that was opened before is not undone here.
     (!s.store.is_blocked(u, other)).then(|| s.store.blocks.push([u, other]))
 }
 

@@ -1,4 +1,4 @@
-//! The model with all rules, and without each.
+//! The model with all rules, and without each one.
 
 use super::{properties::*, *};
 use crate::checker::{STUCK, check};

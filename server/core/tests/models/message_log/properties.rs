@@ -1,4 +1,4 @@
-//! What must hold in every state.
+//! The properties of every state.
 
 use nowrong_core::chat_log::{Resume, locate, resume_point};
 use nowrong_protocol::Position;
@@ -8,7 +8,7 @@ use super::{
     *,
 };
 
-/// An acked message is in the store, at its position, for every reader, for ever.
+/// Every reader of the store always finds an acked message at its position.
 pub(super) const ACKED_LOST: &str = "G1: an acked message is not where it was acked";
 /// A message shows once.
 pub(super) const TWICE: &str = "G2: a message has two positions";
@@ -18,8 +18,8 @@ pub(super) const HOLE: &str = "G3: the store has a hole below a message";
 pub(super) const DIVERGED: &str = "G5: a client keeps what the store does not have";
 /// A client that resumes now keeps only what its node has.
 pub(super) const TORN: &str = "G3: a client and its node hold different logs";
-/// A node is right about what is durable.
-pub(super) const NOT_DURABLE: &str = "G1: a node takes for durable what is not";
+/// Every message that a node considers durable is durable.
+pub(super) const NOT_DURABLE: &str = "G1: a node considers a message durable that is not";
 /// No two messages are ever found at one position.
 pub(super) const CONFLICT: &str = "a position was given to two messages";
 
@@ -46,7 +46,8 @@ pub(super) fn broken(s: &State, without: Option<Rule>) -> Option<&'static str> {
     if !durables.all(|log| log.is_some_and(|log| stored.starts_with(log))) {
         return Some(NOT_DURABLE);
     }
-    // The rules make conflicts impossible; without one of them they are the safety net.
+    // The rules make conflicts impossible; without one of them, detecting conflicts is the safety
+    // net.
     (s.has_conflict && without.is_none()).then_some(CONFLICT)
 }
 
@@ -73,7 +74,8 @@ fn has_hole(s: &State, bases: &[Seq], stored: usize) -> bool {
     usize::from(base) > stored || beyond.any(survives)
 }
 
-/// Whether the client would keep something else than `log` if it resumed where `log` is the truth.
+/// Whether the client would keep messages that differ from `log` if it resumed on a node that holds
+/// `log`.
 fn diverges(client: &Client, bases: &[Seq], log: &[Id]) -> bool {
     let epochs = epochs(bases);
     let asked = Position::new(client.number.into(), client.held.len() as u64);

@@ -1,4 +1,4 @@
-//! What each action does. `None`: it cannot happen, or changes nothing.
+//! The effect of each action. `None`: it cannot happen, or changes nothing.
 
 use nowrong_core::{
     chat_log::{Resume, locate, resume_point},
@@ -135,7 +135,7 @@ impl MessageLog {
         if number < chat.number() && self.has(Rule::IgnoreOldInbox) {
             return None;
         }
-        // A later one is a gap, which the log fills.
+        // A later one means a gap, which the log fills.
         (usize::from(seq) == chat.log.len() + 1).then(|| chat.log.push(m))
     }
 
@@ -156,7 +156,7 @@ impl MessageLog {
         if have >= log.trimmed {
             chat.log.extend(&log.appended[have..]);
         } else if stored > chat.log.len() {
-            return unload(s, n); // The store has what the log has dropped.
+            return unload(s, n); // The store has the messages that the log dropped.
         } else if chat.is_torn {
             return None;
         } else {
@@ -171,7 +171,7 @@ impl MessageLog {
         let all = (1..).zip(chat.log.iter().copied());
         let mut rows: Vec<_> = all.skip(chat.durable.into()).collect();
         if !self.has(Rule::StoreWholeRun) {
-            // Only what its own clients sent.
+            // Only messages of its own clients.
             let is_own = |m: Id| s.clients[self.bounds.senders[usize::from(m)]].node == Some(n);
             rows.retain(|(_, m)| is_own(*m));
         }
@@ -282,7 +282,7 @@ impl MessageLog {
         last.is_none().then(|| *last = Some(base))
     }
 
-    /// The newest surviving message, as the base of what follows epoch `number`.
+    /// The newest surviving message, as the base of the epoch after `number`.
     fn base(&self, store: &Store, number: Number) -> Seq {
         let base = store.bases[usize::from(number) - 1].unwrap_or_default();
         let counts = |at: Number| at == number || !self.has(Rule::BaseOfSurvivors);
@@ -357,8 +357,8 @@ impl MessageLog {
     }
 }
 
-/// Forgets what can no longer make a difference under the rules, so that fewer states are told
-/// apart: what belongs to an epoch that nobody can act in any more, and what is void.
+/// Forgets details that can no longer make a difference under the rules, so that there are fewer
+/// distinct states: data of epochs in which nobody can act any more, and void messages.
 pub(super) fn forget(s: &mut State, without: Option<Rule>) {
     let number = s.store.number();
     let chats = s.nodes.iter().filter_map(|node| node.chat.as_ref());
@@ -393,7 +393,7 @@ pub(super) fn forget(s: &mut State, without: Option<Rule>) {
     });
 }
 
-/// The surviving messages by seq, as far as there is no gap.
+/// The surviving messages by seq, up to the first gap.
 pub(super) fn surviving(rows: &Rows, bases: &[Seq]) -> Vec<Id> {
     let epochs = epochs(bases);
     let at = |seq: Seq| {
@@ -419,7 +419,7 @@ fn log_of(s: &mut State, n: usize) -> &mut Option<Log> {
     }
 }
 
-/// The node drops the chat, to load it again; what it has sent to the store is on its own.
+/// The node drops the chat, to load it again; a run that it has sent to the store may still arrive.
 fn unload(s: &mut State, n: usize) -> Option<()> {
     s.nodes[n].chat = None;
     let run = s.nodes[n].run.take();
