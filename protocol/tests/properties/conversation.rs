@@ -1,4 +1,4 @@
-//! Random operation sequences against both conversations.
+//! Random sequences of operations against both conversations.
 
 use std::time::{Duration, Instant};
 
@@ -71,7 +71,7 @@ fn goaway() -> GoAway {
     }
 }
 
-/// Counts what a server conversation says and checks its order.
+/// Counts the outputs of a server conversation and checks their order.
 #[derive(Default)]
 struct ServerWatch {
     hellos: u32,
@@ -138,7 +138,7 @@ fn run_server(ops: Vec<Op>, welcome: &Welcome) {
         phase = talk.phase();
         assert_eq!(talk.poll_timeout().is_none(), phase == Phase::Closed);
     }
-    // Left alone, it ends within a bounded number of deadlines.
+    // Left alone, it must end within a bounded number of deadlines.
     for _ in 0..4 {
         let Some(deadline) = talk.poll_timeout() else {
             break;
@@ -151,7 +151,7 @@ fn run_server(ops: Vec<Op>, welcome: &Welcome) {
     assert_eq!(talk.phase(), Phase::Closed);
 }
 
-/// Checks the order of what a client conversation says.
+/// Checks the order of a client conversation's outputs.
 #[derive(Default)]
 struct ClientWatch {
     hellos: u32,
@@ -258,7 +258,7 @@ proptest! {
         run_client(ops);
     }
 
-    /// Two honest sides never complain about each other, in whatever pieces the bytes travel.
+    /// Two correct sides never complain about each other, however the bytes are cut into pieces.
     #[test]
     fn two_honest_sides_get_on(
         up in vec(client_frame().prop_filter("is a request", is_request), 0..10),
@@ -306,7 +306,7 @@ proptest! {
         prop_assert_eq!(got_down, down);
     }
 
-    /// The lane is the same whatever copies of it arrive, in whatever order, in between.
+    /// The lane is the same whichever copies of it arrive in between, and in any order.
     #[test]
     fn copies_change_nothing(
         frames in vec(client_frame().prop_filter("is a request", is_request), 1..8),

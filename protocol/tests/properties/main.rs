@@ -18,7 +18,8 @@ use nowrong_protocol::{
 use proptest::{collection::vec, prelude::*};
 use strategies::{client_frame, server_frame};
 
-/// What a decoder makes of `bytes`, given to it in pieces of `piece` bytes.
+/// The frames that a decoder reads from `bytes` in pieces of `piece` bytes, and whether bytes of an
+/// incomplete frame are left.
 fn cut(bytes: &[u8], piece: usize) -> (Vec<(u32, Vec<u8>)>, bool) {
     let mut decoder = Decoder::new();
     let mut frames = Vec::new();
@@ -73,7 +74,7 @@ proptest! {
         let _ = ServerFrame::decode(kind, &body);
     }
 
-    /// What decodes encodes to something that decodes to the same.
+    /// A body that decodes can be encoded again, and that decodes to the same value.
     #[test]
     fn what_decodes_is_stable(kind in 0u32..100, body in vec(prop_oneof![0u8..4, any::<u8>()], 0..120)) {
         if let Ok(Some(frame)) = ServerFrame::decode(kind, &body) {
@@ -135,7 +136,7 @@ fn the_table_of_frames_is_one_to_one() {
     assert_eq!(frame::info(Page::KIND).unwrap().lane, Lane::Bulk);
 }
 
-/// The codec charges lengths at eight bytes; the fullest page must still be readable.
+/// The codec counts lengths as eight bytes; the fullest page must still be readable.
 #[test]
 fn the_fullest_page_is_readable() {
     let text = "x".repeat(PAGE_BYTES_MAX / PAGE_MESSAGES_MAX - 70);

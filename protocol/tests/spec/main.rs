@@ -1,8 +1,8 @@
-//! Holds the tables of `SPEC.md` against the code.
+//! Compares the tables of `SPEC.md` with the code.
 //!
 //! A table stands between `<!-- table NAME -->` and `<!-- end -->`.
-//! `UPDATE_SPEC=1 cargo test -p nowrong-protocol --test spec` writes them anew. The prose around
-//! them is by hand; the last test at least finds a frame, code or bound that it names wrongly.
+//! `UPDATE_SPEC=1 cargo test -p nowrong-protocol --test spec` rewrites them. The prose around them
+//! is written by hand; the tests at least find a frame, code or bound that it names wrongly.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -24,7 +24,7 @@ fn path() -> PathBuf {
 const BEGIN: &str = "<!-- table ";
 const END: &str = "<!-- end -->";
 
-/// `text` with every table replaced by what the code says.
+/// `text` with every table replaced by the one from the code.
 fn filled(text: &str) -> (String, Vec<String>) {
     let mut out = String::new();
     let mut names = Vec::new();
@@ -67,7 +67,7 @@ fn the_tables_say_what_the_code_says() {
     assert_eq!(names.into_iter().collect::<BTreeSet<_>>(), expected);
 }
 
-/// Every frame and every code is spoken of in the prose or a table, by its right name.
+/// Every frame and every code is mentioned in the prose or a table, by its correct name.
 #[test]
 fn the_prose_names_only_what_exists() {
     let text = fs::read_to_string(path()).unwrap();
@@ -93,7 +93,7 @@ fn the_prose_names_only_what_exists() {
     }
 }
 
-/// Where the prose gives a bound as a number, it is the number of the code.
+/// Where the prose gives a bound as a number, it is the number from the code.
 #[test]
 fn the_prose_says_the_bounds_of_the_code() {
     let text = fs::read_to_string(path()).unwrap();

@@ -1,4 +1,4 @@
-//! What the sources say: records with their fields and comments, enums, bounds.
+//! Reads the sources: records with their fields and comments, enums, bounds.
 
 use syn::{Attribute, Expr, Fields, GenericArgument, Item, Lit, Meta, PathArguments, Type};
 

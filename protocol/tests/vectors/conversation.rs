@@ -105,7 +105,7 @@ fn matched() -> Matched {
     }
 }
 
-/// A step of the example: who says it, on which lane, and what.
+/// A step of the example: its note, its lane, and its frame with the sender.
 fn step(note: &str, lane: Lane, frame: impl Into<Said>) -> Value {
     let said = frame.into();
     let bytes = match lane {

@@ -192,7 +192,7 @@ fn varints() -> Vec<Value> {
     canonical.into_iter().chain(wide).collect()
 }
 
-/// What a stream decoder with the usual limit makes of `bytes`.
+/// The vector of what a stream decoder with the usual limit reads from `bytes`.
 fn stream(name: &str, bytes: &[u8]) -> Value {
     let mut decoder = Decoder::new();
     decoder.push(bytes);

@@ -1,15 +1,15 @@
-//! Holds `vectors/*.json` against the code.
+//! Compares `vectors/*.json` with the code.
 //!
 //! Each frame file is a list of `{ name, frame, kind, hex, envelope_hex, json }`: the body, the body
 //! in its stream envelope, and the same frame as JSON (ids as UUID text, byte strings as lists of
-//! numbers, a message body as `{ kind, data }`). Numbers over 2^53 - 1 stand only in vectors whose
-//! name ends in `u64_max`. `decode_errors.json` holds bodies that must be refused, `varint.json` and
-//! `envelope.json` the layers below, `conversation.json` a whole conversation and `missteps.json`
-//! what a client's mistakes cost.
+//! numbers, a message body as `{ kind, data }`). Numbers over 2^53 - 1 appear only in vectors whose
+//! name ends in `u64_max`. `decode_errors.json` holds bodies that must be refused, `varint.json`
+//! and `envelope.json` the layers below, `conversation.json` a whole conversation and
+//! `missteps.json` the cost of a client's mistakes.
 //!
 //! The files freeze the bytes of the protocol for every implementation, so changing one is a change
-//! of the protocol. `UPDATE_VECTORS=1 cargo test -p nowrong-protocol --test vectors` writes them
-//! anew from the samples beside this file.
+//! of the protocol. `UPDATE_VECTORS=1 cargo test -p nowrong-protocol --test vectors` rewrites them
+//! from the samples beside this file.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(
@@ -37,7 +37,7 @@ pub(crate) struct Vector {
     value: Value,
 }
 
-/// The vector of `frame`, after checking that bytes and JSON lead back to it.
+/// The vector of `frame`, after checking that its bytes and its JSON decode to it.
 pub(crate) fn vector<F: Frame + PartialEq + Debug>(name: &str, frame: F) -> Vector {
     let body = codec::encode(&frame);
     assert!(body.len() <= FRAME_BYTES_MAX, "{name}");
@@ -91,7 +91,7 @@ fn path(file: &str) -> PathBuf {
         .collect()
 }
 
-/// Asserts that `file` says `values`, or writes it.
+/// Asserts that `file` holds `values`, or writes it.
 pub(crate) fn hold(file: &str, values: &[Value]) {
     let lines: Vec<_> = values.iter().map(Value::to_string).collect();
     let text = format!("[\n{}\n]\n", lines.join(",\n"));
@@ -142,7 +142,7 @@ fn every_frame_has_at_least_two_vectors() {
     }
 }
 
-/// Reads the files as another implementation would: nothing but the file and the decoder.
+/// Reads the files as another implementation would, with only the file and the decoder.
 #[test]
 fn the_files_decode() {
     for (file, _) in FAMILIES {

@@ -22,7 +22,7 @@ pub(crate) use history::history;
 pub(crate) use queue::queue;
 pub(crate) use signal::signal;
 
-/// The largest integer that a double holds exactly, and so JavaScript.
+/// The largest integer that a double, and so JavaScript, represents exactly.
 const SAFE_MAX: u64 = (1 << 53) - 1;
 
 /// A plausible time: 2026-11-22T12:00:00Z.

@@ -1,4 +1,4 @@
-//! `missteps.json`: what each misstep of a client costs it.
+//! `missteps.json`: the cost of each misstep of a client.
 
 use std::time::Instant;
 

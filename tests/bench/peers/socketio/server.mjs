@@ -3,7 +3,8 @@
 //
 //   node server.mjs [ADDRESS [REDIS_URL]]
 //
-// With Redis it is one of several nodes: each user is a room, which the Redis adapter reaches on any node.
+// With Redis it is one of several nodes: each user has a Socket.IO room, which the Redis adapter
+// reaches on any node.
 import { createServer } from "node:http";
 import { createAdapter } from "@socket.io/redis-adapter";
 import { createClient } from "redis";
