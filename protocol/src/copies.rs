@@ -43,7 +43,7 @@ pub struct CopyWriter {
     written: u64,
     /// The newest writes, oldest first, no gap between them; at most [`COPY_BYTES_MAX`] bytes.
     tail: VecDeque<(Instant, Vec<u8>)>,
-    due: Option<Due>,
+    due: Option<NextCopy>,
     lossy_until: Option<Instant>,
     /// Lost packets of the link, by the newest count.
     losses: u64,
@@ -54,7 +54,7 @@ pub struct CopyWriter {
 
 /// The copy that is sent next.
 #[derive(Clone, Copy, Debug)]
-struct Due {
+struct NextCopy {
     at: Instant,
     /// When the one after it is sent, unless more is written.
     second: Option<Instant>,
@@ -101,7 +101,7 @@ impl CopyWriter {
         while self.is_tail_over(now) {
             self.tail.pop_front();
         }
-        self.due = Some(Due {
+        self.due = Some(NextCopy {
             at: now + COPY_DELAY,
             second: Some(now + SECOND_COPY_DELAY),
         });
@@ -115,7 +115,7 @@ impl CopyWriter {
     /// The copy that is due; each is returned once.
     pub fn take(&mut self, now: Instant) -> Option<LaneCopy> {
         let due = self.due.filter(|due| due.at <= now)?;
-        self.due = due.second.map(|at| Due { at, second: None });
+        self.due = due.second.map(|at| NextCopy { at, second: None });
         let bytes: Vec<u8> = self
             .tail
             .iter()

@@ -17,7 +17,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Phase, bye, earliest, lane::Inbox};
+use super::{Phase, bye, earliest, lane::Arrived};
 use crate::{
     CloseCode,
     envelope::{RawFrame, decode_datagram},
@@ -91,7 +91,7 @@ pub struct ClientConversation {
     /// When the ping was sent that has no answer yet.
     pinged_at: Option<Instant>,
     next_nonce: u32,
-    inbox: Inbox,
+    arrived: Arrived,
     outputs: VecDeque<Output>,
     closing_code: CloseCode,
     unknown_frames: u32,
@@ -111,7 +111,7 @@ impl ClientConversation {
             last_heard: now,
             pinged_at: None,
             next_nonce: 1,
-            inbox: Inbox::default(),
+            arrived: Arrived::default(),
             outputs: VecDeque::from([hello]),
             closing_code: CloseCode::CLIENT_LEFT,
             unknown_frames: 0,
@@ -164,7 +164,7 @@ impl ClientConversation {
             self.end(Some(code), 0);
         } else if is_due(self.pong_deadline()) {
             self.end(Some(CloseCode::IDLE), 0);
-        } else if is_due(self.inbox.deadline()) {
+        } else if is_due(self.arrived.deadline()) {
             self.close_with(CloseCode::FRAME_LATE);
         } else if is_due(self.ping_deadline()) {
             self.ping();
@@ -182,7 +182,7 @@ impl ClientConversation {
         earliest([
             self.phase_deadline,
             self.pong_deadline(),
-            self.inbox.deadline(),
+            self.arrived.deadline(),
             self.ping_deadline(),
         ])
     }
@@ -213,7 +213,7 @@ impl ClientConversation {
         }
         let phase = self.phase;
         let judged = self
-            .inbox
+            .arrived
             .next(FRAME_BYTES_MAX, |lane, frame| judge(phase, lane, frame));
         match judged {
             Ok(None) => return false,
@@ -227,7 +227,7 @@ impl ClientConversation {
 
     fn handle_live(&mut self, bytes: &[u8]) {
         self.last_heard = self.now;
-        self.inbox.push_live(bytes, self.now);
+        self.arrived.push_live(bytes, self.now);
     }
 
     fn handle_bulk(&mut self, bytes: &[u8]) {
@@ -237,12 +237,15 @@ impl ClientConversation {
         if !self.phase.is_open() {
             return self.close_with(CloseCode::OUT_OF_PHASE);
         }
-        self.inbox.push_bulk(bytes, self.now);
+        self.arrived.push_bulk(bytes, self.now);
     }
 
     fn handle_message(&mut self, message: Bytes) {
         self.last_heard = self.now;
-        if let Err(error) = self.inbox.push_message(message, WEBSOCKET_BATCH_BYTES_MAX) {
+        if let Err(error) = self
+            .arrived
+            .push_message(message, WEBSOCKET_BATCH_BYTES_MAX)
+        {
             self.close_with(error.into());
         }
     }
@@ -266,7 +269,7 @@ impl ClientConversation {
 
     fn handle_copy(&mut self, copy: &LaneCopy) {
         self.last_heard = self.now;
-        if !self.inbox.push_copy(copy, self.now) {
+        if !self.arrived.push_copy(copy, self.now) {
             self.count_dropped();
         }
     }
@@ -331,14 +334,14 @@ impl ClientConversation {
         self.closing_code = bye.code;
         self.phase = Phase::Closing;
         self.phase_deadline = Some(self.now + CLOSE_DEADLINE);
-        self.inbox.clear();
+        self.arrived.clear();
         self.transmit(bye);
     }
 
     fn end(&mut self, code: Option<CloseCode>, retry_after_ms: u32) {
         self.phase = Phase::Closed;
         self.phase_deadline = None;
-        self.inbox.clear();
+        self.arrived.clear();
         self.outputs.push_back(Output::Closed {
             code,
             should_reconnect: code.is_none_or(CloseCode::should_reconnect),

@@ -13,16 +13,16 @@ use crate::{
     limits::PARTIAL_FRAME_DEADLINE,
 };
 
-/// The unread bytes of a connection.
+/// The bytes of a connection that arrived and are not judged yet.
 #[derive(Debug, Default)]
-pub(super) struct Inbox {
-    live: LaneReader,
+pub(super) struct Arrived {
+    live: LaneBuffer,
     copies: CopyReader,
-    bulk: LaneReader,
+    bulk: LaneBuffer,
     message: Bytes,
 }
 
-impl Inbox {
+impl Arrived {
     pub(super) fn push_live(&mut self, bytes: &[u8], now: Instant) {
         self.live.push(self.copies.stream(bytes), now);
     }
@@ -41,7 +41,7 @@ impl Inbox {
     /// The bulk stream ended: an unfinished frame is dropped, and the next stream begins with a new
     /// frame.
     pub(super) fn end_bulk(&mut self) {
-        self.bulk = LaneReader::default();
+        self.bulk = LaneBuffer::default();
     }
 
     /// Takes a WebSocket message of at most `limit` bytes; the one before it must have been read.
@@ -97,7 +97,7 @@ impl Inbox {
 
 /// One stream.
 #[derive(Debug, Default)]
-struct LaneReader {
+struct LaneBuffer {
     decoder: Decoder,
     /// When the first byte of the incomplete frame came.
     begun: Option<Instant>,
@@ -105,7 +105,7 @@ struct LaneReader {
     fed: Option<Instant>,
 }
 
-impl LaneReader {
+impl LaneBuffer {
     fn push(&mut self, bytes: &[u8], now: Instant) {
         if bytes.is_empty() {
             return;

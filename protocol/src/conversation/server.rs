@@ -16,7 +16,7 @@ use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
 
-use super::{Phase, bye, earliest, lane::Inbox};
+use super::{Phase, bye, earliest, lane::Arrived};
 use crate::{
     CloseCode, codec,
     envelope::{RawFrame, decode_datagram},
@@ -83,7 +83,7 @@ pub struct ServerConversation {
     /// When the phase ends by itself: for `Hello`, `Verdict` and `Closing`.
     phase_deadline: Option<Instant>,
     last_heard: Instant,
-    inbox: Inbox,
+    arrived: Arrived,
     outputs: VecDeque<Output>,
     agreed_version: Option<Version>,
     closing_code: CloseCode,
@@ -99,7 +99,7 @@ impl ServerConversation {
             now,
             phase_deadline: Some(now + HELLO_DEADLINE),
             last_heard: now,
-            inbox: Inbox::default(),
+            arrived: Arrived::default(),
             outputs: VecDeque::new(),
             agreed_version: None,
             closing_code: CloseCode::INTERNAL,
@@ -140,9 +140,9 @@ impl ServerConversation {
             return;
         }
         match input {
-            Input::LiveBytes(bytes) => self.hear(|inbox| inbox.push_live(bytes, now)),
+            Input::LiveBytes(bytes) => self.hear(|arrived| arrived.push_live(bytes, now)),
             Input::BulkBytes(bytes) => self.handle_bulk(bytes),
-            Input::BulkEnded => self.inbox.end_bulk(),
+            Input::BulkEnded => self.arrived.end_bulk(),
             Input::Datagram(bytes) => self.handle_datagram(bytes),
             Input::Message(message) => self.handle_message(message),
             Input::Admit(welcome) => self.handle_admit(*welcome),
@@ -169,7 +169,7 @@ impl ServerConversation {
             }
         } else if is_due(self.idle_deadline()) {
             self.close_with(CloseCode::IDLE);
-        } else if is_due(self.inbox.deadline()) {
+        } else if is_due(self.arrived.deadline()) {
             self.close_with(CloseCode::FRAME_LATE);
         }
     }
@@ -190,7 +190,7 @@ impl ServerConversation {
         earliest([
             self.phase_deadline,
             self.idle_deadline(),
-            self.inbox.deadline(),
+            self.arrived.deadline(),
         ])
     }
 
@@ -215,7 +215,7 @@ impl ServerConversation {
             HELLO_BYTES_MAX
         };
         let judged = self
-            .inbox
+            .arrived
             .next(limit, |lane, frame| (lane, judge(phase, lane, frame)));
         match judged {
             Ok(None) => return false,
@@ -227,9 +227,9 @@ impl ServerConversation {
         true
     }
 
-    fn hear(&mut self, push: impl FnOnce(&mut Inbox)) {
+    fn hear(&mut self, push: impl FnOnce(&mut Arrived)) {
         self.last_heard = self.now;
-        push(&mut self.inbox);
+        push(&mut self.arrived);
     }
 
     fn handle_bulk(&mut self, bytes: &[u8]) {
@@ -240,13 +240,13 @@ impl ServerConversation {
             return self.close_with(CloseCode::OUT_OF_PHASE);
         }
         let now = self.now;
-        self.hear(|inbox| inbox.push_bulk(bytes, now));
+        self.hear(|arrived| arrived.push_bulk(bytes, now));
     }
 
     fn handle_message(&mut self, message: Bytes) {
         self.last_heard = self.now;
         if let Err(error) = self
-            .inbox
+            .arrived
             .push_message(message, WEBSOCKET_MESSAGE_BYTES_MAX)
         {
             self.close_with(error.into());
@@ -275,7 +275,7 @@ impl ServerConversation {
 
     fn handle_copy(&mut self, copy: &LaneCopy) {
         self.last_heard = self.now;
-        if !self.inbox.push_copy(copy, self.now) {
+        if !self.arrived.push_copy(copy, self.now) {
             self.count_dropped();
         }
     }
@@ -353,14 +353,14 @@ impl ServerConversation {
         self.closing_code = bye.code;
         self.phase = Phase::Closing;
         self.phase_deadline = Some(self.now + CLOSE_DEADLINE);
-        self.inbox.clear();
+        self.arrived.clear();
         self.transmit(bye);
     }
 
     fn end(&mut self) {
         self.phase = Phase::Closed;
         self.phase_deadline = None;
-        self.inbox.clear();
+        self.arrived.clear();
     }
 }
 
