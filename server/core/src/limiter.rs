@@ -41,13 +41,14 @@ impl Rate {
         }
     }
 
-    /// At most a whole burst is owed, even to a clock that went back.
+    /// When the bucket is full again. At most a whole burst is owed, even when the clock went back.
     fn owed_until(self, full_at_ns: u64, now_ns: u64) -> u64 {
         let (_, burst_ns) = self.unit_and_burst_ns();
         full_at_ns.clamp(now_ns, now_ns.saturating_add(burst_ns))
     }
 
-    /// Rounded up: a nanosecond less than allowed, never more.
+    /// The time of one unit and of a burst. Rounded up, so that a bucket never grants more than
+    /// allowed.
     fn unit_and_burst_ns(self) -> (u64, u64) {
         let period_ns = self.period_ms.saturating_mul(NS_PER_MS);
         let unit_ns = period_ns.div_ceil(u64::from(self.burst.max(1)));
