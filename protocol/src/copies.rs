@@ -73,7 +73,7 @@ impl CopyWriter {
 
     /// Looks at the path: more losses than last time make a long link lossy. A busy machine
     /// acknowledges late and so seems to lose packets, but must not be given more of them: a short
-    /// round trip, seen at any time, tells it from a long link.
+    /// round trip within the last minute tells it from a long link.
     pub fn observe(&mut self, path: Path, now: Instant) {
         self.observed_at = Some(now);
         let shortest = self.shortest.filter(|(_, at)| now < *at + SHORTEST_FOR);
