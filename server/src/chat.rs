@@ -130,6 +130,8 @@ impl Chat {
 
     /// The state, locked. Never await with it.
     fn state(&self) -> MutexGuard<'_, State> {
+        #[cfg(test)]
+        crate::connection::tests::count_chat_lock();
         lock(&self.state)
     }
 

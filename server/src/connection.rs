@@ -348,3 +348,6 @@ async fn woken(entry: Option<&UserEntry>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
