@@ -8,7 +8,9 @@ use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
 };
 
-use aws_lc_rs::{hmac, rand};
+use aws_lc_rs::hmac;
+
+use crate::random::{self, NoRandomness};
 
 /// A secret, or something that a person wrote. `Debug` and `Display` show `<redacted>`; there is no
 /// `Serialize`.
@@ -94,9 +96,9 @@ impl PseudonymKey {
     /// A new key.
     ///
     /// # Errors
-    /// When the system has no randomness to give.
-    pub fn generate() -> Result<Self, aws_lc_rs::error::Unspecified> {
-        hmac::Key::generate(hmac::HMAC_SHA256, &rand::SystemRandom::new()).map(Self)
+    /// [`NoRandomness`].
+    pub fn generate() -> Result<Self, NoRandomness> {
+        random::try_bytes().map(|secret| Self::shared(&secret))
     }
 
     /// The key that nodes share.

@@ -1,13 +1,26 @@
 //! The one source of randomness of the server: the system's, through aws-lc.
 
+/// The system has no randomness to give: nothing secure can be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the system has no randomness to give")]
+pub struct NoRandomness;
+
 /// `N` random bytes.
 ///
-/// # Panics
-/// When the system has no randomness to give: nothing secure can be done then.
-pub fn bytes<const N: usize>() -> [u8; N] {
+/// # Errors
+/// [`NoRandomness`].
+pub fn try_bytes<const N: usize>() -> Result<[u8; N], NoRandomness> {
     let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the system gives randomness");
-    bytes
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| NoRandomness)?;
+    Ok(bytes)
+}
+
+/// `N` random bytes, for ids and dice.
+///
+/// # Panics
+/// When the system has no randomness to give.
+pub fn bytes<const N: usize>() -> [u8; N] {
+    try_bytes().expect("the system gives randomness")
 }
 
 /// A random number below `bound`; 0 when `bound` is 0.

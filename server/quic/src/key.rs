@@ -16,6 +16,7 @@ use std::{
 };
 
 use aws_lc_rs::hmac;
+use nowrong_base::random;
 use quinn::EndpointConfig;
 use quinn_proto::HashedConnectionIdGenerator;
 
@@ -33,7 +34,7 @@ pub struct QuicKey([u8; 32]);
 impl QuicKey {
     /// A key that dies with the process.
     pub fn in_memory() -> Self {
-        Self(random_bytes())
+        Self(random::bytes())
     }
 
     /// The key in the data folder, made if there is none.
@@ -77,13 +78,6 @@ impl QuicKey {
             .min_reset_interval(RESET_INTERVAL);
         config
     }
-}
-
-/// Random bytes of the system.
-fn random_bytes() -> [u8; 32] {
-    let mut bytes = [0; 32];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the system gives randomness");
-    bytes
 }
 
 #[cfg(test)]

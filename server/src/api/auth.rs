@@ -13,7 +13,7 @@ use super::{
     caller::millis,
     problem::{Problem, ProblemDocument},
 };
-use crate::auth::{ACCESS_LIFETIME, AuthError, rotate_refresh};
+use crate::auth::{ACCESS_LIFETIME, AuthError, refresh::rotate_refresh};
 use crate::peer::Peer;
 
 /// A refresh token to use up.

@@ -19,7 +19,7 @@ use super::{
     caller::millis,
     problem::{Problem, ProblemDocument},
 };
-use crate::auth::issue_connect;
+use crate::auth::connect::issue_connect;
 use crate::peer::Peer;
 
 /// The way to a connection.

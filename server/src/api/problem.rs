@@ -207,7 +207,7 @@ impl From<AuthError> for Problem {
             AuthError::Refused => Self::new(ErrorCode::UNAUTHENTICATED),
             AuthError::Store(store) => store.into(),
             AuthError::Broker(broker) => broker.into(),
-            AuthError::Keys(_) | AuthError::Randomness => {
+            AuthError::Keys(_) | AuthError::Randomness(_) => {
                 error!(error = %auth, "a request failed");
                 Self::new(ErrorCode::INTERNAL)
             }

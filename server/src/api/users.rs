@@ -8,6 +8,7 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
+use nowrong_base::random;
 use nowrong_core::{
     record::{AgeBracket, User},
     text::{Interests, Language, Name},
@@ -23,7 +24,7 @@ use super::{
     caller::millis,
     problem::{Problem, ProblemDocument},
 };
-use crate::auth::{ACCESS_LIFETIME, begin_refresh, random};
+use crate::auth::{ACCESS_LIFETIME, AuthError, refresh::begin_refresh};
 use crate::peer::Peer;
 
 /// The bracket that a person declares; only people of the same one ever meet.
@@ -150,7 +151,7 @@ impl Registration {
     fn into_user(self, api: &ApiState) -> Result<User, Problem> {
         let now = api.env.clock.now();
         Ok(User {
-            id: UserId::v7(now, &random()?),
+            id: UserId::v7(now, &random::try_bytes().map_err(AuthError::from)?),
             skeleton: self.name.skeleton(),
             name: self.name.into_string(),
             language: self.language.into_string(),

@@ -11,7 +11,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use nowrong_core::record::UnixMs;
 
-use super::{ACCESS_LIFETIME, AuthError, token_hash};
+use super::{ACCESS_LIFETIME, AuthError, token::token_hash};
 
 mod file;
 pub mod shared;
@@ -84,7 +84,7 @@ impl std::fmt::Debug for SigningKeys {
 
 impl SigningKey {
     fn generate(now: UnixMs) -> Result<Self, AuthError> {
-        Self::from_seed(super::random()?, now).map_err(AuthError::Keys)
+        Self::from_seed(nowrong_base::random::try_bytes()?, now).map_err(AuthError::Keys)
     }
 
     fn from_seed(seed: [u8; 32], signs_at: UnixMs) -> Result<Self, String> {

@@ -12,12 +12,12 @@ use nowrong_store_mongodb::{MongoStore, migration, testing::shared};
 use serde_json::{Value, json};
 
 use super::{
-    ACCESS_LIFETIME, AccessTokens, AuthError, OpaqueToken,
+    ACCESS_LIFETIME, AccessTokens, AuthError,
     keys::{
         SigningKeys,
         shared::{PUBLISHED_BEFORE, SharedKeys},
     },
-    token_hash,
+    token::{OpaqueToken, token_hash},
 };
 
 const NOW: UnixMs = 1_800_000_000_000;

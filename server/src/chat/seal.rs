@@ -5,11 +5,9 @@
 //! and stands in front. The chat, the sender and the sender's id are authenticated, so that sealed
 //! bytes cannot be moved to another message.
 
-use aws_lc_rs::{
-    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    rand,
-};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use bytes::Bytes;
+use nowrong_base::random;
 use nowrong_core::record::{ChatKey, StoredMessage};
 use nowrong_protocol::{ChatId, ClientMessageId, codec, frame::Body};
 
@@ -48,8 +46,7 @@ impl Sealer {
     /// # Errors
     /// [`SealError`] when the system has no randomness.
     pub fn new_key() -> Result<ChatKey, SealError> {
-        let mut key = [0; 32];
-        rand::fill(&mut key).map_err(|_| SealError)?;
+        let key = random::try_bytes().map_err(|_| SealError)?;
         Ok(ChatKey(key))
     }
 
@@ -67,8 +64,7 @@ impl Sealer {
     /// # Errors
     /// [`SealError`] when the system has no randomness.
     pub fn seal(&self, owner: Owner, body: &Body) -> Result<Bytes, SealError> {
-        let mut nonce = [0; NONCE_LEN];
-        rand::fill(&mut nonce).map_err(|_| SealError)?;
+        let nonce: [u8; NONCE_LEN] = random::try_bytes().map_err(|_| SealError)?;
         let mut sealed = Vec::with_capacity(128);
         sealed.extend_from_slice(&nonce);
         codec::encode_into(body, &mut sealed);

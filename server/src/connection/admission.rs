@@ -16,7 +16,7 @@ use nowrong_protocol::{
 };
 
 use super::{Attending, Connection, Link, following::Following};
-use crate::{auth::redeem_connect, chat::Chat, hub::UserEntry};
+use crate::{auth::connect::redeem_connect, chat::Chat, hub::UserEntry};
 
 /// How long a client waits that found no room, in milliseconds, at least; spread over twice that.
 const FULL_RETRY_MS: u32 = 2_000;

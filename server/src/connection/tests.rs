@@ -11,10 +11,11 @@ use bytes::Bytes;
 use nowrong_broker::local::LocalBroker;
 use nowrong_core::chat::ChatRules;
 use nowrong_protocol::{
-    ChatId, ClientFrame, ClientMessageId, ServerFrame, VersionRange,
+    ChatId, ClientFrame, ClientMessageId, ServerFrame,
     envelope::Decoder,
     frame::{Body, Hello, Send},
     limits::FRAME_BYTES_MAX,
+    version::VersionRange,
 };
 use nowrong_store::{
     Store,
@@ -26,7 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    auth::issue_connect, chat::Chats, environment::Environment, hub::Hub, matching::Matching,
+    auth::connect::issue_connect, chat::Chats, environment::Environment, hub::Hub,
+    matching::Matching,
 };
 
 thread_local! {

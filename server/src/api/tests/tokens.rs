@@ -7,7 +7,7 @@ use nowrong_protocol::UserId;
 use serde_json::{Value, json};
 
 use super::{Api, HASH, text};
-use crate::auth::redeem_connect;
+use crate::auth::connect::redeem_connect;
 
 async fn refresh(api: &Api, token: &Value) -> super::Answer {
     api.post("/v1/auth/refresh", &json!({ "refresh_token": token }))

@@ -7,12 +7,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use nowrong_base::privacy::{PseudonymKey, Redacted};
+use nowrong_base::{
+    privacy::{PseudonymKey, Redacted},
+    random,
+};
 use nowrong_core::record::UnixMs;
 use nowrong_store::secrets::{SecretStore, SharedKey, SharedSecrets};
 
 use super::{AuthError, SigningKey, SigningKeys, lapses_at, millis};
-use crate::auth::random;
 
 /// How long a key is in the store before it signs: five times what a node takes to read it, so that
 /// one that cannot reach the store for minutes, or whose clock is off, still knows it in time.
@@ -43,9 +45,9 @@ impl SharedKeys {
     /// [`AuthError::Store`]; [`AuthError::Keys`] when what is there is no key.
     pub async fn read(&self, now: UnixMs) -> Result<(SigningKeys, PseudonymKey), AuthError> {
         for _ in 0..ATTEMPTS_MAX {
-            let new = Redacted::new(random()?);
+            let new = Redacted::new(random::try_bytes()?);
             let wanted = match self.store.secrets().await? {
-                None => first(new, Redacted::new(random()?), now),
+                None => first(new, Redacted::new(random::try_bytes()?), now),
                 Some(seen) => match successor(&seen, new, self.age, now) {
                     None => return opened(&seen),
                     Some(next) => next,

@@ -1,0 +1,38 @@
+//! Tokens that mean nothing in themselves: only their hash is stored.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use nowrong_base::{privacy::Redacted, random};
+use nowrong_core::record::TokenHash;
+
+use super::AuthError;
+
+/// A token that means nothing in itself: 32 random bytes as base64url.
+#[derive(Debug)]
+pub struct OpaqueToken {
+    /// What its owner gets.
+    pub text: Redacted<String>,
+    /// What is stored.
+    pub hash: TokenHash,
+}
+
+impl OpaqueToken {
+    /// A new one.
+    ///
+    /// # Errors
+    /// [`AuthError::Randomness`].
+    pub fn generate() -> Result<Self, AuthError> {
+        let text = URL_SAFE_NO_PAD.encode(random::try_bytes::<32>()?);
+        Ok(Self {
+            hash: token_hash(&text),
+            text: Redacted::new(text),
+        })
+    }
+}
+
+/// SHA-256 of a token's text: under which it is stored.
+pub fn token_hash(token: &str) -> TokenHash {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    out
+}
