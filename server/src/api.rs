@@ -17,7 +17,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     auth::AccessTokens,
-    config::{Addresses, Limits},
+    config::{Addresses, ClientLimits},
     environment::Environment,
 };
 
@@ -60,7 +60,7 @@ pub struct ApiState {
     /// What clients are told, and which origins may ask.
     pub addresses: Arc<Addresses>,
     /// How much one client may ask for.
-    pub limits: Limits,
+    pub limits: ClientLimits,
     /// Turns addresses into pseudonyms.
     pub pseudonyms: Arc<PseudonymKey>,
     /// How long an unused account lives.

@@ -51,7 +51,7 @@ pub struct Config {
     /// Where everything is kept, or only what is this node's own when the store is elsewhere.
     pub data: Data,
     /// Who coordinates the nodes.
-    pub broker: Broker,
+    pub broker: BrokerChoice,
     /// The store.
     pub store: StoreChoice,
     /// Whether a start brings the store's collections up to date. Default true.
@@ -67,9 +67,9 @@ pub struct Config {
     /// A file of categories in place of the built-in ones.
     pub categories: Option<PathBuf>,
     /// How the log is written.
-    pub log: Log,
+    pub log: LogSettings,
     /// How much one client and all together may use.
-    pub limits: Limits,
+    pub limits: ClientLimits,
     /// Longest life of a chat and its messages. At most 24 h.
     pub retention: Duration,
     /// How long an ended chat can still be read.
@@ -141,7 +141,7 @@ pub enum Data {
 
 /// Who coordinates the nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Broker {
+pub enum BrokerChoice {
     /// Nobody has to: there is one node.
     Local,
     /// Redis, or a Redis Cluster.
@@ -177,14 +177,14 @@ pub enum Tls {
 
 /// How the log is written, to standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Log {
+pub struct LogSettings {
     /// Its form.
     pub format: LogFormat,
     /// Least severe level that is written.
     pub level: LogLevel,
 }
 
-impl Log {
+impl LogSettings {
     /// The filter for `tracing_subscriber::EnvFilter`. Libraries are silent: some of them write
     /// addresses of clients, which no log of ours may hold.
     pub fn directives(self) -> String {
@@ -227,7 +227,7 @@ impl LogLevel {
 
 /// How much one client and all together may use. A prefix is an IPv4 address or an IPv6 /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ClientLimits {
     /// Most connections of this node; beyond it a client is told `OVERLOADED`.
     pub connections_max: u32,
     /// Most connections of one prefix: many people share one address behind a mobile network.

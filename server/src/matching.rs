@@ -22,7 +22,7 @@ use std::{
 
 use nowrong_base::{lock::lock, random};
 use nowrong_core::{
-    matching::{Joined, Offer, Ticket, next_retry_ms, stage_at},
+    matching::{Joined, Offer, TICKETS_MAX, Ticket, next_retry_ms, stage_at},
     record::{AgeBracket, Category, UnixMs, User},
     text::Interests,
 };
@@ -39,9 +39,6 @@ use crate::{
     hub::{Hub, Push, UserEntry, Waiting},
     refusal::Refusal,
 };
-
-/// Most tickets of the users of one node.
-pub const TICKETS_MAX: usize = 100_000;
 
 /// The tickets of this node's users.
 pub struct Matching {

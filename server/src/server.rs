@@ -77,7 +77,7 @@ impl Server {
         let watched = open::metrics(config.listen_metrics).await?;
 
         let node = node(config, &opened);
-        if config.broker == config::Broker::Local {
+        if config.broker == config::BrokerChoice::Local {
             take_over_chats(&node).await?;
         }
         let entrance = Entrance {

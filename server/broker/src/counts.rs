@@ -6,7 +6,7 @@ use crate::BrokerError;
 
 /// Most categories in which people can be counted. Operators list some dozens; names come from the
 /// list, never from a peer.
-pub const CATEGORIES_MAX: usize = 1_024;
+pub const COUNTED_CATEGORIES_MAX: usize = 1_024;
 
 /// People in chats, by category, and people connected. No count goes below zero.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ impl Chatting {
             self.categories.remove(category);
         } else if let Some(held) = self.categories.get_mut(category) {
             *held = count;
-        } else if self.categories.len() < CATEGORIES_MAX {
+        } else if self.categories.len() < COUNTED_CATEGORIES_MAX {
             self.categories.insert(category.to_owned(), count);
         } else {
             return Err(BrokerError::Full("counted categories"));
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn g10_categories_are_bounded_and_empty_ones_make_room() {
         let mut chatting = Chatting::default();
-        for n in 0..CATEGORIES_MAX {
+        for n in 0..COUNTED_CATEGORIES_MAX {
             chatting.count_chatting(&n.to_string(), 2).expect("room");
         }
         let refused = chatting.count_chatting("one more", 2);

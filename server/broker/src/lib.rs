@@ -23,7 +23,7 @@ mod counts;
 pub mod local;
 mod nodes;
 
-pub use counts::{CATEGORIES_MAX, Chatting};
+pub use counts::{COUNTED_CATEGORIES_MAX, Chatting};
 pub use nodes::{Inbox, Nodes};
 
 /// Why the broker could not do it.

@@ -4,7 +4,7 @@
 //! nothing after a restart, as its traits allow. Everything it holds is bounded: connect tokens by
 //! [`TOKENS_MAX`], limits by [`KEYS_MAX`](nowrong_core::limiter::KEYS_MAX), tickets by
 //! [`TICKETS_MAX`](nowrong_core::matching::TICKETS_MAX), logs by [`LOGS_MAX`], counted categories by
-//! [`CATEGORIES_MAX`](super::CATEGORIES_MAX), places by [`PLACES_MAX`]; what is full is refused with [`BrokerError::Full`].
+//! [`COUNTED_CATEGORIES_MAX`](super::COUNTED_CATEGORIES_MAX), places by [`PLACES_MAX`]; what is full is refused with [`BrokerError::Full`].
 
 use std::{
     collections::HashSet,

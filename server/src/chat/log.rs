@@ -27,7 +27,7 @@ const TRIES_MAX: u32 = 5;
 const DUEL_PAUSE_MS: u32 = 50;
 
 /// What was read of a chat from the store.
-struct Stored {
+struct StoredChat {
     rebuilt: Rebuilt,
     known: Vec<KnownMessage>,
     end: Option<ChatEnd>,
@@ -163,7 +163,7 @@ impl Chats {
         Ok(())
     }
 
-    async fn read_stored(&self, chat: &Chat) -> Result<Stored, Refusal> {
+    async fn read_stored(&self, chat: &Chat) -> Result<StoredChat, Refusal> {
         for _ in 0..TRIES_MAX {
             if let Some(stored) = self.try_read_stored(chat).await? {
                 return Ok(stored);
@@ -173,7 +173,7 @@ impl Chats {
     }
 
     /// Actions `LoadMessages` and then `LoadEpochs`; `None` when an epoch began in between.
-    async fn try_read_stored(&self, chat: &Chat) -> Result<Option<Stored>, Refusal> {
+    async fn try_read_stored(&self, chat: &Chat) -> Result<Option<StoredChat>, Refusal> {
         let (mut rebuilt, mut known) = (Rebuilt::default(), Vec::new());
         let now = self.env.clock.now();
         loop {
@@ -198,7 +198,7 @@ impl Chats {
         };
         rebuilt.epochs = record.epochs;
         let end = record.end;
-        Ok(rebuilt.is_whole().then_some(Stored {
+        Ok(rebuilt.is_whole().then_some(StoredChat {
             rebuilt,
             known,
             end,
@@ -292,7 +292,7 @@ impl Chats {
 
 impl Chat {
     /// Goes on from what the store has.
-    fn take_over(&self, stored: Stored) {
+    fn take_over(&self, stored: StoredChat) {
         let mut state = self.state();
         state.messages.rebuild(stored.rebuilt);
         if let Some(end) = stored.end {

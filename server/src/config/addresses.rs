@@ -7,7 +7,7 @@ use std::{
 
 use nowrong_core::node::NodeEndpoint;
 
-use super::{Broker, Config};
+use super::{BrokerChoice, Config};
 
 /// Path of the WebTransport endpoint.
 pub const WEBTRANSPORT_PATH: &str = "/v1/webtransport";
@@ -109,7 +109,7 @@ impl Config {
             webtransport: self.public_url.webtransport.clone().or_else(webtransport),
             websocket: self.public_url.websocket.clone().unwrap_or_else(websocket),
             origins: self.origins_at(http),
-            has_peers: self.broker != Broker::Local,
+            has_peers: self.broker != BrokerChoice::Local,
         }
     }
 

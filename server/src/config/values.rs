@@ -11,8 +11,8 @@ use nowrong_protocol::limits::RETENTION_MAX;
 use toml::Value;
 
 use super::{
-    Broker, Config, ConfigError, Data, Limits, Log, LogFormat, LogLevel, Origin, PublicUrl, Role,
-    StoreChoice, Tls, layers::Values,
+    BrokerChoice, ClientLimits, Config, ConfigError, Data, LogFormat, LogLevel, LogSettings,
+    Origin, PublicUrl, Role, StoreChoice, Tls, layers::Values,
 };
 
 /// Most threads that serve: more than any machine has use for.
@@ -86,11 +86,11 @@ impl Config {
     /// Nodes are one cluster by what they share: the truth and who coordinates them.
     fn check_cluster(&self, values: &Values) -> Read<()> {
         let is_embedded = self.store == StoreChoice::Embedded;
-        if self.broker != Broker::Local && is_embedded {
+        if self.broker != BrokerChoice::Local && is_embedded {
             let detail = "is for nodes that share a store, and `store` is embedded: set `store` to a MongoDB connection string, or `broker` to \"local\"";
             return Err(values.invalid("broker", detail));
         }
-        if self.role != Role::All && self.broker == Broker::Local {
+        if self.role != Role::All && self.broker == BrokerChoice::Local {
             let role = self.role.as_str();
             let detail = format!(
                 "is {role}, a part of a cluster: set `store` to a MongoDB connection string and `broker` to redis://host:port, or `role` to all"
@@ -139,23 +139,23 @@ impl Values {
         })
     }
 
-    fn broker(&self) -> Read<Broker> {
+    fn broker(&self) -> Read<BrokerChoice> {
         match self.text("broker")?.as_str() {
-            "local" => Ok(Broker::Local),
+            "local" => Ok(BrokerChoice::Local),
             url => self.redis(url),
         }
     }
 
     #[cfg(feature = "redis")]
-    fn redis(&self, url: &str) -> Read<Broker> {
+    fn redis(&self, url: &str) -> Read<BrokerChoice> {
         match url.parse() {
-            Ok(url) => Ok(Broker::Redis(url)),
+            Ok(url) => Ok(BrokerChoice::Redis(url)),
             Err(wanted) => Err(self.invalid("broker", format!("{wanted}, or \"local\""))),
         }
     }
 
     #[cfg(not(feature = "redis"))]
-    fn redis(&self, _url: &str) -> Read<Broker> {
+    fn redis(&self, _url: &str) -> Read<BrokerChoice> {
         let wanted = "must be \"local\": this program was built without its feature `redis`";
         Err(self.invalid("broker", wanted))
     }
@@ -242,7 +242,7 @@ impl Values {
         }
     }
 
-    fn log(&self) -> Read<Log> {
+    fn log(&self) -> Read<LogSettings> {
         let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
         let levels = [
             LogLevel::Error,
@@ -251,14 +251,14 @@ impl Values {
             LogLevel::Debug,
             LogLevel::Trace,
         ];
-        Ok(Log {
+        Ok(LogSettings {
             format: self.one_of("log.format", &formats)?,
             level: self.one_of("log.level", &levels.map(|level| (level.as_str(), level)))?,
         })
     }
 
-    fn limits(&self) -> Read<Limits> {
-        Ok(Limits {
+    fn limits(&self) -> Read<ClientLimits> {
+        Ok(ClientLimits {
             connections_max: self.count("limits.connections_max")?,
             connections_per_prefix_max: self.count("limits.connections_per_prefix_max")?,
             handshakes: self.rate("limits.handshakes_burst", "limits.handshakes_period")?,

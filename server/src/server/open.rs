@@ -102,13 +102,13 @@ async fn mongodb(
 }
 
 async fn broker(
-    broker: &config::Broker,
+    broker: &config::BrokerChoice,
     #[cfg_attr(not(feature = "redis"), expect(unused_variables))] metrics: &Metrics,
 ) -> anyhow::Result<Arc<dyn Broker>> {
     Ok(match broker {
-        config::Broker::Local => LocalBroker::new(),
+        config::BrokerChoice::Local => LocalBroker::new(),
         #[cfg(feature = "redis")]
-        config::Broker::Redis(url) => {
+        config::BrokerChoice::Redis(url) => {
             nowrong_broker_redis::RedisBroker::connect(url, BROKER_NAMESPACE, metrics).await?
         }
     })
@@ -126,7 +126,7 @@ async fn access(
         let shared = SharedKeys::new(secrets, age);
         let read = shared.read(now).await;
         let (keys, pseudonyms) = read.context("`store`: the shared secrets cannot be used")?;
-        let pseudonyms = if config.broker == config::Broker::Local {
+        let pseudonyms = if config.broker == config::BrokerChoice::Local {
             PseudonymKey::generate()?
         } else {
             pseudonyms

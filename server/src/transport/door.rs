@@ -17,7 +17,7 @@ use nowrong_base::{
 use nowrong_broker::{Broker, LimitRule};
 use nowrong_core::limiter::Grant;
 
-use crate::config::Limits;
+use crate::config::ClientLimits;
 
 type Pseudonym = [u8; 16];
 
@@ -44,7 +44,7 @@ impl Door {
         broker: Arc<dyn Broker>,
         clock: Clock,
         pseudonyms: Arc<PseudonymKey>,
-        limits: &Limits,
+        limits: &ClientLimits,
     ) -> Arc<Self> {
         let handshakes = LimitRule {
             name: "handshakes",
@@ -109,7 +109,7 @@ mod tests {
     use crate::config::Config;
 
     fn door(connections: u32, handshakes: u32) -> Arc<Door> {
-        let limits = Limits {
+        let limits = ClientLimits {
             connections_per_prefix_max: connections,
             handshakes: Rate {
                 burst: handshakes,

@@ -5,7 +5,9 @@ use nowrong_core::record::Category;
 use nowrong_store::{CategoryStore, StoreError};
 use redb::{ReadableTable, ReadableTableMetadata};
 
-use super::{EmbeddedStore, draft::Draft, fault::Fault, record, snapshot::Snapshot, table};
+use super::{
+    EmbeddedStore, fault::Fault, record, snapshot::Snapshot, table, transaction::Transaction,
+};
 
 #[async_trait]
 impl CategoryStore for EmbeddedStore {
@@ -15,14 +17,14 @@ impl CategoryStore for EmbeddedStore {
 
     async fn seed_categories(&self, categories: &[Category]) -> Result<bool, StoreError> {
         let categories = categories.to_vec();
-        self.write("seed_categories", move |draft| {
-            draft.seed_categories(&categories)
+        self.write("seed_categories", move |transaction| {
+            transaction.seed_categories(&categories)
         })
         .await
     }
 }
 
-impl Draft<'_> {
+impl Transaction<'_> {
     fn seed_categories(&mut self, categories: &[Category]) -> Result<bool, Fault> {
         if categories.is_empty() || !self.categories.read()?.is_empty()? {
             return Ok(false);

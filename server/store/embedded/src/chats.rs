@@ -10,19 +10,21 @@ use redb::ReadableTable;
 
 use super::{
     EmbeddedStore,
-    draft::Draft,
     fault::Fault,
     record::{self, ChatRecord},
     snapshot::Snapshot,
     table::{self, Expiring, bounds, load, message_key},
+    transaction::Transaction,
 };
 
 #[async_trait]
 impl ChatStore for EmbeddedStore {
     async fn open_chat(&self, chat: &Chat, tickets: &[TicketId]) -> Result<Opening, StoreError> {
         let (chat, tickets) = (chat.clone(), tickets.to_vec());
-        self.write("open_chat", move |draft| draft.open_chat(&chat, &tickets))
-            .await
+        self.write("open_chat", move |transaction| {
+            transaction.open_chat(&chat, &tickets)
+        })
+        .await
     }
 
     async fn cancel_ticket(
@@ -31,8 +33,8 @@ impl ChatStore for EmbeddedStore {
         ticket: TicketId,
         now: UnixMs,
     ) -> Result<bool, StoreError> {
-        self.write("cancel_ticket", move |draft| {
-            draft.cancel_ticket(user, ticket, now)
+        self.write("cancel_ticket", move |transaction| {
+            transaction.cancel_ticket(user, ticket, now)
         })
         .await
     }
@@ -63,24 +65,30 @@ impl ChatStore for EmbeddedStore {
         last: u32,
         now: UnixMs,
     ) -> Result<Option<Epoch>, StoreError> {
-        self.write("begin_epoch", move |draft| draft.begin_epoch(id, last, now))
-            .await
+        self.write("begin_epoch", move |transaction| {
+            transaction.begin_epoch(id, last, now)
+        })
+        .await
     }
 
     async fn save_cursors(&self, cursors: &[Cursors]) -> Result<(), StoreError> {
         let cursors = cursors.to_vec();
-        self.write_lazily("save_cursors", move |draft| draft.save_cursors(&cursors))
-            .await
+        self.write_lazily("save_cursors", move |transaction| {
+            transaction.save_cursors(&cursors)
+        })
+        .await
     }
 
     async fn end_chat(&self, id: ChatId, end: &ChatEnd) -> Result<Option<ChatEnd>, StoreError> {
         let end = *end;
-        self.write("end_chat", move |draft| draft.end_chat(id, &end))
-            .await
+        self.write("end_chat", move |transaction| {
+            transaction.end_chat(id, &end)
+        })
+        .await
     }
 }
 
-impl Draft<'_> {
+impl Transaction<'_> {
     fn begin_epoch(&mut self, id: ChatId, last: u32, now: UnixMs) -> Result<Option<Epoch>, Fault> {
         let found = load::<_, ChatRecord>(self.chats.read()?, id.as_bytes())?;
         let Some(mut record) = found.filter(|chat| chat.expires_at > now && self.has_key(id))

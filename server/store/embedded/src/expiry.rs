@@ -8,12 +8,12 @@ use nowrong_core::record::{UnixMs, User};
 use redb::ReadableTable;
 
 use super::{
-    draft::Draft,
     fault::Fault,
     table::{self, Expiring, load},
+    transaction::Transaction,
 };
 
-impl Draft<'_> {
+impl Transaction<'_> {
     /// Removes at most about `limit` records that expired at or before `now`: what is one record to
     /// a caller (an account) may be several here. Answers how many; 0 when nothing is due.
     pub(super) fn sweep(&mut self, now: UnixMs, limit: usize) -> Result<usize, Fault> {

@@ -24,10 +24,10 @@ use nowrong_protocol::{ChatId, Position};
 use redb::ReadableTable;
 
 use super::{
-    draft::Draft,
     fault::Fault,
     record::{self, JournalRecord, MessageRecord},
     table::message_key,
+    transaction::Transaction,
 };
 
 /// Messages of a row at most: it bounds what one record of the file holds.
@@ -162,7 +162,7 @@ struct ChatChange {
     appended: Vec<Entry>,
 }
 
-impl Draft<'_> {
+impl Transaction<'_> {
     /// Adds a message, which must not be there, to those that wait.
     pub(super) fn journal(&mut self, chat: ChatId, entry: Entry) {
         let change = self.journal_changes.chats.entry(chat).or_default();
@@ -267,10 +267,10 @@ impl Journal {
 
     /// Reads the rows of a file that was just opened: all that waits, and nothing else. What belongs
     /// to a chat that is gone is left out.
-    pub(super) fn load(&mut self, draft: &Draft<'_>) -> Result<(), Fault> {
+    pub(super) fn load(&mut self, transaction: &Transaction<'_>) -> Result<(), Fault> {
         let mut chats = BTreeMap::<ChatId, ChatChange>::new();
         let (mut first, mut last) = (None, 0);
-        for row in draft.journal.read()?.iter()? {
+        for row in transaction.journal.read()?.iter()? {
             let (number, records) = row?;
             last = number.value();
             first.get_or_insert(last);
@@ -286,7 +286,7 @@ impl Journal {
             }
         }
         for chat in chats.keys().copied().collect::<Vec<_>>() {
-            if draft.chats.read()?.get(chat.as_bytes())?.is_none() {
+            if transaction.chats.read()?.get(chat.as_bytes())?.is_none() {
                 chats.remove(&chat);
             }
         }
@@ -301,12 +301,12 @@ impl Journal {
     }
 
     /// Ends a batch: goes a step on with the pass, if one is due, and writes what was appended.
-    pub(super) fn write(&mut self, draft: &mut Draft<'_>) -> Result<(), Fault> {
+    pub(super) fn write(&mut self, transaction: &mut Transaction<'_>) -> Result<(), Fault> {
         self.begin_pass();
         if let Some(pass) = &self.pass {
-            self.step(pass, draft)?;
+            self.step(pass, transaction)?;
         }
-        draft.write_rows(self.last)
+        transaction.write_rows(self.last)
     }
 
     fn begin_pass(&mut self) {
@@ -323,19 +323,22 @@ impl Journal {
     }
 
     /// Files some of the chats that are left, or, when there are none, removes some of the rows.
-    fn step(&self, pass: &Pass, draft: &mut Draft<'_>) -> Result<(), Fault> {
-        let mut budget = self.budget(draft);
+    fn step(&self, pass: &Pass, transaction: &mut Transaction<'_>) -> Result<(), Fault> {
+        let mut budget = self.budget(transaction);
         let left = &pass.chats[pass.done..];
         if left.is_empty() {
             let rows = budget.div_ceil(ROW_COST) as u64;
             let to = pass.last.min(self.removed + rows);
-            draft.journal.write()?.retain_in(..=to, |_, _| false)?;
-            draft.journal_changes.removed = to - self.removed;
+            transaction
+                .journal
+                .write()?
+                .retain_in(..=to, |_, _| false)?;
+            transaction.journal_changes.removed = to - self.removed;
             return Ok(());
         }
         for chat in left {
-            draft.journal_changes.passed += 1;
-            let filed = draft.file(*chat)?;
+            transaction.journal_changes.passed += 1;
+            let filed = transaction.file(*chat)?;
             match budget.checked_sub(filed) {
                 Some(rest) if rest > 0 => budget = rest,
                 _ => break,
@@ -345,8 +348,8 @@ impl Journal {
     }
 
     /// How many messages the step of this batch files, about.
-    fn budget(&self, draft: &Draft<'_>) -> usize {
-        let changes = draft.journal_changes.chats.values();
+    fn budget(&self, transaction: &Transaction<'_>) -> usize {
+        let changes = transaction.journal_changes.chats.values();
         let came: usize = changes.map(|change| change.appended.len()).sum();
         let elapsed = self.stepped_at.elapsed().as_millis() as usize;
         let due = elapsed.saturating_mul(self.filing.rate).min(STEP_MAX);

@@ -16,7 +16,6 @@
 
 mod categories;
 mod chats;
-mod draft;
 mod expiry;
 mod fault;
 mod journal;
@@ -29,6 +28,7 @@ mod snapshot;
 mod table;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod users;
 mod vault;
 mod writer;
@@ -45,11 +45,11 @@ use nowrong_store::StoreError;
 use redb::{Database, ReadableDatabase};
 
 use self::{
-    draft::Draft,
     fault::Fault,
     journal::{Filing, Waiting},
     open::Medium,
     snapshot::Snapshot,
+    transaction::Transaction,
     vault::Keys,
     writer::Writer,
 };
@@ -98,7 +98,7 @@ impl EmbeddedStore {
     async fn write<T, F>(&self, call: &'static str, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnMut(&mut Draft<'_>) -> Result<T, Fault> + Send + 'static,
+        F: FnMut(&mut Transaction<'_>) -> Result<T, Fault> + Send + 'static,
     {
         let run = self.writer.run(work, writer::Durability::Medium);
         self.calls.measure(call, run).await
@@ -108,7 +108,7 @@ impl EmbeddedStore {
     async fn write_lazily<T, F>(&self, call: &'static str, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnMut(&mut Draft<'_>) -> Result<T, Fault> + Send + 'static,
+        F: FnMut(&mut Transaction<'_>) -> Result<T, Fault> + Send + 'static,
     {
         let run = self.writer.run(work, writer::Durability::Memory);
         self.calls.measure(call, run).await

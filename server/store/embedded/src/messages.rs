@@ -14,19 +14,19 @@ use redb::AccessGuard;
 
 use super::{
     EmbeddedStore,
-    draft::Draft,
     fault::Fault,
     journal::Entry,
     record::{self, ChatRecord, MessageRecord},
     snapshot::Snapshot,
     table::{self, Expiring, MessageKey, Record, bounds, load, message_key},
+    transaction::Transaction,
 };
 
 #[async_trait]
 impl MessageStore for EmbeddedStore {
     async fn append(&self, messages: &[StoredMessage]) -> Result<Stored, StoreError> {
         let messages = messages.to_vec();
-        self.write("append", move |draft| draft.append(&messages))
+        self.write("append", move |transaction| transaction.append(&messages))
             .await
     }
 
@@ -59,19 +59,19 @@ impl MessageStore for EmbeddedStore {
     }
 
     async fn delete_message(&self, chat: ChatId, position: Position) -> Result<bool, StoreError> {
-        self.write("delete_message", move |draft| {
-            draft.delete_message(chat, position)
+        self.write("delete_message", move |transaction| {
+            transaction.delete_message(chat, position)
         })
         .await
     }
 
     async fn sweep(&self, now: UnixMs, limit: usize) -> Result<usize, StoreError> {
-        self.write("sweep", move |draft| draft.sweep(now, limit))
+        self.write("sweep", move |transaction| transaction.sweep(now, limit))
             .await
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        self.write("check", |draft| draft.touch()).await
+        self.write("check", |transaction| transaction.touch()).await
     }
 
     async fn close(&self) {
@@ -79,7 +79,7 @@ impl MessageStore for EmbeddedStore {
     }
 }
 
-impl Draft<'_> {
+impl Transaction<'_> {
     /// Stores what is not there yet. A message of a chat that no longer exists is as one that has
     /// expired already: there is nothing to keep. The epochs are those of this very transaction: what
     /// is not void now is durable before the next epoch begins, and so below its base.

@@ -7,13 +7,13 @@ use nowrong_store::{Opening, SPENT_LIFETIME_MS};
 use redb::ReadableTable;
 
 use super::{
-    draft::Draft,
     fault::Fault,
     record::{self, ChatRecord, SpentRecord},
     table::{Expiring, load, pair},
+    transaction::Transaction,
 };
 
-impl Draft<'_> {
+impl Transaction<'_> {
     pub(super) fn open_chat(
         &mut self,
         chat: &Chat,

@@ -8,11 +8,11 @@ use redb::ReadableTable;
 
 use super::{
     EmbeddedStore,
-    draft::Draft,
     fault::Fault,
     record::{self, RecentsRecord, RefreshRecord},
     snapshot::Snapshot,
     table::{self, Expiring, bounds, family_hash, family_key, load, pair, second},
+    transaction::Transaction,
 };
 
 /// Most recent partners that are remembered: more would not change whom one meets.
@@ -25,8 +25,10 @@ const RECENT_LIFETIME_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 impl UserStore for EmbeddedStore {
     async fn create_user(&self, user: &User) -> Result<NameClaim, StoreError> {
         let user = user.clone();
-        self.write("create_user", move |draft| draft.create_user(&user))
-            .await
+        self.write("create_user", move |transaction| {
+            transaction.create_user(&user)
+        })
+        .await
     }
 
     async fn user(&self, id: UserId, now: UnixMs) -> Result<Option<User>, StoreError> {
@@ -35,24 +37,32 @@ impl UserStore for EmbeddedStore {
 
     async fn update_user(&self, user: &User) -> Result<NameClaim, StoreError> {
         let user = user.clone();
-        self.write("update_user", move |draft| draft.update_user(&user))
-            .await
+        self.write("update_user", move |transaction| {
+            transaction.update_user(&user)
+        })
+        .await
     }
 
     async fn touch(&self, id: UserId, expires_at: UnixMs) -> Result<bool, StoreError> {
-        self.write("touch", move |draft| draft.touch_user(id, expires_at))
-            .await
+        self.write("touch", move |transaction| {
+            transaction.touch_user(id, expires_at)
+        })
+        .await
     }
 
     async fn delete_user(&self, id: UserId) -> Result<(), StoreError> {
-        self.write("delete_user", move |draft| draft.remove_user(id))
-            .await
+        self.write("delete_user", move |transaction| {
+            transaction.remove_user(id)
+        })
+        .await
     }
 
     async fn create_refresh(&self, token: &RefreshToken) -> Result<(), StoreError> {
         let token = token.clone();
-        self.write("create_refresh", move |draft| draft.create_refresh(&token))
-            .await
+        self.write("create_refresh", move |transaction| {
+            transaction.create_refresh(&token)
+        })
+        .await
     }
 
     async fn rotate_refresh(
@@ -63,8 +73,8 @@ impl UserStore for EmbeddedStore {
         grace_ms: u64,
     ) -> Result<Rotation, StoreError> {
         let (used, next) = (*used, next.clone());
-        self.write("rotate_refresh", move |draft| {
-            draft.rotate_refresh(&used, &next, now, grace_ms)
+        self.write("rotate_refresh", move |transaction| {
+            transaction.rotate_refresh(&used, &next, now, grace_ms)
         })
         .await
     }
@@ -82,12 +92,14 @@ impl UserStore for EmbeddedStore {
     }
 
     async fn block(&self, blocker: UserId, blocked: UserId, now: UnixMs) -> Result<(), StoreError> {
-        self.write("block", move |draft| draft.block(blocker, blocked, now))
-            .await
+        self.write("block", move |transaction| {
+            transaction.block(blocker, blocked, now)
+        })
+        .await
     }
 }
 
-impl Draft<'_> {
+impl Transaction<'_> {
     /// Creates an account. A name whose owner expired before this account began is free.
     fn create_user(&mut self, user: &User) -> Result<NameClaim, Fault> {
         if let Some(owner) = self.name_owner(&user.skeleton)?

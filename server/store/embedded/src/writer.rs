@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CLOSED, Handle, Shared, draft::Draft, fault::Fault, journal::Journal, open::Medium,
+    CLOSED, Handle, Shared, fault::Fault, journal::Journal, open::Medium, transaction::Transaction,
     vault::Vault,
 };
 
@@ -107,7 +107,7 @@ impl Writer {
     pub(super) async fn run<T, F>(&self, work: F, durability: Durability) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnMut(&mut Draft<'_>) -> Result<T, Fault> + Send + 'static,
+        F: FnMut(&mut Transaction<'_>) -> Result<T, Fault> + Send + 'static,
     {
         let queue = self.queue().ok_or_else(closed)?;
         let place = tokio::time::timeout(self.queue_wait, queue.reserve())
@@ -133,7 +133,7 @@ impl Writer {
         let (reply, _) = oneshot::channel();
         // A full queue wakes it too.
         let _ = queue.try_send(Box::new(Work {
-            work: |_: &mut Draft<'_>| Ok(()),
+            work: |_: &mut Transaction<'_>| Ok(()),
             durability: Durability::Memory,
             outcome: None,
             reply,
@@ -178,7 +178,7 @@ trait Job: Send {
     fn durability(&self) -> Durability;
 
     /// Does the work and keeps its outcome.
-    fn run(&mut self, draft: &mut Draft<'_>) -> Result<(), Fault>;
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> Result<(), Fault>;
 
     /// Tells the caller the outcome, or why it was not committed.
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
@@ -194,14 +194,14 @@ struct Work<T, F> {
 impl<T, F> Job for Work<T, F>
 where
     T: Send,
-    F: FnMut(&mut Draft<'_>) -> Result<T, Fault> + Send,
+    F: FnMut(&mut Transaction<'_>) -> Result<T, Fault> + Send,
 {
     fn durability(&self) -> Durability {
         self.durability
     }
 
-    fn run(&mut self, draft: &mut Draft<'_>) -> Result<(), Fault> {
-        self.outcome = Some((self.work)(draft)?);
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> Result<(), Fault> {
+        self.outcome = Some((self.work)(transaction)?);
         Ok(())
     }
 
@@ -267,21 +267,21 @@ impl Thread {
     }
 
     fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Fault> {
-        let mut transaction = self.begin()?;
+        let mut write = self.begin()?;
         if batch
             .iter()
             .all(|job| job.durability() == Durability::Memory)
         {
-            transaction.set_durability(redb::Durability::None)?;
+            write.set_durability(redb::Durability::None)?;
         }
-        let mut draft = Draft::new(&transaction, &self.shared.keys, &self.shared.waiting);
+        let mut transaction = Transaction::new(&write, &self.shared.keys, &self.shared.waiting);
         for job in batch {
-            job.run(&mut draft)?;
+            job.run(&mut transaction)?;
         }
-        self.journal.write(&mut draft)?;
-        let (key_changes, journal_changes) = draft.into_changes();
+        self.journal.write(&mut transaction)?;
+        let (key_changes, journal_changes) = transaction.into_changes();
         self.vault.apply(&key_changes)?;
-        transaction.commit()?;
+        write.commit()?;
         self.journal.apply(journal_changes);
         Ok(())
     }
@@ -343,15 +343,15 @@ impl Thread {
     /// Makes a database that was just opened the one that is used: with all its tables, without keys
     /// of chats that were never committed, and with what waits in its journal.
     fn adopt(&mut self, database: Database) -> Result<(), Fault> {
-        let transaction = database.begin_write()?;
-        let mut draft = Draft::new(&transaction, &self.shared.keys, &self.shared.waiting);
-        draft.create_tables()?;
-        draft.check_schema()?;
-        draft.destroy_stray_keys()?;
-        self.journal.load(&draft)?;
-        let (key_changes, _) = draft.into_changes();
+        let write = database.begin_write()?;
+        let mut transaction = Transaction::new(&write, &self.shared.keys, &self.shared.waiting);
+        transaction.create_tables()?;
+        transaction.check_schema()?;
+        transaction.destroy_stray_keys()?;
+        self.journal.load(&transaction)?;
+        let (key_changes, _) = transaction.into_changes();
         self.vault.apply(&key_changes)?;
-        transaction.commit()?;
+        write.commit()?;
         self.shared.replace(Handle::Open(database));
         Ok(())
     }

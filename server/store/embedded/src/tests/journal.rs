@@ -95,8 +95,8 @@ async fn rows_that_are_read_again_change_nothing() {
     let erased = Position::new(1, 2);
     assert!(store.delete_message(chat_id(1), erased).await.unwrap());
     while store.sweep(NOW, 10).await.unwrap() > 0 {}
-    let remove = |draft: &mut crate::Draft<'_>| {
-        while !draft.remove_chat(chat_id(3), 10)?.1 {}
+    let remove = |transaction: &mut crate::Transaction<'_>| {
+        while !transaction.remove_chat(chat_id(3), 10)?.1 {}
         Ok(())
     };
     store.write("test", remove).await.unwrap();
@@ -179,7 +179,7 @@ async fn a_file_of_the_version_before_is_taken_over() {
     let dir = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(dir.path()).unwrap();
     open_chats(&store, 1).await;
-    let file = |draft: &mut crate::Draft<'_>| draft.file(chat_id(1));
+    let file = |transaction: &mut crate::Transaction<'_>| transaction.file(chat_id(1));
     store.append(&[message(1, 1, 1)]).await.unwrap();
     assert_eq!(store.write("test", file).await.unwrap(), 1);
     store.close().await;

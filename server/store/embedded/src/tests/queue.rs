@@ -22,7 +22,7 @@ async fn occupy(store: &Arc<EmbeddedStore>) -> mpsc::Sender<()> {
     let mut started = Some(started);
     let store = Arc::clone(store);
     tokio::spawn(async move {
-        let hold = move |_: &mut super::super::Draft<'_>| {
+        let hold = move |_: &mut super::super::Transaction<'_>| {
             started.take().map(|started| started.send(()));
             let _ = released.recv();
             Ok(())
@@ -99,8 +99,8 @@ async fn a_corrupt_record_fails_its_own_job_only() {
         .open_chat(&chat(2, &[3, 4]), &tickets())
         .await
         .unwrap();
-    let damage = |draft: &mut super::super::Draft<'_>| {
-        draft
+    let damage = |transaction: &mut super::super::Transaction<'_>| {
+        transaction
             .chats
             .write()?
             .insert(chat_id(1).as_bytes(), &b"\x01?"[..])?;

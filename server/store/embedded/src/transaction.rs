@@ -1,7 +1,7 @@
 //! The write side: the tables of one write transaction, and the changes to keys and
 //! journal that go with it.
 //!
-//! Each job of a batch runs on the same draft and sees what the jobs before it did. What a job may
+//! Each job of a batch runs on the same transaction and sees what the jobs before it did. What a job may
 //! do is written beside its subject: `users`, `categories`, `chats`, `seats`, `messages`, `expiry`.
 
 use nowrong_core::record::{ChatKey, UnixMs};
@@ -23,7 +23,7 @@ const SCHEMA: u64 = 2;
 const SCHEMA_BEFORE: u64 = 1;
 
 /// The tables of a write transaction, and what becomes of the keys when it is committed.
-pub(super) struct Draft<'t> {
+pub(super) struct Transaction<'t> {
     pub(super) users: Lazy<'t, Id, Record>,
     pub(super) names: Lazy<'t, &'static str, Id>,
     pub(super) refresh: Lazy<'t, Wide, Record>,
@@ -46,8 +46,8 @@ pub(super) struct Draft<'t> {
     pub(super) journal_changes: JournalChanges,
 }
 
-impl<'t> Draft<'t> {
-    /// Begins a draft; it opens the tables that it needs.
+impl<'t> Transaction<'t> {
+    /// Begins a transaction; it opens the tables that it needs.
     pub(super) fn new(
         transaction: &'t WriteTransaction,
         keys: &'t Keys,
