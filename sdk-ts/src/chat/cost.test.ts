@@ -2,18 +2,23 @@
  * What a message costs: the same with 10,000 messages held as with 10. Work is counted, not timed: how
  * often the position of any message is looked at, and how many rows are made.
  */
-import { beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { Counted, FEW, MANY } from "../testing/counted.js";
 import { at, CHAT } from "../testing/samples.js";
 import type { ChatMessage } from "./view.js";
 
-let few: Counted;
-let many: Counted;
+/** The two chats, made by the first test that needs them. */
+const chats: { few?: Counted; many?: Counted } = {};
 
-beforeAll(async () => {
-  few = await Counted.holding(FEW);
-  many = await Counted.holding(MANY);
-});
+async function withFew(): Promise<Counted> {
+  chats.few ??= await Counted.holding(FEW);
+  return chats.few;
+}
+
+async function withMany(): Promise<Counted> {
+  chats.many ??= await Counted.holding(MANY);
+  return chats.many;
+}
 
 describe("the work for a message", () => {
   it.each<[string, (counted: Counted) => void]>([
@@ -35,6 +40,7 @@ describe("the work for a message", () => {
       },
     ],
   ])("%s is the same with 10 held and with thousands", async (_, act) => {
+    const [few, many] = [await withFew(), await withMany()];
     // The first of its kind moves cursors from far back; the second is as every other.
     for (const counted of [few, many]) {
       await counted.cost(() => act(counted));
@@ -54,6 +60,7 @@ describe("the rows of a message", () => {
     ],
     ["that the partner types: none", (counted) => counted.chat.typing(), 0],
   ])("%s, and every other stays the object that it is", async (_, act, made) => {
+    const many = await withMany();
     const before = new Set<ChatMessage>(many.chat.messages);
     act(many);
     expect(many.chat.messages.filter((row) => !before.has(row))).toHaveLength(made);
@@ -62,6 +69,7 @@ describe("the rows of a message", () => {
 
 describe("the list of messages", () => {
   it("is not put together while nobody reads it", async () => {
+    const few = await withFew();
     const { messages } = few.chat;
     const { length } = messages;
     expect(few.chat.messages).toBe(messages);
