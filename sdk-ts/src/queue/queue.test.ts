@@ -53,7 +53,10 @@ describe("a ticket", () => {
     const joined = world.connection.join("music");
     world.say({ kind: "queued", request: world.socket.last("join").request, ticket: ticketState() });
     const ticket = await joined;
+    const changed = vi.fn();
+    ticket.on("change", changed);
     await world.reconnect({ ticket: ticketState({ stage: "anyone" }) });
+    expect(changed).toHaveBeenCalledExactlyOnceWith(ticket);
     expect(world.socket.all("join")).toHaveLength(0);
     expect(ticket.stage).toBe("anyone");
   });
@@ -93,7 +96,8 @@ describe("a ticket", () => {
     const cancelled = ticket.cancel();
     world.say({ kind: "done", request: world.socket.last("cancel").request });
     expect(await cancelled).toBe(true);
-    await expect(ticket.matched).rejects.toMatchObject({ codeName: "CLOSED" });
+    const message = "The ticket was cancelled.";
+    await expect(ticket.matched).rejects.toMatchObject({ codeName: "CLOSED", message });
     expect(ticket.status).toBe("cancelled");
   });
 
@@ -205,6 +209,40 @@ describe("the wish for a partner", () => {
     expect(world.connection.ticket).toBeNull();
     expect(await ticket.cancel()).toBe(true);
     expect(world.socket.all("cancel")).toHaveLength(0);
+  });
+
+  it("ignores the refusal of an earlier wish", async () => {
+    const world = new World();
+    await world.greet();
+    const first = world.connection.join("music");
+    const { request } = world.socket.last("join");
+    world.say({ kind: "matched", ticket: TICKET, chat: chatState() });
+    await first;
+    const second = world.connection.join("films");
+    const code = ErrorCode.CATEGORY_UNKNOWN;
+    world.say({ kind: "fail", request, code, retryAfterMs: 0, detail: "" });
+    const films = ticketState({ category: "films" });
+    world.say({ kind: "queued", request: world.socket.last("join").request, ticket: films });
+    expect((await second).status).toBe("waiting");
+  });
+
+  it("that is refused with a reason of `next` fails with it", async () => {
+    const world = new World();
+    await world.greet();
+    const joined = world.connection.join("music");
+    world.refuse("join", ErrorCode.CHAT_UNKNOWN);
+    await expect(joined).rejects.toMatchObject({ codeName: "CHAT_UNKNOWN" });
+  });
+
+  it("does not exist when the server reports a ticket that it has just ended", async () => {
+    const world = new World();
+    await world.greet();
+    world.say({ kind: "widened", ticket: TICKET, stage: "anyone" });
+    world.say({ kind: "ticketEnded", ticket: TICKET, code: ErrorCode.CATEGORY_UNKNOWN });
+    const joined = world.connection.join("music");
+    world.say({ kind: "widened", ticket: TICKET, stage: "anyone" });
+    world.say({ kind: "queued", request: world.socket.last("join").request, ticket: ticketState() });
+    expect((await joined).stage).toBe("interests");
   });
 
   it("hears nothing of another ticket", async () => {
@@ -404,5 +442,15 @@ describe("a ticket from before a reload", () => {
     const cancelled = ticket?.cancel();
     world.say({ kind: "done", request: world.socket.last("cancel").request });
     expect(await cancelled).toBe(true);
+  });
+});
+
+describe("a wish without a reply", () => {
+  it("fails when the connection is closed", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    const queued = chat.next();
+    world.connection.close();
+    await expect(queued).rejects.toMatchObject({ codeName: "CLIENT_LEFT" });
   });
 });

@@ -76,7 +76,7 @@ export class Queue {
       wish.leaving = chat; // The first handle was closed; this is a new one for the same chat.
     } else if (wish !== null) {
       this.#forget();
-      const ticket = wish.ticket ?? this.#newTicket(blankTicket(wish));
+      const ticket = wish.ticket ?? this.#newTicket(wish, blankTicket(wish));
       wish.leaving?.leftByUser();
       wish.resolve(ticket);
       ticket.match(chat);
@@ -85,14 +85,14 @@ export class Queue {
 
   /** A frame about the ticket. The connection handles `matched`, since it opens the chat. */
   handle(frame: Widened | TicketEnded): void {
-    const ticket = this.ticket;
-    if (ticket?.id !== frame.ticket) {
+    const wish = this.#wish;
+    if (wish === null || wish.ticket?.id !== frame.ticket) {
       return;
     }
     if (frame.kind === "widened") {
-      ticket.widen(frame.stage);
-    } else if (this.#wish !== null) {
-      this.#refused(this.#wish, new RequestError({ code: frame.code }));
+      wish.ticket.widen(frame.stage);
+    } else {
+      this.#refused(wish, new RequestError({ code: frame.code }));
     }
   }
 
@@ -142,7 +142,7 @@ export class Queue {
     wish.leaving?.leftByUser();
     wish.leaving = null;
     if (wish.ticket === null) {
-      wish.ticket = this.#newTicket(state);
+      wish.ticket = this.#newTicket(wish, state);
       wish.resolve(wish.ticket);
     } else {
       wish.ticket.update(state);
@@ -151,24 +151,21 @@ export class Queue {
   }
 
   #restore(state: TicketState): Ticket {
-    const ticket = this.#newTicket(state);
     const { category, interests } = state;
     const nobody = () => undefined;
-    const rest = { leaving: null, ticket, isCancelled: false, resolve: nobody, reject: nobody };
-    this.#wish = { category, interests, ...rest };
+    const rest = { leaving: null, isCancelled: false, resolve: nobody, reject: nobody };
+    const wish: Wish = { category, interests, ticket: null, ...rest };
+    wish.ticket = this.#newTicket(wish, state);
+    this.#wish = wish;
+    return wish.ticket;
+  }
+
+  #newTicket(wish: Wish, state: TicketState): Ticket {
+    const ticket: Ticket = Ticket.create(state, () => this.#cancel(wish, ticket));
     return ticket;
   }
 
-  #newTicket(state: TicketState): Ticket {
-    const ticket: Ticket = Ticket.create(state, () => this.#cancel(ticket));
-    return ticket;
-  }
-
-  async #cancel(ticket: Ticket): Promise<boolean> {
-    const wish = this.#wish;
-    if (wish === null || wish.ticket !== ticket) {
-      return ticket.status !== "matched";
-    }
+  async #cancel(wish: Wish, ticket: Ticket): Promise<boolean> {
     wish.isCancelled = true;
     try {
       await this.#port.perform((request) => ({ kind: "cancel", request, ticket: ticket.id }));
