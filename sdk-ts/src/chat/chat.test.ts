@@ -138,6 +138,27 @@ describe("sending", () => {
     expect(world.socket.last("send")).toMatchObject({ clientMessageId: sent.id, replyTo: null });
   });
 
+  it("sends messages without an ack again over the link that it moves to, which stays", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    const sent = chat.send("one");
+    void world.connection.move();
+    await world.greet({ chat: chatState() });
+    expect([world.connection.state, world.connection.stats().links]).toEqual(["ready", 2]);
+    expect(world.socket.last("send").clientMessageId).toBe(sent.id);
+  });
+
+  it("does not report a refusal that comes after the end of the chat", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    const failed = vi.fn();
+    chat.on("failed", failed);
+    chat.send("one").acked.catch(() => undefined);
+    world.say({ kind: "ended", chat: CHAT, reason: "left", member: 1, expiresAtMs: 5 });
+    world.refuse("send", ErrorCode.CHAT_FULL);
+    expect(failed).not.toHaveBeenCalled();
+  });
+
   it("gives every message an id of its own, which sorts by time", async () => {
     const world = new World();
     const chat = await world.chat();
@@ -200,9 +221,11 @@ describe("sending", () => {
     const chat = await world.chat();
     expect(() => chat.send(" \n")).toThrow(expect.objectContaining({ codeName: "TEXT_EMPTY" }));
     expect(() => chat.send("ö".repeat(4_001))).toThrow(
-      expect.objectContaining({ codeName: "TEXT_TOO_LONG" }),
+      expect.objectContaining({ codeName: "TEXT_TOO_LONG", detail: "at most 8000 bytes" }),
     );
     expect(world.socket.all("send")).toHaveLength(0);
+    chat.send("ö".repeat(4_000));
+    expect(world.socket.all("send")).toHaveLength(1);
   });
 
   it("is bounded", async () => {
@@ -374,6 +397,40 @@ describe("receiving", () => {
     await world.environment.advance(100);
     expect(world.socket.all("delivered").map(({ position }) => position)).toEqual([at(1, 1)]);
     await world.reconnect({ chat: chatState({ ...state, members: known(1) }) });
+    await world.environment.advance(100);
+    expect(world.socket.all("delivered")).toEqual([]);
+  });
+
+  it("reports what was read without a link over the next one", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    world.say(message(at(1, 1), "one"));
+    await world.environment.advance(100);
+    world.socket.lose();
+    chat.read();
+    await world.environment.advance(100);
+    await world.environment.advance(1_000);
+    await world.greet({ chat: chatState({ head: at(1, 1), resumed: at(1, 1) }) });
+    await world.environment.advance(100);
+    expect(world.socket.all("read").map(({ position }) => position)).toEqual([at(1, 1)]);
+  });
+
+  it("sets one timer for the report of a burst", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    const { timers } = world.environment;
+    world.say(message(at(1, 1), "one"), message(at(1, 2), "two"), message(at(1, 3), "three"));
+    expect(world.environment.timers).toBe(timers + 1);
+    chat.close();
+    expect(world.environment.timers).toBe(timers);
+  });
+
+  it("does not report a position of an earlier epoch than the server knows", async () => {
+    const world = new World();
+    const [me, partner] = chatState().members;
+    const members = [{ ...me, delivered: at(2, 1), read: at(2, 1) }, partner] as Chat["members"];
+    await world.greet({ chat: chatState({ members, head: at(2, 1), resumed: at(0, 0) }) });
+    world.say(message(at(1, 1), "one"), message(at(1, 2), "two"));
     await world.environment.advance(100);
     expect(world.socket.all("delivered")).toEqual([]);
   });
