@@ -128,3 +128,24 @@ codes! { ErrorCode, ERROR_CODES {
     503 INTERNAL "Something failed inside the server; try again.";
     504 OVERLOADED "The server has no room right now; try again.";
 }}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_range_of_an_error_code_says_whether_to_ask_again() {
+        let temporary = [ErrorCode(500), ErrorCode::OVERLOADED, ErrorCode(u16::MAX)];
+        assert!(temporary.into_iter().all(ErrorCode::is_temporary));
+        let lasting = [ErrorCode(0), ErrorCode::INVALID, ErrorCode(499)];
+        assert!(!lasting.into_iter().any(ErrorCode::is_temporary));
+    }
+
+    #[test]
+    fn the_range_of_a_close_code_says_whether_to_come_back() {
+        let again = [CloseCode::GOING_AWAY, CloseCode::RESUME, CloseCode(4_499)];
+        assert!(again.into_iter().all(CloseCode::should_reconnect));
+        let stays = [CloseCode(4_500), CloseCode::REPLACED, CloseCode(u16::MAX)];
+        assert!(!stays.into_iter().any(CloseCode::should_reconnect));
+    }
+}

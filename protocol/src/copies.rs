@@ -304,6 +304,48 @@ mod tests {
     }
 
     #[test]
+    fn the_shortest_round_trip_counts_from_when_it_was_last_seen() {
+        let now = Instant::now();
+        let at = |lost_packets, round_trip| Path {
+            lost_packets,
+            round_trip,
+        };
+        let mut writer = CopyWriter::new();
+        writer.observe(at(0, MS), now);
+        writer.observe(at(0, MS), now + SHORTEST_FOR / 2);
+        writer.observe(at(1, COPY_ROUND_TRIP_MIN), now + SHORTEST_FOR);
+        writer.wrote(b"hello", now + SHORTEST_FOR);
+        assert_eq!(writer.poll_timeout(), None, "it was seen half the time ago");
+        let lapsed = now + SHORTEST_FOR / 2 + SHORTEST_FOR;
+        writer.observe(at(2, COPY_ROUND_TRIP_MIN), lapsed);
+        writer.wrote(b"hello", lapsed);
+        assert!(
+            writer.poll_timeout().is_some(),
+            "it counts no longer than that"
+        );
+    }
+
+    #[test]
+    fn the_path_is_looked_at_now_and_then() {
+        let now = Instant::now();
+        let mut writer = CopyWriter::new();
+        assert!(writer.wants_path(now), "nothing is known yet");
+        writer.observe(far(0), now);
+        assert!(!writer.wants_path(now + OBSERVE_EVERY - MS));
+        assert!(writer.wants_path(now + OBSERVE_EVERY));
+    }
+
+    #[test]
+    fn the_longest_copy_is_whole() {
+        let now = Instant::now();
+        let mut writer = lossy(now);
+        writer.wrote(&[1; COPY_BYTES_MAX - 10], now);
+        writer.wrote(&[2; 10], now);
+        let copy = writer.take(now + COPY_DELAY).unwrap();
+        assert_eq!((copy.offset, copy.bytes.len()), (0, COPY_BYTES_MAX));
+    }
+
+    #[test]
     fn whichever_comes_first_counts_once() {
         let mut reader = CopyReader::new();
         assert_eq!(reader.stream(b"ab"), b"ab");
