@@ -280,3 +280,34 @@ fn client_follows_a_drain() {
         1
     );
 }
+
+#[test]
+fn client_takes_a_frame_once_from_copy_and_stream() {
+    let mut client = Client::ready();
+    let start = envelope::encode(&welcome()).len() as u64;
+    let done = envelope::encode(&Done { request: 1 });
+    let copy = |offset| {
+        let bytes = done.clone();
+        envelope::encode_datagram(&LaneCopy { offset, bytes })
+    };
+    let pushed = [client::Output::Push(Done { request: 1 }.into())];
+    assert_eq!(client.input(client::Input::Datagram(&copy(start))), pushed);
+    assert_eq!(client.live(&done), [], "the stream brings it once more");
+    assert_eq!(client.talk.dropped_datagrams(), 0);
+    let behind_a_gap = copy(start + 1_000);
+    assert_eq!(client.input(client::Input::Datagram(&behind_a_gap)), []);
+    assert_eq!(client.talk.dropped_datagrams(), 1);
+}
+
+#[test]
+fn client_skips_unknown_frames_up_to_a_bound() {
+    let mut client = Client::ready();
+    let unknown = raw(70_000, b"from the future");
+    for _ in 0..UNKNOWN_FRAMES_MAX {
+        assert_eq!(client.live(&unknown), []);
+    }
+    let done = envelope::encode(&Done { request: 1 });
+    assert_eq!(client.live(&done).len(), 1);
+    let out = client.live(&unknown);
+    client.closes(out, CloseCode::TOO_MANY_UNKNOWN);
+}
