@@ -18,7 +18,7 @@ use nowrong_quic::{
 use tokio::time::timeout;
 
 use self::{
-    asides::{Aside, Asides},
+    events::{SessionEvent, SessionEvents},
     session::{Farewell, Session, Stream},
 };
 use super::{Entrance, door::Pass};
@@ -27,7 +27,7 @@ use crate::{
     connection::{self, Link, LinkError, Received, Transport},
 };
 
-mod asides;
+mod events;
 mod session;
 
 /// Time for the QUIC handshake, the HTTP/3 settings and the CONNECT request together.
@@ -124,7 +124,7 @@ async fn connect(
     let live = live.map_err(|_| LinkError::new("no live lane"))??;
     let link = WebTransportLink {
         has_fast_path: entrance.has_fast_path,
-        asides: Asides::new(quic.clone(), lanes, watch),
+        events: SessionEvents::new(quic.clone(), lanes, watch),
         quic,
         live,
         bulk: None,
@@ -140,7 +140,7 @@ struct WebTransportLink {
     live: Stream,
     /// Where the client wants bulk, once it has opened that lane.
     bulk: Option<SendStream>,
-    asides: Asides,
+    events: SessionEvents,
     farewell: Farewell,
 }
 
@@ -150,24 +150,24 @@ impl Link for WebTransportLink {
     }
 
     async fn receive(&mut self) -> Result<Received, LinkError> {
-        let aside = tokio::select! {
+        let event = tokio::select! {
             bytes = self.live.receive.read() => return match bytes? {
                 Some(bytes) => Ok(Received::Live(bytes)),
                 None => Err(LinkError::new("the live lane was finished")),
             },
-            aside = self.asides.next() => aside?,
+            event = self.events.next() => event?,
         };
-        Ok(match aside {
-            Aside::BulkOpened(bulk) => {
+        Ok(match event {
+            SessionEvent::BulkOpened(bulk) => {
                 self.bulk = Some(bulk);
                 Received::Bulk(Bytes::new())
             }
-            Aside::Bulk(bytes) => Received::Bulk(bytes),
-            Aside::BulkEnded => {
+            SessionEvent::Bulk(bytes) => Received::Bulk(bytes),
+            SessionEvent::BulkEnded => {
                 self.bulk = None;
                 Received::BulkEnded
             }
-            Aside::Datagram(bytes) => Received::Datagram(bytes),
+            SessionEvent::Datagram(bytes) => Received::Datagram(bytes),
         })
     }
 
@@ -203,11 +203,11 @@ impl Link for WebTransportLink {
     async fn close(self, code: CloseCode) {
         let Self {
             quic,
-            mut asides,
+            mut events,
             farewell,
             ..
         } = self;
-        let said = farewell.say(code, &quic, asides.ended());
+        let said = farewell.say(code, &quic, events.ended());
         let _ = timeout(CLOSE_DEADLINE, said).await;
         let number = ApplicationCode(u32::from(code.0));
         quic.close(number, code.name().as_bytes());

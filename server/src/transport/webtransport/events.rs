@@ -11,7 +11,7 @@ use super::session::{LaneReader, Lanes, Stream, Watch, datagram};
 use crate::connection::LinkError;
 
 /// News of a session beside its live lane.
-pub(super) enum Aside {
+pub(super) enum SessionEvent {
     /// The client has opened its bulk lane.
     BulkOpened(SendStream),
     /// Bytes of it.
@@ -23,13 +23,13 @@ pub(super) enum Aside {
 }
 
 /// All that can come beside the live lane.
-pub(super) struct Asides([Dormant<Result<Aside, LinkError>>; 3]);
+pub(super) struct SessionEvents([Dormant<Result<SessionEvent, LinkError>>; 3]);
 
-impl Asides {
+impl SessionEvents {
     pub(super) fn new(quic: Connection, lanes: Lanes, watch: Watch) -> Self {
         let datagrams = stream::unfold(quic, async |quic| {
             let datagram = datagram(&quic).await;
-            Some((datagram.map(Aside::Datagram), quic))
+            Some((datagram.map(SessionEvent::Datagram), quic))
         });
         // Boxed: each of these futures has room for its state twice.
         let bulk = Box::new(Bulk { lanes, open: None });
@@ -53,7 +53,7 @@ impl Asides {
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
-    pub(super) async fn next(&mut self) -> Result<Aside, LinkError> {
+    pub(super) async fn next(&mut self) -> Result<SessionEvent, LinkError> {
         let [datagrams, bulk, end] = &mut self.0;
         let next = tokio::select! {
             next = datagrams.next() => next,
@@ -76,17 +76,17 @@ struct Bulk {
 }
 
 impl Bulk {
-    async fn next(&mut self) -> Result<Aside, LinkError> {
+    async fn next(&mut self) -> Result<SessionEvent, LinkError> {
         let Some(open) = &mut self.open else {
             let Stream { send, receive } = self.lanes.next().await?;
             self.open = Some(receive);
-            return Ok(Aside::BulkOpened(send));
+            return Ok(SessionEvent::BulkOpened(send));
         };
         match open.read_to_end_or_reset().await? {
-            Some(bytes) => Ok(Aside::Bulk(bytes)),
+            Some(bytes) => Ok(SessionEvent::Bulk(bytes)),
             None => {
                 self.open = None;
-                Ok(Aside::BulkEnded)
+                Ok(SessionEvent::BulkEnded)
             }
         }
     }
