@@ -1,4 +1,4 @@
-//! Capsules on the CONNECT stream (RFC 9297 §3): the one that ends a session, and all others skipped.
+//! Capsules on the CONNECT stream (RFC 9297 §3): one kind ends a session, all others are skipped.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
@@ -33,10 +33,10 @@ impl Capsules {
         }
     }
 
-    /// Takes the next bytes of the stream; answers the close when it is there.
+    /// Takes the next bytes of the stream; returns the close when it is there.
     ///
     /// # Errors
-    /// [`H3Error`] for what may not stand on the stream.
+    /// [`H3Error`] for a frame or a close that is not allowed on the stream.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<Closed>, H3Error> {
         self.frames.feed(bytes);
         while let Some(frame) = self.frames.next()? {
@@ -47,7 +47,7 @@ impl Capsules {
                         return Ok(Some(closed));
                     }
                 }
-                // Trailers say nothing here.
+                // Trailers mean nothing here.
                 Frame::Headers(_) => {}
                 Frame::Settings(_) | Frame::Lane(_) => return Err(H3Error::FRAME_UNEXPECTED),
             }
@@ -73,7 +73,7 @@ impl Capsules {
     }
 }
 
-/// The whole frame that ends a session; a reason that is too long is cut.
+/// The whole frame that ends a session. A reason longer than 1,024 bytes is cut, as it may not be longer.
 pub fn close_capsule(code: u32, reason: &str) -> Bytes {
     let mut end = reason.len().min(REASON_MAX);
     while !reason.is_char_boundary(end) {

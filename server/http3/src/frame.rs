@@ -8,14 +8,15 @@ use crate::{
     varint::put_varint,
 };
 
-/// Longest payload of a frame that is kept: header sections and settings are far shorter.
+/// Longest payload of a frame that is kept: header sections and settings are far shorter. A longer one ends
+/// the connection.
 pub const PAYLOAD_MAX: usize = 8 * 1024;
 
 pub(crate) const DATA: u64 = 0x00;
 pub(crate) const HEADERS: u64 = 0x01;
 pub(crate) const SETTINGS: u64 = 0x04;
 
-/// Begins a lane: not a frame with a length, but the front of the lane's bytes.
+/// Begins a lane: not a frame with a length, but the front of the lane, whose bytes follow.
 const WEBTRANSPORT_STREAM: u64 = 0x41;
 
 /// A frame that means something here.
@@ -36,7 +37,7 @@ pub enum Frame {
 pub struct Frames(Records);
 
 impl Frames {
-    /// Takes the next bytes. Call [`Self::next`] until it answers `None` before the next ones.
+    /// Takes the next bytes. Call [`Self::next`] until it returns `None` before the next ones.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.0.feed(bytes);
     }
@@ -44,8 +45,11 @@ impl Frames {
     /// The next frame; `None` when more bytes are needed. Unknown frames are skipped.
     ///
     /// # Errors
-    /// [`H3Error`] for a frame that is too long or was HTTP/2's.
-    #[allow(clippy::should_implement_trait, reason = "it may go on after `None`")]
+    /// [`H3Error`] for a frame that is too long or exists in HTTP/2 only.
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "there may be a next frame after `None`"
+    )]
     pub fn next(&mut self) -> Result<Option<Frame>, H3Error> {
         while let Some(front) = self.0.front() {
             match front.kind {

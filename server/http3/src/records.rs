@@ -5,8 +5,8 @@ use bytes::{Buf as _, Bytes, BytesMut};
 
 use crate::varint;
 
-/// Cuts records out of the bytes of one stream. Which payloads are kept, and up to which length, is
-/// decided by who looks at their fronts.
+/// Cuts records out of the bytes of one stream. The caller looks at each front and decides whether its
+/// payload is kept; a payload that is kept has to be bounded there.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     buffer: BytesMut,
@@ -14,11 +14,11 @@ pub(crate) struct Records {
     skip: u64,
 }
 
-/// What stands before a payload.
+/// Kind and length, which stand before a payload.
 pub(crate) struct Front {
     pub(crate) kind: u64,
     pub(crate) length: u64,
-    /// How many bytes it takes itself.
+    /// How many bytes the front itself takes.
     bytes: usize,
 }
 
@@ -57,7 +57,7 @@ impl Records {
         Some(payload)
     }
 
-    /// An empty buffer keeps no memory: what comes in records is said once, and then a stream is silent
+    /// An empty buffer keeps no memory: a stream has a few records at its beginning, and then is silent for
     /// as long as its connection lives.
     fn let_go(&mut self) {
         if self.buffer.is_empty() {
@@ -65,7 +65,7 @@ impl Records {
         }
     }
 
-    /// Passes over the record.
+    /// Passes over the whole record, also over bytes of it that are still to come.
     pub(crate) fn skip(&mut self, front: &Front) {
         self.pass(front);
         self.skip = front.length;
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_taken_keeps_no_memory() {
+    fn records_that_were_taken_keep_no_memory() {
         let mut records = Records::default();
         records.feed(&[1, 2, b'h', b'i', 7, 3, 0]);
         let front = records.front().expect("a whole front");

@@ -1,6 +1,6 @@
-//! A look at a header section (RFC 9204 §4.5) before it is decoded: its integers have a bound and its
-//! strings an end. The decoder of wtransport-proto 0.7 takes an integer without end for a number to
-//! shift by, and panics where overflow is checked.
+//! A check of a header section (RFC 9204 §4.5) before it is decoded: its integers are bounded and its strings
+//! end. The decoder of wtransport-proto 0.7 shifts by the length of an integer without an end, and panics
+//! where overflow is checked.
 
 /// Longest integer after its prefix, in bytes: enough for every length up to 268,435,455.
 const CONTINUATION_MAX: usize = 4;
@@ -9,7 +9,7 @@ const CONTINUATION_MAX: usize = 4;
 pub(crate) fn is_sound(section: &[u8]) -> bool {
     let mut rest = section;
     let mut walk = || {
-        // The entries of the dynamic table that the section needs, and the base to count them from.
+        // How many entries of the dynamic table the section needs, and the base to count them from.
         (integer(&mut rest, 8)? == 0).then_some(())?;
         integer(&mut rest, 7)?;
         while let Some(first) = rest.first() {

@@ -150,7 +150,7 @@ fn a_control_stream_begins_with_settings_and_has_them_once() {
             control.feed(piece).expect("good");
         }
         assert_eq!(control.role(), Some(Role::Control));
-        // Another frame that is no error: a reserved one.
+        // Another frame that is not an error: a reserved one.
         control.feed(b"\x21\x02ab").expect("skipped");
         assert_eq!(control.feed(&settings[1..]), Err(H3Error::FRAME_UNEXPECTED));
     }

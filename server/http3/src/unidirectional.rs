@@ -1,5 +1,5 @@
-//! The streams that only the client writes to: its control stream, and those of QPACK, which say
-//! nothing as long as the dynamic table has no room. Their bytes are read, checked and forgotten.
+//! The streams that only the client writes to: its control stream, and the two of QPACK, which stay silent
+//! because the dynamic table has no room. Their bytes are read, checked and dropped.
 
 use bytes::{Buf as _, BytesMut};
 
@@ -17,9 +17,9 @@ const QPACK_DECODER: u64 = 0x03;
 pub enum Role {
     /// The control stream: one per connection, and it must not end.
     Control,
-    /// The encoder stream of QPACK: the same.
+    /// The encoder stream of QPACK: likewise.
     QpackEncoder,
-    /// The decoder stream of QPACK: the same.
+    /// The decoder stream of QPACK: likewise.
     QpackDecoder,
     /// Anything else: ignored.
     Unknown,
@@ -32,7 +32,7 @@ impl Role {
     }
 }
 
-/// One such stream.
+/// One stream that only the client writes to.
 #[derive(Debug, Default)]
 pub struct Unidirectional {
     role: Option<Role>,
@@ -43,7 +43,7 @@ pub struct Unidirectional {
 }
 
 impl Unidirectional {
-    /// What it is, once its first bytes have come.
+    /// The role of the stream, once its first bytes have come.
     pub fn role(&self) -> Option<Role> {
         self.role
     }
@@ -51,8 +51,8 @@ impl Unidirectional {
     /// Takes the next bytes.
     ///
     /// # Errors
-    /// [`H3Error`] for a stream that no client may open, or a control stream that does not begin
-    /// with settings or has what may not stand there.
+    /// [`H3Error`] for a stream that a client must not open, or a control stream that does not begin with
+    /// settings or has a frame that is not allowed there.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), H3Error> {
         let role = match self.role {
             Some(role) => {

@@ -1,9 +1,10 @@
-//! A rush: everybody comes at once, as after a restart.
+//! The queue of clients that want to connect: all of them come at once after a restart.
 //!
-//! A handshake is the dearest thing that a client can ask for, and a socket holds only some hundred
-//! packets. So handshakes begin one after the other with a look at the socket in between, a bounded number
-//! of them is under way, and everybody else waits, at the cost of one packet each: who is let in then is
-//! done before it asks again, and no packet is lost that would bring its sender back seconds later.
+//! A handshake is the most expensive request a client can make, and a socket holds only some hundred
+//! packets. So handshakes begin one after the other, and the endpoint reads its socket in between. A bounded
+//! number of them is under way; all other clients wait, at the cost of one packet each. Once admitted, a
+//! client finishes before its retransmission timer fires, and no first packet is lost: its sender would
+//! try again only seconds later.
 
 use std::{
     sync::{
@@ -18,32 +19,34 @@ use tokio::{
     time::timeout,
 };
 
-/// Handshakes that are under way at one time, some 50 KB each. Who began one and goes silent holds it until
-/// its deadline, hence so many.
+/// Handshakes that are under way at one time, some 50 KB each. A client that begins one and goes silent
+/// holds it until its deadline, hence so many. All others wait in the queue.
 const HANDSHAKES_MAX: usize = 4_096;
 
-/// How long a client waits for its turn: after that it asks elsewhere, or again.
+/// How long a client waits for its turn: after that it tries another node, or this one again.
 const TURN_DEADLINE: Duration = Duration::from_secs(8);
 
-/// Clients, waiting or in their handshake, from which on an address has to prove itself with a Retry
-/// (RFC 9000 §8.1.2).
+/// From this many clients on, waiting or in their handshake, a new one has to prove its address with a
+/// Retry (RFC 9000 §8.1.2): a forged address then costs one packet instead of a handshake.
 const RETRY_FROM: usize = 256;
 
-/// The same from which on new ones are ignored: no reply is built.
+/// From this many on, new clients are ignored: even a refusal would cost a packet. quinn keeps no more of
+/// them either before they are accepted.
 pub(crate) const IGNORE_FROM: usize = 16_384;
 
-/// Everybody who is coming in.
+/// All clients that are connecting: those that wait and those in their handshake. A clone is the same queue.
 #[derive(Clone)]
 pub struct AdmissionQueue {
-    coming: Arc<AtomicUsize>,
+    clients: Arc<AtomicUsize>,
     turns: Arc<Semaphore>,
+    /// Held while a handshake begins.
     begins: Arc<Mutex<()>>,
 }
 
-/// One who is coming in; counts until it is dropped.
+/// The place of one client; counted until it is dropped.
 pub struct Place(AdmissionQueue);
 
-/// One whose handshake is under way until this is dropped.
+/// The turn of one client: its handshake counts as under way until this is dropped.
 pub struct Turn {
     place: Place,
     _turn: OwnedSemaphorePermit,
@@ -52,7 +55,7 @@ pub struct Turn {
 impl Default for AdmissionQueue {
     fn default() -> Self {
         Self {
-            coming: Arc::default(),
+            clients: Arc::default(),
             turns: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
             begins: Arc::default(),
         }
@@ -60,30 +63,33 @@ impl Default for AdmissionQueue {
 }
 
 impl AdmissionQueue {
-    /// Whether so many are coming in that a new one has to prove its address first.
+    /// Whether there are so many clients that a new one has to prove its address first.
     pub fn is_long(&self) -> bool {
         self.count() >= RETRY_FROM
     }
 
-    /// Whether so many are coming in that a new one is ignored.
+    /// Whether there are so many clients that a new one is ignored.
     pub fn is_full(&self) -> bool {
         self.count() >= IGNORE_FROM
     }
 
-    /// How many are coming in.
+    /// How many clients have a place.
     fn count(&self) -> usize {
-        self.coming.load(Ordering::Relaxed)
+        self.clients.load(Ordering::Relaxed)
     }
 
-    /// One more.
+    /// Gives a place to one more client.
     pub fn join(&self) -> Place {
-        self.coming.fetch_add(1, Ordering::Relaxed);
+        self.clients.fetch_add(1, Ordering::Relaxed);
         Place(self.clone())
     }
 }
 
 impl Place {
-    /// Waits for the turn; `None` when that takes too long.
+    /// Waits for the turn; `None` when that takes longer than [`TURN_DEADLINE`].
+    ///
+    /// # Cancel safety
+    /// Dropped, it gives up the place.
     pub async fn turn(self) -> Option<Turn> {
         let turn = timeout(TURN_DEADLINE, self.0.turns.clone().acquire_owned()).await;
         let turn = turn.ok()?.ok()?;
@@ -95,8 +101,11 @@ impl Place {
 }
 
 impl Turn {
-    /// Does what is dear at the begin of a handshake, after the others who do so, and lets the socket be
-    /// read before the next one.
+    /// Runs the expensive first step of a handshake, one client at a time, and lets the endpoint read its
+    /// socket before the next one.
+    ///
+    /// # Cancel safety
+    /// Dropped before `work` ran, it never runs.
     pub async fn begin<T>(&self, work: impl FnOnce() -> T) -> T {
         let begins = self.place.0.begins.clone();
         let begin = begins.lock().await;
@@ -109,7 +118,7 @@ impl Turn {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.coming.fetch_sub(1, Ordering::Relaxed);
+        self.0.clients.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -45,7 +45,7 @@ impl Incoming {
         Self(incoming)
     }
 
-    /// Where the packet says that it comes from. Nothing proves it before [`Self::retry`] or the handshake.
+    /// The source address of the packet. Nothing proves it before a Retry or the handshake.
     pub fn remote_address(&self) -> SocketAddr {
         self.0.remote_address()
     }
@@ -93,7 +93,7 @@ impl Future for Connecting {
     }
 }
 
-/// What is known of the way to a client.
+/// What is known of the path to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathStats {
     /// Packets of ours that were lost so far.
@@ -167,7 +167,7 @@ impl Connection {
         let _ = self.0.send_datagram(datagram);
     }
 
-    /// What is known of the way to the client.
+    /// What is known of the path to the client.
     #[inline]
     pub fn path(&self) -> PathStats {
         let path = self.0.stats().path;
@@ -183,7 +183,7 @@ impl Connection {
         self.0.close(code.to_varint(), reason);
     }
 
-    /// Resolves when the connection is over, whoever ended it.
+    /// Resolves when the connection is over, whichever side ended it.
     pub fn closed(&self) -> impl Future<Output = ()> + Send {
         self.0.closed().map(drop)
     }

@@ -1,7 +1,7 @@
 //! Streams that cost nothing while their task wakes for other reasons.
 //!
-//! A task that waits for several things polls all of them each time it wakes, and most looks take a lock.
-//! A [`Dormant`] stream has a waker of its own, and is polled only after it was called.
+//! A task that waits for several things polls all of them each time it wakes, and most polls take a lock.
+//! A [`Dormant`] stream has a waker of its own, and is polled only after that was called.
 
 use std::{
     pin::Pin,
@@ -14,7 +14,7 @@ use std::{
 
 use futures_util::{Stream, task::AtomicWaker};
 
-/// Remembers a wake and passes it on to the task.
+/// A waker that remembers a wake and passes it on to the task.
 #[derive(Debug, Default)]
 pub(crate) struct Wakes {
     is_woken: AtomicBool,
@@ -22,22 +22,22 @@ pub(crate) struct Wakes {
 }
 
 impl Wakes {
-    /// From now on this task is woken; before that nobody is.
+    /// Wakes are passed on to this task from now on; without a call, to none.
     pub(crate) fn register(&self, task: &Waker) {
         self.task.register(task);
     }
 
-    /// From now on nobody is woken.
+    /// Wakes are only remembered from now on.
     pub(crate) fn deregister(&self) {
         self.task.take();
     }
 
-    /// Whether it was woken since the last [`Self::take`].
+    /// Whether there was a wake since the last [`Self::take`].
     pub(crate) fn is_woken(&self) -> bool {
         self.is_woken.load(Ordering::Acquire)
     }
 
-    /// The same, and forgets it.
+    /// As [`Self::is_woken`], and forgets the wake.
     pub(crate) fn take(&self) -> bool {
         self.is_woken.swap(false, Ordering::AcqRel)
     }
@@ -54,14 +54,14 @@ impl Wake for Wakes {
     }
 }
 
-/// A stream that is polled only when it was woken.
+/// A stream that is polled only after it was woken.
 pub struct Dormant<T> {
     stream: Pin<Box<dyn Stream<Item = T> + Send>>,
     wakes: Arc<Wakes>,
 }
 
 impl<T> Dormant<T> {
-    /// One that is polled once to begin with.
+    /// Wraps a stream; its first poll needs no wake.
     pub fn new(stream: impl Stream<Item = T> + Send + 'static) -> Self {
         let wakes = Arc::<Wakes>::default();
         wakes.wake_by_ref();
@@ -86,7 +86,7 @@ impl<T> Stream for Dormant<T> {
             .as_mut()
             .poll_next(&mut Context::from_waker(&waker));
         if polled.is_ready() {
-            // There may be more, of which no wake will tell.
+            // There may be a next item, and a stream wakes only after it was pending.
             self.wakes.is_woken.store(true, Ordering::Release);
         }
         polled
@@ -102,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    /// A dormant queue, its sending end, and how often the queue was looked at.
+    /// A dormant queue, its sending end, and how often the queue was polled.
     fn queue() -> (mpsc::Sender<u8>, Dormant<u8>, Arc<AtomicUsize>) {
         let (sender, mut receiver) = mpsc::channel(2);
         let polls = Arc::<AtomicUsize>::default();

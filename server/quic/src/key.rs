@@ -1,11 +1,10 @@
-//! The key by which a restarted server is still known to its clients' QUIC connections.
+//! The key with which a restarted server can end the QUIC connections of its last run.
 //!
-//! After a crash a client goes on sending to connections that no longer exist, and hears nothing
-//! until its idle timeout. With the key of the last run the server answers with stateless resets
-//! (RFC 9000 §10.3) instead, so that clients reconnect at once. The key is a secret of this address:
-//! shared with another address it would let anyone reset connections there. So the nodes of a cluster
-//! share no such key, and none for the tokens of Retry either: those are good at the address that gave
-//! them.
+//! After a crash, clients still send to connections that no longer exist, and hear nothing until their
+//! idle timeout. A server that has the key of its last run replies with stateless resets (RFC 9000
+//! §10.3), so that clients reconnect at once. The key is a secret of one address: with the key of another
+//! address, anyone could reset connections there. So the nodes of a cluster do not share it, nor the key
+//! of the Retry tokens: a token is valid only at the address that gave it.
 
 use std::{
     fs,
@@ -23,8 +22,8 @@ use quinn_proto::HashedConnectionIdGenerator;
 /// The file in the data folder.
 const FILE: &str = "quic.key";
 
-/// Least time between two resets: a reset is smaller than what it answers, so this only bounds CPU.
-/// All clients of a crashed node ask within a second or two.
+/// Least time between two resets: a reset is smaller than the packet that causes it, so this only bounds
+/// CPU. All clients of a crashed node send a packet within a second or two.
 const RESET_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The key of one address.
@@ -32,15 +31,21 @@ const RESET_INTERVAL: Duration = Duration::from_millis(1);
 pub struct QuicKey([u8; 32]);
 
 impl QuicKey {
-    /// A key that dies with the process.
+    /// A key that is lost with the process.
+    ///
+    /// # Panics
+    /// When the system has no randomness to give: nothing secure can be done then.
     pub fn in_memory() -> Self {
         Self(random::bytes())
     }
 
-    /// The key in the data folder, made if there is none.
+    /// The key in the data folder; created if there is none.
     ///
     /// # Errors
-    /// When the file can be neither read nor written, or is not a key.
+    /// When the file can be neither read nor created, or does not hold a key.
+    ///
+    /// # Panics
+    /// As [`Self::in_memory`].
     pub fn in_folder(folder: &Path) -> io::Result<Self> {
         let path = folder.join(FILE);
         match fs::read(&path) {
@@ -65,7 +70,7 @@ impl QuicKey {
         Ok(key)
     }
 
-    /// The endpoint configuration that knows connections of the last run.
+    /// The configuration of an endpoint that can reset connections of the last run.
     pub(crate) fn endpoint_config(&self) -> EndpointConfig {
         let reset_key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
         let ids = hmac::sign(&reset_key, b"connection ids");

@@ -1,5 +1,5 @@
-//! The QUIC endpoint of the server: a socket, connections, streams and datagrams, and who is let in when
-//! many clients come at once.
+//! The QUIC endpoint of the server: a socket, connections, streams and datagrams, and the queue of clients
+//! that want to connect.
 //!
 //! This crate is the one place of the server that knows which implementation of QUIC it stands on (quinn).
 //! Its types wrap quinn's one to one and have the methods that the transport needs, so that another
@@ -9,10 +9,10 @@
 //! | module | owns |
 //! |---|---|
 //! | [`endpoint`] | the socket, and the bounds of every connection |
-//! | [`connection`] | a client from its first packet to its close code |
+//! | [`connection`] | a client, from its first packet to its close code |
 //! | [`stream`] | the two directions of a stream |
-//! | [`admission_queue`] | whose handshake begins, when many clients come at once |
-//! | [`key`] | the secret by which a restarted server is still known to its clients |
+//! | [`admission_queue`] | which handshake begins next, when many clients come at once |
+//! | [`key`] | the secret with which a restarted server can end the connections of its last run |
 //! | [`runtime`] | how often the endpoint's own task reads its socket |
 //! | [`dormant`] | streams of events that are polled only when they have news |
 //!

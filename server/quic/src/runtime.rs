@@ -1,9 +1,9 @@
-//! quinn on tokio, but for one thing: the endpoint empties its socket at each turn.
+//! quinn's runtime on tokio, with one difference: the endpoint empties its socket each time it runs.
 //!
-//! By itself an endpoint reads for 50 microseconds and then stands in line behind every connection that has
-//! something to do. On a busy server that is a long line: acknowledgements wait in the socket meanwhile,
-//! timers take their packets for lost and send more, and what finds no room in the socket is lost indeed.
-//! Such a server does not come back from a moment of too much.
+//! quinn's endpoint reads for 50 microseconds and then waits behind every connection that has something to
+//! do. On a busy server that takes long: acknowledgements wait in the socket meanwhile, timers report their
+//! packets as lost and send more, and packets that find no room in the socket really are lost. Such a
+//! server does not recover from a moment of overload.
 
 use std::{
     future::Future,
@@ -21,14 +21,14 @@ use quinn::{AsyncTimer, AsyncUdpSocket, Runtime, TokioRuntime};
 
 use crate::dormant::Wakes;
 
-/// How often in a row the endpoint reads at one turn. Each time it takes some dozen packets, so what has
-/// been read and waits in memory for its connections stays bounded.
+/// How often in a row the endpoint reads before others run. Each read takes some dozen packets, so the
+/// packets that wait in memory for their connections stay bounded.
 const READS_MAX: usize = 64;
 
 /// The runtime of one endpoint.
 #[derive(Debug, Default)]
 pub(crate) struct EagerRuntime {
-    /// Whether the endpoint's own future was spawned: it is the first one.
+    /// Whether the endpoint's own future was spawned. It is the first future that an endpoint spawns.
     has_endpoint: AtomicBool,
 }
 
@@ -49,7 +49,7 @@ impl Runtime for EagerRuntime {
     }
 }
 
-/// A future that is polled again at once as long as it asks for it, up to [`READS_MAX`] times.
+/// A future that is polled again at once when it wakes itself, up to [`READS_MAX`] times.
 struct Eager {
     future: Pin<Box<dyn Future<Output = ()> + Send>>,
     wakes: Arc<Wakes>,
@@ -77,7 +77,7 @@ impl Future for Eager {
             waker,
         } = &mut *self;
         for _ in 0..READS_MAX {
-            // A wake from here on is answered by the next round: the task itself need not be woken.
+            // The next round sees a wake from here on: the task itself need not be woken.
             wakes.deregister();
             wakes.take();
             let polled = future.as_mut().poll(&mut Context::from_waker(waker));
@@ -111,7 +111,7 @@ mod tests {
         }
     }
 
-    /// A future that wakes itself at its first `wakes` polls, and what it was polled.
+    /// A future that wakes itself at its first `wakes` polls, and the count of its polls.
     fn busy(wakes: usize) -> (Eager, Arc<Counted>) {
         let polls = Arc::<Counted>::default();
         let counted = polls.clone();

@@ -41,7 +41,7 @@ pub enum Received {
     Datagram(Bytes),
     /// A WebSocket message: whole frames.
     Message(Bytes),
-    /// Something that no client of ours sends; the conversation ends with this code.
+    /// Bytes that no client of ours sends; the conversation ends with this code.
     Violation(CloseCode),
 }
 
@@ -83,12 +83,12 @@ pub trait Link: Send + 'static {
         frames: Bytes,
     ) -> impl Future<Output = Result<(), LinkError>> + Send;
 
-    /// Sends a datagram, or drops it when there is no room. `false` when this link has none and
-    /// the frame has to go with [`Self::send`] if it goes at all.
+    /// Sends a datagram, or drops it when there is no room. Returns `false` when this link has no datagrams:
+    /// then the frame goes with [`Self::send`] or not at all.
     fn send_datagram(&mut self, datagram: Bytes) -> bool;
 
-    /// What is known of the way to the client; `None` when copies of the live lane are of no use on
-    /// this link.
+    /// What is known of the path to the client; `None` when copies of the live lane would not help on this
+    /// link.
     fn path(&self) -> Option<Path>;
 
     /// Closes the link at once, with a code where the transport has room for one.

@@ -1,8 +1,8 @@
-//! Who may come in: how many connections, and how many new ones, one network may have.
+//! The door: how many connections, and how many new ones, one network may have.
 //!
-//! A network is an IPv4 address or an IPv6 /64, known by its pseudonym only. Many people share one
-//! address behind a mobile network or an office, so the bounds are wide; they are there so that one
-//! machine cannot take the whole server.
+//! A network is an IPv4 address or an IPv6 /64, known by its pseudonym only. Many people share the
+//! address of a mobile network or an office, so the bounds are wide: they keep one machine from taking the
+//! whole server.
 
 use std::{
     collections::HashMap,
@@ -32,14 +32,14 @@ pub struct Door {
     connections: Mutex<HashMap<Pseudonym, u32>>,
 }
 
-/// A connection that was let in; counted while this lives.
+/// A connection that was let in; counted until this is dropped.
 pub struct Pass {
     door: Arc<Door>,
     network: Pseudonym,
 }
 
 impl Door {
-    /// A door that nobody went through.
+    /// A door without connections.
     pub fn new(
         broker: Arc<dyn Broker>,
         clock: Clock,
@@ -63,7 +63,7 @@ impl Door {
     }
 
     /// Lets a client in, unless its network has too many connections or opens them too fast. A
-    /// broker that does not answer lets everyone in: the other bounds still hold.
+    /// broker that does not reply lets everyone in: the other bounds still hold.
     pub async fn enter(self: &Arc<Self>, client: ClientIp) -> Option<Pass> {
         let network = client.limiter_key(&self.pseudonyms);
         let granted = self

@@ -1,7 +1,7 @@
 //! WebSocket links (RFC 6455) through axum, at `/v1/websocket`.
 //!
 //! Each binary message holds one or more whole frames. Nothing is compressed, and no message is
-//! longer than a frame. A foreign `Origin` is accepted and told so in-band: a page cannot tell an
+//! longer than a frame. A client of a foreign `Origin` is let in and refused in-band: a page cannot tell an
 //! HTTP refusal from a network without WebSocket.
 
 use axum::{
@@ -34,8 +34,8 @@ use crate::{
 /// Bytes that may wait in a socket's write buffer before a write fails: twice what we write at once.
 const WRITE_BUFFER_MAX: usize = 4 * FRAME_BYTES_MAX;
 
-/// Bytes of a socket's read buffer: some messages of usual length. The library's default of 128 KiB
-/// would be most of what an idle connection costs; for a longer message it makes room.
+/// Bytes of a socket's read buffer: some messages of usual length. The library's default of 128 KiB would
+/// be most of the memory of an idle connection. The buffer grows for a longer message.
 const READ_BUFFER: usize = 1024;
 
 /// The WebSocket route.
@@ -68,8 +68,8 @@ async fn upgrade(
             let node = entrance.node;
             let links = node.links().clone();
             let run = connection::run(node, WebSocketLink { socket }, is_origin_allowed);
-            // This task belongs to hyper and ends; the one of the link is tracked, so that a stop waits
-            // for it.
+            // This task belongs to hyper and ends here. The task of the link is tracked, so that a stop
+            // waits for it.
             links.spawn(run.map(move |()| drop(pass)));
         })
 }
@@ -119,7 +119,7 @@ impl Link for WebSocketLink {
             code: code.0,
             reason: code.name().into(),
         };
-        // Who reads nothing does not get to hold the socket.
+        // A client that reads nothing must not hold the socket.
         let _ = timeout(
             CLOSE_DEADLINE,
             self.socket.send(Message::Close(Some(close))),

@@ -1,9 +1,9 @@
-//! WebTransport links: HTTP/3 over QUIC, on quinn.
+//! WebTransport links: HTTP/3 over QUIC.
 //!
-//! The endpoint is ours, so that admission, Retry, windows, drain and certificates are, and so is the
-//! one session of each connection ([`session`]). The client opens the lanes, the server none: the
-//! first is the live lane, the second the bulk lane. Every step before the conversation has a
-//! deadline. A foreign `Origin` is accepted and told so in-band.
+//! `nowrong_quic` holds the endpoint, `nowrong_http3` reads and writes the bytes of HTTP/3, [`session`] is
+//! the one session of each connection. The client opens the lanes, the server none: the first is the live
+//! lane, the second the bulk lane. Every step before the conversation has a deadline. A client of a
+//! foreign `Origin` gets its session and is refused in-band. Start reading at [`serve`].
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -36,7 +36,7 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// Time from the accepted CONNECT to the live lane.
 const LANE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Binds the UDP socket and makes the QUIC endpoint.
+/// Binds the UDP socket of the QUIC endpoint, with the certificate of the node.
 ///
 /// # Errors
 /// One sentence that names the address, or the certificate.
@@ -52,7 +52,7 @@ pub async fn serve(entrance: Entrance, endpoint: Endpoint) {
         if queue.is_full() {
             incoming.ignore();
         } else if node.is_draining() {
-            // Told so, the client asks for another node at once.
+            // A client that is refused asks for another node at once.
             incoming.refuse();
         } else if queue.is_long() && incoming.may_retry() {
             incoming.retry();
@@ -63,8 +63,8 @@ pub async fn serve(entrance: Entrance, endpoint: Endpoint) {
     }
 }
 
-/// Serves one client. Letting it in is boxed: what that takes would be room in the task as long as the
-/// client stays.
+/// Serves one client. The future that lets it in is boxed: otherwise its state would take room in the
+/// task for as long as the client stays.
 fn accept(entrance: Entrance, incoming: Incoming, place: Place) -> impl Future<Output = ()> + Send {
     let node = entrance.node.clone();
     let letting_in = Box::pin(let_in(entrance, incoming, place));
@@ -138,7 +138,7 @@ struct WebTransportLink {
     has_fast_path: bool,
     quic: Connection,
     live: Stream,
-    /// Where the client wants bulk, once it has opened that lane.
+    /// The bulk lane towards the client, once the client has opened it.
     bulk: Option<SendStream>,
     events: SessionEvents,
     farewell: Farewell,
@@ -180,7 +180,7 @@ impl Link for WebTransportLink {
     }
 
     fn send_datagram(&mut self, datagram: Bytes) -> bool {
-        // Without room, or without datagrams on this path, it is lost: all that goes here may be.
+        // Without room, or without datagrams on this path, it is lost: every frame sent here may be lost.
         self.quic.send_datagram(wrap_datagram(&datagram));
         true
     }
@@ -199,7 +199,7 @@ impl Link for WebTransportLink {
         self.has_fast_path.then(path)
     }
 
-    /// Ends the session with the code, which is what a page gets to see, then the connection.
+    /// Ends the session with the code, which is what a page sees, then the connection.
     async fn close(self, code: CloseCode) {
         let Self {
             quic,

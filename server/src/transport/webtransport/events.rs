@@ -1,7 +1,7 @@
-//! What a session hears beside its live lane, and rarely: the bulk lane, datagrams, its end.
+//! The rare events of a session, beside the bytes of its live lane: the bulk lane, datagrams, the end.
 //!
-//! The live lane wakes the connection with every message, and each look at a stream takes the lock of its
-//! QUIC connection. So these are polled only when they themselves have news.
+//! The live lane wakes the connection with every message, and each poll of a stream takes the lock of its
+//! QUIC connection. So these events are polled only after they themselves were woken.
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -10,19 +10,19 @@ use nowrong_quic::{Connection, Dormant, SendStream};
 use super::session::{LaneReader, Lanes, Stream, Watch, datagram};
 use crate::connection::LinkError;
 
-/// News of a session beside its live lane.
+/// What happens in a session beside its live lane.
 pub(super) enum SessionEvent {
     /// The client has opened its bulk lane.
     BulkOpened(SendStream),
-    /// Bytes of it.
+    /// Bytes of the bulk lane.
     Bulk(Bytes),
-    /// It is over. The client may open another one.
+    /// The bulk lane is over. The client may open another one.
     BulkEnded,
     /// A datagram.
     Datagram(Bytes),
 }
 
-/// All that can come beside the live lane.
+/// All events beside the live lane.
 pub(super) struct SessionEvents([Dormant<Result<SessionEvent, LinkError>>; 3]);
 
 impl SessionEvents {
@@ -31,11 +31,11 @@ impl SessionEvents {
             let datagram = datagram(&quic).await;
             Some((datagram.map(SessionEvent::Datagram), quic))
         });
-        // Boxed: each of these futures has room for its state twice.
+        // Boxed: such a stream has room for its state twice, once of its own and once in its future.
         let bulk = Box::new(Bulk { lanes, open: None });
         let bulk = stream::unfold(bulk, async |mut bulk| Some((bulk.next().await, bulk)));
-        // The watch outlives the end that it tells of: letting go of the client's control and QPACK
-        // streams would be an error of HTTP/3, which a client takes before it has read why we close.
+        // The watch outlives the end that it reports: to stop the client's control and QPACK streams is an
+        // error of HTTP/3, with which a client would close before it has read our close code.
         let end = stream::unfold(Box::new(watch), async |mut watch| {
             Some((Err(watch.ended().await), watch))
         });
@@ -46,7 +46,7 @@ impl SessionEvents {
         ])
     }
 
-    /// The next news.
+    /// The next event.
     ///
     /// # Errors
     /// [`LinkError`] when the session is over.

@@ -4,7 +4,7 @@
 //! parts that are used at the same time: the connection (datagrams), [`Lanes`] (streams that the
 //! client opens), [`Watch`] (everything that can only end the session) and [`Farewell`]. Every future
 //! here keeps its state in its owner, so it can be dropped in a `select!` and started again: nothing is
-//! lost between.
+//! lost in between.
 
 use std::{
     future::Future,
@@ -31,7 +31,7 @@ const LANE_READ_MAX: usize = 16 * 1024;
 /// Bytes taken at once from a stream that is only watched.
 const WATCH_READ_MAX: usize = 1_024;
 
-/// Streams that only the client writes to: control and two of QPACK, and one to spare.
+/// Most streams that only the client writes to: control and two of QPACK, and one to spare.
 const UNIDIRECTIONAL_MAX: usize = 4;
 
 /// A session that a client has asked for.
@@ -40,7 +40,7 @@ pub(super) struct Requested {
     connect: ConnectStream,
 }
 
-/// A session that goes on.
+/// An open session.
 pub(super) struct Session {
     pub(super) quic: Connection,
     pub(super) lanes: Lanes,
@@ -51,7 +51,7 @@ pub(super) struct Session {
 /// Completes the handshake and waits for a request. The caller sets the deadline.
 ///
 /// # Errors
-/// [`LinkError`] when the connection is lost or what comes is no WebTransport.
+/// [`LinkError`] when the connection is lost or the request is not for WebTransport.
 pub(super) async fn accept(connecting: Connecting) -> Result<Requested, LinkError> {
     let mut connect = ConnectStream::accept(connecting).await?;
     let request = connect.headers().await?;
@@ -59,7 +59,7 @@ pub(super) async fn accept(connecting: Connecting) -> Result<Requested, LinkErro
         Some(request) => Ok(Requested { request, connect }),
         None => {
             connect.refuse(405).await;
-            Err(LinkError::new("a request that is no WebTransport"))
+            Err(LinkError::new("a request that is not for WebTransport"))
         }
     }
 }
@@ -75,7 +75,7 @@ impl Requested {
         self.request.origin.as_deref()
     }
 
-    /// Answers with a status and waits until the client has it.
+    /// Replies with a status and waits until the client has it.
     pub(super) async fn refuse(self, status: u16) {
         self.connect.refuse(status).await;
     }
@@ -86,8 +86,8 @@ impl Requested {
     /// [`LinkError`] when the connection is lost.
     pub(super) async fn accept(self) -> Result<Session, LinkError> {
         let mut connect = self.connect;
-        let answer = connect.send.write_chunk(response(200));
-        answer.await.map_err(LinkError::new)?;
+        let reply = connect.send.write_chunk(response(200));
+        reply.await.map_err(LinkError::new)?;
         let quic = connect.quic.clone();
         let lanes = Lanes {
             quic: quic.clone(),
@@ -138,7 +138,7 @@ impl ConnectStream {
         })
     }
 
-    /// The header section that has to come first.
+    /// The header section, which has to come first.
     async fn headers(&mut self) -> Result<Bytes, LinkError> {
         loop {
             match self.frames.next() {
@@ -182,7 +182,7 @@ pub(super) async fn datagram(quic: &Connection) -> Result<Bytes, LinkError> {
 /// The streams that the client opens for its lanes.
 pub(super) struct Lanes {
     quic: Connection,
-    /// One whose front has not come yet.
+    /// A stream whose first frame has not come yet.
     opening: Option<(SendStream, RecvStream, Frames)>,
 }
 
@@ -197,7 +197,7 @@ impl Lanes {
             };
             match receive.read_chunk(LANE_READ_MAX).await {
                 Ok(Some(chunk)) => frames.feed(&chunk),
-                // A stream that ends before it says anything is none.
+                // A stream that ends before its first frame is not a lane.
                 Ok(None) => self.opening = None,
                 Err(error) if error.is_reset() => self.opening = None,
                 Err(error) => return Err(LinkError::new(error)),
@@ -238,7 +238,7 @@ pub(super) struct Stream {
 /// What comes on a lane.
 pub(super) struct LaneReader {
     receive: RecvStream,
-    /// What came together with the front of the stream.
+    /// Bytes that came together with the first frame of the stream.
     front: Bytes,
 }
 
@@ -265,7 +265,7 @@ impl LaneReader {
     }
 }
 
-/// What can only end the session: the CONNECT stream, and the streams that only the client writes to.
+/// The streams that can only end the session: the CONNECT stream, and those that only the client writes to.
 pub(super) struct Watch {
     quic: Connection,
     receive: RecvStream,
@@ -293,7 +293,7 @@ impl Watch {
                 },
                 stream = quic.accept_uni(), if has_room => match stream {
                     Ok(stream) => {
-                        // HTTP/3 has three of them; room for more would be kept as long as the client stays.
+                        // HTTP/3 has three of them; room for more would be kept for as long as the client stays.
                         unidirectional.reserve_exact(1);
                         unidirectional.push((stream, Unidirectional::default()));
                         Ok(false)
@@ -311,7 +311,7 @@ impl Watch {
     }
 }
 
-/// What the server says on the CONNECT stream: nothing until the end.
+/// The server's half of the CONNECT stream: nothing is sent there until the end.
 pub(super) struct Farewell {
     send: SendStream,
     /// Open as long as the connection.
@@ -319,12 +319,12 @@ pub(super) struct Farewell {
 }
 
 impl Farewell {
-    /// Ends the session with a code, and waits until the client has taken note of it: until `ended`,
-    /// what is watched, is over.
+    /// Ends the session with a code, and waits until the client has seen it: until `ended`, the end of the
+    /// session's events, resolves.
     ///
-    /// A client answers the capsule with the end of its CONNECT stream (draft-ietf-webtrans-http3
-    /// §6). Firefox then closes the connection, Chromium leaves that to us; closed at once, a busy page
-    /// would see a lost connection instead of the code: hence [`LINGER`].
+    /// A client replies to the capsule with the end of its CONNECT stream (draft-ietf-webtrans-http3 §6).
+    /// Firefox then closes the connection, Chromium leaves that to the server. If we closed at once, a busy
+    /// page would see a lost connection instead of the code: hence [`LINGER`].
     pub(super) async fn say(
         mut self,
         code: CloseCode,
@@ -339,7 +339,7 @@ impl Farewell {
     }
 }
 
-/// Reads what only has to be read; resolves with an error that ends the connection.
+/// Reads and drops the bytes of all streams; resolves with an error that ends the connection.
 fn poll_all(
     streams: &mut Vec<(RecvStream, Unidirectional)>,
     cx: &mut Context<'_>,
@@ -367,7 +367,7 @@ fn is_repeated(streams: &[(RecvStream, Unidirectional)], index: usize) -> bool {
             .any(|(_, other)| other.role() == role)
 }
 
-/// Reads one stream as far as it goes; `Ok` when it has ended and may.
+/// Reads all that has come on one stream; `Ok` when it has ended and may end.
 fn poll_one(
     stream: &mut RecvStream,
     reader: &mut Unidirectional,
