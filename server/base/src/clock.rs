@@ -1,6 +1,6 @@
-//! The one clock of the server. Everything that expires asks it, so that a test can move time.
+//! The only clock of the server. Everything that expires uses it, so that a test can move time.
 //!
-//! Wall-clock milliseconds decide what expires; waiting (`tokio::time`) stays with the callers.
+//! Wall-clock milliseconds decide what expires; waiting (`tokio::time`) is up to the callers.
 
 use std::{
     sync::{
@@ -41,7 +41,7 @@ impl Clock {
     /// Milliseconds since the Unix epoch. A system clock before 1970 reads as 0.
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the clock that all others ask"
+        reason = "this is the clock that everything else uses"
     )]
     pub fn now(&self) -> UnixMs {
         let system = SystemTime::now()

@@ -1,5 +1,5 @@
-//! What every part of the server shares: one clock, one source of randomness, locks, metrics, and types that
-//! keep secrets and addresses out of logs.
+//! Shared by every part of the server: the clock, randomness, locks, metrics, and types that keep
+//! secrets and addresses out of logs.
 //!
 //! Nothing here knows of chats, stores or transports.
 

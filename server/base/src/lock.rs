@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks, taking over what a panicked holder left: the states behind these locks are valid between
-/// statements.
+/// Locks, also after a panic of another holder: the states behind these locks are valid between any
+/// two statements.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

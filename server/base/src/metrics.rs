@@ -1,6 +1,6 @@
-//! What an operator watches: counts and times of this node, as text that Prometheus reads.
+//! The metrics for an operator: counts and times of this node, as text that Prometheus reads.
 //!
-//! Parts register what they count ([`Metrics::register`]) or what can be asked of them
+//! Parts of the server register their counters ([`Metrics::register`]) or values to be asked for
 //! ([`Metrics::gauge`]). No label comes from a user, so the text is bounded. It is served on a
 //! listener of its own, `listen_metrics`, which is off unless it is set: never on the one that
 //! clients reach.
@@ -18,7 +18,7 @@ use prometheus_client::{
 
 use crate::lock::lock;
 
-/// Upper bounds of times in seconds: fine around 10 ms, which is what a commit may take.
+/// Upper bounds of times in seconds: fine around 10 ms, the usual time of a commit.
 pub const LATENCY_BUCKETS: [f64; 12] = [
     0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
 ];
@@ -26,7 +26,7 @@ pub const LATENCY_BUCKETS: [f64; 12] = [
 /// The media type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What the node counts.
+/// The metrics of the node.
 #[derive(Default)]
 pub struct Metrics(Mutex<Registered>);
 
@@ -35,7 +35,7 @@ struct Registered {
     asked: Vec<Asked>,
 }
 
-/// A number that is asked for whenever someone looks.
+/// A value that is computed for each scrape.
 struct Asked {
     gauge: Gauge,
     ask: Box<dyn Fn() -> i64 + Send>,
@@ -56,7 +56,7 @@ impl Metrics {
         add(&mut self.lock().registry);
     }
 
-    /// Adds a number that is asked for whenever someone looks; `ask` must not wait.
+    /// Adds a value that is computed for each scrape; `ask` must not wait.
     pub fn gauge(&self, name: &str, text: &str, ask: impl Fn() -> i64 + Send + 'static) {
         let (gauge, mut registered) = (Gauge::default(), self.lock());
         registered.registry.register(name, text, gauge.clone());
@@ -64,7 +64,7 @@ impl Metrics {
         registered.asked.push(Asked { gauge, ask });
     }
 
-    /// All of it, now.
+    /// All metrics as text, now.
     pub fn text(&self) -> String {
         let registered = self.lock();
         for Asked { gauge, ask } in &registered.asked {
@@ -84,8 +84,8 @@ impl Metrics {
 /// `call="append"`.
 type Call = [(&'static str, &'static str); 1];
 
-/// How long the calls of a part take, and how many of them fail. The names of calls are those of methods, so
-/// their number is bounded; nothing else is a label. Clones share their counts.
+/// How long the calls of a part take, and how many of them fail. The labels are the names of
+/// methods, so their number is bounded; there are no other labels. Clones share their counts.
 #[derive(Clone, Debug)]
 pub struct CallMetrics {
     seconds: Family<Call, Histogram, fn() -> Histogram>,
@@ -93,7 +93,7 @@ pub struct CallMetrics {
 }
 
 impl Default for CallMetrics {
-    /// Metrics that nobody reads.
+    /// Metrics that are not published.
     fn default() -> Self {
         let histogram: fn() -> Histogram = || Histogram::new(LATENCY_BUCKETS);
         Self {
@@ -104,7 +104,8 @@ impl Default for CallMetrics {
 }
 
 impl CallMetrics {
-    /// Those of `part`, such as `store`: `nowrong_store_call_seconds`, `nowrong_store_call_errors_total`.
+    /// The metrics of `part`, such as `store`: `nowrong_store_call_seconds`,
+    /// `nowrong_store_call_errors_total`.
     pub fn registered(metrics: &Metrics, part: &str) -> Self {
         let calls = Self::default();
         metrics.register(|registry| {
@@ -116,13 +117,13 @@ impl CallMetrics {
         calls
     }
 
-    /// Does `work` and notes how it went.
+    /// Runs `work` and measures it.
     ///
     /// # Cancel safety
-    /// That of `work`; a call that is dropped is not noted.
+    /// The outcome of `work`; a dropped call is not measured.
     ///
     /// # Errors
-    /// Those of `work`.
+    /// The errors of `work`.
     pub async fn measure<T, E>(
         &self,
         call: &'static str,
@@ -134,7 +135,7 @@ impl CallMetrics {
         outcome
     }
 
-    /// Notes a call that began then and has just ended.
+    /// Counts a call that began at that time and has just ended.
     pub fn note(&self, call: &'static str, begun: Instant, is_ok: bool) {
         let call = [("call", call)];
         let seconds = begun.elapsed().as_secs_f64();
@@ -152,7 +153,7 @@ mod tests {
     #[test]
     fn calls_are_timed_and_their_errors_counted() {
         let metrics = Metrics::default();
-        metrics.gauge("connections", "Clients that are here", || 7);
+        metrics.gauge("connections", "Connected clients", || 7);
         let calls = CallMetrics::registered(&metrics, "store");
         calls.note("open_chat", Instant::now(), true);
         calls.note("seat", Instant::now(), true);

@@ -1,4 +1,4 @@
-//! Types that keep what is private out of logs, metrics and error reports.
+//! Types that keep private data out of logs, metrics and error reports.
 //!
 //! Neither type can be printed or serialised by accident: [`Redacted`] shows a placeholder,
 //! [`ClientIp`] shows nothing at all, not even to a debugger's `{:?}`.
@@ -12,13 +12,12 @@ use aws_lc_rs::hmac;
 
 use crate::random::{self, NoRandomness};
 
-/// A secret, or something that a person wrote. `Debug` and `Display` show `<redacted>`; there is no
-/// `Serialize`.
+/// A secret, or text of a person. `Debug` and `Display` show `<redacted>`; there is no `Serialize`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Redacted<T>(T);
 
 impl<T> Redacted<T> {
-    /// Wraps it.
+    /// Wraps a secret.
     pub const fn new(secret: T) -> Self {
         Self(secret)
     }
@@ -46,7 +45,7 @@ impl<T> fmt::Display for Redacted<T> {
     }
 }
 
-/// The address of a client. It can become a key of a limiter and nothing else.
+/// The address of a client. It can only be turned into a key of a limiter.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ClientIp(IpAddr);
 
@@ -88,8 +87,8 @@ impl Default for ClientIp {
     }
 }
 
-/// The key of pseudonyms. That of a single node is random and in memory only, so that a pseudonym
-/// means nothing to anyone else, nor after a restart; nodes that share limits share their key.
+/// The key for pseudonyms. A single node's key is random and only in memory, so that a pseudonym is
+/// meaningless elsewhere and after a restart; nodes that share limits share their key.
 pub struct PseudonymKey(hmac::Key);
 
 impl PseudonymKey {

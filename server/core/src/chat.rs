@@ -1,9 +1,9 @@
-//! What a node knows of one chat, and what each connection to it has still to tell its client.
+//! A node's knowledge of one chat, and what each connection must still tell its client about it.
 //!
-//! [`State`] is the node's copy of a chat: its [`Messages`], its members, how it ends. A connection holds a
-//! [`Reader`], which remembers what its client was told; [`State::pull`] appends the difference. So there is
-//! no queue towards a client, and replay after a resume is the same code as live delivery. Promises G1 to G4
-//! hang on it. Start reading at [`State::pull`].
+//! [`State`] is the node's copy of a chat: its [`Messages`], its members, how it ends. A connection
+//! holds a [`Reader`], which remembers what its client was told; [`State::pull`] appends the
+//! difference. So there is no queue towards a client, and replay after a resume is the same code as
+//! live delivery. Promises G1 to G4 depend on it. Start reading at [`State::pull`].
 
 mod members;
 mod messages;

@@ -1,9 +1,9 @@
-//! The log of one chat: gives out positions, recognises what is sent again, and says where a client
-//! that comes back goes on. Beside it, the tail of newest frames.
+//! The log of one chat: assigns positions, recognises messages that are sent again, and says where
+//! a returning client continues. Also the tail of the newest frames.
 //!
-//! A log holds at most [`CHAT_MESSAGES_MAX`] client message ids and never touches a message. Invariant:
-//! seqs have no gap. Start reading at [`ChatLog::append`]; resuming is in [`resume_point`], the
-//! frames in [`Tail`].
+//! A log holds at most [`CHAT_MESSAGES_MAX`] client message ids and no messages. Invariant: seqs
+//! have no gap. Start reading at [`ChatLog::append`]; resuming is in [`resume_point`], the frames
+//! in [`Tail`].
 
 use std::collections::HashMap;
 
@@ -22,11 +22,11 @@ pub use tail::{TAIL_BYTES_MAX, TAIL_FRAMES_MAX, Tail};
 /// The outcome of [`ChatLog::append`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appended {
-    /// It has this position now.
+    /// The message has this position now.
     New(Position),
-    /// It was appended before, at this position and time.
+    /// The message was appended before, at this position and time.
     Again(Position, UnixMs),
-    /// The chat has as many messages as it may have.
+    /// The chat has reached its maximum number of messages.
     Full,
 }
 
@@ -40,7 +40,7 @@ pub struct ChatLog {
 }
 
 impl ChatLog {
-    /// The log that goes on after `epoch.base`. `known` are the messages that the store has; any
+    /// A log that continues after `epoch.base`. `known` are the messages that the store has; any
     /// beyond the base are void and ignored.
     pub fn new(epoch: Epoch, known: impl IntoIterator<Item = KnownMessage>) -> Self {
         let mut log = Self {
@@ -73,7 +73,7 @@ impl ChatLog {
         self.head
     }
 
-    /// The epoch that it gives positions in.
+    /// The epoch in which it assigns positions.
     pub fn epoch(&self) -> u32 {
         self.epoch
     }

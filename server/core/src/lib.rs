@@ -3,16 +3,16 @@
 //! Nothing here reads a clock, draws a random number, awaits, or touches a socket or a file: time,
 //! randomness and bytes come in as arguments, decisions go out as values. The server performs them.
 //!
-//! | module | decides | promises of the whole system that hang on it |
+//! | module | decides | promises of the whole system that depend on it |
 //! |---|---|---|
-//! | [`matching`] | who is proposed to whom, and when whom to accept | G6, G7 |
-//! | [`chat`] | what a node knows of a chat, and what a client has still to be told | G1, G2, G3, G4 |
-//! | [`chat_log`] | where a message stands, what is a repetition, where a client goes on | G2, G3, G4 |
-//! | [`limiter`] | how much is allowed to whom | G10 |
-//! | [`node`] | what a node is called, and what nodes know of each other | |
+//! | [`matching`] | which tickets are proposed to each other, and which a ticket accepts when | G6, G7 |
+//! | [`chat`] | a node's knowledge of a chat, and what a client does not know yet | G1, G2, G3, G4 |
+//! | [`chat_log`] | where a message stands, whether it is a repetition, where a client continues | G2, G3, G4 |
+//! | [`limiter`] | how often each key may do something | G10 |
+//! | [`node`] | the name of a node, and what nodes know of each other | |
 //! | [`pace`] | how fast one client may go | G10 |
 //! | [`placement`] | which node a client is sent to | |
-//! | [`record`] | what accounts, chats and messages consist of | G8 |
+//! | [`record`] | the data of accounts, chats and messages | G8 |
 //! | [`text`] | what people may write, and which names look alike | G10, G11 |
 //!
 //! Each module is tested against a naive model of itself. Hash maps are used where their order does

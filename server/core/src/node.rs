@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// One run of one node, random at its start: a node that starts again is another one.
+/// One run of one node, random at its start: a node that starts again gets another id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NodeId(pub [u8; 8]);
 
@@ -38,7 +38,7 @@ impl FromStr for NodeId {
     }
 }
 
-/// Where clients reach a node: what `POST /v1/connect` answers.
+/// Where clients reach a node, as `POST /v1/connect` returns it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeEndpoint {
     /// URL of its WebTransport, if it has one.
@@ -49,25 +49,25 @@ pub struct NodeEndpoint {
     pub certificate_hash: Option<String>,
 }
 
-/// What a node tells of itself to those who place clients.
+/// The status that a node publishes for the placement of clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeStatus {
     /// Where clients reach it.
     pub endpoint: NodeEndpoint,
     /// Most users that may be connected to it.
     pub capacity: u32,
-    /// It is about to stop: no new clients.
+    /// Whether it is about to stop and accepts no new clients.
     pub is_draining: bool,
 }
 
-/// A node as those who place clients see it.
+/// A node, as seen by the placement of clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeView {
     /// The node.
     pub id: NodeId,
     /// Users that are connected to it.
     pub connected: u32,
-    /// What it tells of itself.
+    /// The status that it published.
     pub status: NodeStatus,
 }
 

@@ -27,7 +27,7 @@ const FRAMES: Rate = Rate {
 pub enum Verdict {
     /// Yes.
     Granted,
-    /// Not now; after this many milliseconds.
+    /// Not now, but after this many milliseconds.
     RetryAfter(u32),
     /// No, and the connection ends.
     Flooding,
@@ -86,7 +86,10 @@ impl Pace {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "a test begins some time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test needs some time to start from"
+)]
 mod tests {
     use nowrong_protocol::{
         ChatId,

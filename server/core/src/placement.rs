@@ -2,12 +2,12 @@
 
 use crate::node::{NodeId, NodeView};
 
-/// Chooses a node that takes clients: the first that is `wished` for, else the less loaded of two
-/// that the `dice`, any two random numbers, pick.
+/// Chooses a node that accepts clients: the first of `wished` that does, otherwise the less loaded
+/// of two nodes picked by the `dice`, any two random numbers.
 ///
-/// Loads are up to a second old: if everyone were sent to the least loaded node, it would get all who
-/// come in that second. Two choices keep the nodes even all the same (Mitzenmacher, "The Power of Two
-/// Choices in Randomized Load Balancing", 2001). `None` when no node takes clients.
+/// Loads are up to a second old: if everyone were sent to the least loaded node, it would get all
+/// clients that arrive in that second. Two choices still keep the nodes even (Mitzenmacher, "The
+/// Power of Two Choices in Randomized Load Balancing", 2001). `None` when no node accepts clients.
 pub fn choose<'a>(
     nodes: &'a [NodeView],
     wished: &[NodeId],

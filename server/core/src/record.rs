@@ -1,9 +1,9 @@
-//! The records that every layer of the server speaks of: accounts, categories, chats, messages, and what
-//! nodes tell each other.
+//! The records that every layer of the server uses: accounts, categories, chats, messages, and the
+//! notices between nodes.
 //!
-//! They are plain data with the rules that follow from the data alone. How they are stored and sent is
-//! decided by the adapters of the store and the broker; what they mean to a client is decided by `api` and
-//! `chat`. Nothing here is shown to a client as it is.
+//! They are plain data with the rules that follow from the data alone. The adapters of store and
+//! broker decide how they are stored and sent; `api` and `chat` decide what a client sees of them.
+//! No record is shown to a client as it is.
 
 mod account;
 mod category;

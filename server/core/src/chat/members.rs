@@ -1,4 +1,4 @@
-//! The members of a chat as this node sees them: seats, cursors, signals, and where they are.
+//! The members of a chat, as this node sees them: seats, cursors, signals, and where they are.
 
 use nowrong_protocol::{
     ChatId, Position, ServerFrame,
@@ -14,9 +14,9 @@ use crate::{
 /// Where a member is connected, as far as this node knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Home {
-    /// Nobody has said so.
+    /// Not known.
     Unknown,
-    /// Here, now or last.
+    /// On this node, now or at last.
     Here,
     /// On another node.
     There(NodeId),
@@ -33,11 +33,11 @@ pub struct MemberState {
     typing: Versioned<bool>,
     presence: Versioned<PresenceState>,
     home: Home,
-    /// Whether this node counts the member among those who chat.
+    /// Whether this node counts the member in the presence counts.
     is_counted: bool,
 }
 
-/// A value and how often it changed.
+/// A value with the number of its changes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Versioned<T> {
     pub(super) value: T,
@@ -58,7 +58,7 @@ impl<T: PartialEq> Versioned<T> {
         is_new
     }
 
-    /// The value, if it changed since the version that `seen` holds.
+    /// The value, if it changed since the version in `seen`.
     pub(super) fn unseen(&self, seen: &mut u32) -> Option<&T> {
         (*seen != self.version).then(|| {
             *seen = self.version;
@@ -72,7 +72,7 @@ impl<T: PartialEq> Versioned<T> {
     }
 }
 
-/// What a client has been told of a member.
+/// A client's knowledge of a member.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SeenMember {
     seat: u32,
@@ -102,12 +102,12 @@ impl MemberState {
         self.home
     }
 
-    /// The member is there now.
+    /// Sets where the member is.
     pub fn set_home(&mut self, home: Home) {
         self.home = home;
     }
 
-    /// Counts the member here, or no longer; answers by how many the count changes.
+    /// Counts the member here, or stops counting; returns by how many the count changes.
     pub fn count(&mut self, is_counted: bool) -> i32 {
         let was_counted = std::mem::replace(&mut self.is_counted, is_counted);
         i32::from(is_counted) - i32::from(was_counted)
@@ -123,13 +123,14 @@ impl MemberState {
         self.cursors.value
     }
 
-    /// The connection came, or was lost, or the member left. Answers whether that is news.
+    /// The connection came, or was lost, or the member left. Returns whether that is news.
     pub fn set_seat(&mut self, state: SeatState, held_until: UnixMs) -> bool {
         self.typing.set(false);
         self.seat.set((state, held_until))
     }
 
-    /// The member types or stopped. Repeats count: the other side lets a typing signal lapse.
+    /// The member is typing, or stopped. Repetitions count: the other side lets a typing signal
+    /// lapse.
     pub fn set_typing(&mut self, is_typing: bool) -> bool {
         if is_typing {
             self.typing.value = false;
@@ -137,7 +138,7 @@ impl MemberState {
         self.typing.set(is_typing)
     }
 
-    /// The member looks or turned away.
+    /// The member is looking at the chat, or has turned away.
     pub fn set_presence(&mut self, state: PresenceState) -> bool {
         self.presence.set(state)
     }
@@ -149,17 +150,17 @@ impl MemberState {
         self.cursors.set((delivered, read))
     }
 
-    /// The cursors are to be stored.
+    /// Marks the cursors as not stored.
     pub fn mark_dirty(&mut self) {
         self.are_cursors_dirty = true;
     }
 
-    /// The cursors, if they are to be stored and were not taken since.
+    /// The cursors, if they are not stored and were not taken since.
     pub fn take_dirty(&mut self) -> Option<(Position, Position)> {
         std::mem::take(&mut self.are_cursors_dirty).then_some(self.cursors.value)
     }
 
-    /// All that another node has to be told of a member who is here.
+    /// Everything that another node must learn about a member who is here.
     pub fn signals(&self) -> Vec<Signal> {
         let (state, held_until) = self.seat.value;
         let (delivered, read) = self.cursors.value;
@@ -170,7 +171,7 @@ impl MemberState {
         ]
     }
 
-    /// What a node is told that holds the seat of a member who has it here.
+    /// The notice for a node that holds a seat although the member is connected here.
     pub(super) fn reply_to_holder(
         &self,
         is_ours: bool,
@@ -194,7 +195,7 @@ impl MemberState {
         }
     }
 
-    /// What a client has seen that was just told [`Self::shown`]; the rest is still unseen.
+    /// The view of a client that has just received [`Self::shown`]; the rest is still unseen.
     pub(super) fn seen(&self) -> SeenMember {
         let typing = if self.typing.value {
             self.typing.before()
@@ -214,7 +215,7 @@ impl MemberState {
         }
     }
 
-    /// Appends to `out` what a client has not been told of this member.
+    /// Appends to `out` everything that a client does not know of this member.
     pub(super) fn changes(
         &self,
         chat: ChatId,
@@ -259,7 +260,7 @@ impl MemberState {
     }
 }
 
-/// What a client is shown of the time until which a seat is held.
+/// The time until which a seat is held, as shown to a client.
 fn shown_until(seat: SeatState, until: UnixMs) -> UnixMs {
     match seat {
         SeatState::Held => until,

@@ -1,7 +1,8 @@
-//! The messages of a chat as this node has them: their order, the newest frames, what is not durable.
+//! The messages of a chat on this node: their order, the newest frames, and the ones that are not
+//! durable.
 //!
-//! The log gives out the order; what is here is a copy that may be behind it, and that is thrown away
-//! and built again from the store when the log goes on in an epoch that this node did not see begin.
+//! The log decides the order; this is a copy that may be behind it. It is discarded and rebuilt
+//! from the store when the log continues in an epoch that this node did not see begin.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,17 +17,17 @@ use crate::{
 /// Most messages handed to the store at once for one chat.
 const PERSIST_BATCH_MAX: usize = 256;
 
-/// Messages that wait for the store for which a chat keeps room once none does.
+/// For how many messages a chat keeps memory allocated when none waits for the store.
 const UNPERSISTED_KEPT: usize = 8;
 
-/// How far the messages of a chat are.
+/// The progress of the messages of a chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// The newest seq.
     pub head: u64,
     /// Every message up to this seq is durable.
     pub durable: u64,
-    /// How often the store has refused. A send that waits since a smaller count has failed.
+    /// How often the store has refused. A send that has waited since a smaller count has failed.
     pub failures: u64,
     /// The epoch of the log. A position of an older one may be void.
     pub epoch: u32,
@@ -39,7 +40,7 @@ pub struct Messages {
     pub head: Position,
     /// Every seq up to this one is in the store.
     pub durable: u64,
-    /// How often the store has refused: sends that waited meanwhile have failed.
+    /// How often the store has refused: sends that were waiting then have failed.
     pub failures: u64,
     /// Positions of messages that were deleted, in the order in which this node learned of it.
     pub deleted: Vec<Position>,
@@ -47,18 +48,18 @@ pub struct Messages {
     senders: Vec<u8>,
     /// The newest frames up to the head.
     tail: Tail,
-    /// Messages whose predecessor has a position and is still on its way to here.
+    /// Messages whose predecessor has a position and is still on its way to this node.
     early: BTreeMap<u64, (StoredMessage, Bytes)>,
-    /// The head when something was early at the last look.
+    /// The head at the last check, if a message was early then.
     stuck_at: Option<u64>,
-    /// What counts and is not in the store: every message after `durable` up to the head.
+    /// Messages that count but are not in the store: every one after `durable` up to the head.
     unpersisted: VecDeque<StoredMessage>,
-    /// Whether the store has said that what waits for it may be void.
+    /// Whether the store has reported that the messages waiting for it may be void.
     is_void: bool,
 }
 
 impl Messages {
-    /// None yet of a chat with these epochs.
+    /// No messages yet, of a chat with these epochs.
     pub fn new(epochs: &[Epoch]) -> Self {
         Self {
             head: Position::START,
@@ -75,8 +76,8 @@ impl Messages {
         }
     }
 
-    /// Begins again with what the store has (action `LoadEpochs`). What waits for the store is in it or
-    /// void: who sent a void message is told to send it again.
+    /// Starts again from the store (action `LoadEpochs`). Messages that wait for the store are in
+    /// it or void: the sender of a void message is told to send it again.
     pub fn rebuild(&mut self, rebuilt: Rebuilt) {
         let Rebuilt {
             epochs,
@@ -101,8 +102,8 @@ impl Messages {
         };
     }
 
-    /// Takes a message that the log has given a position, with its frame. It counts once all before
-    /// it are here; answers those that count now and did not before.
+    /// Takes in a message with its position and frame. It counts once all earlier messages are
+    /// here; returns the messages that count now and did not before.
     pub(super) fn appended(&mut self, message: StoredMessage, frame: Bytes) -> Vec<Taken> {
         let seq = message.position.seq;
         let mut taken = Vec::with_capacity(1);
@@ -133,8 +134,8 @@ impl Messages {
         taken
     }
 
-    /// Whether a message is missing that does not come by itself: others have waited for it since the
-    /// last look.
+    /// Whether a message is missing that will not come by itself: later messages have waited for it
+    /// since the last check.
     pub fn is_torn(&mut self) -> bool {
         let stuck_at = (!self.early.is_empty()).then_some(self.head.seq);
         let is_torn = stuck_at.is_some() && self.stuck_at == stuck_at;
@@ -142,28 +143,29 @@ impl Messages {
         is_torn
     }
 
-    /// The store has said that what waits for it may be void: the node must begin again from the store.
+    /// The store has reported that the messages waiting for it may be void: the node must start
+    /// again from the store.
     pub fn set_void(&mut self) {
         self.is_void = true;
     }
 
-    /// Whether the node must begin again from the store.
+    /// Whether the node must start again from the store.
     pub fn is_void(&self) -> bool {
         self.is_void
     }
 
-    /// How far the messages are.
+    /// The progress of the messages.
     pub fn progress(&self) -> Progress {
         Progress {
             head: self.head.seq,
-            // Another node may have told what is durable before what it is.
+            // Another node's notice of durability may have come before the messages themselves.
             durable: self.durable.min(self.head.seq),
             failures: self.failures,
             epoch: self.epoch(),
         }
     }
 
-    /// The epoch in which the log gives positions.
+    /// The epoch in which the log assigns positions.
     pub fn epoch(&self) -> u32 {
         self.epochs.last().map_or(0, |epoch| epoch.number)
     }
@@ -173,12 +175,12 @@ impl Messages {
         self.tail.frames_after(after)
     }
 
-    /// A message was deleted: its frame is another one from now on.
+    /// A message was deleted: replaces its frame.
     pub fn replace_frame(&mut self, seq: u64, frame: Bytes) {
         self.tail.replace(seq, frame);
     }
 
-    /// A message was deleted; answers whether that is news.
+    /// Notes that a message was deleted; returns whether that is news.
     pub fn set_deleted(&mut self, position: Position) -> bool {
         let is_news = !self.deleted.contains(&position);
         if is_news {
@@ -207,16 +209,16 @@ impl Messages {
         !self.unpersisted.is_empty()
     }
 
-    /// The messages that the store should take next: the run without a gap after what it has, whoever
-    /// sent them (rules `StoreWholeRun`, `StoreAscending`). A later message is never durable before an
+    /// The next messages for the store: the run without a gap after the durable ones, whoever sent
+    /// them (rules `StoreWholeRun`, `StoreAscending`). A later message is never durable before an
     /// earlier one.
     pub fn next_batch(&self) -> Vec<StoredMessage> {
         let run = self.unpersisted.iter().take(PERSIST_BATCH_MAX);
         run.cloned().collect()
     }
 
-    /// The store has everything up to this position; one of another epoch than the present says nothing.
-    /// Answers who sent what it has now and had not before, each once.
+    /// The store has everything up to this position; a position of another than the current epoch
+    /// is ignored. Returns the senders of the newly durable messages, each once.
     pub fn persisted(&mut self, position: Position) -> Vec<u8> {
         let mut senders = Vec::new();
         if position.epoch != self.epoch() {
@@ -236,18 +238,19 @@ impl Messages {
         senders
     }
 
-    /// Where `seq` stands: the epoch in which it was given out and survived.
+    /// The position of `seq`: with the epoch in which it was assigned and survived.
     pub fn position_of(&self, seq: u64) -> Position {
         locate(&self.epochs, seq)
     }
 
-    /// Whether a position was given out by a log that was forgotten before the store had it.
+    /// Whether a position was assigned by a log that was forgotten before the store had the
+    /// message.
     pub fn is_void_position(&self, position: Position) -> bool {
         position.epoch != self.epoch() && self.position_of(position.seq) != position
     }
 
-    /// Where a client goes on that holds the chat up to `asked`; `None` when it names an epoch that this
-    /// node does not know.
+    /// Where a client that holds the chat up to `asked` continues; `None` when it names an epoch
+    /// that this node does not know.
     pub fn resume_point(&self, asked: Position) -> Option<Position> {
         match resume_point(&self.epochs, asked, self.head) {
             Resume::From(position) => Some(position),
@@ -256,7 +259,7 @@ impl Messages {
     }
 }
 
-/// What the state of the members has to know of a message that counts now.
+/// The facts about a newly counting message that the state of the members needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Taken {
     /// Who sent it.
@@ -265,7 +268,7 @@ pub(super) struct Taken {
     pub(super) at: UnixMs,
 }
 
-/// What the store has of a chat, gathered page by page.
+/// The data of a chat in the store, gathered page by page.
 #[derive(Debug, Default)]
 pub struct Rebuilt {
     /// The epochs.
@@ -277,8 +280,8 @@ pub struct Rebuilt {
 }
 
 impl Rebuilt {
-    /// Takes the next message; `false` when it does not follow the last one: a later one of it is void,
-    /// or the read was not of one moment.
+    /// Takes in the next message; `false` when it does not follow the last one: it is void, or the
+    /// read was not of one moment.
     pub fn push(&mut self, message: &StoredMessage) -> bool {
         let seq = message.position.seq;
         if seq != self.head.seq + 1 {
@@ -292,8 +295,8 @@ impl Rebuilt {
         true
     }
 
-    /// Whether the messages are those that survive the epochs, which are known by now: none of them is
-    /// void, and none is older than the newest epoch and missing.
+    /// Whether the messages are exactly those that survive the epochs, which are known by now: none
+    /// of them is void, and no message older than the newest epoch is missing.
     pub fn is_whole(&self) -> bool {
         let base = self.epochs.last().map_or(0, |epoch| epoch.base);
         locate(&self.epochs, self.head.seq) == self.head && self.head.seq >= base

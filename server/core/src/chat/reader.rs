@@ -1,5 +1,5 @@
-//! Where one connection stands in a chat: which message its client gets next, and which of the client's
-//! own messages still wait for the store.
+//! One connection's position in a chat: which message its client gets next, and which of the
+//! client's own messages still wait for the store.
 
 use std::collections::VecDeque;
 
@@ -11,21 +11,21 @@ use nowrong_protocol::{
 use super::{messages::Progress, state::State, view::View};
 use crate::record::UnixMs;
 
-/// Stop gathering at this many bytes and write: with the last message on top it stays under what a WebSocket
-/// message may have and its socket takes at once.
+/// Stop gathering messages at this many bytes and write. Together with the last message it stays
+/// below the limit of a WebSocket message, and its socket accepts it at once.
 const GATHER_BYTES: usize = 64 * 1024;
 
-/// When a client may send again what the store has refused.
+/// How long a client waits before it sends a message again that the store has refused.
 const REFUSED_RETRY_MS: u32 = 1_000;
 
-/// Where a message went: what its `Ack` will say once it is durable.
+/// A sent message: the content of its `Ack` once it is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// Where it stands.
     pub position: Position,
-    /// When the server took it.
+    /// When the server accepted it.
     pub at: UnixMs,
-    /// The count of refusals of the store when it was taken: see [`Progress::failures`].
+    /// The store's count of refusals when the message was accepted: see [`Progress::failures`].
     pub failures: u64,
     /// Whether it got its position just now and still has it. If not, the client may not hold it yet.
     pub is_new: bool,
@@ -38,39 +38,40 @@ struct Unacked {
     sent: Sent,
 }
 
-/// How a pull went.
+/// The result of a pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pulled {
-    /// The client is told all.
+    /// The client knows everything.
     All,
-    /// More waits, and there is no room for it in this write.
+    /// More is waiting, but there is no room for it in this write.
     Part,
-    /// The client was told messages that are void by now: it must resume.
+    /// The client got messages that are void by now: it must resume.
     Void,
-    /// The next message is no longer in the tail. The store has it after this position; hand what it has to
-    /// [`Reader::take`], then pull again.
+    /// The next message is no longer in the tail. Read the messages after this position from the
+    /// store, pass them to [`Reader::take`], then pull again.
     Behind(Position),
 }
 
-/// What one connection knows and expects of its chat.
+/// One connection's progress in its chat.
 #[derive(Debug)]
 pub struct Reader {
-    /// Index of the member that the connection speaks for.
+    /// Index of the connection's member.
     me: u8,
     view: View,
-    /// The epoch in which the client was told of the messages.
+    /// The epoch in which the client got the messages.
     epoch: u32,
-    /// The client was told every message up to this seq.
+    /// The client got every message up to this seq.
     after: u64,
-    /// Positions over `after` that this connection sent itself, ascending: their `Ack` tells the client. One
-    /// that comes next is told by then, and is not kept here.
+    /// Positions over `after` that this connection sent itself, ascending: the client learns of
+    /// them by their `Ack`. A message at the next position only advances `after`, and is not kept
+    /// here.
     own: VecDeque<Position>,
     /// Bounded by the caller, which refuses sends beyond its limit.
     unacked: Vec<Unacked>,
 }
 
 impl Reader {
-    /// The epoch in which the client was told of the messages.
+    /// The epoch in which the client got the messages.
     pub fn epoch(&self) -> u32 {
         self.epoch
     }
@@ -80,7 +81,7 @@ impl Reader {
         self.unacked.len()
     }
 
-    /// A send was taken; its `Ack` is due once it is durable.
+    /// A send was accepted; its `Ack` is due once it is durable.
     pub fn sent(&mut self, request: u32, sent: Sent) {
         if sent.is_new {
             if sent.position == Position::new(self.epoch, self.after + 1) {
@@ -92,8 +93,8 @@ impl Reader {
         self.unacked.push(Unacked { request, sent });
     }
 
-    /// Takes the next message as the store has it, with its frame; `false` when there is no room for it in
-    /// this write.
+    /// Takes in the next message from the store, with its frame; `false` when there is no room for
+    /// it in this write.
     pub fn take(&mut self, seq: u64, frame: &[u8], live: &mut Vec<u8>) -> bool {
         if live.len() >= GATHER_BYTES {
             return false;
@@ -107,7 +108,8 @@ impl Reader {
         true
     }
 
-    /// Acks what became durable, into `live`; fails what the store refused and what is void.
+    /// Acks messages that became durable, into `live`; fails messages that the store refused and
+    /// void ones.
     fn settle(
         &mut self,
         state: &State,
@@ -146,8 +148,8 @@ fn refused(request: u32) -> Fail {
 }
 
 impl State {
-    /// The reader of a connection that speaks for `me` and goes on from `resumed`, which
-    /// [`Messages::resume_point`](super::Messages::resume_point) found.
+    /// The reader of a connection of member `me` that continues from `resumed`, which
+    /// [`Messages::resume_point`](super::Messages::resume_point) returned.
     pub fn reader(&self, me: u8, resumed: Position) -> Reader {
         Reader {
             me,
@@ -159,7 +161,8 @@ impl State {
         }
     }
 
-    /// Appends messages and acks to `live`, and all else that the client has not been told to `frames`.
+    /// Appends messages and acks to `live`, and everything else that the client does not know yet
+    /// to `frames`.
     pub fn pull(
         &self,
         reader: &mut Reader,
@@ -183,7 +186,7 @@ impl State {
         Pulled::All
     }
 
-    /// The same but for messages: for a connection that could not get them from the store.
+    /// The same without messages, for a connection that could not get them from the store.
     pub fn pull_rest(
         &self,
         reader: &mut Reader,
@@ -194,8 +197,8 @@ impl State {
         reader.settle(self, self.messages.progress(), live, frames);
     }
 
-    /// Whether the log goes on in another epoch from an older message than the client was told. If not,
-    /// the client goes on in that epoch too.
+    /// Whether the log continues in another epoch from an older message than the newest that the
+    /// client got. If not, the client continues in that epoch too.
     fn is_void_to(&self, reader: &mut Reader) -> bool {
         let epoch = self.messages.epoch();
         if epoch == reader.epoch {

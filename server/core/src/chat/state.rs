@@ -1,7 +1,7 @@
 //! The node's copy of one chat: its messages, its members, and how it ends.
 //!
-//! Nothing here is sent to anyone: each connection pulls the latest state of each thing, however often it
-//! changed in between. A signal that was overtaken is simply not sent.
+//! Nothing here sends: each connection pulls the latest state of each part, however often it
+//! changed in between. An outdated signal is simply not sent.
 
 use std::time::Duration;
 
@@ -32,12 +32,12 @@ pub struct ChatRules {
     pub idle_end: Duration,
     /// How long an ended chat can still be read.
     pub grace: Duration,
-    /// Longest life of a chat and all that is in it.
+    /// Longest lifetime of a chat and everything in it.
     pub retention: Duration,
 }
 
 impl ChatRules {
-    /// Until when a seat is held whose connection was lost at `now`.
+    /// Until when a seat is held after its connection was lost at `now`.
     pub fn held_until(&self, now: UnixMs) -> UnixMs {
         now + self.seat_hold.as_millis() as u64
     }
@@ -47,14 +47,14 @@ impl ChatRules {
 #[derive(Debug)]
 pub struct State {
     pub(super) chat: ChatId,
-    /// What was said.
+    /// The messages.
     pub messages: Messages,
     /// How the chat ended.
     pub end: Option<ChatEnd>,
     is_queued_to_persist: bool,
     is_queued_to_check: bool,
     checked_at: UnixMs,
-    /// The other nodes that follow the chat, as the broker said last.
+    /// The other nodes that follow the chat, by the broker's last answer.
     pub elsewhere: Vec<NodeId>,
     members: Vec<MemberState>,
     last_spoke: UnixMs,
@@ -62,7 +62,7 @@ pub struct State {
 }
 
 impl State {
-    /// The state of a chat as stored, with nobody connected: every seat is held from `now` on.
+    /// The state of a stored chat with nobody connected: every seat is held from `now`.
     pub fn new(record: &Chat, rules: &ChatRules, now: UnixMs) -> Self {
         let held_until = rules.held_until(now);
         let member = |stored| MemberState::new(stored, held_until);
@@ -80,8 +80,8 @@ impl State {
         }
     }
 
-    /// Takes a message that the log has given a position, with its frame; answers how many messages
-    /// count now that did not before.
+    /// Takes in a message with its position and frame; returns how many messages count now that did
+    /// not before.
     pub fn appended(&mut self, message: StoredMessage, frame: Bytes) -> usize {
         let taken = self.messages.appended(message, frame);
         for message in &taken {
@@ -94,16 +94,16 @@ impl State {
         taken.len()
     }
 
-    /// These other nodes followed the chat when the log gave out a position. Of two replies at once, that of
-    /// the later position is the newer one and stays.
+    /// Sets the other nodes that followed the chat when the log assigned a position. Of two
+    /// simultaneous replies, the one with the later position is newer and stays.
     pub fn set_followers(&mut self, position: Position, elsewhere: Vec<NodeId>) {
         if position > self.messages.head {
             self.elsewhere = elsewhere;
         }
     }
 
-    /// Takes a message of a member of this node, which the log has given a position. It waits for the store
-    /// from now on.
+    /// Takes in a message of a member of this node with its position. It waits for the store from
+    /// now on.
     pub fn append_own(&mut self, message: StoredMessage, frame: Bytes) -> OwnMessage {
         let (position, at) = (message.position, message.at);
         let is_current = position.epoch == self.messages.epoch();
@@ -124,35 +124,35 @@ impl State {
         }
     }
 
-    /// Notes that the chat waits for the store; `false` when it did already.
+    /// Notes that the chat waits for the store; `false` if it did already.
     pub fn queue_to_persist(&mut self) -> bool {
         !std::mem::replace(&mut self.is_queued_to_persist, true)
     }
 
-    /// What the store gets next. From here on, what happens queues the chat again.
+    /// The next batch for the store. Later events queue the chat again.
     pub fn take_batch(&mut self) -> Vec<StoredMessage> {
         self.is_queued_to_persist = false;
         self.messages.next_batch()
     }
 
-    /// Notes that the chat is to be checked; `false` when it was already.
+    /// Notes that the chat must be checked; `false` when that was noted already.
     pub fn queue_to_check(&mut self) -> bool {
         !std::mem::replace(&mut self.is_queued_to_check, true)
     }
 
-    /// The check begins. From here on, what happens asks for another one.
+    /// The check begins. Later events need another check.
     pub fn begin_check(&mut self) {
         self.is_queued_to_check = false;
     }
 
-    /// Moves a member's cursors forward; answers whether that is news.
+    /// Moves a member's cursors forward; returns whether that is news.
     pub fn advance(&mut self, member: u8, delivered: Position, read: Position) -> bool {
         let head = self.messages.head;
         let member = self.member_mut(member);
         member.is_some_and(|member| member.advance(delivered, read, head))
     }
 
-    /// Takes over what a member does; answers whether that is news.
+    /// Takes over a member's signal; returns whether that is news.
     pub fn signal(&mut self, member: u8, signal: Signal) -> bool {
         if let Signal::Cursors { delivered, read } = signal {
             return self.advance(member, delivered, read);
@@ -169,13 +169,15 @@ impl State {
         }
     }
 
-    /// Takes over what the node `from` tells of one of its members.
+    /// Takes over a notice of the node `from` about one of its members.
     ///
-    /// 1. A member with a connection here is not there: what other nodes tell of that member is ignored.
-    /// 2. A node that holds a seat of a chat which has ended, or of a member that is connected here, has missed
-    ///    that, and is told.
+    /// 1. A member with a connection here is not on another node: notices of other nodes about that
+    ///    member are ignored.
+    /// 2. A node that holds a seat of a chat that has ended, or of a member who is connected here,
+    ///    has missed this, and is told.
     /// 3. A node that takes a seat gets no reply, so two nodes that both have a connection do not argue.
-    /// 4. A node that a member has left for another one says nothing any more, unless it takes the seat again.
+    /// 4. A node that a member has left for another one no longer counts, unless it takes the seat
+    ///    again.
     pub fn hear(
         &mut self,
         from: NodeId,
@@ -225,7 +227,7 @@ impl State {
         members.filter_map(dirty).collect()
     }
 
-    /// The chat has ended; answers whether that is news.
+    /// Sets the end of the chat; returns whether that is news.
     pub fn set_end(&mut self, end: ChatEnd) -> bool {
         let is_news = self.end.is_none();
         if is_news {
@@ -234,7 +236,7 @@ impl State {
         is_news
     }
 
-    /// Whether some member is, or may be, connected to another node: whoever is not connected here.
+    /// Whether some member is, or may be, connected to another node, that is, not connected here.
     pub fn may_be_shared(&self) -> bool {
         let may_be_elsewhere = |member: &MemberState| {
             member.home() != Home::Here || member.seat().0 == SeatState::Held
@@ -248,7 +250,7 @@ impl State {
         self.members.iter().all(is_there)
     }
 
-    /// Whether the last check is this long ago; if so, there is one now.
+    /// Whether the last check was this long ago; if so, counts this as a check.
     pub fn is_check_due(&mut self, now: UnixMs, every: Duration) -> bool {
         let is_due = now >= self.checked_at + every.as_millis() as u64;
         if is_due {
@@ -257,7 +259,8 @@ impl State {
         is_due
     }
 
-    /// Counts those members who are here in a chat that goes on; answers by how many the count changes.
+    /// Counts the members who are here, if the chat has not ended; returns by how many the count
+    /// changes.
     pub fn recount(&mut self) -> i32 {
         let goes_on = self.end.is_none();
         let recount =
@@ -265,8 +268,8 @@ impl State {
         self.members.iter_mut().map(recount).sum()
     }
 
-    /// What the passing of time asks for: the end of the chat, if it is due. The seats of members on
-    /// other nodes are held longer by `patience`.
+    /// What is due by time, such as the end of the chat. The seats of members on other nodes are
+    /// held longer by `patience`.
     pub fn due_end(
         &self,
         rules: &ChatRules,
@@ -303,7 +306,7 @@ impl State {
         }
     }
 
-    /// Tells the members when the chat ends if nobody speaks.
+    /// Tells the members when the chat will end if nobody speaks.
     pub fn set_idle_notice(&mut self, rules: &ChatRules) {
         self.idle
             .set(self.last_spoke + rules.idle_end.as_millis() as u64);
@@ -314,7 +317,7 @@ impl State {
         self.members.iter().map(MemberState::shown)
     }
 
-    /// How many messages of others `me` has not read.
+    /// How many messages of other members `me` has not read.
     pub fn unread(&self, me: u8) -> u32 {
         let read = self.members.get(usize::from(me));
         let read = read.map_or(0, |member| member.cursors().1.seq);
@@ -337,23 +340,23 @@ impl State {
     }
 }
 
-/// What became of a message of a member of this node.
+/// The outcome of a message of a member of this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnMessage {
     /// How many messages count now that did not before: more than one when later ones waited for it.
     pub counted: usize,
-    /// What its sender waits for.
+    /// The content of the sender's `Ack`.
     pub sent: Sent,
     /// Whether the chat did not wait for the store before.
     pub is_newly_queued: bool,
 }
 
-/// What became of what another node told of a member.
+/// The outcome of another node's notice about a member.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Heard {
     /// Whether the other members have something new to see.
     pub is_news: bool,
-    /// What the teller has missed.
+    /// What the sending node has missed.
     pub reply: Option<HeardReply>,
 }
 
@@ -366,7 +369,7 @@ pub enum HeardReply {
     Signals(Vec<Signal>),
 }
 
-/// What the passing of time asks for.
+/// An action that is due by time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Due {
     /// Nothing.

@@ -1,4 +1,4 @@
-//! A chat's state, without a store and without connections.
+//! The state of a chat, without a store and without connections.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a client has been told of a chat beside its messages, and what it has not.
+//! A client's knowledge of a chat apart from its messages, and the difference to the current state.
 
 use nowrong_protocol::{
     ServerFrame,
@@ -10,7 +10,7 @@ use super::{
     state::State,
 };
 
-/// What one connection has told its client of the members of a chat, of deletions, and of its end.
+/// What one connection has told its client about the members of a chat, deletions, and the end.
 #[derive(Debug, Default)]
 pub struct View {
     members: Vec<SeenMember>,
@@ -20,7 +20,8 @@ pub struct View {
 }
 
 impl State {
-    /// The view of a client that was just told [`Self::shown`]; deletions and the end are still to come.
+    /// The view of a client that has just received [`Self::shown`]; deletions and the end are still
+    /// unseen.
     pub fn view(&self) -> View {
         View {
             members: self.members().iter().map(MemberState::seen).collect(),
@@ -34,7 +35,7 @@ impl State {
         }
     }
 
-    /// Appends to `out` what the client of `me` has not been told, and brings the view up to date.
+    /// Appends to `out` everything that the client of `me` does not know yet, and updates the view.
     pub fn changes(&self, me: u8, view: &mut View, out: &mut Vec<ServerFrame>) {
         let chat = self.chat;
         let deleted = self.messages.deleted.iter().skip(view.deleted);

@@ -1,25 +1,25 @@
-//! Where a client goes on that comes back with a position.
+//! Where a client that returns with a position continues.
 
 use nowrong_protocol::Position;
 
 use crate::record::Epoch;
 
-/// Where a client goes on.
+/// Where a client continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resume {
-    /// What it holds up to here is what the chat holds; it drops what comes after, and gets the
+    /// Up to here it holds the same messages as the chat; it drops later ones, and gets the
     /// messages after this position.
     From(Position),
     /// It names an epoch that this chat never had: the server forgot something, or the client lies.
-    /// It starts over.
+    /// It starts from the beginning.
     Beyond,
 }
 
-/// Where a client goes on that holds a chat without a gap up to `asked`. `epochs` are those of the
-/// chat, ascending; `head` is its newest message.
+/// Where a client continues that holds a chat without a gap up to `asked`. `epochs` are those of
+/// the chat, ascending; `head` is its newest message.
 ///
-/// What a client holds of an older epoch is good up to the smallest base of all later ones: beyond
-/// it, messages were void and their seqs were given out again. Nobody holds more than the head.
+/// Messages of an older epoch are valid up to the smallest base of all later epochs: beyond it,
+/// they were void and their seqs were assigned again. No client holds more than the head.
 pub fn resume_point(epochs: &[Epoch], asked: Position, head: Position) -> Resume {
     let newest = epochs.last().map_or(0, |epoch| epoch.number);
     if asked.epoch > newest {

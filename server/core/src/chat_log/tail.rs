@@ -1,19 +1,20 @@
-//! The newest frames of a chat, for those who are a little behind; older ones are the store's.
+//! The newest frames of a chat, for connections that are a little behind; older messages come from
+//! the store.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
 /// Most frames in a tail: over four minutes at a message a second, far more than a phone misses
-/// while its seat is held. Who missed more is served from the store.
+/// while its seat is held. A connection that missed more is served from the store.
 pub const TAIL_FRAMES_MAX: usize = 256;
 
-/// Most bytes in a tail, so that 256 long messages do not cost 2 MB: ten thousand chats that all talk
-/// in long messages hold 640 MB. The newest frame stays even if it alone is longer.
+/// Most bytes in a tail, so that 256 long messages do not cost 2 MB: ten thousand chats with only
+/// long messages hold 640 MB. The newest frame stays even if it alone is longer.
 pub const TAIL_BYTES_MAX: usize = 64 * 1024;
 
-/// The newest frames, ascending by seq without a gap. A frame is bytes: what is in it is not known
-/// here.
+/// The newest frames, ascending by seq without a gap. A frame is just bytes: its content is not
+/// known here.
 #[derive(Debug, Default)]
 pub struct Tail {
     /// The seq of the newest message.
@@ -31,7 +32,7 @@ impl Tail {
         }
     }
 
-    /// Takes the frame of the next message.
+    /// Appends the frame of the next message.
     pub fn push(&mut self, frame: Bytes) {
         self.head += 1;
         self.bytes += frame.len();
@@ -48,7 +49,7 @@ impl Tail {
         Some((after.saturating_add(1)..).zip(self.frames.iter().skip(skipped)))
     }
 
-    /// Puts another frame in the place of one that is held; `false` when it is not.
+    /// Replaces a held frame; `false` when none is held at this seq.
     pub fn replace(&mut self, seq: u64, frame: Bytes) -> bool {
         let index = seq.checked_sub(self.base() + 1);
         let Some(held) = index.and_then(|index| self.frames.get_mut(index as usize)) else {

@@ -1,4 +1,4 @@
-//! The log and the resume rule against a naive model of server, store and client.
+//! Compares the log and the resume rule with a naive model of server, store and client.
 
 use proptest::prelude::*;
 
@@ -119,13 +119,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A message as the model knows it: what it is, and where it stands.
+/// A message in the model: its position and its content.
 type Said = (Position, u64);
 
 struct Model {
     log: ChatLog,
     epochs: Vec<Epoch>,
-    /// What the server has said in this epoch and before, stored or not.
+    /// All messages that the server has sent in this and earlier epochs, stored or not.
     said: Vec<Said>,
     stored: usize,
     sent: u64,

@@ -1,4 +1,4 @@
-//! Accounts and what proves them.
+//! Accounts and their tokens.
 
 use nowrong_protocol::UserId;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ pub struct User {
     pub id: UserId,
     /// The name as shown, NFC.
     pub name: String,
-    /// The confusable skeleton of the name: what is unique.
+    /// The confusable skeleton of the name, which must be unique.
     pub skeleton: String,
     /// BCP 47 tag.
     pub language: String,
@@ -26,7 +26,7 @@ pub struct User {
     pub expires_at: UnixMs,
 }
 
-/// Who may meet whom: only equal brackets.
+/// Age brackets: only users of equal brackets may meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum AgeBracket {
     /// 13 to 17 years.

@@ -1,4 +1,4 @@
-//! Chats: who is in them, how far they are, how they end, and which of their messages survive.
+//! Chats: their members, their cursors, their ends, and which of their messages survive.
 
 use nowrong_protocol::{
     ChatId, Position, UserId,
@@ -35,15 +35,15 @@ pub struct Chat {
 /// A member of a stored chat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatMember {
-    /// Who; never told to the other members.
+    /// The user; never revealed to the other members.
     pub user: UserId,
     /// The name at the time of the match.
     pub name: String,
     /// The language at the time of the match.
     pub language: String,
-    /// Cursor: has reached the member.
+    /// Cursor: the newest message that reached the member.
     pub delivered: Position,
-    /// Cursor: was read by the member.
+    /// Cursor: the newest message that the member has read.
     pub read: Position,
 }
 
@@ -54,9 +54,9 @@ pub struct Cursors {
     pub chat: ChatId,
     /// Index of the member.
     pub member: u8,
-    /// Has reached the member.
+    /// The newest message that reached the member.
     pub delivered: Position,
-    /// Was read by the member.
+    /// The newest message that the member has read.
     pub read: Position,
 }
 
@@ -65,7 +65,7 @@ pub struct Cursors {
 pub struct Epoch {
     /// From 1.
     pub number: u32,
-    /// The seq of the last message before it: its first message has the next.
+    /// The seq of the last message before it; its first message has the next seq.
     pub base: u64,
 }
 
@@ -82,7 +82,7 @@ pub struct ChatEnd {
     pub expires_at: UnixMs,
 }
 
-/// The AES-256 key that seals the bodies of one chat. Its bytes are in no log.
+/// The AES-256 key that seals the bodies of one chat. Its bytes never appear in a log.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ChatKey(pub [u8; 32]);
 
@@ -92,12 +92,12 @@ impl std::fmt::Debug for ChatKey {
     }
 }
 
-/// Tells the messages that survive from those that are void, by the epochs of their chat.
+/// Tells surviving messages from void ones, by the epochs of their chat.
 #[derive(Debug)]
 pub struct Survivors(Vec<Epoch>);
 
 impl Survivors {
-    /// Those of a chat with these epochs.
+    /// The survivors of a chat with these epochs.
     pub fn new(epochs: &[Epoch]) -> Self {
         Self(epochs.to_vec())
     }

@@ -1,4 +1,4 @@
-//! Messages, sealed: on their way into a log, placed, and known to have been sent.
+//! Sealed messages: on their way into a log, placed, and known to have been sent.
 
 use bytes::Bytes;
 use nowrong_protocol::{ChatId, ClientMessageId, Position};
@@ -15,21 +15,21 @@ pub struct KnownMessage {
     pub client_message_id: ClientMessageId,
     /// Where it stands.
     pub position: Position,
-    /// When the server took it.
+    /// When the server accepted it.
     pub at: UnixMs,
 }
 
-/// A message on its way into a log: all of it but its position. Its body is sealed, so that no copy
-/// that a broker makes outlives the key.
+/// A message on its way into a log: everything except its position. Its body is sealed, so that no
+/// copy in a broker can be read after the key is gone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     /// Index of the sender.
     pub member: u8,
     /// The sender's id of the message.
     pub client_message_id: ClientMessageId,
-    /// When the server took it.
+    /// When the server accepted it.
     pub at: UnixMs,
-    /// The message it answers.
+    /// The message that it replies to.
     pub reply_to: Option<Position>,
     /// The sealed body.
     pub sealed: Bytes,
@@ -73,9 +73,9 @@ pub struct StoredMessage {
     pub member: u8,
     /// The sender's id of the message.
     pub client_message_id: ClientMessageId,
-    /// When the server took it.
+    /// When the server accepted it.
     pub at: UnixMs,
-    /// The message it answers.
+    /// The message that it replies to.
     pub reply_to: Option<Position>,
     /// The sealed body; empty when deleted.
     pub sealed: Bytes,

@@ -1,4 +1,4 @@
-//! What nodes tell each other.
+//! Notices between nodes.
 
 use nowrong_protocol::{
     ChatId, CloseCode, ErrorCode, Position, TicketId, UserId,
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ChatEnd, StoredMessage, UnixMs};
 
-/// What one node tells another.
+/// A notice from one node to another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Notice {
     /// A message has a position. Its body is sealed.
@@ -20,7 +20,7 @@ pub enum Notice {
         /// The newest of them.
         position: Position,
     },
-    /// The teller follows the chat from now on.
+    /// The sending node follows the chat from now on.
     Follows {
         /// The chat.
         chat: ChatId,
@@ -39,7 +39,7 @@ pub enum Notice {
         /// How.
         end: ChatEnd,
     },
-    /// What a member does: the latest wins.
+    /// A member's signal: the latest wins.
     Signal {
         /// The chat.
         chat: ChatId,
@@ -48,29 +48,29 @@ pub enum Notice {
         /// What.
         signal: Signal,
     },
-    /// Two tickets have become a chat.
+    /// Two tickets were matched and opened a chat.
     Matched {
-        /// The ticket of a user of the node that is told.
+        /// The ticket, which belongs to a user of the receiving node.
         ticket: TicketId,
         /// That user.
         user: UserId,
         /// The chat.
         chat: ChatId,
     },
-    /// An offer failed: the ticket goes back, or ends.
+    /// An offer failed: the ticket goes back to the queue, or ends.
     TicketBack {
-        /// The ticket of a user of the node that is told.
+        /// The ticket, which belongs to a user of the receiving node.
         ticket: TicketId,
         /// That user.
         user: UserId,
-        /// Why it ends; `None` when it waits on.
+        /// Why it ends; `None` when it continues to wait.
         end: Option<ErrorCode>,
     },
-    /// Another connection speaks for the user now, or the account is gone.
+    /// The user has another connection now, or the account no longer exists.
     Kick {
         /// The user.
         user: UserId,
-        /// What the connection that is closed is told.
+        /// The close code for the connection.
         code: CloseCode,
     },
     /// The account is being erased: the user's ticket ends and the connection closes.
@@ -80,7 +80,7 @@ pub enum Notice {
     },
 }
 
-/// What a member does.
+/// A signal of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Signal {
     /// The member's seat.
@@ -90,15 +90,15 @@ pub enum Signal {
         /// Until when it is held.
         held_until: UnixMs,
     },
-    /// How far the member has come.
+    /// How far the member has received and read.
     Cursors {
         /// The newest message that has reached the member.
         delivered: Position,
         /// The newest message that the member has read.
         read: Position,
     },
-    /// Whether the member writes.
+    /// Whether the member is typing.
     Typing(bool),
-    /// Whether the member looks at the chat.
+    /// Whether the member is looking at the chat.
     Presence(PresenceState),
 }

@@ -1,4 +1,4 @@
-//! Time as records keep it.
+//! The time in records.
 
 /// Milliseconds since the Unix epoch.
 pub type UnixMs = u64;

@@ -1,4 +1,5 @@
-//! What a node makes of what another one tells of a member: every case of the rules of [`State::hear`].
+//! A node's reaction to another node's notices about a member: every case of the rules of
+//! [`State::hear`].
 
 use super::*;
 
@@ -24,7 +25,7 @@ fn end() -> ChatEnd {
     }
 }
 
-/// Member 1 of a chat whose seat is taken, at home there.
+/// Member 1 of a chat, with a taken seat and THERE as its home.
 fn at_home(home: Home) -> State {
     let mut state = state();
     state.member_mut(1).expect("two members").set_home(home);
@@ -33,7 +34,8 @@ fn at_home(home: Home) -> State {
 
 #[test]
 fn a_member_is_where_the_connection_is_and_who_missed_that_is_told() {
-    // The home, whether the member is connected here, what THERE tells: the home then, news, a reply.
+    // Input: the home, whether the member is connected here, the notice of THERE. Output: the new
+    // home, news, a reply.
     let cases = [
         (
             Home::Unknown,

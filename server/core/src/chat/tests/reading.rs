@@ -1,11 +1,12 @@
-//! What a connection is given: each message once, in order, its own acks, and when it must start again.
+//! The output for a connection: each message once, in order, its own acks, and when it must start
+//! again.
 
 use nowrong_protocol::{ErrorCode, envelope::encode, frame::Ack};
 
 use super::*;
 use crate::chat_log::TAIL_FRAMES_MAX;
 
-/// A connection of member 0 with what it was given.
+/// A connection of member 0 with its output so far.
 struct Client {
     reader: Reader,
     live: Vec<u8>,
@@ -21,7 +22,7 @@ impl Client {
         }
     }
 
-    /// Pulls; returns what came over the live lane as text, since frames here are text.
+    /// Pulls; returns the output of the live lane as text, since frames here are text.
     fn pull(&mut self, state: &State) -> (Pulled, String) {
         self.live.clear();
         let pulled = state.pull(&mut self.reader, &mut self.live, &mut self.frames);
@@ -143,7 +144,7 @@ fn a_full_write_ends_the_pull_and_the_rest_comes_with_the_next() {
     for seq in 1..=3 {
         state.appended(message(seq, 1), long.clone());
     }
-    // The tail has dropped the first of them by now.
+    // The tail has dropped the first frames by now.
     assert_eq!(client.pull(&state).0, Pulled::Behind(Position::START));
     client.reader.take(1, b"", &mut client.live);
     client.reader.take(2, b"", &mut client.live);
@@ -181,7 +182,7 @@ fn a_void_send_fails_and_is_not_taken_for_told() {
     let mut client = Client::new(&state);
     appended(&mut state, message(1, 1));
     client.pull(&state);
-    // Placed at 3, behind one that is on its way; the next epoch goes on after 1.
+    // Placed at 3, after one that is on its way; the next epoch continues after 1.
     client.send(&mut state, 3);
     let epochs = [Epoch { number: 1, base: 0 }, Epoch { number: 2, base: 1 }];
     state.messages.rebuild(rebuilt(&epochs, &[message(1, 1)]));
