@@ -1,14 +1,14 @@
-//! What every store must do: one test for each promise of the traits.
+//! The requirements for every store: one test for each promise of the traits.
 //!
 //! An adapter runs the whole suite with one line, `store_conformance!(factory)`, where `factory` is
-//! an async function that answers an empty store and whatever must live as long as it. Each promise
-//! is a function here that takes the store alone; times are made up, so nothing waits.
+//! an async function that returns an empty store and a guard that must live as long as it. Each
+//! promise is a function that takes only the store; times are invented, so nothing waits.
 
 #![expect(
     missing_docs,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a promise is named by its test, and one that cannot be kept has failed"
+    reason = "a promise is named by its test, and a broken promise fails the test"
 )]
 
 mod accounts;
@@ -104,7 +104,7 @@ macro_rules! store_conformance {
     )*};
 }
 
-/// What the suite works on.
+/// The store under test.
 pub type Subject = Arc<dyn Store>;
 
 /// The moment at which everything here is created.
@@ -120,7 +120,7 @@ pub fn chat_id(number: u64) -> ChatId {
     ChatId::from_bytes(numbered(number))
 }
 
-/// Tickets for the members of a chat: later than all before, whosever they are.
+/// Tickets for the members of a chat, later than all earlier tickets of any user.
 pub fn tickets() -> [TicketId; 2] {
     static NEWEST: AtomicU64 = AtomicU64::new(1 << 32);
     let first = NEWEST.fetch_add(2, Ordering::Relaxed);
@@ -237,7 +237,7 @@ pub fn seqs(messages: &[StoredMessage]) -> Vec<u64> {
         .collect()
 }
 
-/// Runs one task for each input at the same time; answers what each answered.
+/// Runs one task for each input at the same time; returns their results.
 pub async fn at_once<I, T, Fut>(
     inputs: impl IntoIterator<Item = I>,
     task: impl Fn(I) -> Fut,

@@ -1,17 +1,17 @@
-//! The durable truth: accounts, categories, chats, seats and messages.
+//! The durable, authoritative data: accounts, categories, chats, seats and messages.
 //!
 //! These traits belong to their consumers ([`crate::api`], [`crate::chat`], [`crate::matching`]);
-//! adapters live below in `store/`. Every adapter passes `conformance`. What all methods share:
-//! `Ok` from a writing method means durable (it survives `kill -9` and power loss as far as the
-//! medium keeps its word); a method that fails has changed nothing, or its repetition is harmless;
-//! reads never return what expired before `now`, whether or not the sweeper was there; dropping a
-//! future may leave its write done or not done, never half done.
+//! adapters live below in `store/`. Every adapter passes `conformance`. These rules hold for all
+//! methods: `Ok` from a writing method means durable (it survives `kill -9`, and power loss if the
+//! medium really stored it); a method that fails has changed nothing, or can be repeated without
+//! harm; reads never return records that expired before `now`, even if the sweeper has not removed
+//! them yet; dropping a future may leave its write done or not done, never half done.
 //!
-//! Several nodes share one store. What they do to it together is modelled in
-//! `server/core/tests/models`; the rules and actions that are named here are of those models.
+//! Several nodes may share one store. Their interplay is modelled in `server/core/tests/models`;
+//! the rules and actions named here are those of the models.
 //!
 //! Message bodies arrive here sealed under the key of their chat ([`ChatKey`]); the store keeps the
-//! key apart from the messages and destroys it with the chat, so that no old page or copy of the
+//! key separate from the messages and destroys it with the chat, so that no old page or copy of the
 //! messages can be read afterwards.
 
 #![forbid(unsafe_code)]
@@ -26,24 +26,23 @@ use nowrong_protocol::{ChatId, Position, TicketId, UserId};
 pub mod conformance;
 pub mod secrets;
 
-/// How long a ticket stays refused that was cancelled or has opened a chat, in milliseconds: a day.
-/// What still holds such a ticket then (a queue that was left behind, an offer under way) lapses
-/// within minutes.
+/// How long a spent ticket (cancelled, or used to open a chat) stays refused, in milliseconds: a
+/// day. A queue or an offer that still holds such a ticket expires within minutes.
 pub const SPENT_LIFETIME_MS: u64 = 24 * 60 * 60 * 1_000;
 
-/// Why the store could not do it.
+/// Why a call to the store failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// No space left, an IO error, or the store was closed. The same call may succeed later.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// Stored bytes are not what was written.
+    /// Stored bytes differ from the written ones.
     #[error("the store is corrupt: {0}")]
     Corrupt(String),
 }
 
-/// Everything the server keeps.
+/// All traits of a store.
 pub trait Store: UserStore + CategoryStore + ChatStore + MessageStore {}
 impl<T: UserStore + CategoryStore + ChatStore + MessageStore> Store for T {}
 
@@ -65,17 +64,18 @@ pub trait UserStore: Send + Sync + 'static {
     /// of it, in one step. `false` when there is no such account. Idempotent.
     async fn touch(&self, id: UserId, expires_at: UnixMs) -> Result<bool, StoreError>;
 
-    /// Removes the account and all that is its own: name, refresh tokens, blocks, recent partners
-    /// (and itself from theirs), its seat. Ids are never used again, so blocks made against it are
-    /// moot and go too. Its chat must have been ended before. Idempotent.
+    /// Removes the account and everything that belongs to it: name, refresh tokens, blocks, recent
+    /// partners (and itself from theirs), its seat. Ids are never used again, so blocks against it
+    /// are pointless and removed too. Its chat must have been ended before. Idempotent.
     async fn delete_user(&self, id: UserId) -> Result<(), StoreError>;
 
     /// Stores the first refresh token of a family.
     async fn create_refresh(&self, token: &RefreshToken) -> Result<(), StoreError>;
 
     /// Replaces the token with hash `used` by `next`, atomically. A token that was replaced less
-    /// than `grace_ms` ago may be used once more (the answer got lost; what replaced it first stays
-    /// valid too); later use revokes the family. `next` is of the same user and family.
+    /// than `grace_ms` ago may be used once more, in case the answer got lost (its first
+    /// replacement stays valid too); later use revokes the family. `next` is of the same user and
+    /// family.
     async fn rotate_refresh(
         &self,
         used: &TokenHash,
@@ -85,19 +85,19 @@ pub trait UserStore: Send + Sync + 'static {
     ) -> Result<Rotation, StoreError>;
 
     /// A refresh token that was issued and is neither expired nor revoked, to fill in `next` of
-    /// [`Self::rotate_refresh`]. Replaced tokens are answered too, however long ago: only
-    /// `rotate_refresh` judges their use, and it must get to see it.
+    /// [`Self::rotate_refresh`]. Replaced tokens are returned too, however old: only
+    /// `rotate_refresh` judges their use, and it must learn of it.
     async fn refresh(
         &self,
         hash: &TokenHash,
         now: UnixMs,
     ) -> Result<Option<RefreshToken>, StoreError>;
 
-    /// Whom a user must not or had better not meet.
+    /// The users whom a user must not or should not meet.
     async fn avoid(&self, user: UserId, now: UnixMs) -> Result<Avoid, StoreError>;
 
-    /// Records that `blocker` never wants to meet `blocked` again. Both directions keep them apart:
-    /// whatever is opened after this has returned is not a chat of the two.
+    /// Records that `blocker` never wants to meet `blocked` again. A block in either direction
+    /// keeps the two apart: no chat of the two is opened after this has returned.
     async fn block(&self, blocker: UserId, blocked: UserId, now: UnixMs) -> Result<(), StoreError>;
 }
 
@@ -107,7 +107,7 @@ pub trait CategoryStore: Send + Sync + 'static {
     /// All categories, by rank.
     async fn categories(&self) -> Result<Vec<Category>, StoreError>;
 
-    /// Stores `categories` if there are none yet; answers whether it did.
+    /// Stores `categories` if there are none yet; returns whether it did.
     async fn seed_categories(&self, categories: &[Category]) -> Result<bool, StoreError>;
 }
 
@@ -116,16 +116,17 @@ pub trait CategoryStore: Send + Sync + 'static {
 pub trait ChatStore: Send + Sync + 'static {
     /// Claims a seat for every member, creates the chat with its key and spends the tickets, in one
     /// step; `tickets[i]` is that of `chat.members[i]`. The members remember each other as recent
-    /// partners for 7 days, at most 50. Looks, lower user id first, for a seat in another chat (one
-    /// that expired before `chat.started_at` is free), then for a spent ticket, then for a block.
-    /// A ticket that is spent refuses itself and all before it: ids of version 7 are ordered. Opening
-    /// the same chat again is [`Opening::Opened`] and changes nothing. Rules `OpenAtomically`,
-    /// `OneSeat`, `SpendTicket`, `CheckBlocksAtOpen`.
+    /// partners for 7 days, at most 50. Checks, lower user id first, for a seat in another chat
+    /// (one that expired before `chat.started_at` is free), then for a spent ticket, then for a
+    /// block. A spent ticket makes itself and all earlier ones of its user unusable: ids of version
+    /// 7 are ordered. Opening the same chat again is [`Opening::Opened`] and changes nothing. Rules
+    /// `OpenAtomically`, `OneSeat`, `SpendTicket`, `CheckBlocksAtOpen`.
     async fn open_chat(&self, chat: &Chat, tickets: &[TicketId]) -> Result<Opening, StoreError>;
 
-    /// Gives a ticket up (rule `CancelInStore`): no chat opens with it or with one before it, whatever
-    /// queue or offer still holds it, for [`SPENT_LIFETIME_MS`]. `false`: it has opened a chat, or a
-    /// later one of the user has. Idempotent. Of a cancel and an opening at once, one wins.
+    /// Cancels a ticket (rule `CancelInStore`): no chat opens with it or with an earlier one, even
+    /// if a queue or an offer still holds it, for [`SPENT_LIFETIME_MS`]. `false`: it has opened a
+    /// chat, or a later ticket of the user has. Idempotent. If a cancel and an opening happen at
+    /// once, exactly one wins.
     async fn cancel_ticket(
         &self,
         user: UserId,
@@ -133,8 +134,8 @@ pub trait ChatStore: Send + Sync + 'static {
         now: UnixMs,
     ) -> Result<bool, StoreError>;
 
-    /// The chat, ended or not, until it expires. If whoever began its last epoch has not set its base,
-    /// this does (action `SetBase`).
+    /// The chat, ended or not, until it expires. If the node that began its last epoch has not set
+    /// its base, this call sets it (action `SetBase`).
     async fn chat(&self, id: ChatId, now: UnixMs) -> Result<Option<Chat>, StoreError>;
 
     /// The chat in which the user has a seat.
@@ -148,11 +149,11 @@ pub trait ChatStore: Send + Sync + 'static {
         now: UnixMs,
     ) -> Result<Vec<Chat>, StoreError>;
 
-    /// Begins the epoch after `last`, if that is the newest one: counts it up, then sets its base, the
-    /// seq of the last message that survives (actions `BumpEpoch`, `SetBase`; rules `BumpThenBase`,
-    /// `BaseOfSurvivors`). Only who gets the epoch from here has begun it. `None`: there is no such
-    /// chat, or it has another epoch by now; load it again. When this fails it may have been begun, and
-    /// the next one who reads the chat sets the base.
+    /// Begins the epoch after `last`, if that is the newest one: increments it, then sets its base,
+    /// the seq of the last surviving message (actions `BumpEpoch`, `SetBase`; rules `BumpThenBase`,
+    /// `BaseOfSurvivors`). Only the caller that gets the epoch has begun it. `None`: there is no
+    /// such chat, or it has another epoch by now; load it again. If this call fails, the epoch may
+    /// have begun, and the next reader of the chat sets the base.
     async fn begin_epoch(
         &self,
         id: ChatId,
@@ -160,27 +161,27 @@ pub trait ChatStore: Send + Sync + 'static {
         now: UnixMs,
     ) -> Result<Option<Epoch>, StoreError>;
 
-    /// Moves cursors forward, never back, all in one write; those of a chat or member that is not
-    /// there are left out. May be lost in a crash.
+    /// Moves cursors forward, never back, all in one write; cursors of a missing chat or member are
+    /// ignored. May be lost in a crash.
     async fn save_cursors(&self, cursors: &[Cursors]) -> Result<(), StoreError>;
 
     /// Ends the chat: frees its seats, sets the expiry of the chat and all its messages to
-    /// `end.expires_at`, never later than it was. Idempotent: the first end stays. Answers the end
-    /// that holds.
+    /// `end.expires_at`, never later than it was. Idempotent: the first end stays. Returns the end
+    /// in force.
     async fn end_chat(&self, id: ChatId, end: &ChatEnd) -> Result<Option<ChatEnd>, StoreError>;
 }
 
 /// Messages, sealed.
 ///
-/// Readers leave out what is void: what stands where a later epoch goes on in its place (rule
-/// `IgnoreVoid`). Messages are read first, then the epochs (rule `MessagesThenEpochs`).
+/// Readers leave out void messages, whose place belongs to a later epoch (rule `IgnoreVoid`).
+/// Messages are read first, then the epochs (rule `MessagesThenEpochs`).
 #[async_trait]
 pub trait MessageStore: Send + Sync + 'static {
-    /// Stores messages, all or none, idempotent on (chat, position): the first one stays, deleted
-    /// or not. Those of a chat come in ascending order. Then looks at the epochs again (actions
-    /// `Insert`, `Recheck`): only what is in no chat of [`Stored::void`] may be acked. A message of
-    /// a chat that is gone counts as expired: `Ok`, and nothing is kept. Calls from many tasks are
-    /// committed together.
+    /// Stores messages, all or none, idempotent on (chat, position): the first message at a
+    /// position stays, deleted or not. The messages of a chat must be in ascending order. Then
+    /// checks the epochs again (actions `Insert`, `Recheck`): only messages of chats that are not
+    /// in [`Stored::void`] may be acked. A message of a chat that no longer exists counts as
+    /// expired: `Ok`, and nothing is kept. Calls from many tasks are committed together.
     async fn append(&self, messages: &[StoredMessage]) -> Result<Stored, StoreError>;
 
     /// Messages with a position after `after`, ascending, at most `limit`; fewer when there are no more.
@@ -205,8 +206,8 @@ pub trait MessageStore: Send + Sync + 'static {
     /// Marks a message deleted and erases its body. `false` when there is none. Idempotent.
     async fn delete_message(&self, chat: ChatId, position: Position) -> Result<bool, StoreError>;
 
-    /// Removes what expired before `now`, at most about `limit` records; destroys the keys of
-    /// expired chats. Answers how many records it removed.
+    /// Removes records that expired before `now`, at most about `limit`; destroys the keys of
+    /// expired chats. Returns how many records it removed.
     async fn sweep(&self, now: UnixMs, limit: usize) -> Result<usize, StoreError>;
 
     /// Whether the store can be written to right now.
@@ -219,7 +220,7 @@ pub trait MessageStore: Send + Sync + 'static {
 /// Whether a name could be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameClaim {
-    /// It is claimed.
+    /// The name is claimed.
     Claimed,
     /// Another account has it, or one that looks like it.
     Taken,
@@ -227,7 +228,7 @@ pub enum NameClaim {
     Unknown,
 }
 
-/// What became of the use of a refresh token.
+/// The outcome of using a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rotation {
     /// The next token is stored.
@@ -238,7 +239,7 @@ pub enum Rotation {
     Unknown,
 }
 
-/// Whom a user must not or had better not meet.
+/// The users whom a user must not or should not meet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Avoid {
     /// Blocked by the user, or blocking the user: never.
@@ -247,23 +248,23 @@ pub struct Avoid {
     pub recent: Vec<UserId>,
 }
 
-/// What became of opening a chat. Unless it is open, nothing was changed.
+/// The outcome of opening a chat. Unless it is open, nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
-    /// It is open.
+    /// The chat is open.
     Opened,
     /// This user has a seat in another chat.
     Seated(UserId),
-    /// This user's ticket was cancelled or has opened a chat before, or a later one has.
+    /// This user's ticket, or a later one, was cancelled or has opened a chat before.
     Spent(UserId),
     /// One of them has blocked another.
     Blocked,
 }
 
-/// What became of messages that were to be stored.
+/// The outcome of storing messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stored {
-    /// Chats that have another epoch by now, or another message at one of the positions: what was just
-    /// written of them may be void, and must not be acked. Each once, in no order.
+    /// Chats that have another epoch by now, or another message at one of the positions: the
+    /// messages just written to them may be void, and must not be acked. Each once, in no order.
     pub void: Vec<ChatId>,
 }

@@ -1,6 +1,7 @@
-//! The secrets that several nodes share: what signs access tokens, and what makes pseudonyms.
+//! The secrets that several nodes share: the keys that sign access tokens, and the key for
+//! pseudonyms.
 //!
-//! A store of one node needs none of this: that node keeps its own in its data folder.
+//! A single node does not need this: it keeps its own secrets in its data folder.
 
 use async_trait::async_trait;
 use nowrong_base::privacy::Redacted;
@@ -12,9 +13,9 @@ use super::{StoreError, UnixMs};
 pub struct SharedSecrets {
     /// Counts up from 1 with each change.
     pub revision: u64,
-    /// What signs access tokens, newest first, never empty.
+    /// The keys that sign access tokens, newest first, never empty.
     pub signing: Vec<SharedKey>,
-    /// Under which the addresses of clients become pseudonyms.
+    /// The key that turns the addresses of clients into pseudonyms.
     pub pseudonyms: Redacted<[u8; 32]>,
 }
 
@@ -23,17 +24,17 @@ pub struct SharedSecrets {
 pub struct SharedKey {
     /// Seed of the Ed25519 key.
     pub seed: Redacted<[u8; 32]>,
-    /// From when on it signs; it was published before, so that every node knows it by then.
+    /// The time from which it signs; it is published earlier, so that every node knows it by then.
     pub signs_at: UnixMs,
 }
 
-/// Where several nodes keep the secrets that they share.
+/// The storage of the secrets that several nodes share.
 #[async_trait]
 pub trait SecretStore: Send + Sync + 'static {
-    /// The secrets; `None` before the first node has put them.
+    /// The secrets; `None` before the first node has stored them.
     async fn secrets(&self) -> Result<Option<SharedSecrets>, StoreError>;
 
-    /// Replaces the secrets whose revision is one less, or puts the first ones, in one step. `false`:
-    /// another node was first; read again. `Ok(true)` means durable.
+    /// Replaces the secrets with a revision one lower, or stores the first ones, in one step.
+    /// `false`: another node was first; read again. `Ok(true)` means durable.
     async fn put_secrets(&self, secrets: &SharedSecrets) -> Result<bool, StoreError>;
 }

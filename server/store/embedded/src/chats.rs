@@ -137,7 +137,7 @@ impl Transaction<'_> {
     }
 
     /// Ends a chat. Its messages expire with it, since reading them asks the chat first; an end
-    /// never makes a chat live longer.
+    /// never extends the life of a chat.
     fn end_chat(&mut self, id: ChatId, end: &ChatEnd) -> Result<Option<ChatEnd>, Fault> {
         let Some(mut record) = load::<_, ChatRecord>(self.chats.read()?, id.as_bytes())? else {
             return Ok(None);
@@ -166,8 +166,9 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Removes an expired chat: its key first, then at most `budget` messages, then, when none are
-    /// left, the rest. Answers how many records went, and whether the chat is gone.
+    /// Removes an expired chat: its key first, then at most `budget` messages, and, when none are
+    /// left, the rest. Returns how many records were removed, and whether the chat is removed
+    /// completely.
     pub(super) fn remove_chat(
         &mut self,
         id: ChatId,

@@ -1,8 +1,8 @@
 //! The sweeper's work: removes what has expired, oldest first, through the expiry index.
 //!
-//! Nothing depends on it for correctness, since reads filter by time; it frees space and destroys
-//! keys. Each entry of the index is moved together with its record, so each names something that is
-//! due; one that does not (its chat was removed before it) is dropped on the way.
+//! Correctness does not depend on it, since reads filter by time; it frees space and destroys keys.
+//! Each entry of the index is moved together with its record, so each names a record that is due;
+//! one that does not (because its chat was removed before) is dropped.
 
 use nowrong_core::record::{UnixMs, User};
 use redb::ReadableTable;
@@ -14,8 +14,8 @@ use super::{
 };
 
 impl Transaction<'_> {
-    /// Removes at most about `limit` records that expired at or before `now`: what is one record to
-    /// a caller (an account) may be several here. Answers how many; 0 when nothing is due.
+    /// Removes at most about `limit` records that expired at or before `now`: one record for a
+    /// caller (such as an account) may be several here. Returns how many; 0 when nothing is due.
     pub(super) fn sweep(&mut self, now: UnixMs, limit: usize) -> Result<usize, Fault> {
         let mut removed = 0;
         while removed < limit {
@@ -38,8 +38,8 @@ impl Transaction<'_> {
         Ok(first.map(|(key, _)| key.value().to_vec()))
     }
 
-    /// Removes what `entry` names, and the entry with it, unless a chat has more messages than
-    /// `budget`.
+    /// Removes the record that `entry` names, and the entry with it, unless it is a chat with more
+    /// messages than `budget`.
     fn remove_due(&mut self, entry: &[u8], now: UnixMs, budget: usize) -> Result<usize, Fault> {
         let due = match Expiring::from_key(entry)? {
             Expiring::Chat(id) => {

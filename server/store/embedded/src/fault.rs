@@ -6,10 +6,10 @@ use nowrong_store::StoreError;
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
-    /// A stored record is not what was written.
+    /// A stored record differs from the written one.
     #[error("{0}")]
     Corrupt(String),
-    /// The medium, or the database above it, could not do it.
+    /// The medium, or the database above it, failed.
     #[error("{0}")]
     Medium(String),
 }

@@ -1,18 +1,19 @@
-//! The journal: messages in the order in which they came, before they are filed under their chats.
+//! The journal: messages in order of arrival, before they are filed under their chats.
 //!
 //! Filing a message at once would write a page of its chat and the pages above it, several for each
-//! message when many people talk. So a batch appends all its messages as one row to the end of
-//! the table `journal`, which makes them durable, and keeps them in memory, in [`Waiting`], where reads
-//! find them. Later a pass files them in the order of their keys, so that each page takes many; it
-//! goes in small steps, each in the transaction of a batch, and ends by removing the rows.
+//! message when many people talk. So a batch appends all its messages as one row to the end of the
+//! table `journal`, which makes them durable, and keeps them in memory, in [`Waiting`], where reads
+//! find them. Later a pass files them in the order of their keys, so that each page gets many; the
+//! pass works in small steps, each in the transaction of a batch, and ends by removing the rows.
 //!
 //! Invariants:
-//! - An acked message is in the table `messages`, or it waits and is in a row.
-//! - What waits of a chat is filed all at once: what is filed has no gap that waits.
-//! - What is filed holds, whatever waits at the same position: after a crash rows may bring back what
-//!   was filed before, and changed since.
-//! - Readers look at what waits, then begin their transaction: what is filed in between they see twice,
-//!   and never not at all.
+//! - An acked message is in the table `messages`, or it is waiting and is in a row.
+//! - All waiting messages of a chat are filed at once: the filed messages have no gap that is still
+//!   waiting.
+//! - A filed message takes precedence over one that waits at the same position: after a crash rows
+//!   may bring back messages that were filed before and changed since.
+//! - Readers look at the waiting messages first, then begin their transaction: they may see a
+//!   message twice, and never miss one.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -30,32 +31,33 @@ use super::{
     transaction::Transaction,
 };
 
-/// Messages of a row at most: it bounds what one record of the file holds.
+/// Most messages of a row, to bound the size of one record of the file.
 const ROW_MESSAGES_MAX: usize = 64;
 
-/// Messages that a step files for the time that went by, at most: some milliseconds of work.
+/// Most messages that a step files for the time that has passed: some milliseconds of work.
 const STEP_MAX: usize = 2_048;
 
-/// Removing a row is as much work as filing so many messages.
+/// Removing a row takes as much work as filing this many messages.
 const ROW_COST: usize = 8;
 
-/// Memory of a message that waits, in bytes, but for its body.
+/// Memory of a waiting message in bytes, without its body.
 const ENTRY_BYTES: usize = size_of::<Entry>() + 64;
 
 /// When a pass begins, and how far one step goes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Filing {
-    /// Bytes that wait: from here on a pass begins.
+    /// A pass begins when this many bytes are waiting.
     pub(super) bytes: usize,
-    /// Time since the last pass began after which the next one does, if there are rows.
+    /// A pass begins this long after the start of the last one, if there are rows.
     pub(super) age: Duration,
     /// Messages that a step files for each millisecond since the last one, up to [`STEP_MAX`]; and
-    /// twice as many as came with the batch, so that a pass outruns what comes.
+    /// twice as many as came with the batch, so that a pass is faster than the arrivals.
     pub(super) rate: usize,
 }
 
 impl Default for Filing {
-    /// 16 MiB are some 60,000 short messages: read again in a tenth of a second after a crash.
+    /// 16 MiB are about 60,000 short messages, which take a tenth of a second to read after a
+    /// crash.
     fn default() -> Self {
         Self {
             bytes: 16 * 1024 * 1024,
@@ -78,12 +80,13 @@ impl Entry {
     }
 }
 
-/// What is committed and waits to be filed, by chat, ascending. The writer changes it after a commit.
+/// Committed messages that wait to be filed, by chat, ascending. The writer changes this after a
+/// commit.
 #[derive(Debug, Default)]
 pub(super) struct Waiting(RwLock<HashMap<ChatId, Arc<Vec<Entry>>>>);
 
 impl Waiting {
-    /// What waits of a chat.
+    /// The waiting messages of a chat.
     pub(super) fn of(&self, chat: ChatId) -> Arc<Vec<Entry>> {
         let chats = self.0.read().unwrap_or_else(PoisonError::into_inner);
         chats.get(&chat).cloned().unwrap_or_default()
@@ -96,7 +99,7 @@ impl Waiting {
         chats.values().map(|waiting| waiting.len()).sum()
     }
 
-    /// The chats of which something waits, in order.
+    /// The chats with waiting messages, in order.
     fn chats(&self) -> Vec<ChatId> {
         let chats = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut ids: Vec<_> = chats.keys().copied().collect();
@@ -104,7 +107,7 @@ impl Waiting {
         ids
     }
 
-    /// Follows a commit; answers by how many bytes it grew and shrank.
+    /// Applies a commit; returns by how many bytes it grew and shrank.
     fn apply(&self, changes: BTreeMap<ChatId, ChatChange>) -> (usize, usize) {
         let (mut grown, mut shrunk) = (0, 0);
         let mut chats = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +128,7 @@ impl Waiting {
     }
 }
 
-/// Puts `entry` in its place, unless there is one; answers the bytes that this took.
+/// Puts `entry` in its place, unless there is one already; returns the bytes that this took.
 fn insert(entries: &mut Vec<Entry>, entry: Entry) -> usize {
     let bytes = entry.bytes();
     match entries.binary_search_by_key(&entry.position, |it| it.position) {
@@ -141,7 +144,7 @@ fn find(entries: &[Entry], position: Position) -> Option<&MessageRecord> {
     at.ok().map(|at| &entries[at].message)
 }
 
-/// What a batch does to the journal.
+/// The changes of a batch to the journal.
 #[derive(Debug, Default)]
 pub(super) struct JournalChanges {
     chats: BTreeMap<ChatId, ChatChange>,
@@ -153,17 +156,17 @@ pub(super) struct JournalChanges {
     passed: usize,
 }
 
-/// What a batch does to what waits of a chat.
+/// The changes of a batch to the waiting messages of a chat.
 #[derive(Debug, Default)]
 struct ChatChange {
-    /// Whether all that waited was filed.
+    /// Whether all waiting messages were filed.
     is_filed: bool,
-    /// What waits from now on, ascending; it came after that.
+    /// Messages appended after that, ascending.
     appended: Vec<Entry>,
 }
 
 impl Transaction<'_> {
-    /// Adds a message, which must not be there, to those that wait.
+    /// Adds a new message to the waiting ones.
     pub(super) fn journal(&mut self, chat: ChatId, entry: Entry) {
         let change = self.journal_changes.chats.entry(chat).or_default();
         insert(&mut change.appended, entry);
@@ -179,7 +182,7 @@ impl Transaction<'_> {
         find(&self.waiting.of(chat), position).cloned()
     }
 
-    /// Files all that waits of a chat; answers how much that was.
+    /// Files all waiting messages of a chat; returns how many there were.
     pub(super) fn file(&mut self, chat: ChatId) -> Result<usize, Fault> {
         let change = self.journal_changes.chats.entry(chat).or_default();
         let waiting = match std::mem::replace(&mut change.is_filed, true) {
@@ -197,7 +200,7 @@ impl Transaction<'_> {
         Ok(waiting.len() + appended.len())
     }
 
-    /// Writes what this batch appended, and has not filed, as rows after `last`.
+    /// Writes the messages that this batch appended and has not filed as rows after `last`.
     fn write_rows(&mut self, last: u64) -> Result<(), Fault> {
         let appended = self.journal_changes.chats.iter().flat_map(|(chat, it)| {
             it.appended.iter().map(|entry| JournalRecord {
@@ -218,12 +221,12 @@ impl Transaction<'_> {
     }
 }
 
-/// The journal, for its one owner, the writer.
+/// The journal, owned by the writer.
 #[derive(Debug)]
 pub(super) struct Journal {
     waiting: Arc<Waiting>,
     filing: Filing,
-    /// Bytes that wait.
+    /// Waiting bytes.
     bytes: usize,
     /// The rows in the file: those after `removed`, up to `last`.
     removed: u64,
@@ -235,18 +238,18 @@ pub(super) struct Journal {
     stepped_at: Instant,
 }
 
-/// A pass over what waited when it began.
+/// A pass over the messages that were waiting when it began.
 #[derive(Debug)]
 struct Pass {
     chats: Vec<ChatId>,
     /// How many of them are filed.
     done: usize,
-    /// The last row of then.
+    /// The last row at that time.
     last: u64,
 }
 
 impl Journal {
-    /// A journal of which nothing was read yet.
+    /// A journal that has not been read yet.
     pub(super) fn new(filing: Filing) -> Self {
         Self {
             waiting: Arc::default(),
@@ -260,13 +263,13 @@ impl Journal {
         }
     }
 
-    /// What waits, for readers.
+    /// The waiting messages, for readers.
     pub(super) fn waiting(&self) -> &Arc<Waiting> {
         &self.waiting
     }
 
-    /// Reads the rows of a file that was just opened: all that waits, and nothing else. What belongs
-    /// to a chat that is gone is left out.
+    /// Reads the rows of a file that was just opened: these are exactly the waiting messages.
+    /// Messages of removed chats are left out.
     pub(super) fn load(&mut self, transaction: &Transaction<'_>) -> Result<(), Fault> {
         let mut chats = BTreeMap::<ChatId, ChatChange>::new();
         let (mut first, mut last) = (None, 0);
@@ -300,7 +303,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Ends a batch: goes a step on with the pass, if one is due, and writes what was appended.
+    /// Ends a batch: does a step of the pass, if one is due, and writes the appended messages.
     pub(super) fn write(&mut self, transaction: &mut Transaction<'_>) -> Result<(), Fault> {
         self.begin_pass();
         if let Some(pass) = &self.pass {
@@ -322,7 +325,7 @@ impl Journal {
         }
     }
 
-    /// Files some of the chats that are left, or, when there are none, removes some of the rows.
+    /// Files some of the remaining chats, or, when there are none, removes some of the rows.
     fn step(&self, pass: &Pass, transaction: &mut Transaction<'_>) -> Result<(), Fault> {
         let mut budget = self.budget(transaction);
         let left = &pass.chats[pass.done..];
@@ -347,7 +350,7 @@ impl Journal {
         Ok(())
     }
 
-    /// How many messages the step of this batch files, about.
+    /// About how many messages the step of this batch files.
     fn budget(&self, transaction: &Transaction<'_>) -> usize {
         let changes = transaction.journal_changes.chats.values();
         let came: usize = changes.map(|change| change.appended.len()).sum();
@@ -356,7 +359,7 @@ impl Journal {
         (2 * came + due).max(1)
     }
 
-    /// Follows a commit.
+    /// Applies a commit.
     pub(super) fn apply(&mut self, changes: JournalChanges) {
         self.stepped_at = Instant::now();
         let (grown, shrunk) = self.waiting.apply(changes.chats);

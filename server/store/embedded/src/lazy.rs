@@ -1,7 +1,7 @@
 //! A table that is opened when it is first needed.
 //!
-//! Opening and closing a table is work for the storage layer, and a transaction needs three or four of
-//! them: a batch of messages would spend more on the others than on its own.
+//! Opening and closing tables costs time, and a transaction needs only three or four of them: a
+//! batch of messages would spend more on the other tables than on its own.
 
 use std::cell::OnceCell;
 
@@ -17,7 +17,7 @@ pub(super) struct Lazy<'t, K: Key + 'static, V: Value + 'static> {
 }
 
 impl<'t, K: Key + 'static, V: Value + 'static> Lazy<'t, K, V> {
-    /// One that is not open.
+    /// A table that is not open yet.
     pub(super) fn new(
         transaction: &'t WriteTransaction,
         definition: TableDefinition<'static, K, V>,
@@ -43,6 +43,6 @@ impl<'t, K: Key + 'static, V: Value + 'static> Lazy<'t, K, V> {
         self.read()?;
         self.table
             .get_mut()
-            .ok_or_else(|| Fault::Medium("a table closed by itself".to_owned()))
+            .ok_or_else(|| Fault::Medium("a table is unexpectedly closed".to_owned()))
     }
 }

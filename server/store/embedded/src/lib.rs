@@ -1,16 +1,16 @@
 //! The embedded store: one redb file and one key vault in a folder, and nothing else to run.
 //!
-//! Writes go through a bounded queue to one thread, which commits all that wait in one transaction
-//! and one fsync (`writer`); a call returns when its transaction is on the medium. Reads see the
-//! last commit and never wait for a writer. Messages are written in the order in which they come and
-//! filed under their chats later, in large batches (`journal`). Keys of chats lie outside the database (`vault`), so
-//! that destroying one leaves no copy. Everything that expires has an entry in one index
-//! (`expiry`); reads do not wait for the sweeper, they filter by time.
+//! Writes go through a bounded queue to one thread, which commits all waiting writes in one
+//! transaction with one fsync (`writer`); a call returns when its transaction is on the medium.
+//! Reads see the last commit and never wait for a writer. Messages are written in order of arrival
+//! and filed under their chats later, in large batches (`journal`). Keys of chats are kept outside
+//! the database (`vault`), so that destroying one leaves no copy. Everything that expires has an
+//! entry in one index (`expiry`); reads do not depend on the sweeper, they filter by time.
 //!
-//! Reads run on the calling task: a day of chats lies in the cache, where a lookup takes a few
-//! microseconds, far less than a thread hop. Long reads (over `INLINE_RECORDS_MAX`) go to the
-//! blocking pool. redb checks its pages against crashes, not against forgers: one-phase commit is
-//! enough, because nobody outside chooses the bytes of a page (bodies arrive sealed).
+//! Reads run on the calling task: the chats of a day are in the cache, where a lookup takes a few
+//! microseconds, far less than handing it to another thread. Long reads (over `INLINE_RECORDS_MAX`)
+//! go to the blocking pool. redb protects its pages against crashes, not against forgery: one-phase
+//! commit is enough, because no outsider chooses the bytes of a page (bodies arrive sealed).
 
 #![forbid(unsafe_code)]
 
@@ -55,10 +55,11 @@ use self::{
 };
 pub use open::OpenError;
 
-/// Records that a read may return while it holds up the calling task: half a millisecond's worth.
+/// Most records that a read may return on the calling task: they take half a millisecond.
 const INLINE_RECORDS_MAX: usize = 64;
 
-/// The embedded store. Dropping it stops its writer after what is queued; [`close`] says when.
+/// The embedded store. Dropping it stops its writer after the queued jobs; [`close`] waits for
+/// that.
 ///
 /// [`close`]: nowrong_store::MessageStore::close
 #[derive(Debug)]
@@ -69,7 +70,7 @@ pub struct EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Opens the store in the folder `dir`, which is created if need be: `nowrong.redb` and
+    /// Opens the store in the folder `dir`, which is created if needed: `nowrong.redb` and
     /// `keys.bin`, readable by the owner only. The whole file is checked on the way (about a second
     /// for 300 MB), so that damage is found now and not in the middle of a chat.
     ///
@@ -79,15 +80,15 @@ impl EmbeddedStore {
         open::folder(dir, Filing::default())
     }
 
-    /// A store that lives in memory and dies with this value: for tests.
+    /// A store in memory, lost with this value: for tests.
     ///
     /// # Errors
-    /// [`OpenError`] when the machine starts no thread.
+    /// [`OpenError`] when the machine cannot start a thread.
     pub fn in_memory() -> Result<Self, OpenError> {
         open::memory(Filing::default())
     }
 
-    /// The store, which tells these metrics how long its calls take and how many fail.
+    /// The store, with these metrics for the time and the failures of its calls.
     #[must_use]
     pub fn with_metrics(mut self, metrics: &Metrics) -> Self {
         self.calls = CallMetrics::registered(metrics, "store");
@@ -114,7 +115,7 @@ impl EmbeddedStore {
         self.calls.measure(call, run).await
     }
 
-    /// Looks into the last commit, on this task.
+    /// Reads from the last commit, on this task.
     fn read<T>(
         &self,
         call: &'static str,
@@ -126,7 +127,7 @@ impl EmbeddedStore {
         read.inspect_err(|error| self.mend(error))
     }
 
-    /// Looks into the last commit for `limit` records, on the blocking pool if they are many.
+    /// Reads up to `limit` records from the last commit, on the blocking pool if there are many.
     async fn read_many<T, F>(
         &self,
         call: &'static str,
@@ -149,20 +150,20 @@ impl EmbeddedStore {
         read.inspect_err(|error| self.mend(error))
     }
 
-    /// A read that failed on the medium makes the writer look whether it must reopen the file.
+    /// After a read that failed on the medium, the writer checks whether it must reopen the file.
     fn mend(&self, error: &StoreError) {
         if matches!(error, StoreError::Unavailable(_)) {
             self.writer.nudge();
         }
     }
 
-    /// Waits until the writer has done what is queued and closed the files.
+    /// Waits until the writer has done the queued jobs and closed the files.
     async fn shut(&self) {
         self.writer.close().await;
     }
 }
 
-/// What readers and the writer share.
+/// The state that readers and the writer share.
 #[derive(Debug)]
 struct Shared {
     handle: RwLock<Handle>,
@@ -170,7 +171,7 @@ struct Shared {
     waiting: Arc<Waiting>,
 }
 
-/// The database, when there is one.
+/// The database, if it is open.
 enum Handle {
     Open(Database),
     /// The medium failed and the file could not be reopened yet.
@@ -194,8 +195,8 @@ impl Shared {
         Ok(look(&Snapshot::new(transaction, Arc::clone(&self.keys)))?)
     }
 
-    /// Hands the database to `begin`, which begins a transaction and no more: while it runs, the
-    /// file cannot be reopened.
+    /// Hands the database to `begin`, which only begins a transaction: while it runs, the file
+    /// cannot be reopened.
     fn with_database<T>(
         &self,
         begin: impl FnOnce(&Database) -> Result<T, Fault>,
@@ -207,7 +208,7 @@ impl Shared {
         }
     }
 
-    /// Replaces the database; dropping the old one closes its file, whoever still reads from it.
+    /// Replaces the database; dropping the old one closes its file, even for current readers.
     fn replace(&self, handle: Handle) {
         *self.handle.write().unwrap_or_else(PoisonError::into_inner) = handle;
     }

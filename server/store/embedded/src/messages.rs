@@ -80,9 +80,9 @@ impl MessageStore for EmbeddedStore {
 }
 
 impl Transaction<'_> {
-    /// Stores what is not there yet. A message of a chat that no longer exists is as one that has
-    /// expired already: there is nothing to keep. The epochs are those of this very transaction: what
-    /// is not void now is durable before the next epoch begins, and so below its base.
+    /// Stores the messages that are not stored yet. A message of a chat that no longer exists
+    /// counts as expired and is not kept. The epochs are those of this same transaction: a message
+    /// that is not void now is durable before the next epoch begins, and so below its base.
     fn append(&mut self, messages: &[StoredMessage]) -> Result<Stored, Fault> {
         let mut void = BTreeSet::new();
         for message in messages {
@@ -100,7 +100,7 @@ impl Transaction<'_> {
         Ok(Stored { void })
     }
 
-    /// Stores a message, unless it is there. `false`: its position has another one.
+    /// Stores a message, unless it is stored already. `false`: its position has another message.
     fn insert(&mut self, message: &StoredMessage, chat_expires_at: UnixMs) -> Result<bool, Fault> {
         if let Some(first) = self.message(message.chat, message.position)? {
             let is_same = first.member == message.member
@@ -190,7 +190,7 @@ impl Snapshot {
         Ok(both.into_values().skip(surplus).collect())
     }
 
-    /// What of a chat can be read; `None` when it has expired, or its key is gone.
+    /// The readable part of a chat; `None` when it has expired, or its key is destroyed.
     fn readable(&self, chat: ChatId, now: UnixMs) -> Result<Option<Readable>, Fault> {
         Ok(self.chat(chat, now)?.map(|found| Readable {
             chat,
@@ -201,7 +201,7 @@ impl Snapshot {
     }
 }
 
-/// What of a chat can be read.
+/// The readable part of a chat.
 struct Readable {
     chat: ChatId,
     now: UnixMs,
@@ -210,13 +210,13 @@ struct Readable {
 }
 
 impl Readable {
-    /// The first `limit` of `records` that can be read.
+    /// The first `limit` readable ones of `records`.
     fn first(
         &self,
         limit: usize,
         records: impl Iterator<Item = Result<(Position, MessageRecord), Fault>>,
     ) -> Result<BTreeMap<Position, StoredMessage>, Fault> {
-        // Errors are wanted too: they end the read.
+        // Errors are kept too: they end the read.
         let is_readable = |found: &Result<(Position, MessageRecord), Fault>| {
             found.as_ref().map_or(true, |(position, record)| {
                 self.expiry(record) > self.now && self.survivors.include(*position)

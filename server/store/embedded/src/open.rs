@@ -1,4 +1,4 @@
-//! Opening: the folder, its files, and one sentence for each thing that can be wrong with them.
+//! Opening: the folder, its files, and one sentence for each possible fault.
 
 use std::{
     fs::{File, OpenOptions},
@@ -27,14 +27,14 @@ const CACHE_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The folder or a file in it refuses to be written.
+    /// The folder or a file in it cannot be written to.
     #[error(
         "cannot write to {path} ({source}): check its owner and permissions, or choose another data folder"
     )]
     NotWritable {
-        /// What refused.
+        /// The folder or file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// Another process works with the folder.
@@ -43,33 +43,33 @@ pub enum OpenError {
         /// The locked file.
         path: PathBuf,
     },
-    /// A file does not hold what was written to it.
+    /// A file does not hold the bytes that were written to it.
     #[error(
         "{path} is damaged ({detail}): move it away to start empty, or put a good copy in its place"
     )]
     Corrupt {
         /// The damaged file.
         path: PathBuf,
-        /// What was found.
+        /// The damage that was found.
         detail: String,
     },
     /// There is no space left.
     #[error("no space is left for {path}: free some, then start again")]
     Full {
-        /// What could not grow.
+        /// The file that could not grow.
         path: PathBuf,
     },
-    /// Anything else that the system refused.
+    /// Any other refusal of the system.
     #[error("cannot open {path} ({detail}): check the disk, then start again")]
     Failed {
-        /// What could not be opened.
+        /// The path that could not be opened.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         detail: String,
     },
 }
 
-/// Where a store lies: how to open the database, each time anew, and the file of the vault.
+/// The medium of a store: how to open its database, as often as needed, and the file of the vault.
 pub(super) struct Medium {
     pub(super) reopen: Box<dyn Fn() -> Result<Database, DatabaseError> + Send>,
     pub(super) database: Database,

@@ -1,7 +1,7 @@
-//! Records as they lie in the file: one version byte, then the fields in the encoding of the wire.
+//! Records in the file: one version byte, then the fields in the encoding of the wire.
 //!
-//! A record that gains fields gets a new version byte, and [`decode`] keeps reading the old one; a
-//! byte that this version does not know is an error, never a guess.
+//! A record that gains fields gets a new version byte, and [`decode`] still reads the old one; an
+//! unknown version byte is an error, never a guess.
 
 use bytes::Bytes;
 use nowrong_core::record::{ChatEnd, ChatMember, Epoch, RefreshToken, UnixMs};
@@ -66,7 +66,8 @@ pub(super) struct MessageRecord {
     pub(super) expires_at: UnixMs,
 }
 
-/// A refresh token and its uses. Replaced tokens stay until they expire, so that their reuse is seen.
+/// A refresh token and its uses. Replaced tokens stay until they expire, so that their reuse is
+/// noticed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RefreshRecord {
     pub(super) token: RefreshToken,
@@ -74,7 +75,7 @@ pub(super) struct RefreshRecord {
     pub(super) is_grace_used: bool,
 }
 
-/// The newest tickets of one user that can open no chat any more; all before them cannot either.
+/// The newest tickets of one user that can no longer open a chat; all earlier ones cannot either.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct SpentRecord {
     pub(super) matched: Option<TicketId>,

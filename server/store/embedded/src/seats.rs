@@ -1,5 +1,5 @@
-//! Seats, and the tickets that are spent on them. A seat names an active chat; which tickets of a user
-//! are spent is a record of its own, which outlives the seat.
+//! Seats, and the tickets that are spent on them. A seat names an active chat; the spent tickets of
+//! a user are a separate record, which outlives the seat.
 
 use nowrong_core::record::{Chat, UnixMs};
 use nowrong_protocol::{ChatId, TicketId, UserId};
@@ -51,7 +51,7 @@ impl Transaction<'_> {
         Ok(Opening::Opened)
     }
 
-    /// Whether the user has a seat in another chat that lives when `chat` starts.
+    /// Whether the user has a seat in another chat that has not expired when `chat` starts.
     fn is_seated_elsewhere(&self, user: UserId, chat: &Chat) -> Result<bool, Fault> {
         let seat = self.seats.read()?.get(user.as_bytes())?;
         let Some(other) = seat.map(|seat| ChatId::from_bytes(*seat.value())) else {
@@ -141,7 +141,7 @@ impl Transaction<'_> {
         self.move_expiry(Expiring::Spent(user), None, Some(spent.expires_at))
     }
 
-    /// Forgets which tickets of the user are spent.
+    /// Forgets the spent tickets of the user.
     pub(super) fn remove_spent(&mut self, user: UserId) -> Result<(), Fault> {
         let old: Option<SpentRecord> = load(self.spent.read()?, user.as_bytes())?;
         let Some(spent) = old else {

@@ -1,6 +1,6 @@
-//! The read side: one read transaction, which sees what was committed when it began.
+//! The read side: one read transaction, which sees the data committed when it began.
 //!
-//! What can be read is written beside its subject: `users`, `categories`, `chats`, `messages`.
+//! The reads are defined beside their subject: `users`, `categories`, `chats`, `messages`.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use redb::{Key, ReadOnlyTable, ReadTransaction, TableDefinition, Value};
 
 use super::{fault::Fault, vault::Keys};
 
-/// What was committed at one moment, and the keys.
+/// The committed data of one moment, and the keys.
 pub(super) struct Snapshot {
     transaction: ReadTransaction,
     pub(super) keys: Arc<Keys>,
@@ -19,7 +19,7 @@ impl Snapshot {
         Self { transaction, keys }
     }
 
-    /// A table; it exists, since opening the store creates all.
+    /// A table; it exists, since opening the store creates all tables.
     pub(super) fn table<K: Key + 'static, V: Value + 'static>(
         &self,
         definition: TableDefinition<'_, K, V>,

@@ -50,7 +50,7 @@ pub(super) const MESSAGES: TableDefinition<'_, MessageKey, Record> =
     TableDefinition::new("messages");
 /// Row → messages that are not filed yet, as a list of `JournalRecord`. See `journal`.
 pub(super) const JOURNAL: TableDefinition<'_, u64, Record> = TableDefinition::new("journal");
-/// Expiry, kind, id: what the sweeper removes next. See [`Expiring`].
+/// Expiry, kind, id: the records that the sweeper removes next. See [`Expiring`].
 pub(super) const EXPIRY: TableDefinition<'_, &[u8], ()> = TableDefinition::new("expiry");
 /// Facts about the file itself.
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -120,10 +120,10 @@ pub(super) fn bounds<const N: usize>(prefix: &[u8]) -> ([u8; N], [u8; N]) {
     (low, high)
 }
 
-/// What expires, as the sweeper finds it.
+/// An expiring record, as the sweeper finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expiring {
-    /// An account, with all that is its own.
+    /// An account, with everything that belongs to it.
     User(UserId),
     /// A refresh token.
     Refresh([u8; 32]),
@@ -131,14 +131,14 @@ pub(super) enum Expiring {
     Recents(UserId),
     /// A chat with its messages and its key.
     Chat(ChatId),
-    /// A message that expires before its chat does. The others have no entry of their own.
+    /// A message that expires before its chat does. Other messages have no entry of their own.
     Message([u8; 28]),
     /// The spent tickets of a user.
     Spent(UserId),
 }
 
 impl Expiring {
-    /// The key in [`EXPIRY`] of this, expiring at `at`.
+    /// The key in [`EXPIRY`] for this record, expiring at `at`.
     pub(super) fn key(&self, at: UnixMs) -> Vec<u8> {
         let (kind, id): (u8, &[u8]) = match self {
             Self::User(id) => (1, id.as_bytes()),
@@ -151,7 +151,7 @@ impl Expiring {
         [&at.to_be_bytes()[..], &[kind], id].concat()
     }
 
-    /// What a key of [`EXPIRY`] names.
+    /// The record that a key of [`EXPIRY`] names.
     pub(super) fn from_key(key: &[u8]) -> Result<Self, Fault> {
         let unreadable = || Fault::Corrupt("an expiry entry cannot be read".to_owned());
         let (&kind, id) = key

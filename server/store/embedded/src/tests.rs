@@ -1,4 +1,4 @@
-//! The embedded store against the suite of every store, and against what only it can suffer.
+//! The embedded store: the suite of every store, and faults that only it can have.
 
 mod crash;
 mod disk;
@@ -17,7 +17,8 @@ use tempfile::TempDir;
 
 use super::{EmbeddedStore, journal::Filing};
 
-/// Files without end, in steps as small as can be: whatever is done meets every stage of a pass.
+/// Files all the time, in the smallest possible steps, so that every operation meets every stage of
+/// a pass.
 const RESTLESS: Filing = Filing {
     bytes: 0,
     age: Duration::ZERO,

@@ -1,8 +1,9 @@
 //! The write side: the tables of one write transaction, and the changes to keys and
 //! journal that go with it.
 //!
-//! Each job of a batch runs on the same transaction and sees what the jobs before it did. What a job may
-//! do is written beside its subject: `users`, `categories`, `chats`, `seats`, `messages`, `expiry`.
+//! Each job of a batch runs on the same transaction and sees the changes of the jobs before it. The
+//! operations of a job are defined beside their subject: `users`, `categories`, `chats`, `seats`,
+//! `messages`, `expiry`.
 
 use nowrong_core::record::{ChatKey, UnixMs};
 use nowrong_protocol::ChatId;
@@ -19,10 +20,10 @@ use super::{
 /// The version of the tables, in [`table::META`].
 const SCHEMA: u64 = 2;
 
-/// A version whose tables are as they are now, but for those that it lacks.
+/// A version with the same tables as now, except for missing ones.
 const SCHEMA_BEFORE: u64 = 1;
 
-/// The tables of a write transaction, and what becomes of the keys when it is committed.
+/// The tables of a write transaction, and the changes to the keys at its commit.
 pub(super) struct Transaction<'t> {
     pub(super) users: Lazy<'t, Id, Record>,
     pub(super) names: Lazy<'t, &'static str, Id>,
@@ -77,7 +78,7 @@ impl<'t> Transaction<'t> {
         }
     }
 
-    /// Opens every table, creating those that do not exist: readers take it that they do.
+    /// Opens every table and creates missing ones: readers expect that all exist.
     pub(super) fn create_tables(&self) -> Result<(), Fault> {
         self.users.read()?;
         self.names.read()?;
@@ -98,7 +99,8 @@ impl<'t> Transaction<'t> {
         Ok(())
     }
 
-    /// Marks a file that is new, or of the version before, with the version of the tables; refuses a file of another version.
+    /// Marks a new file, or one of the version before, with the current version of the tables;
+    /// refuses a file of another version.
     pub(super) fn check_schema(&mut self) -> Result<(), Fault> {
         let found = self
             .meta
@@ -127,7 +129,7 @@ impl<'t> Transaction<'t> {
         Ok(())
     }
 
-    /// Whether a chat has a key; one without is as good as expired.
+    /// Whether a chat has a key; a chat without one counts as expired.
     pub(super) fn has_key(&self, chat: ChatId) -> bool {
         match self.key_changes.get(&chat) {
             Some(change) => change.is_some(),
@@ -174,7 +176,7 @@ impl<'t> Transaction<'t> {
         Ok(())
     }
 
-    /// Closes the tables; answers what becomes of the keys and of the journal.
+    /// Closes the tables; returns the changes to the keys and to the journal.
     pub(super) fn into_changes(self) -> (KeyChanges, JournalChanges) {
         (self.key_changes, self.journal_changes)
     }

@@ -15,7 +15,7 @@ use super::{
     transaction::Transaction,
 };
 
-/// Most recent partners that are remembered: more would not change whom one meets.
+/// Most recent partners that are remembered: more would not change the matches.
 const RECENTS_MAX: usize = 50;
 
 /// How long a recent partner is remembered, in milliseconds: 7 days.
@@ -165,7 +165,7 @@ impl Transaction<'_> {
         self.move_expiry(Expiring::User(user.id), expired, Some(user.expires_at))
     }
 
-    /// Removes an account and all that is its own, whatever of it is still there.
+    /// Removes an account and everything that belongs to it, as far as it still exists.
     pub(super) fn remove_user(&mut self, id: UserId) -> Result<(), Fault> {
         if let Some(user) = load::<_, User>(self.users.read()?, id.as_bytes())? {
             self.users.write()?.remove(id.as_bytes())?;
@@ -302,7 +302,7 @@ impl Transaction<'_> {
         })
     }
 
-    /// Drops the recent partners of `user` that are older than they may be.
+    /// Drops the recent partners of `user` that are too old.
     pub(super) fn expire_recents(&mut self, user: UserId, now: UnixMs) -> Result<(), Fault> {
         self.change_recents(user, |partners| {
             partners.retain(|(_, at)| is_recent(*at, now))
@@ -319,7 +319,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Rewrites the recent partners of `user`; their expiry entry stands at the oldest.
+    /// Rewrites the recent partners of `user`; their expiry entry is that of the oldest.
     fn change_recents(
         &mut self,
         user: UserId,

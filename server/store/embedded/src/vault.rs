@@ -1,13 +1,14 @@
 //! The key vault: the keys of all chats, in a file of their own, so that a key can be destroyed.
 //!
 //! A database that copies pages on write leaves old copies behind; this file does not. It is an
-//! array of 64-byte slots: chat id, key, checksum; all zeros when free. A slot lies within one disk
+//! array of 64-byte slots: chat id, key, checksum; all zeros when free. A slot is within one disk
 //! sector, is overwritten in place, and is on the medium before the call returns. Destroying a key
-//! makes every copy of its messages unreadable, on old pages and in backups too. What the vault
-//! cannot promise: a medium that keeps old sectors to itself (flash) may hold a key a while longer.
+//! makes every copy of its messages unreadable, on old pages and in backups too. The vault cannot
+//! promise that for a medium that keeps old sectors internally (flash): it may hold a key a while
+//! longer.
 //!
-//! One owner, the writer; readers look into [`Keys`]. The file never shrinks: 64 bytes times the
-//! most chats that ever were open at once.
+//! The writer owns it; readers use [`Keys`]. The file never shrinks: it has 64 bytes for each of
+//! the most chats that were ever open at once.
 
 use std::{
     collections::HashMap,
@@ -31,7 +32,7 @@ const GROWTH_SLOTS: u64 = 64;
 /// The first slot names the format.
 const HEADER: &[u8; 16] = b"NOWRONG KEYS\0\0\0\x01";
 
-/// What a batch does to keys: the new key of a chat, or `None` to destroy it.
+/// The changes of a batch to the keys: the new key of a chat, or `None` to destroy it.
 pub(super) type KeyChanges = HashMap<ChatId, Option<ChatKey>>;
 
 /// The keys as readers see them.
@@ -68,7 +69,7 @@ impl Keys {
     }
 }
 
-/// The vault, for its one writer.
+/// The vault, owned by the writer.
 #[derive(Debug)]
 pub(super) struct Vault {
     file: Box<dyn StorageBackend>,
@@ -80,8 +81,8 @@ pub(super) struct Vault {
 }
 
 impl Vault {
-    /// Opens the vault in `file`, which may be empty. Slots that a crash cut short are cleared: no
-    /// call that wrote them has returned.
+    /// Opens the vault in `file`, which may be empty. Slots that a crash left incomplete are
+    /// cleared: no call that wrote them has returned.
     pub(super) fn open(file: Box<dyn StorageBackend>) -> io::Result<Self> {
         let mut vault = Self {
             file,
@@ -103,8 +104,8 @@ impl Vault {
         &self.keys
     }
 
-    /// Writes `changes` and waits until they are on the medium; readers see them afterwards. A key
-    /// that is to be destroyed is gone for readers even when the medium fails.
+    /// Writes `changes` and waits until they are on the medium; readers see them afterwards. A
+    /// destroyed key is gone for readers even if the medium fails.
     pub(super) fn apply(&mut self, changes: &KeyChanges) -> Result<(), Fault> {
         for (chat, _) in changes.iter().filter(|(_, key)| key.is_none()) {
             self.destroy(*chat)?;
@@ -122,7 +123,7 @@ impl Vault {
         Ok(())
     }
 
-    /// Brings what was written to the medium, once for a whole batch.
+    /// Syncs all writes to the medium, once for a whole batch.
     fn sync(&mut self) -> io::Result<()> {
         if self.is_dirty {
             self.file.sync_data()?;
@@ -210,7 +211,7 @@ impl Vault {
             return Ok(());
         }
         if *bytes != [0; SLOT_BYTES] {
-            tracing::warn!(slot, "a slot of the key vault was cut short; it is cleared");
+            tracing::warn!(slot, "an incomplete slot of the key vault is cleared");
             self.write(slot, &[0; SLOT_BYTES])?;
         }
         self.free.push(slot);

@@ -1,17 +1,19 @@
 //! The writer: one thread that owns all write transactions and the key vault.
 //!
-//! It takes every job that waits, at most [`BATCH_JOBS_MAX`], runs them in one transaction, writes
-//! the keys, commits with one fsync and answers all (group commit). A job decides on what it sees,
-//! so its logical outcome (a name is taken) concerns nobody else; a job that meets a corrupt record
-//! makes the batch run again one by one, so that only it fails. When the medium fails, the whole
-//! batch is [`StoreError::Unavailable`], the file is reopened (redb refuses to go on after an IO
-//! error) and writes are refused for [`SUSPENSION`], while reads go on.
+//! It takes all waiting jobs, at most [`BATCH_JOBS_MAX`], runs them in one transaction, writes the
+//! keys, commits with one fsync and answers all (group commit). A job decides by the data that it
+//! sees, so its logical outcome (such as a taken name) affects no other job; if a job meets a
+//! corrupt record, the batch runs again one by one, so that only this job fails. When the medium
+//! fails, the whole batch fails with [`StoreError::Unavailable`], the file is reopened (redb
+//! refuses to continue after an IO error) and writes are refused for [`SUSPENSION`], while reads
+//! continue.
 //!
-//! Invariant: a job is answered `Ok` only after the commit that holds it is on the medium, and a key
-//! is on the medium before the commit of its chat. Dropping a caller changes nothing: its job, once
-//! queued, is done, and its answer goes nowhere.
+//! Invariant: a job gets `Ok` only after its commit is on the medium, and a key is on the medium
+//! before the commit of its chat. Dropping a caller changes nothing: once queued, its job is done,
+//! and the result is dropped.
 //!
-//! What a batch appends goes into the journal, and each batch carries it a step on (`journal`).
+//! Messages that a batch appends go into the journal, and each batch does a step of filing
+//! (`journal`).
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -34,22 +36,23 @@ use super::{
 /// wait, at most [`QUEUE_WAIT_MAX`], and then get [`StoreError::Unavailable`].
 pub(super) const QUEUE_JOBS_MAX: usize = 4_096;
 
-/// How long a caller waits for a place in a full queue: longer, and its client has given up.
+/// How long a caller waits for a place in a full queue: after a longer wait its client would have
+/// given up.
 const QUEUE_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Jobs of one transaction: bounds its memory, and how long the first one waits for the last.
+/// Most jobs of one transaction, to bound its memory and how long the first job waits for the last.
 const BATCH_JOBS_MAX: usize = 1_024;
 
-/// How long writes are refused after the medium failed: reopening reads the whole file, so a full
-/// disk must not cost that for each call.
+/// How long writes are refused after the medium failed: reopening reads the whole file, and with a
+/// full disk this must not happen for each call.
 const SUSPENSION: Duration = Duration::from_millis(500);
 
-/// What a job needs of its commit.
+/// The durability that a job needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Durability {
     /// On the medium before the answer.
     Medium,
-    /// Visible; on the medium with the next commit that is.
+    /// Visible; on the medium with the next durable commit.
     Memory,
 }
 
@@ -57,7 +60,7 @@ pub(super) enum Durability {
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: RwLock<Option<mpsc::Sender<Box<dyn Job>>>>,
-    /// [`QUEUE_WAIT_MAX`], but for tests.
+    /// [`QUEUE_WAIT_MAX`], except in tests.
     pub(super) queue_wait: Duration,
     /// Cancelled when the thread has closed the files.
     done: CancellationToken,
@@ -125,13 +128,13 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    /// Wakes the thread, if it has nothing to do, to look after the file.
+    /// Wakes an idle writer so that it reopens a failed file.
     pub(super) fn nudge(&self) {
         let Some(queue) = self.queue() else {
             return;
         };
         let (reply, _) = oneshot::channel();
-        // A full queue wakes it too.
+        // If the queue is full, the thread is awake anyway.
         let _ = queue.try_send(Box::new(Work {
             work: |_: &mut Transaction<'_>| Ok(()),
             durability: Durability::Memory,
@@ -140,7 +143,7 @@ impl Writer {
         }));
     }
 
-    /// Takes no more jobs, and returns when those queued are done and the files closed.
+    /// Accepts no more jobs, and returns when the queued ones are done and the files closed.
     pub(super) async fn close(&self) {
         drop(self.take_queue());
         self.done.cancelled().await;
@@ -162,7 +165,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         drop(self.take_queue());
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread was logged there, and there is nobody to tell here.
+            // A panic of the thread was logged there; here it can be ignored.
             let _ = thread.join();
         }
     }
@@ -172,15 +175,15 @@ fn closed() -> StoreError {
     StoreError::Unavailable(CLOSED.to_owned())
 }
 
-/// What is to be done in a transaction, and who waits for it. It may run more than once, each time
-/// on a transaction that knows nothing of the times before.
+/// Work for a transaction, and the caller that waits for it. It may run more than once, each time
+/// in a fresh transaction.
 trait Job: Send {
     fn durability(&self) -> Durability;
 
     /// Does the work and keeps its outcome.
     fn run(&mut self, transaction: &mut Transaction<'_>) -> Result<(), Fault>;
 
-    /// Tells the caller the outcome, or why it was not committed.
+    /// Sends the caller the outcome, or why it was not committed.
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
@@ -212,7 +215,7 @@ where
     }
 }
 
-/// What the thread owns.
+/// The state of the thread.
 struct Thread {
     shared: Arc<Shared>,
     vault: Vault,
@@ -236,7 +239,7 @@ impl Thread {
         self.finish();
     }
 
-    /// Does a batch and answers it.
+    /// Runs a batch and answers its jobs.
     fn perform(&mut self, mut batch: Vec<Box<dyn Job>>) {
         let done = match self.attempt(&mut batch) {
             Err(Fault::Corrupt(_)) if batch.len() > 1 => {
@@ -258,7 +261,8 @@ impl Thread {
         }
     }
 
-    /// Does a batch, unless writes are suspended. A panic below is a medium that cannot be trusted.
+    /// Runs a batch, unless writes are suspended. A panic of the storage layer counts as a failed
+    /// medium.
     fn attempt(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Fault> {
         self.resume()?;
         let attempt = AssertUnwindSafe(|| self.commit(batch));
@@ -286,7 +290,7 @@ impl Thread {
         Ok(())
     }
 
-    /// Begins a transaction; reopens the file first when a read has made redb give it up.
+    /// Begins a transaction; first reopens the file if redb gave it up after a failed read.
     fn begin(&mut self) -> Result<WriteTransaction, Fault> {
         match self.try_begin() {
             Ok(transaction) => Ok(transaction),
@@ -302,7 +306,7 @@ impl Thread {
             .with_database(|database| Ok(database.begin_write()?))
     }
 
-    /// Takes writes again once they were suspended for long enough.
+    /// Accepts writes again once they were suspended for long enough.
     fn resume(&mut self) -> Result<(), Fault> {
         match &self.suspended {
             Some((since, reason)) if since.elapsed() < SUSPENSION => {
@@ -315,7 +319,7 @@ impl Thread {
         }
     }
 
-    /// Refuses writes for a while, and opens the file anew so that reads go on.
+    /// Refuses writes for a while, and reopens the file so that reads continue.
     fn suspend(&mut self, reason: &str) {
         if self.suspended.is_some() {
             return;
@@ -328,7 +332,7 @@ impl Thread {
     }
 
     fn reopen(&mut self) -> Result<(), Fault> {
-        // The old one goes first: it holds the lock on the file.
+        // The old one is dropped first: it holds the lock on the file.
         self.shared
             .replace(Handle::Failed("its file is being reopened".to_owned()));
         let reopened = (self.reopen)()
@@ -340,8 +344,8 @@ impl Thread {
         reopened
     }
 
-    /// Makes a database that was just opened the one that is used: with all its tables, without keys
-    /// of chats that were never committed, and with what waits in its journal.
+    /// Puts a freshly opened database into use: with all its tables, without keys of chats that
+    /// were never committed, and with the waiting messages of its journal.
     fn adopt(&mut self, database: Database) -> Result<(), Fault> {
         let write = database.begin_write()?;
         let mut transaction = Transaction::new(&write, &self.shared.keys, &self.shared.waiting);
@@ -356,7 +360,7 @@ impl Thread {
         Ok(())
     }
 
-    /// Brings lazily written records to the medium and closes the database.
+    /// Syncs lazily written records to the medium and closes the database.
     fn finish(&mut self) {
         let last: Result<(), Fault> = self.try_begin().and_then(|last| Ok(last.commit()?));
         if let Err(fault) = last {

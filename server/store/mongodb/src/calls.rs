@@ -1,8 +1,7 @@
 //! Calls to the server: each a task of its own, within a deadline, and never too many.
 //!
-//! A task, because a caller may be dropped at any time and the driver wants its futures polled to
-//! their end; a deadline, because a server that is stopped neither answers nor breaks the
-//! connection.
+//! A task, because a caller may be dropped at any time and the driver's futures must be polled to
+//! their end; a deadline, because a stopped server neither replies nor breaks the connection.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,8 +13,8 @@ use tokio::{
 
 use super::fault::Fault;
 
-/// Calls at once for each connection of the pool: so many that the pool is never idle while one
-/// waits, so few that what they hold stays small. A call beyond waits until its deadline.
+/// Calls at once for each connection of the pool: enough that the pool is never idle while a call
+/// waits, and few enough that they hold little memory. Further calls wait until their deadline.
 const PER_CONNECTION: u32 = 4;
 
 /// Why calls after `close` fail.
@@ -63,7 +62,7 @@ impl Calls {
     /// Waits for running calls, at most their deadline, and refuses later ones.
     pub(super) async fn close(&self) {
         let until = Instant::now() + self.timeout;
-        // Whether they ended in time or were closed before: from here on there are none.
+        // Whether they ended in time or not: from here on there are no calls.
         let _ = timeout_at(until, self.permits.acquire_many(self.at_once_max)).await;
         self.permits.close();
     }
@@ -115,7 +114,7 @@ mod tests {
             let error = task.await.unwrap().unwrap_err();
             assert!(error.to_string().contains("within 300ms"), "{error}");
         }
-        // Its own deadline is as long, and began later: now there is room.
+        // Its own deadline is as long and began later, and now there is room.
         waiting.await.unwrap();
         calls.close().await;
         let error = calls.run(async { Ok(()) }).await.unwrap_err();

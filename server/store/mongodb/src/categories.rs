@@ -11,7 +11,7 @@ use super::{MongoStore, fault::Fault, record::CategoryRecord, transaction::Trans
 impl CategoryStore for MongoStore {
     async fn categories(&self) -> Result<Vec<Category>, StoreError> {
         self.call("categories", |shared| async move {
-            // By key, so that it is a walk over the index like every other query.
+            // Sorted by key, so that it is a walk over the index like every other query.
             let mut found = shared
                 .categories
                 .find(doc! { "_id": { "$gte": "" } })
@@ -37,8 +37,8 @@ impl CategoryStore for MongoStore {
 }
 
 impl Transaction {
-    /// Two nodes that start at once with the same list meet at its keys; one of them runs again and
-    /// finds them.
+    /// Two nodes that start at once with the same list conflict at its keys; one of them is
+    /// repeated and finds them.
     async fn seed_categories(&mut self, categories: &[Category]) -> Result<bool, Fault> {
         let all = self.shared.categories.clone();
         let any = self.one(&all, doc! { "_id": { "$gte": "" } }).await?;

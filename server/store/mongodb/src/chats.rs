@@ -123,8 +123,8 @@ impl ChatStore for MongoStore {
             return Ok(());
         }
         let updates: Vec<Bson> = cursors.iter().map(forward).collect();
-        // The driver's own bulk write needs MongoDB 8. That some of them may be written and others not
-        // is no matter: each comes again when it moves again.
+        // The driver's own bulk write needs MongoDB 8. If only some of them are written, no harm is
+        // done: each is stored again when it moves again.
         let update = doc! {
             "update": CHATS,
             "updates": updates,
@@ -185,7 +185,7 @@ impl Transaction {
         if let Some(end) = chat.end {
             return Ok(Some(end.into()));
         }
-        // An end never makes a chat live longer.
+        // An end never extends the life of a chat.
         let expires_at = end.expires_at.min(unix_ms(chat.expires_at));
         let end = ChatEnd { expires_at, ..end };
         let record = mongodb::bson::serialize_to_bson(&EndRecord::from(&end));
@@ -193,7 +193,7 @@ impl Transaction {
         let ended = doc! { "$set": { "end": record, "expiresAt": date(expires_at) } };
         let update = chats.update_one(key.clone(), ended);
         update.session(&mut self.session).await?;
-        // Its messages hang on its key, so they expire with it.
+        // Its messages are readable only with its key, so they expire with it.
         let sooner = doc! { "$set": { "expiresAt": date(expires_at) } };
         let update = self.shared.keys.update_one(key, sooner);
         update.session(&mut self.session).await?;

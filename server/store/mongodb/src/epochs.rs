@@ -1,7 +1,7 @@
-//! Epochs of a chat's log: counted up, given their base, and looked at after every write.
+//! Epochs of a chat's log: they are begun, given their base, and checked after every write.
 //!
-//! The steps are those of the model `message_log`. Each runs in a causally consistent session, so that
-//! what it reads is not older than what it wrote or read before, whichever server answers.
+//! The steps are those of the model `message_log`. Each runs in a causally consistent session, so
+//! that it never reads data older than it wrote or read before, whichever server replies.
 
 use std::collections::BTreeSet;
 
@@ -20,8 +20,8 @@ use super::{
 };
 
 impl Shared {
-    /// Actions `BumpEpoch` and `SetBase`. The first is one write of one document, so of two who know
-    /// the same last epoch one gets the next.
+    /// Actions `BumpEpoch` and `SetBase`. The first is one write of one document, so of two nodes
+    /// that know the same last epoch only one gets the next.
     pub(super) async fn begin_epoch(
         &self,
         id: ChatId,
@@ -48,7 +48,7 @@ impl Shared {
             return Ok(None);
         }
         let epochs = self.set_epochs(&mut session, id).await?;
-        // By now another one may follow, which only began after this one had its base.
+        // By now another epoch may follow, which only began after this one had its base.
         let mut epochs = epochs.into_iter().flatten();
         Ok(epochs.find(|epoch| epoch.number == last.saturating_add(1)))
     }
@@ -62,7 +62,7 @@ impl Shared {
     ) -> Result<Option<Vec<Epoch>>, Fault> {
         let key = doc! { "_id": chat_key(id) };
         let chats = self.chats.clone_with_type::<EpochsRecord>();
-        // Again only when another one sets the base or begins an epoch at the same moment.
+        // Repeated only if another node sets the base or begins an epoch at the same moment.
         loop {
             let find = chats.find_one(key.clone()).hint(by_key());
             let find = find.projection(doc! { "epochs": 1 });
@@ -77,8 +77,8 @@ impl Shared {
     }
 
     /// Sets the base of the last of `epochs`, unless it has one by now: the newest message of exactly
-    /// the epoch before (rule `BaseOfSurvivors`), read after the epoch was counted up (rule
-    /// `BumpThenBase`). Whoever stores a message of the epoch before afterwards learns at the
+    /// the epoch before (rule `BaseOfSurvivors`), read after the epoch was begun (rule
+    /// `BumpThenBase`). A node that stores a message of the epoch before afterwards learns from
     /// [`Self::recheck`] that it may be void.
     async fn set_base(
         &self,
@@ -103,7 +103,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Action `Recheck`: adds to `void` the chats of `messages` whose newest epoch is another one. The
+    /// Action `Recheck`: adds to `void` the chats of `messages` that have a newer epoch. The
     /// session is the one in which they were stored.
     pub(super) async fn recheck(
         &self,

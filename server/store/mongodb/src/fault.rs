@@ -1,7 +1,7 @@
-//! What can go wrong with the server, said without a word of what is stored in it.
+//! Faults of the server, described without any stored data.
 //!
-//! The driver's own messages quote documents (a duplicate key quotes the key: a name), and ours end
-//! in logs; so they name kinds and codes only.
+//! The driver's own messages quote documents (a duplicate key quotes the key, which may be a name),
+//! and our messages end up in logs; so ours name only kinds and codes.
 
 use mongodb::bson::Document;
 use mongodb::error::{Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR, WriteFailure};
@@ -13,18 +13,18 @@ pub(super) const DUPLICATE_KEY: i32 = 11_000;
 /// Why a call failed.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// The server or the way to it.
+    /// The server or the connection to it failed.
     Server(Error),
-    /// A document is not what was written.
+    /// A document differs from the written one.
     Corrupt(&'static str),
-    /// The server refused some writes of many.
+    /// The server refused some of many writes.
     Refused(&'static str),
-    /// Another one has just made the same document.
+    /// Another caller has just made the same document.
     Conflict,
 }
 
 impl Fault {
-    /// Whether the transaction met another one, so that it is to be run again.
+    /// Whether the transaction conflicted with another one, so that it should be repeated.
     pub(super) fn is_conflict(&self) -> bool {
         match self {
             Self::Server(error) => {
@@ -47,7 +47,9 @@ impl From<Fault> for StoreError {
         match fault {
             Fault::Corrupt(what) => Self::Corrupt(what.to_owned()),
             Fault::Refused(what) => Self::Unavailable(format!("the server refused {what}")),
-            Fault::Conflict => Self::Unavailable("too many want the same document".to_owned()),
+            Fault::Conflict => {
+                Self::Unavailable("too many transactions change the same document".to_owned())
+            }
             Fault::Server(error) => match &*error.kind {
                 ErrorKind::Bson(_) | ErrorKind::InvalidResponse { .. } => {
                     Self::Corrupt("a document cannot be read".to_owned())
@@ -58,7 +60,7 @@ impl From<Fault> for StoreError {
     }
 }
 
-/// What happened, in words that quote nothing.
+/// A description of the error that quotes no data.
 pub(super) fn describe(kind: &ErrorKind) -> String {
     match kind {
         ErrorKind::Authentication { .. } => "the user name or password is refused".to_owned(),
@@ -74,7 +76,7 @@ pub(super) fn describe(kind: &ErrorKind) -> String {
             format!("the server refused a write ({})", error.code)
         }
         ErrorKind::Write(WriteFailure::WriteConcernError(error)) => {
-            format!("a majority did not take a write ({})", error.code)
+            format!("a majority did not confirm a write ({})", error.code)
         }
         ErrorKind::InsertMany(_) => "the server refused a write".to_owned(),
         ErrorKind::Shutdown => "it was closed".to_owned(),

@@ -1,30 +1,30 @@
-//! The store on MongoDB: what several nodes share, or one node that wants its truth on another
+//! The store on MongoDB, for several nodes that share it, or for one node with its data on another
 //! machine.
 //!
-//! Collections and their keys stand in `record`, their validators and indexes in `migration`. Every
-//! unique rule is an `_id`, and every query of a call names the `_id` or a range that begins with
-//! it, so that all of it holds and stays targeted when the collections are sharded by `_id`. Only
-//! the sweeper and the list of active chats look at every shard.
+//! Collections and their keys are defined in `record`, their validators and indexes in `migration`.
+//! Every unique rule is an `_id`, and every query of a call names the `_id` or a range that begins
+//! with it, so that all rules hold and queries stay targeted when the collections are sharded by
+//! `_id`. Only the sweeper and the list of active chats query every shard.
 //!
 //! **Durability.** Every write waits for a majority of the journals (`w: majority, j: true`).
-//! Reads ask the primary for what a majority has. That a deposed primary
-//! may for some seconds answer reads from before its fall is harmless: every promise hangs on a
-//! write, and such a primary can complete none. Where a read must come after a write or another read
-//! (`epochs`, pages of messages), both are of one causally consistent session.
+//! Reads ask the primary for data that a majority has. A deposed primary may return old data for
+//! some seconds, which is harmless: every promise depends on a write, and such a primary cannot
+//! complete one. Where a read must come after a write or another read (`epochs`, pages of
+//! messages), both are in one causally consistent session.
 //!
-//! **Atomicity.** What touches several documents is one transaction (`transaction`), so a node or a
-//! server that dies at any step leaves all of it or nothing, and no half-done state needs a
-//! repairer. The alternative, ordered steps on single documents, would be as safe only with a second
-//! set of rules for what each half means. Conflicts are retried from the start, with a pause that
-//! grows; seats are written lower user id first. What touches one document is one write.
+//! **Atomicity.** A change of several documents is one transaction (`transaction`), so a node or a
+//! server that dies at any step leaves all of it or nothing, and no half-done state needs repair.
+//! The alternative, ordered steps on single documents, would be as safe only with a second set of
+//! rules for the meaning of each half. Conflicts are retried from the start, with a growing pause;
+//! seats are written lower user id first. A change of one document is one write.
 //!
-//! **Cancel safety.** Each call runs as a task of its own (`calls`), which goes on when the caller
-//! is dropped, ends at the configured deadline, and is counted: beyond the bound calls wait, and
-//! fail when their deadline comes first. So a server that answers slowly piles nothing up.
+//! **Cancel safety.** Each call runs as a task of its own (`calls`), which continues when the
+//! caller is dropped, ends at the configured deadline, and is counted: beyond the bound calls wait,
+//! and fail if their deadline comes first. So calls cannot pile up when a server replies slowly.
 //!
-//! **Erasure.** Keys of chats have a collection of their own, and readability hangs on them: a
-//! message is readable while the key of its chat is there and has not expired. TTL indexes remove
-//! what nobody swept. Start reading at [`MongoStore::open`].
+//! **Erasure.** Keys of chats have a collection of their own and decide what is readable: a message
+//! is readable while the key of its chat exists and has not expired. TTL indexes remove documents
+//! that no sweeper removed. Start reading at [`MongoStore::open`].
 
 #![forbid(unsafe_code)]
 
@@ -70,7 +70,8 @@ use self::{
 };
 pub use open::{MongoOptions, OpenError, is_connection_string};
 
-/// The store on MongoDB. Dropping it lets running calls end by themselves; [`close`] waits.
+/// The store on MongoDB. When it is dropped, running calls still end by themselves; [`close`] waits
+/// for them.
 ///
 /// [`close`]: nowrong_store::MessageStore::close
 #[derive(Debug)]
@@ -81,8 +82,8 @@ pub struct MongoStore {
 }
 
 impl MongoStore {
-    /// Connects, and makes sure that this is a MongoDB on which the store can keep its promises.
-    /// The collections are those that [`migration`] made.
+    /// Connects, and makes sure that the store can keep its promises on this MongoDB. The
+    /// collections must be those made by [`migration`].
     ///
     /// # Errors
     /// [`OpenError`], one sentence that names the setting, within the timeout of `options` and a
@@ -103,7 +104,7 @@ impl MongoStore {
         })
     }
 
-    /// The store, which tells these metrics how long its calls take and how many fail.
+    /// The store, with these metrics for the time and the failures of its calls.
     #[must_use]
     pub fn with_metrics(mut self, metrics: &Metrics) -> Self {
         self.metrics = CallMetrics::registered(metrics, "store");
@@ -129,7 +130,8 @@ impl MongoStore {
         self.metrics.measure(call, run).await
     }
 
-    /// Runs `work` in a transaction, again whenever it met another one, as a task of its own.
+    /// Runs `work` in a transaction, as a task of its own; repeats it after each conflict with
+    /// another transaction.
     async fn transact<T, F>(&self, call: &'static str, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -149,7 +151,7 @@ impl MongoStore {
     }
 }
 
-/// The collections, by what lies in them.
+/// The collections, by their content.
 #[derive(Debug)]
 struct Shared {
     client: Client,
@@ -188,7 +190,7 @@ impl Shared {
         }
     }
 
-    /// Writes something, to see whether it can be done.
+    /// Writes something, to check whether writes work.
     async fn check(&self) -> Result<(), Fault> {
         let touch = doc! { "$currentDate": { "at": true } };
         let check = self.checks.update_one(doc! { "_id": "check" }, touch);

@@ -100,7 +100,7 @@ impl MessageStore for MongoStore {
     }
 }
 
-/// Where a page begins, and which way it goes.
+/// Where a page begins, and its direction.
 #[derive(Clone, Copy, Debug)]
 enum Walk {
     After(Position),
@@ -108,7 +108,7 @@ enum Walk {
 }
 
 impl Walk {
-    /// The keys to come.
+    /// The remaining keys of the walk.
     fn range(self, chat: ChatId) -> Document {
         let mut range = keys_of("chat", &chat_key(chat));
         match self {
@@ -132,7 +132,7 @@ impl Walk {
         }
     }
 
-    /// The walk that goes on behind `position`.
+    /// The walk that continues after `position`.
     fn behind(self, position: Position) -> Self {
         match self {
             Self::After(_) => Self::After(position),
@@ -141,9 +141,9 @@ impl Walk {
     }
 }
 
-/// As [`Shared::insert`], when some of it is there: stored by the node of the other member, or by an
-/// earlier call whose answer was lost. Answers the chats that have another message at one of the
-/// positions.
+/// As [`Shared::insert`], when some of the messages are stored already: by the node of the other
+/// member, or by an earlier call whose answer was lost. Returns the chats that have another message
+/// at one of the positions.
 async fn insert_missing(
     shared: &Arc<Shared>,
     messages: &Arc<[StoredMessage]>,
@@ -157,9 +157,9 @@ async fn insert_missing(
 }
 
 impl Shared {
-    /// Action `Insert` of each message, in the order given: one command that ends at the first that
-    /// fails, so that no later message is durable without an earlier one. Answers the session of the
-    /// write; `None` when a position is taken.
+    /// Action `Insert` of each message, in the order given: one command that ends at the first
+    /// failure, so that no later message is durable without an earlier one. Returns the session of
+    /// the write; `None` when a position is taken.
     async fn insert(&self, messages: &[StoredMessage]) -> Result<Option<ClientSession>, Fault> {
         let mut session = self.client.start_session().await?;
         let records: Vec<_> = messages.iter().map(MessageRecord::from).collect();
@@ -171,9 +171,9 @@ impl Shared {
         }
     }
 
-    /// Removes those of `messages` whose chat was shredded before they were stored. The sweep takes the
-    /// key of a chat first and its messages afterwards: it finds all that are stored while there is a
-    /// key, and this call those that come later.
+    /// Removes those of `messages` whose chat was shredded before they were stored. The sweep
+    /// removes the key of a chat first and its messages afterwards: it finds all messages that are
+    /// stored while there is a key, and this call removes later ones.
     async fn remove_unreadable(&self, messages: &[StoredMessage]) -> Result<(), Fault> {
         let chats: BTreeSet<ChatId> = messages.iter().map(|message| message.chat).collect();
         let chats: Vec<Bson> = chats.into_iter().map(chat_key).collect();
@@ -194,8 +194,8 @@ impl Shared {
     }
 
     /// The first messages of a chat on a walk, if the chat can be read, without those that are void
-    /// (rule `IgnoreVoid`). The epochs are read after the messages (rule `MessagesThenEpochs`): what
-    /// survives then has survived before.
+    /// (rule `IgnoreVoid`). The epochs are read after the messages (rule `MessagesThenEpochs`): a
+    /// message that survives then has survived before.
     async fn page(
         &self,
         chat: ChatId,
@@ -215,7 +215,8 @@ impl Shared {
             return Ok(Vec::new());
         };
         let mut page = Vec::new();
-        // What is void was under way when its epoch ended: seldom anything, never many pages.
+        // Void messages were under way when their epoch ended: there are rarely any, and never many
+        // pages.
         loop {
             let Some(epochs) = self.set_epochs(&mut session, chat).await? else {
                 return Ok(Vec::new());
@@ -235,7 +236,8 @@ impl Shared {
         }
     }
 
-    /// The first messages on a walk, void or not. One batch, so that they are of one moment.
+    /// The first messages on a walk, void or not. They come in one batch, so that they are of one
+    /// moment.
     async fn rows(
         &self,
         session: &mut ClientSession,
@@ -258,8 +260,8 @@ impl Shared {
 }
 
 impl Transaction {
-    /// Stores what is not there yet, all at once. Answers the chats that have another message at one of
-    /// the positions: of these nothing is stored.
+    /// Stores the messages that are not stored yet, all at once. Returns the chats that have
+    /// another message at one of the positions: of these nothing is stored.
     async fn insert_missing(
         &mut self,
         messages: &[StoredMessage],
@@ -287,7 +289,7 @@ impl Transaction {
         Ok(void)
     }
 
-    /// Those of the positions of `messages` that have a message, and which.
+    /// The stored messages at the positions of `messages`.
     async fn known(
         &mut self,
         messages: &[StoredMessage],

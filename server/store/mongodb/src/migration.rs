@@ -1,9 +1,9 @@
-//! The collections as they must be, in numbered steps, forward and back.
+//! The required collections, made by numbered steps, forward and back.
 //!
-//! Each step can be run again, whole or from any point where it was cut off; which are done stands
-//! in `_migrations`, written after the step. So whoever is killed half-way leaves nothing that the
-//! next start does not mend. One node at a time: the lock is a document with a lease, renewed
-//! before each step, so that a dead holder is waited for and no longer. Start reading at [`up`].
+//! Each step can be run again, completely or after an interruption at any point; `_migrations`
+//! records the finished steps, after each step. So the next start repairs whatever a killed node
+//! left half-done. One node migrates at a time: the lock is a document with a lease, renewed before
+//! each step, so that a dead holder blocks the others only for one lease. Start reading at [`up`].
 
 mod step;
 
@@ -23,27 +23,27 @@ use super::{
     open,
 };
 
-/// Where the steps that are done are noted, and the lock.
+/// The collection with the finished steps and the lock.
 const MIGRATIONS: &str = "_migrations";
 
 /// Key of the lock among the steps.
 const LOCK: &str = "lock";
 
-/// How long the lock is held without a renewal: longer than any step takes on collections whose
-/// contents live a day, short enough to wait for.
+/// How long the lock is held without a renewal: longer than any step takes on collections with the
+/// data of one day, and short enough to wait for.
 const LEASE: Duration = Duration::from_secs(30);
 
 /// How often the lock is tried.
 const LOCK_POLL: Duration = Duration::from_millis(200);
 
-/// What stands in a migration's way. One sentence each.
+/// Why a migration failed. One sentence each.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrationError {
     /// The server failed.
     #[error("`store`: the migrations stopped: {0}")]
     Server(String),
-    /// Another node holds the lock and goes on renewing it.
+    /// Another node holds the lock and keeps renewing it.
     #[error("`store`: another node has been migrating for {0:?}; try again when it is done")]
     Locked(Duration),
     /// The lease ran out while a step ran; another node may have taken over.
@@ -52,8 +52,8 @@ pub enum MigrationError {
     /// Steps are missing and may not be run.
     #[error("`store` lacks the migration {0}; run `nowrong migrate up`, or set `migrate_at_start`")]
     Pending(&'static str),
-    /// The newest step cannot be taken back.
-    #[error("the migration {0} cannot be taken back")]
+    /// The newest step cannot be undone.
+    #[error("the migration {0} cannot be undone")]
     Final(&'static str),
     /// The step was cut off on purpose.
     #[cfg(test)]
@@ -67,37 +67,37 @@ impl From<Error> for MigrationError {
     }
 }
 
-/// A step and how it stands.
+/// A step and its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
     /// Its number, from 1.
     pub number: i32,
-    /// What it makes.
+    /// Its name.
     pub name: &'static str,
-    /// How it stands.
+    /// Its state.
     pub state: State,
 }
 
-/// How a step stands.
+/// The state of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Done.
     Done,
     /// To be done.
     Pending,
-    /// For another kind of server: a sharded cluster.
+    /// Not needed on this server, only on a sharded cluster.
     NotNeeded,
 }
 
-/// How every step stands, in order.
+/// The state of every step, in order.
 ///
 /// # Errors
-/// When the server does not answer.
+/// When the server does not reply.
 pub async fn status(database: &Database) -> Result<Vec<Status>, MigrationError> {
     Ok(Migrations::new(database, LEASE).await?.status().await?)
 }
 
-/// Runs the steps that are missing, in order; answers their names.
+/// Runs the missing steps in order; returns their names.
 ///
 /// # Errors
 /// [`MigrationError`]; running it again is safe.
@@ -105,7 +105,7 @@ pub async fn up(database: &Database) -> Result<Vec<&'static str>, MigrationError
     Migrations::new(database, LEASE).await?.up().await
 }
 
-/// Takes back the newest step that is done; answers its name, or `None` when none is.
+/// Undoes the newest finished step; returns its name, or `None` when there is none.
 ///
 /// # Errors
 /// [`MigrationError`]; running it again is safe.
@@ -113,10 +113,10 @@ pub async fn down(database: &Database) -> Result<Option<&'static str>, Migration
     Migrations::new(database, LEASE).await?.down().await
 }
 
-/// Makes sure that nothing is missing, and changes nothing.
+/// Makes sure that no step is missing, without changing anything.
 ///
 /// # Errors
-/// [`MigrationError::Pending`] when something is.
+/// [`MigrationError::Pending`] when a step is missing.
 pub async fn require(database: &Database) -> Result<(), MigrationError> {
     let all = status(database).await?;
     match all.iter().find(|step| step.state == State::Pending) {
@@ -132,7 +132,7 @@ struct Migrations {
     is_router: bool,
     holder: String,
     lease: Duration,
-    /// Where to stop as if killed: after so many writes.
+    /// After how many writes to stop, as if killed.
     #[cfg(test)]
     cut_after: Option<std::sync::Arc<std::sync::atomic::AtomicI32>>,
 }
@@ -174,7 +174,7 @@ impl Migrations {
 
     async fn up(&self) -> Result<Vec<&'static str>, MigrationError> {
         let is_missing = |all: &[Status]| all.iter().any(|step| step.state == State::Pending);
-        // Without a lock, so that a start with nothing to do waits for nobody.
+        // Without the lock, so that a start with nothing to do does not wait for other nodes.
         if !is_missing(&self.status().await?) {
             return Ok(Vec::new());
         }
@@ -215,7 +215,8 @@ impl Migrations {
         if step.is_final {
             return Err(MigrationError::Final(step.name));
         }
-        // The note goes first: cut off after it, the step is pending and can be run again.
+        // The record of the step is removed first: after an interruption the step is pending and
+        // can be run again.
         self.done.delete_one(doc! { "_id": step.number }).await?;
         self.run(step, step::Direction::Down).await?;
         Ok(Some(step.name))
@@ -240,7 +241,7 @@ impl Migrations {
         Ok(())
     }
 
-    /// Takes the lock, or waits until its holder gives it back or its lease ends.
+    /// Takes the lock; waits until its holder releases it or its lease ends.
     async fn lock(&self) -> Result<(), MigrationError> {
         let patience = self.lease * 2;
         let until = Instant::now() + patience;
@@ -253,12 +254,12 @@ impl Migrations {
         Ok(())
     }
 
-    /// By the clock of the server, so that the clocks of the nodes do not matter.
+    /// Uses the clock of the server, so that the clocks of the nodes do not matter.
     async fn try_lock(&self) -> Result<bool, Error> {
         let long_ago = doc! { "$setOnInsert": { "until": DateTime::from_millis(0) } };
         let create = self.done.update_one(doc! { "_id": LOCK }, long_ago);
         match create.upsert(true).await {
-            // Two created it at once.
+            // Two nodes created it at once.
             Err(error) if is_duplicate(&error) => {}
             outcome => drop(outcome?),
         }
@@ -268,7 +269,7 @@ impl Migrations {
         Ok(take.matched_count > 0)
     }
 
-    /// Makes the lease new, unless another node took over meanwhile.
+    /// Renews the lease, unless another node took over meanwhile.
     async fn renew(&self) -> Result<(), MigrationError> {
         let own = doc! { "_id": LOCK, "holder": &self.holder };
         let update = self.done.update_one(own, vec![self.hold()]).await?;
@@ -293,12 +294,12 @@ impl Migrations {
             return outcome;
         }
         let own = doc! { "_id": LOCK, "holder": &self.holder };
-        // If it cannot be given back now, its lease ends by itself.
+        // If it cannot be released now, its lease ends by itself.
         let _ = self.done.delete_one(own).await;
         outcome
     }
 
-    /// Ends here as if killed, when the test said so.
+    /// Ends here as if killed, when the test asked for it.
     #[cfg(test)]
     fn cut(&self) -> Result<(), MigrationError> {
         use std::sync::atomic::Ordering;

@@ -1,8 +1,8 @@
-//! Connecting: from a connection string to a database on which the store can keep its promises, or
-//! to one sentence that says why not.
+//! Connecting: turns a connection string into a database on which the store can keep its promises,
+//! or into one sentence that says why not.
 //!
-//! A connection string holds a password, and the driver's messages may quote it: so none of them is
-//! passed on.
+//! A connection string contains a password, and the driver's messages may quote it, so none of them
+//! is passed on.
 
 use std::time::Duration;
 
@@ -20,10 +20,11 @@ use tokio::time::timeout;
 
 use super::fault::describe;
 
-/// The database, when the connection string names none.
+/// The database, if the connection string names none.
 const DATABASE: &str = "nowrong";
 
-/// Oldest server that has all the store needs: snapshot reads and fast time-to-live deletion.
+/// Oldest server with everything that the store needs: snapshot reads and fast time-to-live
+/// deletion.
 const OLDEST: (u32, u32) = (6, 0);
 
 /// How many connections may be set up at once: a node that starts under load needs its pool soon.
@@ -36,23 +37,23 @@ pub struct MongoOptions {
     pub url: Redacted<String>,
     /// Most connections to one server.
     pub connections_max: u32,
-    /// How long a call may take, and finding a server.
+    /// How long a call may take, and the search for a server.
     pub timeout: Duration,
 }
 
-/// Why there is no store. One sentence each, which names the setting and never quotes it.
+/// Why the store cannot be used. One sentence each, which names the setting and never quotes it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// Not a connection string.
     #[error(
-        "`store` is no MongoDB connection string such as mongodb://user:password@host:27017/nowrong"
+        "`store` is not a MongoDB connection string such as mongodb://user:password@host:27017/nowrong"
     )]
     Malformed,
     /// The name of a `mongodb+srv` string cannot be resolved.
     #[error("`store` names a host that DNS does not know as a MongoDB cluster")]
     Unknown,
-    /// Nothing answers there.
+    /// No server responds there.
     #[error(
         "`store`: no MongoDB primary answers at {hosts} within {timeout:?}; is it running, and is its replica set initiated?"
     )]
@@ -62,13 +63,13 @@ pub enum OpenError {
         /// For how long it was tried.
         timeout: Duration,
     },
-    /// It does not let us in.
+    /// It refuses the user name or password.
     #[error("`store`: the MongoDB at {hosts} refuses the user name or password")]
     Refused {
         /// Hosts and ports.
         hosts: String,
     },
-    /// It lacks what the store needs.
+    /// It is too old for the store.
     #[error("`store`: the MongoDB at {hosts} is version {version}; 6.0 or later is needed")]
     TooOld {
         /// Hosts and ports.
@@ -78,35 +79,35 @@ pub enum OpenError {
     },
     /// It cannot do transactions.
     #[error(
-        "`store`: the MongoDB at {hosts} is no replica set; start it with --replSet and run rs.initiate(), one member is enough"
+        "`store`: the MongoDB at {hosts} is not a replica set; start it with --replSet and run rs.initiate(), one member is enough"
     )]
     NotReplicated {
         /// Hosts and ports.
         hosts: String,
     },
-    /// Anything else.
+    /// Any other reason.
     #[error("`store`: the MongoDB at {hosts} cannot be used: {detail}")]
     Other {
         /// Hosts and ports.
         hosts: String,
-        /// Why, without a quotation.
+        /// Why, without quoting data.
         detail: String,
     },
 }
 
-/// Whether `text` can be a connection string; says nothing about whether anything is there.
+/// Whether `text` can be a connection string; this does not check whether a server is there.
 pub fn is_connection_string(text: &str) -> bool {
     ConnectionString::parse(text).is_ok()
 }
 
-/// Connects and looks whether the server will do. `tune` has the last word on how.
+/// Connects and checks whether the server is suitable. `tune` may change the options at the end.
 pub(super) async fn connect(
     options: &MongoOptions,
     tune: impl FnOnce(&mut ClientOptions),
 ) -> Result<Database, OpenError> {
     let url = options.url.expose();
     let string = ConnectionString::parse(url).map_err(|_| OpenError::Malformed)?;
-    // A name is looked up here; the driver's own limit for that is longer than ours.
+    // A name is resolved here; the driver's own time limit for that is longer than ours.
     let parsed = timeout(options.timeout, ClientOptions::parse(string)).await;
     let parsed = parsed.map_err(|_| OpenError::Unknown)?;
     let mut parsed = parsed.map_err(|error| match *error.kind {
@@ -141,7 +142,7 @@ pub(super) async fn connect(
     }
 }
 
-/// What the store needs to be so, whatever the connection string says; and defaults.
+/// Sets the options that the store requires, regardless of the connection string, and defaults.
 fn settle(parsed: &mut ClientOptions, options: &MongoOptions) {
     let journaled = WriteConcern::builder()
         .w(Acknowledgment::Majority)
@@ -157,7 +158,7 @@ fn settle(parsed: &mut ClientOptions, options: &MongoOptions) {
     parsed.max_pool_size.get_or_insert(options.connections_max);
     parsed.max_connecting.get_or_insert(CONNECTING_MAX);
     parsed.connect_timeout.get_or_insert(options.timeout);
-    // A little shorter than a call, so that its error is the one that says what is wrong.
+    // A little shorter than a call, so that the more specific error of the selection is reported.
     let selection = options.timeout * 4 / 5;
     parsed.server_selection_timeout.get_or_insert(selection);
 }
@@ -165,7 +166,7 @@ fn settle(parsed: &mut ClientOptions, options: &MongoOptions) {
 /// The parameter of the server that ends the transactions of a node that died.
 const TRANSACTION_LIFETIME: &str = "transactionLifetimeLimitSeconds";
 
-/// What the server says of itself, in two answers; the second needs the password.
+/// The server's description of itself, in two replies; the second needs the password.
 async fn look(database: &Database) -> Result<(Document, String), Error> {
     let admin = database.client().database("admin");
     let hello = admin.run_command(doc! { "hello": 1 }).await?;
@@ -174,7 +175,8 @@ async fn look(database: &Database) -> Result<(Document, String), Error> {
     Ok((hello, version.to_owned()))
 }
 
-/// Says what the server could do better for a cluster. Without the right to ask, nothing.
+/// Logs a setting of the server that is bad for a cluster. Without the right to read it, logs
+/// nothing.
 async fn advise(database: &Database) {
     let admin = database.client().database("admin");
     let ask = doc! { "getParameter": 1, TRANSACTION_LIFETIME: 1 };
@@ -225,7 +227,7 @@ fn refusal(error: &Error, hosts: &str, timeout: Duration) -> OpenError {
     }
 }
 
-/// Whether the driver gave up a server for its wire version: it has no kind of error for that.
+/// Whether the driver rejected a server because of its wire version: it has no error kind for that.
 fn is_too_old(message: &str) -> bool {
     message.contains("wire version")
 }

@@ -1,8 +1,8 @@
-//! Documents as they lie in the collections, and what their keys are.
+//! The documents of the collections, and their keys.
 //!
-//! Ids are BSON UUIDs, times BSON dates, counts 64-bit integers: one type each, because documents
-//! are compared field by field, type first. A key that consists of several fields is ordered by
-//! them in turn, so a range of keys is all that begins with its first field.
+//! Ids are BSON UUIDs, times BSON dates, counts 64-bit integers: always the same types, because
+//! documents are compared field by field, type first. A key of several fields is ordered by them in
+//! turn, so all keys with the same first field form a range.
 
 use mongodb::{
     bson::{Binary, Bson, DateTime, Document, doc, spec::BinarySubtype},
@@ -31,17 +31,17 @@ pub(super) const PARTNERS: &str = "Partners";
 pub(super) const SECRETS: &str = "SharedSecrets";
 pub(super) const CHECKS: &str = "_checks";
 
-/// A time as BSON has it.
+/// A time as a BSON date.
 pub(super) fn date(at: UnixMs) -> DateTime {
     DateTime::from_millis(i64::try_from(at).unwrap_or(i64::MAX))
 }
 
-/// And back.
+/// A BSON date as a time.
 pub(super) fn unix_ms(at: DateTime) -> UnixMs {
     u64::try_from(at.timestamp_millis()).unwrap_or(0)
 }
 
-/// An id as BSON has it.
+/// An id as a BSON UUID.
 pub(super) fn uuid(bytes: &[u8; 16]) -> Bson {
     Bson::Binary(Binary {
         subtype: BinarySubtype::Uuid,
@@ -68,18 +68,18 @@ pub(super) fn binary(bytes: &[u8]) -> Binary {
     }
 }
 
-/// The index of the keys. Named where a filter also asks for the expiry, whose index would find more
-/// and is not what collections are sharded by.
+/// The index of the keys. Named as a hint where a filter also contains the expiry, because the
+/// index of the expiry would find more and collections are not sharded by it.
 pub(super) fn by_key() -> Hint {
     Hint::Keys(doc! { "_id": 1 })
 }
 
-/// What has not expired.
+/// Matches documents that have not expired.
 pub(super) fn alive(now: UnixMs) -> Document {
     doc! { "$gt": date(now) }
 }
 
-/// What has.
+/// Matches expired documents.
 pub(super) fn due(now: UnixMs) -> Document {
     doc! { "$lte": date(now) }
 }

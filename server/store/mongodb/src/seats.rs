@@ -1,5 +1,6 @@
-//! Seats, and the tickets that are spent on them: one document per user, which openings and cancels
-//! write alike. So of two that decide about a user at once, one comes first and the other sees it.
+//! Seats, and the tickets that are spent on them: one document per user, which both openings and
+//! cancels write. So of two simultaneous decisions about a user, one comes first and the other sees
+//! it.
 
 use mongodb::{
     bson::{Bson, Document, doc},
@@ -44,7 +45,7 @@ impl Transaction {
             seats.any(|seat| seat.is_spent(*ticket, chat.started_at))
         };
         if let Some((user, _)) = members.iter().find(is_spent) {
-            // Spent on this very chat, if the answer to an earlier attempt was lost.
+            // Spent on this same chat, if the answer to an earlier attempt was lost.
             return Ok(match self.is_there(chat.id).await? {
                 true => Opening::Opened,
                 false => Opening::Spent(*user),
@@ -73,11 +74,11 @@ impl Transaction {
 
     /// Whether one of `users` has blocked another.
     ///
-    /// The snapshot may be older than a block that has just been made. But a block writes the seat of
-    /// the blocker ([`Self::mark_block`]), and so does the opening: whichever is committed second
-    /// meets the other, and when that is the opening, it starts again and sees the block. So no
-    /// chat opens after a block has returned; one that was opened before it goes on, and it is the
-    /// caller of the block who leaves it.
+    /// The snapshot may be older than a block that has just been made. But a block writes the seat
+    /// of the blocker ([`Self::mark_block`]), and so does the opening: the second commit conflicts
+    /// with the first, and if that is the opening, it starts again and sees the block. So no chat
+    /// opens after a block has returned; a chat that was opened before continues until the caller
+    /// of the block leaves it.
     async fn has_block(&mut self, users: &[UserId]) -> Result<bool, Fault> {
         let blocks = self.shared.blocks.clone();
         let (pairs, others) = (users.iter().enumerate(), |index| {
@@ -91,8 +92,9 @@ impl Transaction {
         Ok(!found.is_empty())
     }
 
-    /// Writes the seat of who has just blocked someone, so that an opening that has not seen the
-    /// block meets it. What is written says nothing; a new document may go at once.
+    /// Writes the seat of a user who has just blocked another, so that an opening that has not seen
+    /// the block conflicts with this write. The written value is meaningless; a new document may be
+    /// removed at once.
     pub(super) async fn mark_block(&mut self, blocker: UserId, now: UnixMs) -> Result<(), Fault> {
         let mark = doc! {
             "$inc": { "marks": 1_i64 },
@@ -105,7 +107,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// What opening a chat writes beside the seats.
+    /// Writes everything of a new chat except the seats.
     async fn write_chat(&mut self, users: &[UserId], chat: &Chat) -> Result<(), Fault> {
         self.remember(users, chat.started_at).await?;
         let (chats, keys) = (self.shared.chats.clone(), self.shared.keys.clone());
@@ -115,7 +117,7 @@ impl Transaction {
 }
 
 impl Shared {
-    /// One write of one document: it decides by what is there, and says what it was.
+    /// One write of one document: it decides by the stored value, and returns that value.
     pub(super) async fn cancel_ticket(
         &self,
         user: UserId,
@@ -127,7 +129,7 @@ impl Shared {
             let update = self.seats.find_one_and_update(seat.clone(), cancel.clone());
             let update = update.upsert(true).hint(by_key());
             match update.return_document(ReturnDocument::After).await {
-                // Another one has just made the document: now there is one.
+                // Another caller has just made the document: now it exists.
                 Err(error) if is_duplicate(&error) => {}
                 outcome => return Ok(outcome?.is_some_and(|seat| !seat.has_opened(ticket))),
             }
@@ -139,7 +141,7 @@ impl Shared {
 fn cancel(ticket: TicketId, now: UnixMs) -> Vec<Document> {
     let until = date(now.saturating_add(SPENT_LIFETIME_MS));
     let ticket = ticket_key(ticket);
-    // What is not there, or has expired, is null: less than any ticket.
+    // A missing or expired value is null, which is less than any ticket.
     let is_alive = doc! { "$gt": ["$expiresAt", date(now)] };
     let alive = |field: &str| doc! { "$cond": [&is_alive, field, Bson::Null] };
     let has_opened = doc! { "$gte": ["$matched", ticket.clone()] };
@@ -159,7 +161,7 @@ fn cancel(ticket: TicketId, now: UnixMs) -> Vec<Document> {
     ]
 }
 
-/// Frees the seats of `users` in one of `chats`: filter and update. Which tickets are spent stays.
+/// Frees the seats of `users` in one of `chats`: filter and update. The spent tickets stay.
 pub(super) fn free(users: Vec<Bson>, chats: &[Bson]) -> (Document, Document) {
     let seats = doc! { "_id": { "$in": users }, "chat": { "$in": chats } };
     let nobodys = doc! { "$set": { "chat": Bson::Null, "freeAt": Bson::Null } };

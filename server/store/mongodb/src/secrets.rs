@@ -1,4 +1,5 @@
-//! The secrets that nodes share: one document, replaced as a whole by who has seen its revision.
+//! The secrets that nodes share: one document, replaced as a whole by compare-and-swap on its
+//! revision.
 
 use async_trait::async_trait;
 use mongodb::{
@@ -38,7 +39,7 @@ struct KeyRecord {
     signs_at: DateTime,
 }
 
-/// Bytes that never print.
+/// Bytes that are never printed.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct Redacting(Binary);
@@ -58,7 +59,7 @@ impl Redacting {
         let bytes = self.0.bytes.try_into();
         bytes
             .map(Redacted::new)
-            .map_err(|_| Fault::Corrupt("a shared secret has not 32 bytes"))
+            .map_err(|_| Fault::Corrupt("a shared secret does not have 32 bytes"))
     }
 }
 
@@ -162,9 +163,12 @@ mod tests {
             assert_eq!(store.secrets().await.unwrap(), Some(winner));
         }
         let late = store.put_secrets(&secrets(2, 3)).await.unwrap();
-        assert!(!late, "who has seen an older revision changes nothing");
+        assert!(
+            !late,
+            "a node that has seen an older revision changes nothing"
+        );
         let ahead = store.put_secrets(&secrets(9, 3)).await.unwrap();
-        assert!(!ahead, "nor one that nobody wrote");
+        assert!(!ahead, "nor does a revision that was never written");
     }
 
     #[tokio::test]

@@ -1,9 +1,9 @@
-//! The sweeper's work: removes what has expired. Nothing depends on it for correctness, since reads
-//! filter by time; it destroys keys soon and takes apart what belongs together.
+//! The sweeper's work: removes what has expired. Correctness does not depend on it, since reads
+//! filter by time; it destroys keys early and removes related documents together.
 //!
-//! Every node sweeps. Each step is idempotent, so two that sweep the same do no harm, and one that
-//! dies in the middle leaves the rest to the next: a chat's own document, by which it is found, goes
-//! last.
+//! Every node sweeps. Each step is idempotent, so two nodes may sweep the same documents without
+//! harm, and if one dies in the middle, the next sweep does the rest: a chat's own document, by
+//! which it is found, is removed last.
 
 use mongodb::{
     Collection,
@@ -20,7 +20,7 @@ use super::{
     seats,
 };
 
-/// Most chats that are taken apart in one step: bounds the filters of the step.
+/// Most chats that are removed in one step, to bound the filters of the step.
 const CHATS_AT_ONCE: usize = 64;
 
 impl MongoStore {
@@ -49,7 +49,8 @@ impl MongoStore {
         Ok(removed)
     }
 
-    /// Accounts go one by one, each in a transaction that looks again whether it expired.
+    /// Accounts are removed one by one, each in a transaction that checks again whether it has
+    /// expired.
     async fn sweep_users(&self, now: UnixMs, budget: usize) -> Result<usize, StoreError> {
         let due = self.call("sweep_users", move |shared| async move {
             let users = shared.users.clone_with_type::<Document>();
@@ -105,7 +106,7 @@ impl Shared {
         Ok(removed + gone.deleted_count as usize)
     }
 
-    /// What stands for itself.
+    /// Removes documents that are independent of others.
     async fn sweep_rest(&self, now: UnixMs, limit: usize) -> Result<usize, Fault> {
         let alone = [
             self.messages.clone_with_type::<Document>(),
@@ -120,7 +121,7 @@ impl Shared {
         for collection in &alone {
             if limit > removed {
                 let keys = Self::due_keys(collection, now, limit - removed).await?;
-                // Looked at again: it may have been replaced by one that lives on.
+                // Checked again: it may have been replaced by one that has not expired.
                 let due = doc! { "_id": { "$in": keys }, "expiresAt": due(now) };
                 removed += remove(collection, due).await?;
             }
@@ -131,8 +132,7 @@ impl Shared {
         Ok(removed)
     }
 
-    /// Drops those of the recent partners that are too old; some are left, or the document would
-    /// have expired.
+    /// Drops recent partners that are too old; some remain, or the document would have expired.
     async fn trim_partners(&self, now: UnixMs, limit: usize) -> Result<usize, Fault> {
         let partners = self.partners.clone_with_type::<Document>();
         let due = keys(&partners, doc! { "trimAt": due(now) }, limit).await?;
@@ -143,7 +143,7 @@ impl Shared {
         let is_recent = doc! { "$gt": ["$$this.at", oldest] };
         let recent = doc! { "$filter": { "input": "$partners", "cond": is_recent } };
         let lifetime = PARTNER_LIFETIME_MS as i64;
-        // Nobody left: `$min` of nothing is null, and so is the sum.
+        // If none is left, `$min` of nothing is null, and so is the sum.
         let forgotten = doc! { "$add": [{ "$min": "$partners.at" }, lifetime] };
         let trim = vec![
             doc! { "$set": { "partners": recent } },

@@ -1,6 +1,7 @@
-//! Databases on the server that all tests share, for tests of this crate and of those that use it.
+//! Databases on the server that all tests share, for tests of this crate and of the crates that use
+//! it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot begin has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The store on MongoDB against the suite of every store, on a real server, and against what only
-//! it can suffer.
+//! The store on MongoDB, on a real server: the suite of every store, and faults that only it can
+//! have.
 
 mod epochs;
 mod expiry;
@@ -19,7 +19,7 @@ use super::{
 
 store_conformance!(empty);
 
-/// An empty store in a database of its own on the server that all tests share.
+/// An empty store in a new database on the server that all tests share.
 async fn empty() -> (Subject, ()) {
     let store = MongoStore::open(&shared()).await.unwrap();
     migration::up(store.database()).await.unwrap();

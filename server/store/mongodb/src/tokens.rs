@@ -1,5 +1,5 @@
-//! Refresh tokens. A token counts while the document of its family is there, so revoking is one
-//! write, whatever came of the family, and needs no search by family.
+//! Refresh tokens. A token is valid while the document of its family exists, so revoking is a
+//! single write and needs no search for the tokens of the family.
 
 use mongodb::bson::doc;
 use nowrong_core::record::{RefreshToken, TokenHash, UnixMs};
@@ -17,7 +17,7 @@ impl Transaction {
         let record = TokenRecord::from(token);
         let family = doc! { "_id": record.family_key() };
         self.put(&tokens, &[record]).await?;
-        // It lives as long as its youngest token.
+        // The family is kept as long as its newest token.
         let longer = doc! { "$max": { "expiresAt": date(token.expires_at) } };
         let update = self.shared.families.update_one(family, longer);
         update.upsert(true).session(&mut self.session).await?;

@@ -1,8 +1,8 @@
-//! Transactions: several documents in one step, run again from the start when they met another one.
+//! Transactions: several documents in one step, repeated from the start after a conflict.
 //!
-//! Reads see one snapshot, writes are committed with a majority or not at all. That a commit's
-//! answer was lost is no question: committing again is harmless and answers what became of it. The
-//! caller's deadline (`calls`) bounds the repetitions.
+//! Reads see one snapshot, writes are committed with a majority or not at all. A lost answer to a
+//! commit is safe: committing again is idempotent and returns the outcome. The caller's deadline
+//! (`calls`) bounds the repetitions.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,23 +22,23 @@ use super::{
     record::by_key,
 };
 
-/// Longest pause before the second attempt; it doubles with each. Two transactions that met are a
-/// few milliseconds long.
+/// Longest pause before the second attempt; it doubles with each further one. Conflicting
+/// transactions take a few milliseconds.
 const PAUSE: Duration = Duration::from_millis(4);
 
-/// The pause doubles at most so often: 128 ms, so that a hundred that want the same document come
-/// through in turn within the deadline.
+/// How often the pause doubles at most: up to 128 ms, so that a hundred transactions on the same
+/// document all succeed within the deadline.
 const DOUBLINGS_MAX: u32 = 5;
 
-/// A transaction under way.
+/// A running transaction.
 pub(super) struct Transaction {
     pub(super) shared: Arc<Shared>,
     pub(super) session: ClientSession,
-    /// How often it was run before.
+    /// How many attempts were made before.
     pub(super) attempt: u32,
 }
 
-/// Runs `work` until it is committed or fails for a reason of its own.
+/// Runs `work` until it is committed or fails for another reason than a conflict.
 pub(super) async fn run<T, F>(shared: Arc<Shared>, work: F) -> Result<T, Fault>
 where
     F: for<'a> Fn(&'a mut Transaction) -> BoxFuture<'a, Result<T, Fault>>,
@@ -47,7 +47,7 @@ where
     Ok(value)
 }
 
-/// As [`run`]; answers the session too, in which what is read now is not older than the commit.
+/// As [`run`], but also returns the session: reads in it are not older than the commit.
 pub(super) async fn run_in_session<T, F>(
     shared: Arc<Shared>,
     work: F,
@@ -82,7 +82,7 @@ impl Transaction {
                 Ok(value)
             }
             Err(fault) => {
-                // The server drops it by itself if this does not reach it.
+                // The server aborts it by itself if this does not reach it.
                 let _ = self.session.abort_transaction().await;
                 Err(fault)
             }

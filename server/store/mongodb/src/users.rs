@@ -136,8 +136,8 @@ impl UserStore for MongoStore {
 
 impl Transaction {
     async fn create_user(&mut self, user: &User) -> Result<NameClaim, Fault> {
-        // A name whose account expired before this one began is free; what else is left of that
-        // account goes with the sweeper, which leaves the name to its new owner.
+        // A name whose account expired before this one began is free; the sweeper removes the rest
+        // of that account, and leaves the name to its new owner.
         let holder = self.holder(&user.skeleton).await?;
         let is_taken = holder.is_some_and(|holder| {
             holder.user.bytes() != *user.id.as_bytes()
@@ -202,7 +202,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Removes the account if it expired; answers whether it did.
+    /// Removes the account if it has expired; returns whether it did.
     pub(super) async fn delete_due_user(&mut self, id: UserId, now: UnixMs) -> Result<bool, Fault> {
         let users = self.shared.users.clone();
         let filter = doc! { "_id": user_key(id), "expiresAt": due(now) };
@@ -224,7 +224,7 @@ impl Transaction {
         delete.session(&mut self.session).await?;
         let delete = self.shared.seats.delete_one(doc! { "_id": key.clone() });
         delete.session(&mut self.session).await?;
-        // Without their family the tokens count for nothing; they go when they expire.
+        // Without their family the tokens are invalid; they are removed when they expire.
         let families = doc! { "_id": keys_of("user", &key) };
         let delete = self.shared.families.delete_many(families);
         delete.session(&mut self.session).await?;
@@ -232,7 +232,7 @@ impl Transaction {
         self.forget_partners(id).await
     }
 
-    /// Ids are never used again, so blocks made against the user are moot too.
+    /// Ids are never used again, so blocks against the user are pointless too.
     async fn delete_blocks(&mut self, id: UserId) -> Result<(), Fault> {
         let blocks = self.shared.blocks.clone();
         let own = doc! { "_id": keys_of("user", &user_key(id)) };
@@ -258,7 +258,7 @@ impl Transaction {
         self.mark_block(blocker, now).await
     }
 
-    /// Has the members of a chat remember each other.
+    /// Makes the members of a chat remember each other.
     pub(super) async fn remember(&mut self, users: &[UserId], at: UnixMs) -> Result<(), Fault> {
         let partners = self.shared.partners.clone();
         let keys: Vec<Bson> = users.iter().map(|user| user_key(*user)).collect();

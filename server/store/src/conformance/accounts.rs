@@ -77,7 +77,7 @@ pub async fn touching_a_user_moves_the_expiry_forward_and_nothing_else(store: Su
         assert!(store.touch(ada.id, expires_at).await.unwrap());
         assert_eq!(store.user(ada.id, NOW).await.unwrap(), Some(ada.clone()));
     }
-    // A change by somebody who read the account before is not undone.
+    // The change of another caller, who read the account before, is not undone.
     (ada.name, ada.skeleton) = ("Eve".to_owned(), "eve".to_owned());
     store.update_user(&ada).await.unwrap();
     ada.expires_at += DAY;

@@ -191,7 +191,7 @@ pub async fn cursors_never_go_back(store: Subject) {
         (other.delivered, other.read),
         (Position::START, Position::START)
     );
-    // Of many, those that are not there hinder nobody.
+    // Among many, missing ones do not affect the others.
     let open = chat(2, &[3, 4]);
     store.open_chat(&open, &tickets()).await.unwrap();
     let (far, further) = (Position::new(1, 9), Position::new(2, 1));

@@ -62,7 +62,7 @@ pub async fn appending_again_changes_nothing(store: Subject) {
     assert!(stored[0].is_deleted && stored[0].sealed.is_empty());
 }
 
-/// A message that only its sender and the sender's id tell from the one of [`message`].
+/// A message that differs from [`message`] only in its sender and the sender's id.
 fn another(chat: u64, epoch: u32, seq: u64) -> StoredMessage {
     StoredMessage {
         client_message_id: ClientMessageId::from_bytes([0x77; 16]),
@@ -98,7 +98,7 @@ pub async fn another_message_at_a_position_is_void_and_the_first_one_stays(store
         assert_eq!(stored.void, [chat_id(1)]);
         assert_eq!(all(&store, 1).await[0], message(1, 1, 1));
     }
-    // The other chat of the batch does not suffer.
+    // The other chat of the batch is not affected.
     assert_eq!(all(&store, 2).await, [message(2, 1, 1), message(2, 1, 2)]);
 }
 
@@ -112,7 +112,8 @@ pub async fn messages_of_an_older_epoch_are_void(store: Subject) {
     let batch = [message(1, 1, 2), message(2, 1, 2)];
     let stored = store.append(&batch).await.unwrap();
     assert_eq!(stored.void, [chat_id(1)]);
-    // What survives is void as well, to who believes in the older epoch: it must load the chat.
+    // For a node that believes in the older epoch even a surviving message counts as void: it must
+    // load the chat.
     let stored = store.append(&[message(1, 1, 1)]).await.unwrap();
     assert_eq!(stored.void, [chat_id(1)]);
     let stored = store.append(&[message(1, 2, 2)]).await.unwrap();
@@ -128,7 +129,7 @@ pub async fn what_comes_after_the_base_of_a_later_epoch_is_never_read(store: Sub
         .unwrap();
     store.append(&[message(1, 1, 1)]).await.unwrap();
     store.begin_epoch(chat_id(1), 1, NOW).await.unwrap();
-    // Of a node that was slow: before the next epoch has anything, and after.
+    // Messages of a slow node: before the next epoch has any message, and after.
     store.append(&[message(1, 1, 2)]).await.unwrap();
     assert_eq!(all(&store, 1).await, [message(1, 1, 1)]);
     store.append(&[message(1, 2, 2)]).await.unwrap();
@@ -143,7 +144,7 @@ pub async fn what_comes_after_the_base_of_a_later_epoch_is_never_read(store: Sub
     let before = Some(Position::new(2, 2));
     let older = store.messages_before(chat_id(1), before, 1, NOW).await;
     assert_eq!(older.unwrap(), surviving[..1]);
-    // Nor does it count for the base of what follows.
+    // Nor does it count for the base of the next epoch.
     let next = store.begin_epoch(chat_id(1), 2, NOW).await.unwrap();
     assert_eq!(next, Some(Epoch { number: 3, base: 2 }));
     assert_eq!(all(&store, 1).await, surviving);
@@ -168,7 +169,7 @@ pub async fn a_page_has_what_survives_however_much_is_void(store: Subject) {
     }
 }
 
-/// A reader that looks all the time sees each batch whole or not at all.
+/// A reader that reads all the time sees each batch completely or not at all.
 pub async fn a_batch_is_stored_whole(store: Subject) {
     store
         .open_chat(&chat(1, &[1, 2]), &tickets())

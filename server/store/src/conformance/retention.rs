@@ -1,4 +1,4 @@
-//! Promises about what is gone, and when.
+//! Promises about what is erased, and when.
 
 use super::*;
 use crate::{NameClaim, Opening, Rotation, StoreError};
@@ -18,7 +18,7 @@ async fn fill(store: &Subject) {
     store.append(&messages).await.unwrap();
 }
 
-/// Sweeps until nothing is due; answers how many records went.
+/// Sweeps until nothing is due; returns how many records were removed.
 async fn sweep_all(store: &Subject, now: UnixMs) -> usize {
     let mut removed = 0;
     loop {
@@ -88,7 +88,7 @@ pub async fn sweeping_removes_what_expired_and_nothing_else(store: Subject) {
     store.append(&[message(2, 1, 1)]).await.unwrap();
     assert_eq!(store.sweep(NOW + 1_000, 1_000).await.unwrap(), 0);
     assert!(sweep_all(&store, NOW + DAY).await >= 26);
-    // Asked about a time when it had not expired: it is not hidden, it is gone.
+    // Asked about a time before it expired: it is not just hidden, it is erased.
     assert_eq!(store.chat(chat_id(1), NOW).await.unwrap(), None);
     assert_eq!(
         store
@@ -127,7 +127,7 @@ pub async fn sweeping_is_bounded_and_ends(store: Subject) {
         if some == 0 {
             break;
         }
-        // From the first step on nothing of the chat can be read, whatever is still there.
+        // After the first step nothing of the chat can be read, even if parts are still stored.
         assert_eq!(
             store
                 .messages_before(chat_id(1), None, 100, NOW)
@@ -169,7 +169,7 @@ pub async fn ending_a_chat_expires_its_messages(store: Subject) {
             .unwrap(),
         []
     );
-    // Which tickets its members have spent is kept for the rest of the day.
+    // The spent tickets of its members are kept for the rest of the day.
     assert_eq!(sweep_all(&store, NOW + DAY - 1).await, 0);
     assert_eq!(sweep_all(&store, NOW + DAY).await, 2);
 }
@@ -196,13 +196,13 @@ pub async fn spent_tickets_outlive_their_chat_for_a_day(store: Subject) {
             .await
             .unwrap()
     );
-    // Then nobody knows of them any more, whether or not they were swept.
+    // After that they are unknown, whether or not they were swept.
     for now in [NOW + DAY, NOW + DAY - 1] {
         let late = store.cancel_ticket(user_id(1), used[0], now).await;
         assert!(late.unwrap());
         sweep_all(&store, NOW + 3 * DAY).await;
     }
-    // With an account they end at once.
+    // They end together with the account.
     let cancelled = store.cancel_ticket(user_id(3), ticket(5), NOW).await;
     assert!(cancelled.unwrap());
     store.delete_user(user_id(3)).await.unwrap();

@@ -1,9 +1,9 @@
-//! Promises about who opens a chat: tickets are used once, cancels and blocks hold.
+//! Promises about opening chats: tickets are used once, cancels and blocks hold.
 
 use super::*;
 use crate::Opening;
 
-/// One chat of users 1 and 2 after another, each ended before the next.
+/// Opens a chat of users 1 and 2 and ends it, before the next one.
 async fn open_and_end(store: &Subject, number: u64, tickets: [u64; 2]) -> Opening {
     let tickets = tickets.map(ticket);
     let opened = store.open_chat(&chat(number, &[1, 2]), &tickets).await;
@@ -19,7 +19,7 @@ pub async fn a_ticket_opens_one_chat(store: Subject) {
         store.open_chat(&first, &used).await.unwrap(),
         Opening::Opened
     );
-    // The same opening again is no second use.
+    // The same opening again is not a second use.
     assert_eq!(
         store.open_chat(&first, &used).await.unwrap(),
         Opening::Opened
@@ -36,7 +36,7 @@ pub async fn a_ticket_opens_one_chat(store: Subject) {
         open_and_end(&store, 3, [21, 10]).await,
         Opening::Spent(user_id(2))
     );
-    // Those before it are spent too, and it is the lower user who is named.
+    // Earlier tickets are spent too, and the lower user is named.
     assert_eq!(
         open_and_end(&store, 4, [19, 9]).await,
         Opening::Spent(user_id(1))
@@ -57,7 +57,7 @@ pub async fn a_cancelled_ticket_opens_no_chat_nor_does_one_before_it(store: Subj
         let opening = open_and_end(&store, number, [spent, 1]).await;
         assert_eq!(opening, Opening::Spent(user_id(1)));
     }
-    // A cancel that comes late takes nothing back.
+    // A late cancel undoes nothing.
     assert!(cancel(3).await);
     assert_eq!(
         open_and_end(&store, 3, [5, 1]).await,
@@ -78,7 +78,7 @@ pub async fn a_cancel_loses_against_a_match(store: Subject) {
     };
     assert!(!cancel(1, 5).await && !cancel(2, 7).await);
     assert!(!cancel(1, 4).await, "a later one has opened a chat");
-    // A later one is another matter, and says nothing about the seat.
+    // A later ticket is independent, and says nothing about the seat.
     assert!(cancel(1, 6).await);
     assert!(!cancel(1, 5).await);
     assert_eq!(store.seat(user_id(1), NOW).await.unwrap(), Some(opened.id));
@@ -126,7 +126,7 @@ pub async fn no_chat_of_two_opens_after_a_block_between_them(store: Subject) {
     store.block(user_id(2), user_id(1), NOW).await.unwrap();
     assert_eq!(open_and_end(&store, 2, [2, 2]).await, Opening::Blocked);
     assert_eq!(store.chat(chat_id(2), NOW).await.unwrap(), None);
-    // Refused for a block, the tickets are not spent, and the others are not concerned.
+    // Tickets that are refused because of a block are not spent, and other users are not affected.
     for (number, partner) in [(3, 3), (4, 4)] {
         let opened = chat(number, &[number - 2, partner]);
         let tickets = [ticket(2), ticket(2)];
@@ -137,7 +137,8 @@ pub async fn no_chat_of_two_opens_after_a_block_between_them(store: Subject) {
     }
 }
 
-/// Whoever opens a chat after a block has returned has seen it, even if it began before.
+/// Every opening that ends after a block has returned has seen the block, even if the opening began
+/// before.
 pub async fn of_blocks_and_openings_at_once_none_opens_after_the_block(store: Subject) {
     for round in 1..=20 {
         let (one, two) = (2 * round, 2 * round + 1);
@@ -153,7 +154,7 @@ pub async fn of_blocks_and_openings_at_once_none_opens_after_the_block(store: Su
             block.await.unwrap();
             blocks.seat(user_id(two), NOW).await.unwrap()
         });
-        // What is not there when the block has returned does not come any more.
+        // A chat that does not exist when the block has returned is not opened later.
         let seat = block.await.unwrap();
         match open.await.unwrap() {
             Opening::Opened => assert_eq!(seat, Some(chat_id(round))),

@@ -1,4 +1,4 @@
-//! `kill -9` at random moments: what was acked is there after the next start.
+//! `kill -9` at random moments: every acked message is there after the next start.
 //!
 //! The test starts its own binary again as a child that appends and prints each acked position.
 
@@ -44,7 +44,7 @@ async fn what_was_acked_survives_kill_9() {
     println!("{sum} acked messages survived {ROUNDS} kills");
 }
 
-/// Lets a child append, kills it when it has acked `lines` messages, and notes all it has acked.
+/// Lets a child append, kills it when it has acked `lines` messages, and notes all acks.
 fn append_until_killed(dir: &Path, lines: usize, is_restless: bool, acked: &mut Acked) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .envs(is_restless.then_some((RESTLESSLY, "1")))
@@ -75,7 +75,7 @@ fn append_until_killed(dir: &Path, lines: usize, is_restless: bool, acked: &mut 
     child.wait().unwrap();
 }
 
-/// Reads `acked CHAT EPOCH SEQ`, and passes over what the test harness prints.
+/// Reads `acked CHAT EPOCH SEQ`, and skips the output of the test harness.
 fn note(line: &str, acked: &mut Acked) -> bool {
     let Some((_, position)) = line.split_once("acked ") else {
         return false;
@@ -155,7 +155,7 @@ async fn append_for_ever(store: Arc<EmbeddedStore>, number: u64) {
             .append(&[message(number, epoch.number, seq)])
             .await
             .unwrap();
-        // One write of one line: it is in the pipe, whole, or it was not acked.
+        // One write of one line: either it is in the pipe completely, or it was not acked.
         let line = format!("acked {number} {} {seq}\n", epoch.number);
         let mut out = std::io::stdout().lock();
         out.write_all(line.as_bytes())

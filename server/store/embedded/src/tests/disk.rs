@@ -1,4 +1,4 @@
-//! A disk whose faults a test commands: full, failing to read, without power.
+//! A disk with faults on command: full, failing to read, without power.
 
 use std::{
     collections::HashSet,
@@ -13,7 +13,7 @@ use redb::{Builder, StorageBackend};
 
 use crate::{EmbeddedStore, journal::Filing, open::Medium, vault::Vault};
 
-/// Unit of allocation, and of what a loss of power keeps or loses.
+/// Unit of allocation, and of the data that a loss of power keeps or loses.
 const BLOCK_BYTES: usize = 4_096;
 
 /// Two files on one disk.
@@ -25,7 +25,7 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// A new disk, for a store that files as `filing` says.
+    /// A new disk, for a store with this `filing`.
     pub(super) fn filing(filing: Filing) -> Self {
         Self {
             filing,
@@ -36,7 +36,7 @@ impl Disk {
     /// Opens a store on it.
     pub(super) fn open(&self) -> EmbeddedStore {
         let database = Arc::clone(&self.database);
-        // Without a cache every lookup meets the disk.
+        // Without a cache every lookup reads the disk.
         let reopen = move || {
             let file = Handle(Arc::clone(&database));
             Builder::new().set_cache_size(0).create_with_backend(file)
@@ -50,14 +50,14 @@ impl Disk {
         EmbeddedStore::start(medium).unwrap()
     }
 
-    /// From now on no block can be allocated; those that are can be overwritten, as on a real disk.
+    /// From now on no block can be allocated; allocated ones can be overwritten, as on a real disk.
     pub(super) fn set_full(&self, is_full: bool) {
         self.database.is_full.store(is_full, Ordering::SeqCst);
         self.keys.is_full.store(is_full, Ordering::SeqCst);
     }
 
-    /// What the disk holds after a loss of power: all that was synced, and of the rest those blocks
-    /// that `is_kept` draws.
+    /// The disk after a loss of power: everything that was synced, and of the rest the blocks
+    /// chosen by `is_kept`.
     pub(super) fn after_power_loss(&self, mut is_kept: impl FnMut() -> bool) -> Self {
         Self {
             database: Arc::new(self.database.after_power_loss(&mut is_kept)),
@@ -79,7 +79,7 @@ pub(super) struct DiskFile {
 #[derive(Default)]
 struct Content {
     live: Vec<u8>,
-    /// As of the last sync.
+    /// The content at the last sync.
     synced: Vec<u8>,
     /// Blocks written since.
     dirty: HashSet<usize>,
@@ -127,7 +127,7 @@ impl Content {
     }
 }
 
-/// What redb and the vault hold of a file; the file outlives it.
+/// The handle that redb and the vault have on a file; the file outlives it.
 #[derive(Debug)]
 struct Handle(Arc<DiskFile>);
 

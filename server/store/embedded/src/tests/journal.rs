@@ -1,4 +1,4 @@
-//! The journal: what waits is filed, once, whatever comes in between.
+//! The journal: waiting messages are filed exactly once, whatever happens in between.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::{EmbeddedStore, fault::Fault, journal::Filing, table};
 /// Longer than any pass takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Never files of itself.
+/// Never files by itself.
 const IDLE: Filing = Filing {
     bytes: usize::MAX,
     age: Duration::MAX,
@@ -76,7 +76,7 @@ async fn messages_wait_in_rows_until_a_pass_files_them() {
         let expected: Vec<_> = (1..=20).map(|seq| message(chat, 1, seq)).collect();
         assert_eq!(all(&store, chat).await, expected);
     }
-    // Rows go on after those that were removed.
+    // New rows follow the numbers of the removed ones.
     store.append(&[message(1, 1, 21)]).await.unwrap();
     drop(store);
     assert_eq!(all(&disk.open(), 1).await.len(), 21);
@@ -112,7 +112,7 @@ async fn rows_that_are_read_again_change_nothing() {
     assert!(before[0][1].is_deleted && before[0][1].sealed.is_empty());
 }
 
-/// A batch that fails is done again; the step that it carried did not happen.
+/// A failed batch is repeated; its step of the pass did not happen.
 #[tokio::test]
 async fn a_pass_outlives_batches_that_fail() {
     let disk = Disk::filing(RESTLESS);
@@ -135,7 +135,7 @@ async fn a_pass_outlives_batches_that_fail() {
     }
 }
 
-/// The first message at a position stays, wherever it is.
+/// The first message at a position stays, waiting or filed.
 #[tokio::test]
 async fn a_message_is_stored_once_whether_it_waits_or_is_filed() {
     for filing in [IDLE, RESTLESS] {
@@ -155,7 +155,7 @@ async fn a_message_is_stored_once_whether_it_waits_or_is_filed() {
     }
 }
 
-/// A message with an expiry of its own goes before its chat, though it still waits.
+/// A message with its own expiry is removed before its chat, even while it waits.
 #[tokio::test]
 async fn a_message_that_waits_expires() {
     let disk = Disk::filing(IDLE);

@@ -18,7 +18,7 @@ use nowrong_store::{
 use super::{RESTLESS, disk::Disk};
 use crate::EmbeddedStore;
 
-/// Longer than the store takes to try again.
+/// Longer than the store takes to retry.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A message that soon fills a disk.
@@ -38,7 +38,7 @@ async fn stored(store: &EmbeddedStore) -> Vec<u64> {
     )
 }
 
-/// Asks until the store takes writes again.
+/// Waits until the store accepts writes again.
 async fn recovered(store: &EmbeddedStore) {
     let deadline = Instant::now() + PATIENCE;
     while store.check().await.is_err() {
@@ -47,7 +47,7 @@ async fn recovered(store: &EmbeddedStore) {
     }
 }
 
-/// Appends until the store refuses; answers the acked.
+/// Appends until the store refuses; returns the acked messages.
 async fn fill(store: &EmbeddedStore, from: u64) -> BTreeSet<u64> {
     let mut acked = BTreeSet::new();
     for seq in from..from + 10_000 {
@@ -73,7 +73,7 @@ async fn a_full_disk_refuses_writes_keeps_what_was_acked_and_recovers() {
     for round in 1..=3 {
         disk.set_full(true);
         acked.extend(fill(&store, round * 10_000).await);
-        // Reads go on; nothing acked is missing, and nothing is half there.
+        // Reads still work; no acked message is missing, and none is stored incompletely.
         assert!(acked.is_subset(&stored(&store).await.into_iter().collect()));
         assert!(store.check().await.is_err());
         disk.set_full(false);
@@ -127,7 +127,7 @@ async fn a_disk_that_could_not_be_read_for_a_while_is_read_again() {
     assert!(store.user(user_id(1), NOW).await.is_err());
     assert!(store.create_user(&user(2, "Bob")).await.is_err());
     disk.database.fails_reads.store(false, Ordering::SeqCst);
-    // A read alone brings it back: it wakes the writer.
+    // A read alone repairs it: the read wakes the writer.
     let deadline = Instant::now() + PATIENCE;
     while store.user(user_id(1), NOW).await.is_err() {
         assert!(Instant::now() < deadline, "the store did not recover");
@@ -136,7 +136,7 @@ async fn a_disk_that_could_not_be_read_for_a_while_is_read_again() {
     recovered(&store).await;
 }
 
-/// After every loss of power, whatever blocks it kept, all that was acked is there, and the chats
+/// After every loss of power, whichever blocks it kept, all acked messages are there, and the chats
 /// have their keys.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acked_survives_a_loss_of_power() {
@@ -179,7 +179,7 @@ async fn what_was_acked_survives_a_loss_of_power() {
                     .map(|_| (round, seq))
             }
         });
-        // Some more are under way, and not acked, when the power goes.
+        // Some more are under way, and not acked, when the power fails.
         let late = tokio::spawn({
             let store = Arc::clone(&store);
             async move { store.append(&[message(round, 1, 1_000)]).await }

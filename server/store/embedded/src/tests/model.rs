@@ -1,7 +1,8 @@
-//! Random operations against a model that anyone can check by eye: both must answer the same.
+//! Random operations, compared with a model that is simple enough to check by eye: both must return
+//! the same.
 //!
-//! Accounts of the model live for ever, so that what the sweeper does to expired ones (which frees
-//! their names) cannot be told apart by when it runs; everything else expires as time is moved.
+//! Accounts of the model never expire, because the sweeper frees the names of expired ones and the
+//! result would depend on when it runs; everything else expires as time is moved.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,7 +79,8 @@ struct Model {
     /// User → partners and when, newest first.
     recents: BTreeMap<UserId, Vec<(UserId, UnixMs)>>,
     chats: Vec<Chat>,
-    /// The newest tickets that have opened a chat and that were cancelled, and until when.
+    /// The newest tickets that have opened a chat and that were cancelled, and until when they stay
+    /// refused.
     spent: BTreeMap<UserId, (u64, u64, UnixMs)>,
     tickets_made: u64,
     messages: BTreeMap<(usize, Position), StoredMessage>,
@@ -412,7 +414,8 @@ impl Pair {
         }
     }
 
-    /// Appends `count` messages, the first of them `back` before the end: those are there already.
+    /// Appends `count` messages, starting `back` before the end: these first ones are stored
+    /// already.
     async fn append(&mut self, index: usize, count: u64, back: u64) {
         let Some(chat) = self.model.alive(index) else {
             return;
@@ -452,7 +455,7 @@ impl Pair {
         }
     }
 
-    /// Everything that can be read, from both.
+    /// Compares everything that can be read from both.
     async fn compare(&self) {
         let (model, store, now) = (&self.model, &self.store, self.model.now);
         for number in 1..=USERS {
@@ -525,7 +528,8 @@ async fn check(operations: &[Operation], filing: Filing) {
         pair.perform(operation).await;
         pair.compare().await;
     }
-    // When all has expired and is swept, the store holds what it held at first, but for accounts.
+    // When everything has expired and is swept, the store holds the same as at first, except for
+    // accounts.
     for number in 1..=USERS {
         pair.store.delete_user(user_id(number)).await.unwrap();
     }
@@ -558,7 +562,7 @@ proptest! {
 }
 
 impl EmbeddedStore {
-    /// Records in all tables that hold what people left, and keys.
+    /// Records in all tables with data of people, and keys.
     fn record_count(&self) -> u64 {
         use redb::ReadableTableMetadata;
 

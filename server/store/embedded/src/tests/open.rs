@@ -1,4 +1,4 @@
-//! Opening: what survives it, and one clear sentence for each thing that is wrong.
+//! Opening: what survives it, and one clear sentence for each fault.
 
 use std::{fs, path::Path};
 
@@ -110,7 +110,7 @@ fn a_file_that_is_no_database_is_refused_and_left_alone() {
     }
 }
 
-/// Bits that flip while the file is closed are found by the next start, never by a panic of it.
+/// The next start reports bits that flipped while the file was closed, and never panics.
 #[tokio::test]
 async fn a_damaged_page_is_found_at_the_start() {
     let dir = tempfile::tempdir().unwrap();

@@ -15,7 +15,8 @@ use nowrong_store::{
 use super::disk::Disk;
 use crate::{EmbeddedStore, writer::QUEUE_JOBS_MAX};
 
-/// A job that keeps the writer busy until the answer is dropped. Returns when the writer has it.
+/// A job that keeps the writer busy until the returned value is dropped. Returns when the writer
+/// has the job.
 async fn occupy(store: &Arc<EmbeddedStore>) -> mpsc::Sender<()> {
     let (release, released) = mpsc::channel::<()>();
     let (started, has_started) = tokio::sync::oneshot::channel();
@@ -51,7 +52,7 @@ async fn all_that_wait_share_one_sync() {
         .await
         .unwrap();
     let release = occupy(&store).await;
-    // Fewer than a task may queue before tokio makes it yield.
+    // Fewer than a task can queue before tokio makes it yield.
     let messages: Vec<_> = (1..=100).map(|seq| [message(1, 1, seq)]).collect();
     let mut appends = join_all(messages.iter().map(|message| store.append(message)));
     assert!((&mut appends).now_or_never().is_none());
@@ -108,7 +109,7 @@ async fn a_corrupt_record_fails_its_own_job_only() {
     };
     store.write("test", damage).await.unwrap();
     let release = occupy(&store).await;
-    // The middle one stores its first message before it meets the corrupt record.
+    // The middle one stores its first message before it reaches the corrupt record.
     let jobs = [
         vec![message(2, 1, 1)],
         vec![message(2, 1, 2), message(1, 1, 1)],

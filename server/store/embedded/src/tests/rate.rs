@@ -1,4 +1,4 @@
-//! How many messages a second the store takes: run by hand, in release, on the disk in question.
+//! How many messages a second the store accepts: run by hand, in release, on the disk in question.
 
 use std::{
     sync::Arc,

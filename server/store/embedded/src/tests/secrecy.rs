@@ -1,4 +1,4 @@
-//! What lies on the disk after a chat has expired, byte by byte.
+//! The bytes on the disk after a chat has expired.
 
 use std::{fs, path::Path};
 
@@ -80,7 +80,8 @@ async fn after_the_sweep_no_key_and_no_word_is_on_the_disk() {
     }
 }
 
-/// A key whose chat was never committed (a crash came between) does not outlive the next start.
+/// A key whose chat was never committed, because of a crash in between, is destroyed by the next
+/// start.
 #[tokio::test]
 async fn a_stray_key_is_destroyed_at_the_start() {
     let dir = tempfile::tempdir().unwrap();
@@ -96,7 +97,7 @@ async fn a_stray_key_is_destroyed_at_the_start() {
     assert!(!holds(&vault, &key(1).0));
 }
 
-/// A chat whose key is gone counts as expired, seat and all.
+/// A chat whose key is destroyed counts as expired, including its seats.
 #[tokio::test]
 async fn a_chat_without_its_key_is_expired() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The steps as data: commands that do no harm when they are run again.
+//! The steps as data: commands that can be repeated without harm.
 
 use mongodb::{
     bson::{Bson, Document, doc},
@@ -10,7 +10,7 @@ use crate::record::{
     USERNAMES, USERS,
 };
 
-/// Every step, by number. Numbers are never used again; a step that was released never changes.
+/// Every step, by number. Numbers are never used again; a released step never changes.
 pub(super) const STEPS: &[Step] = &[
     Step {
         number: 1,
@@ -28,7 +28,7 @@ pub(super) const STEPS: &[Step] = &[
         number: 3,
         name: "sharding",
         is_for_routers_only: true,
-        // Before version 8 a collection cannot be gathered again.
+        // Before version 8 a sharded collection cannot be unsharded.
         is_final: true,
     },
     Step {
@@ -39,7 +39,7 @@ pub(super) const STEPS: &[Step] = &[
     },
 ];
 
-/// Every collection, and what its documents must have: fields and their BSON types.
+/// Every collection, with the mandatory fields of its documents and their BSON types.
 const COLLECTIONS: &[(&str, &[(&str, &str)])] = &[
     (
         USERS,
@@ -116,10 +116,10 @@ const COLLECTIONS: &[(&str, &[(&str, &str)])] = &[
     (CHECKS, &[("_id", "string")]),
 ];
 
-/// Collections that expire, and how many seconds after their time the server removes what no sweeper
-/// did. Keys and messages at once. What is taken apart with others (a chat with its messages, an
-/// account with its blocks) an hour later: the sweeper does it within seconds, and this is for the
-/// day when none runs.
+/// Collections that expire, and how many seconds after its expiry the server removes a document
+/// that no sweeper removed. Keys and messages are removed at once. Documents that are removed
+/// together with others (a chat with its messages, an account with its blocks) are removed an hour
+/// later: normally the sweeper does it within seconds, and this is for the case that none runs.
 const EXPIRING: &[(&str, i32)] = &[
     (KEYS, 0),
     (MESSAGES, 0),
@@ -133,7 +133,7 @@ const EXPIRING: &[(&str, i32)] = &[
 ];
 
 /// Collections that are spread over the shards, all by `_id`: hashed where the key is one value, by
-/// range where it begins with the value that its documents are read by.
+/// range where the key begins with the value by which its documents are read.
 const SHARDED: &[(&str, bool)] = &[
     (USERS, true),
     (USERNAMES, true),
@@ -147,7 +147,7 @@ const SHARDED: &[(&str, bool)] = &[
     (PARTNERS, true),
 ];
 
-/// Errors of commands that were run before: NamespaceExists, IndexNotFound, NamespaceNotFound.
+/// Errors of repeated commands: NamespaceExists, IndexNotFound, NamespaceNotFound.
 const DONE_BEFORE: [i32; 3] = [48, 27, 26];
 
 /// A step.
@@ -172,7 +172,7 @@ pub(super) struct Command {
 }
 
 impl Command {
-    /// Whether the error says that it was run before.
+    /// Whether the error only means that the command was run before.
     pub(super) fn is_harmless(&self, error: &Error) -> bool {
         matches!(&*error.kind, ErrorKind::Command(error) if DONE_BEFORE.contains(&error.code))
     }
@@ -183,7 +183,7 @@ impl Step {
         is_router || !self.is_for_routers_only
     }
 
-    /// What it runs, in order.
+    /// Its commands, in order.
     pub(super) fn commands(&self, direction: Direction, database: &str) -> Vec<Command> {
         let own = |document| Command {
             document,
@@ -206,7 +206,7 @@ impl Step {
     }
 }
 
-/// Creates each collection, then sets its validator: the second also where the first was there.
+/// Creates each collection, then sets its validator, also if the collection existed.
 fn collections() -> impl Iterator<Item = Document> {
     COLLECTIONS.iter().flat_map(|(name, fields)| {
         let validator = doc! { "$jsonSchema": schema(fields) };
@@ -227,7 +227,7 @@ fn schema(fields: &[(&str, &str)]) -> Document {
     doc! { "bsonType": "object", "required": required, "properties": properties }
 }
 
-/// The documents stay.
+/// Removes the validators; the documents stay.
 fn without_validators() -> impl Iterator<Item = Document> {
     let names = COLLECTIONS.iter().map(|(name, _)| *name);
     names.map(|name| doc! { "collMod": name, "validator": {}, "validationLevel": "off" })
@@ -265,7 +265,7 @@ fn sharding(database: &str) -> impl Iterator<Item = Document> {
         .chain(collections)
 }
 
-/// The document of a seat stays when the seat is free, and has the spent tickets.
+/// The document of a seat stays when the seat is free, because it holds the spent tickets.
 fn seats_may_be_free() -> Document {
     let mut schema = schema(&[("_id", "binData"), ("expiresAt", "date")]);
     if let Ok(properties) = schema.get_document_mut("properties") {
@@ -282,7 +282,7 @@ fn seats_may_be_free() -> Document {
     doc! { "collMod": SEATS, "validator": validator, "validationLevel": "strict" }
 }
 
-/// Every seat has a chat again, as [`COLLECTIONS`] says.
+/// Every seat must have a chat again, as [`COLLECTIONS`] says.
 fn seats_are_taken() -> impl Iterator<Item = Document> {
     let free = doc! { "q": { "chat": Bson::Null }, "limit": 0 };
     let seats = COLLECTIONS.iter().filter(|(name, _)| *name == SEATS);

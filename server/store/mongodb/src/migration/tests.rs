@@ -1,4 +1,4 @@
-//! Migrations: killed anywhere, run by many, taken back.
+//! Migrations: killed at any point, run by many nodes, undone.
 
 use std::sync::{Arc, atomic::AtomicI32};
 
@@ -10,7 +10,7 @@ use mongodb::{
 };
 use std::time::Duration;
 
-/// Longer than a test's own step, short to wait for.
+/// Longer than a step in a test, and short to wait for.
 const LEASE: Duration = Duration::from_millis(500);
 
 async fn database() -> Database {
@@ -18,7 +18,7 @@ async fn database() -> Database {
     store.database().clone()
 }
 
-/// What the steps make: collections with their validators and indexes.
+/// The result of the steps: collections with their validators and indexes.
 async fn shape(database: &Database) -> Vec<String> {
     let list = doc! { "listCollections": 1, "cursor": { "batchSize": 1_000 } };
     let listed = database.run_command(list).await.unwrap();
@@ -62,7 +62,7 @@ async fn killed_after_any_command_and_run_again_it_ends_right() {
     let mut cuts = 0;
     loop {
         let mut cut = Migrations::new(&database, LEASE).await.unwrap();
-        // Cut ever later, on top of what the one before left.
+        // Each run is cut later than the one before, and continues what that one left.
         cut.cut_after = Some(Arc::new(AtomicI32::new(cuts)));
         match cut.up().await {
             Err(MigrationError::CutOff) => cuts += 3,

@@ -60,7 +60,8 @@ impl From<UserRecord> for User {
     }
 }
 
-/// Who has a name. It expires with its account, so that an account nobody swept does not keep it.
+/// The owner of a name. It expires with its account, so that an expired account does not keep its
+/// name.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UsernameRecord {
@@ -126,7 +127,7 @@ pub(crate) fn token_key(hash: &TokenHash) -> Bson {
     Bson::Binary(binary(hash))
 }
 
-/// A refresh token and its uses. It counts only while its family is there.
+/// A refresh token and its uses. It is valid only while its family exists.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TokenRecord {
@@ -159,7 +160,7 @@ impl TokenRecord {
     }
 
     pub(crate) fn into_token(self) -> Result<RefreshToken, Fault> {
-        let wrong = |_| Fault::Corrupt("a token has not its length");
+        let wrong = |_| Fault::Corrupt("a token has the wrong length");
         Ok(RefreshToken {
             hash: <[u8; 32]>::try_from(&self.hash.bytes[..]).map_err(wrong)?,
             family: <[u8; 16]>::try_from(&self.family.bytes[..]).map_err(wrong)?,
@@ -169,7 +170,7 @@ impl TokenRecord {
     }
 }
 
-/// A family of refresh tokens that is not revoked: revoking is removing this one document.
+/// A family of refresh tokens that is not revoked: revoking means removing this document.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FamilyRecord {
     #[serde(rename = "_id")]
@@ -182,7 +183,7 @@ struct BlockKey {
     other: Uuid,
 }
 
-/// Two who must not meet, from the view of one; the other has one too.
+/// Two users who must not meet, as seen from one of them; the other has such a document too.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct BlockRecord {
     #[serde(rename = "_id")]
@@ -223,9 +224,9 @@ pub(crate) struct PartnersRecord {
     #[serde(rename = "_id")]
     pub(crate) user: Uuid,
     pub(crate) partners: Vec<PartnerRecord>,
-    /// When the oldest is forgotten.
+    /// When the oldest partner is forgotten.
     trim_at: DateTime,
-    /// When the newest is.
+    /// When the newest partner is forgotten.
     expires_at: DateTime,
 }
 

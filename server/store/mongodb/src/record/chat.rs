@@ -1,4 +1,4 @@
-//! Documents about chats: themselves, their keys, seats and messages.
+//! Documents about chats: the chats, their keys, seats and messages.
 
 use bytes::Bytes;
 use mongodb::bson::{Binary, Bson, DateTime, Document, Uuid, doc};
@@ -90,7 +90,7 @@ pub(crate) fn epochs(records: &[EpochRecord]) -> Option<Vec<Epoch>> {
     records.iter().map(|record| record.set()).collect()
 }
 
-/// What is asked of a chat when only its epochs matter.
+/// The projection of a chat to its epochs.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct EpochsRecord {
     #[serde(rename = "_id")]
@@ -185,7 +185,7 @@ impl ChatRecord {
         members.map(|member| uuid(&member.user.bytes())).collect()
     }
 
-    /// The chat, whose epochs are read apart where the last one has no base yet.
+    /// The chat; its epochs are read separately if the last one has no base yet.
     pub(crate) fn into_chat(self, key: &KeyRecord, epochs: Vec<Epoch>) -> Result<Chat, Fault> {
         let member = |member: MemberRecord| ChatMember {
             user: UserId::from_bytes(member.user.bytes()),
@@ -211,7 +211,7 @@ impl ChatRecord {
     }
 }
 
-/// The key of a chat. While it is there and has not expired, the chat can be read.
+/// The key of a chat. As long as it exists and has not expired, the chat can be read.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct KeyRecord {
@@ -246,7 +246,7 @@ impl KeyRecord {
         let bytes = <[u8; 32]>::try_from(&self.key.bytes[..]);
         bytes
             .map(ChatKey)
-            .map_err(|_| Fault::Corrupt("a key has not 32 bytes"))
+            .map_err(|_| Fault::Corrupt("a key does not have 32 bytes"))
     }
 }
 
@@ -309,7 +309,7 @@ impl From<&StoredMessage> for MessageRecord {
 }
 
 impl MessageRecord {
-    /// What its key says.
+    /// The chat and position in its key.
     pub(crate) fn key(&self) -> (ChatId, Position) {
         let position = PositionRecord {
             epoch: self.key.epoch,
@@ -322,13 +322,13 @@ impl MessageRecord {
         self.key.seq
     }
 
-    /// What makes it this message and no other.
+    /// Its identity: sender and the sender's id.
     pub(crate) fn identity(&self) -> Identity {
         let id = ClientMessageId::from_bytes(self.client_message_id.bytes());
         (u8::try_from(self.member).unwrap_or(u8::MAX), id)
     }
 
-    /// The message; it expires with its chat at the latest.
+    /// The message; it expires together with its chat at the latest.
     pub(crate) fn into_message(self, chat_expires_at: DateTime) -> StoredMessage {
         let (chat, position) = self.key();
         StoredMessage {

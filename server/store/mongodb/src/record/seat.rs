@@ -8,14 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{date, unix_ms};
 
-/// The seat of a user, if any, and which tickets of the user are spent. It stays when the seat is free.
+/// The seat of a user, if any, and the user's spent tickets. The document stays when the seat is
+/// free.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SeatRecord {
     #[serde(rename = "_id")]
     user: Uuid,
     chat: Option<Uuid>,
-    /// When the chat expires; with the document, where it is missing.
+    /// When the chat expires; if missing, it expires with the document.
     free_at: Option<DateTime>,
     /// The newest ticket that has opened a chat.
     matched: Option<Uuid>,
@@ -51,7 +52,7 @@ impl SeatRecord {
         chat.filter(|_| unix_ms(free_at) > now)
     }
 
-    /// Whether it keeps `user` out of `chat`.
+    /// Whether this seat keeps `user` out of `chat`.
     pub(crate) fn hinders(&self, user: UserId, chat: &Chat) -> bool {
         let other = self.chat(chat.started_at);
         self.user() == user && other.is_some_and(|other| other != chat.id)

@@ -1,5 +1,5 @@
-//! What is left when a node dies between counting up an epoch and setting its base, and what only
-//! MongoDB can show of it.
+//! The state after a node died between beginning an epoch and setting its base, and related cases
+//! that only MongoDB has.
 
 use mongodb::bson::{Bson, Document, doc};
 use nowrong_core::record::Epoch;
@@ -12,7 +12,7 @@ use nowrong_store::{
 use super::{MongoStore, migration, shared};
 use crate::record::chat_key;
 
-/// A chat whose second epoch was counted up and has no base, with messages of the first one.
+/// A chat whose second epoch has begun but has no base, with messages of the first one.
 async fn torn() -> MongoStore {
     let store = MongoStore::open(&shared()).await.unwrap();
     migration::up(store.database()).await.unwrap();
@@ -33,12 +33,12 @@ const SECOND: Epoch = Epoch { number: 2, base: 3 };
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_reads_a_chat_sets_a_missing_base() {
     let store = torn().await;
-    // Stored before anyone set the base, so it counts; but who stored it is told to look again.
+    // Stored before the base was set, so it counts; but its node is told to check again.
     let late = store.append(&[message(1, 1, 4)]).await.unwrap();
     assert_eq!(late.void, [chat_id(1)]);
     let epochs = store.chat(chat_id(1), NOW).await.unwrap().unwrap().epochs;
     assert_eq!(epochs[1], Epoch { number: 2, base: 4 });
-    // Set once: what comes later does not count any more.
+    // The base is set once: later messages do not count any more.
     store.append(&[message(1, 1, 5)]).await.unwrap();
     let epochs = store.chat(chat_id(1), NOW).await.unwrap().unwrap().epochs;
     assert_eq!(epochs[1], Epoch { number: 2, base: 4 });

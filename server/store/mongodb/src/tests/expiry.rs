@@ -1,5 +1,5 @@
-//! What the server removes by itself, when no sweeper runs. A server of its own, whose clock is the
-//! real one.
+//! Documents that the server removes by itself when no sweeper runs. Uses a server of its own, with
+//! the real clock.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! Every query that the store sends is a walk over an index that holds the shard key.
+//! Every query of the store must be a walk over an index that contains the shard key.
 //!
-//! The commands are those that the driver really sends while each method runs once, so a query
-//! nobody thought of is here too.
+//! The commands are those that the driver really sends while each method runs once, so no query is
+//! overlooked.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +21,7 @@ use nowrong_store::{
 
 use super::{MongoStore, migration, shared};
 
-/// What goes with a command and is none of its query.
+/// Fields of a command that do not belong to its query.
 const ENVELOPE: [&str; 10] = [
     "$db",
     "lsid",
@@ -91,7 +91,7 @@ async fn watched(seen: &Seen) -> MongoStore {
     store
 }
 
-/// Calls every method, where it has something to find.
+/// Calls every method in a state where it finds data.
 async fn use_all_of(store: &MongoStore) {
     store
         .seed_categories(&[category("music", 1)])
@@ -147,7 +147,7 @@ async fn use_all_of(store: &MongoStore) {
     store.check().await.unwrap();
 }
 
-/// Has the server explain the command and looks at its plan.
+/// Lets the server explain the command, and checks its plan.
 async fn check(database: &Database, call: &Document, indexes: &[&str]) {
     let kept = call
         .iter()

@@ -1,4 +1,4 @@
-//! What a lost and a silent server cost, and what an error says.
+//! A lost server, a silent server, and the texts of errors.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ async fn g1_acked_messages_survive_the_loss_of_the_primary() {
             let primary = set.members.iter_mut().find(|member| member.is_primary());
             primary.unwrap().kill().unwrap();
         }
-        // What fails is tried again, as a chat does: the same message at the same place.
+        // A failed append is repeated, as a chat would do: the same message at the same position.
         while store.append(&[message(1, 1, seq)]).await.is_err() {}
         acked.push(seq);
     }
@@ -46,8 +46,8 @@ async fn g1_acked_messages_survive_the_loss_of_the_primary() {
     assert_eq!(seqs(&stored.await.unwrap()), acked);
 }
 
-/// A server that is stopped neither answers nor breaks a connection: calls end at their deadline,
-/// and when it goes on so do they.
+/// A stopped server neither replies nor breaks a connection: calls end at their deadline, and work
+/// again when the server continues.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_server_holds_nobody_longer_than_the_deadline() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Servers that will not do, each with its sentence.
+//! Unsuitable servers, each with its sentence.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use tokio::{
 use super::{MongoOptions, MongoStore};
 use crate::OpenError;
 
-/// Opens within its bound and answers why it could not.
+/// Tries to open within the time limit and returns why it failed.
 async fn refusal(url: &str) -> OpenError {
     let options = MongoOptions {
         url: Redacted::new(url.to_owned()),
@@ -80,7 +80,7 @@ async fn too_old() {
     }
 }
 
-/// Answers like an old primary: no such server can be had for the test.
+/// Replies like an old primary, since such a server is not available for the test.
 async fn pretend(listener: TcpListener, version: &'static str, wire: i32) {
     let address = listener.local_addr().unwrap().to_string();
     loop {

@@ -1,4 +1,4 @@
-//! Messages that come after the key of their chat has gone.
+//! Messages that arrive after the key of their chat was destroyed.
 
 use mongodb::bson::{Document, doc};
 use nowrong_store::{
