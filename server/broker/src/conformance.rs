@@ -1,5 +1,5 @@
-//! What every broker must do: one test for each promise of the traits. An adapter runs them all with
-//! `broker_conformance!`.
+//! The requirements for every broker: one test for each promise of the traits. An adapter runs them
+//! all with `broker_conformance!`.
 
 #![expect(missing_docs, reason = "a promise is named by its test")]
 
@@ -14,16 +14,16 @@ pub mod nodes;
 pub mod presence;
 pub mod queue;
 
-/// A broker with what it may do or leave.
+/// A broker under test, with its optional properties.
 pub trait Conforming: Broker {
-    /// Whether its logs hold messages: that of a single node need not.
+    /// Whether its logs hold messages: a broker of a single node need not hold them.
     const HOLDS_MESSAGES: bool;
 }
 
-/// Declares every test of the suite for one adapter. The first expression makes what the broker needs
-/// (a server; it is dropped after the test), the second is called with it and makes a broker that
-/// knows nothing. With `in one test NAME,` in front, all become one test, for servers that are slow
-/// to start.
+/// Declares every test of the suite for one adapter. The first expression makes the server that the
+/// broker needs (it is dropped after the test), the second is called with it and makes an empty
+/// broker. With `in one test NAME,` in front, all tests become one, for servers that are slow to
+/// start.
 #[macro_export]
 macro_rules! broker_conformance {
     (in one test $name:ident, $server:expr, $make:expr) => {
@@ -77,7 +77,7 @@ macro_rules! broker_conformance {
     };
 }
 
-/// Runs `count` tasks that start together, and collects what they answer.
+/// Runs `count` tasks that start together, and collects their results.
 async fn at_once<B, F, T>(broker: &Arc<B>, count: u32, task: impl Fn(Arc<B>, u32) -> F) -> Vec<T>
 where
     B: Broker,

@@ -1,4 +1,4 @@
-//! How many people are where, on this node: what every broker counts before it adds up the nodes.
+//! Counts of people on this node, which every broker keeps before it adds up the nodes.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ impl Chatting {
     /// Counts `people` more (or fewer) in chats of a category.
     ///
     /// # Errors
-    /// [`BrokerError::Full`] when as many categories are counted as may be.
+    /// [`BrokerError::Full`] when the maximum number of categories is counted already.
     pub fn count_chatting(&mut self, category: &str, people: i32) -> Result<(), BrokerError> {
         let count = self.chatting(category).saturating_add_signed(people);
         if count == 0 {

@@ -1,10 +1,11 @@
-//! Coordination between nodes: connect tokens, limits, queues, presence counts, the chat log with its
-//! sequencing, and what nodes tell each other.
+//! Coordination between nodes: connect tokens, limits, queues, presence counts, the chat log with
+//! its sequencing, and notices between nodes.
 //!
 //! These traits belong to their consumers ([`crate::api`], [`crate::chat`], [`crate::matching`]);
-//! adapters live below in `broker/` and pass the suite in `conformance`. The broker is speed, the store is
-//! truth: a broker that forgot everything costs waiting people their place and nothing else.
-//! Each method is one atomic step; dropping a future leaves its step done or not done.
+//! adapters live below in `broker/` and pass the suite in `conformance`. The broker makes things
+//! fast, the store is authoritative: a broker that forgets everything costs waiting people their
+//! place and nothing else. Each method is one atomic step; dropping a future leaves its step done
+//! or not done.
 
 #![forbid(unsafe_code)]
 
@@ -26,25 +27,25 @@ mod nodes;
 pub use counts::{COUNTED_CATEGORIES_MAX, Chatting};
 pub use nodes::{Inbox, Nodes};
 
-/// Why the broker could not do it.
+/// Why a call to the broker failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BrokerError {
     /// Not reachable; the same call may succeed later.
     #[error("the broker is unavailable: {0}")]
     Unavailable(String),
-    /// A named bound is reached; what was asked was not done.
+    /// A named bound is reached; nothing was done.
     #[error("the broker is full: {0}")]
     Full(&'static str),
 }
 
-/// All of it.
+/// All traits of a broker.
 pub trait Broker: Admission + Limits + Queue + Presence + Log + Nodes {}
 impl<T: Admission + Limits + Queue + Presence + Log + Nodes> Broker for T {}
 
-/// Which memory of the broker answered: another one may have forgotten what was there. One process of
-/// a local broker; one replication id of a Redis master, which is another after every restart and
-/// failover.
+/// Identifies the memory of the broker: another memory may have forgotten everything. For a local
+/// broker it is one process; for Redis it is the replication id of the master, which changes with
+/// every restart and failover.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incarnation(pub String);
 
@@ -59,10 +60,10 @@ pub trait Admission: Send + Sync + 'static {
         expires_at: UnixMs,
     ) -> Result<(), BrokerError>;
 
-    /// Whether the broker answers right now.
+    /// Whether the broker responds right now.
     async fn check(&self) -> Result<(), BrokerError>;
 
-    /// Removes the token and answers whose it was, unless it is unknown, used or expired.
+    /// Removes the token and returns its user, unless it is unknown, used or expired.
     async fn take_connect_token(
         &self,
         hash: &TokenHash,
@@ -70,12 +71,12 @@ pub trait Admission: Send + Sync + 'static {
     ) -> Result<Option<UserId>, BrokerError>;
 }
 
-/// How much of something is allowed.
+/// A limit and its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitRule {
     /// Name for metrics, such as `register`.
     pub name: &'static str,
-    /// So many units at once, and then.
+    /// How many units are allowed, at once and over time.
     pub rate: Rate,
 }
 
@@ -92,37 +93,37 @@ pub trait Limits: Send + Sync + 'static {
     ) -> Result<Grant, BrokerError>;
 }
 
-/// The queues of people who wait. The store's seats decide; this only proposes.
+/// The queues of waiting people. The store's seats decide; the queue only proposes.
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
-    /// Tries the waiting tickets of the category; takes the best acceptable one out and offers it,
+    /// Tries the waiting tickets of the category: takes the best acceptable one out and offers it,
     /// or enters `ticket`. A user has at most one ticket: an older one is replaced.
     async fn join(&self, ticket: Ticket, now: UnixMs) -> Result<Joined, BrokerError>;
 
-    /// Tries again for a waiting ticket with the stage it has reached by now; on an offer both are
-    /// out of the queue. `None` when it is no longer there (matched, cancelled, paused).
+    /// Tries again for a waiting ticket, at the stage that it has reached by now; on an offer both
+    /// tickets are out of the queue. `None` when it no longer waits (matched, cancelled, paused).
     async fn retry(&self, ticket: TicketId, now: UnixMs) -> Result<Option<Retried>, BrokerError>;
 
     /// Puts back a ticket whose offer failed, with its old time.
     async fn requeue(&self, ticket: Ticket) -> Result<(), BrokerError>;
 
-    /// Takes a ticket out for good. `false` when it was not there: a match won.
+    /// Takes a ticket out for good. `false` when it was not in the queue: a match came first.
     async fn cancel(&self, ticket: TicketId) -> Result<bool, BrokerError>;
 
-    /// Takes the ticket of a user out, whichever node has entered it: the user is on this node now. A
-    /// broker of a single node may know none.
+    /// Takes out the ticket of a user who is on this node now, whichever node entered it. A broker
+    /// of a single node may return none.
     async fn take_out(&self, user: UserId) -> Result<Option<Ticket>, BrokerError>;
 
     /// Takes a ticket out of matching while its user has no connection, or back in. `None` when it
-    /// is not there.
+    /// is not in the queue.
     async fn set_paused(
         &self,
         ticket: TicketId,
         is_paused: bool,
     ) -> Result<Option<Ticket>, BrokerError>;
 
-    /// At most `limit` tickets that stand in the queue in the name of this node, by id, from behind
-    /// `after`. A broker inside the node loses no answers, so that none can be left over: it says none.
+    /// At most `limit` tickets of this node in the queue, ordered by id, after `after`. A broker
+    /// inside the node loses no answers, so no ticket can be left over: it returns none.
     async fn own_tickets(
         &self,
         after: Option<TicketId>,
@@ -145,7 +146,7 @@ pub struct Counts {
     pub waiting: u32,
 }
 
-/// How many people are where.
+/// Counts of people.
 #[async_trait]
 pub trait Presence: Send + Sync + 'static {
     /// Counts `people` more (or fewer) in chats of a category on this node.
@@ -161,33 +162,34 @@ pub trait Presence: Send + Sync + 'static {
     async fn connected(&self) -> Result<u32, BrokerError>;
 }
 
-/// What a log needs to go on where the store stands.
+/// The data that a log needs to continue from the store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogSeed {
     /// The epoch that begins now.
     pub epoch: Epoch,
-    /// The client message ids of all messages that survive, with their positions, for dedupe: each
-    /// stands where `locate` finds its seq in the epochs of the chat.
+    /// The client message ids of all surviving messages with their positions, to recognise
+    /// repetitions: each position is the one that `locate` finds for its seq in the epochs of the
+    /// chat.
     pub known: Vec<KnownMessage>,
-    /// The memory in which there was no such log before the epoch began; `None` for the first epoch
-    /// of a new chat.
+    /// The memory that had no such log before the epoch began; `None` for the first epoch of a new
+    /// chat.
     pub incarnation: Option<Incarnation>,
 }
 
 /// The outcome of [`Log::append`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AppendOutcome {
-    /// It has this position.
+    /// The message has this position.
     New(Position),
-    /// It was appended before, at this position and time.
+    /// The message was appended before, at this position and time.
     Again(Position, UnixMs),
-    /// The chat has as many messages as it may have.
+    /// The chat has reached its maximum number of messages.
     Full,
-    /// There is no log of this chat in this epoch in this memory.
+    /// This memory has no log of this chat in this epoch.
     NoLog(Incarnation),
 }
 
-/// What an append did, and who must hear of it.
+/// The result of an append, and the nodes that must learn of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
     /// What became of the message.
@@ -196,55 +198,57 @@ pub struct Placed {
     pub elsewhere: Vec<NodeId>,
 }
 
-/// Most messages that one look at a log brings.
+/// Most messages that one read of a log returns.
 pub const READ_MAX: usize = 256;
 
 /// The outcome of [`Log::read_log`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogRead {
-    /// What stands after the seq that was asked for.
+    /// The messages after the requested seq.
     Messages {
         /// Ascending without a gap, at most [`READ_MAX`].
         messages: Vec<StoredMessage>,
-        /// The newest seq that the log has given out, or its base.
+        /// The newest seq that the log has assigned, or its base.
         head: u64,
-        /// The first of them is no longer held here, and `messages` is empty: the store has it.
+        /// Whether the first of them is no longer held here; then `messages` is empty, and the
+        /// store has it.
         is_trimmed: bool,
     },
-    /// There is no log of this chat in this epoch in this memory.
+    /// This memory has no log of this chat in this epoch.
     NoLog(Incarnation),
 }
 
-/// What a log holds, and who else follows it.
+/// The result of reading a log, and the other nodes that follow it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// What was read.
+    /// The messages, or that there is no log.
     pub outcome: LogRead,
     /// The other live nodes that follow the chat.
     pub elsewhere: Vec<NodeId>,
 }
 
-/// The log of each chat: gives out positions and recognises what is sent again. The messages
-/// themselves are their node's and the store's. A log belongs to the memory ([`Incarnation`]) in which
-/// it was opened: in any other there is none, whatever is left of it.
+/// The log of each chat: assigns positions and recognises messages that are sent again. The
+/// messages themselves are kept by their node and the store. A log belongs to the memory
+/// ([`Incarnation`]) in which it was opened: in any other memory it counts as missing, whatever is
+/// left of it.
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
-    /// Opens the log of a chat: action `Seed`. Only who began the epoch calls it. `false`: refused,
-    /// since this memory is not the one that the seed names, or has a log of this or a newer epoch. If
-    /// not refused, this node follows the chat from now on.
+    /// Opens the log of a chat: action `Seed`. Only the node that began the epoch calls it.
+    /// `false`: refused, because this memory is not the one that the seed names, or has a log of
+    /// this or a newer epoch. Otherwise this node follows the chat from now on.
     async fn open_log(&self, chat: ChatId, seed: LogSeed) -> Result<bool, BrokerError>;
 
     /// Appends one message at the next seq of `epoch`, unless it is known: action `Append`. This node
     /// follows the chat from now on.
     async fn append(&self, chat: ChatId, epoch: u32, draft: &Draft) -> Result<Placed, BrokerError>;
 
-    /// Reads on after a seq: action `CheckLog`, for who missed a message. This node follows the chat
-    /// from now on.
+    /// Reads on after a seq: action `CheckLog`, for a node that missed a message. This node follows
+    /// the chat from now on.
     async fn read_log(&self, chat: ChatId, epoch: u32, after: u64) -> Result<Reading, BrokerError>;
 
     /// This node no longer follows the chat.
     async fn unfollow(&self, chat: ChatId) -> Result<(), BrokerError>;
 
-    /// Forgets the log.
+    /// Forgets the log of a chat.
     async fn close_log(&self, chat: ChatId) -> Result<(), BrokerError>;
 }

@@ -1,10 +1,11 @@
 //! The broker of a single node: pure state of `nowrong-core` behind short locks.
 //!
-//! It never awaits, so no lock is ever held across an await, and each method is one step. It knows
-//! nothing after a restart, as its traits allow. Everything it holds is bounded: connect tokens by
-//! [`TOKENS_MAX`], limits by [`KEYS_MAX`](nowrong_core::limiter::KEYS_MAX), tickets by
-//! [`TICKETS_MAX`](nowrong_core::matching::TICKETS_MAX), logs by [`LOGS_MAX`], counted categories by
-//! [`COUNTED_CATEGORIES_MAX`](super::COUNTED_CATEGORIES_MAX), places by [`PLACES_MAX`]; what is full is refused with [`BrokerError::Full`].
+//! It never awaits, so no lock is ever held across an await, and each method is one step. It
+//! forgets everything at a restart, as its traits allow. Everything it holds is bounded: connect
+//! tokens by [`TOKENS_MAX`], limits by [`KEYS_MAX`](nowrong_core::limiter::KEYS_MAX), tickets by
+//! [`TICKETS_MAX`](nowrong_core::matching::TICKETS_MAX), logs by [`LOGS_MAX`], counted categories
+//! by [`COUNTED_CATEGORIES_MAX`](super::COUNTED_CATEGORIES_MAX), places by [`PLACES_MAX`]; beyond a bound it
+//! refuses with [`BrokerError::Full`].
 
 use std::{
     collections::HashSet,
@@ -33,7 +34,7 @@ mod tokens;
 pub use logs::LOGS_MAX;
 pub use tokens::TOKENS_MAX;
 
-/// Most users that are connected at one time: over twice what one node is meant for.
+/// Most users connected at one time: over twice as many as one node is meant for.
 pub const PLACES_MAX: usize = 131_072;
 
 /// The broker of a single node.
@@ -49,7 +50,7 @@ pub struct LocalBroker {
     places: Mutex<HashSet<UserId>>,
 }
 
-/// Whose unit of which rule.
+/// A rule and the pseudonym it is applied to.
 type LimitKey = (&'static str, [u8; 16]);
 
 impl LocalBroker {
@@ -67,7 +68,7 @@ impl LocalBroker {
         })
     }
 
-    /// This process: what it knows dies with it.
+    /// This process: its knowledge ends with it.
     fn incarnation(&self) -> Incarnation {
         Incarnation(self.id.to_string())
     }
@@ -193,7 +194,7 @@ impl Log for LocalBroker {
         })
     }
 
-    /// Holds no messages: the only node misses none.
+    /// Returns no messages: the only node misses none.
     async fn read_log(&self, chat: ChatId, epoch: u32, after: u64) -> Result<Reading, BrokerError> {
         let head = self
             .logs
@@ -222,8 +223,8 @@ impl Log for LocalBroker {
     }
 }
 
-/// There are no other nodes: nobody is told anything, and nothing comes.
-/// The log is open: what it made of the message.
+/// There are no other nodes: no notice is sent, and none arrives. The outcome of an append to an
+/// open log.
 fn outcome(appended: Appended) -> AppendOutcome {
     match appended {
         Appended::New(position) => AppendOutcome::New(position),

@@ -1,7 +1,7 @@
 -- Action Append: gives a message the next position of its chat, unless it has one.
 -- KEYS: meta, ids, log, nodes. ARGV: epoch, sender's id with member in front, time, message, most
 -- messages, most entries of the log, this node.
--- Answers {verdict, nodes that follow, what the verdict tells}.
+-- Returns {verdict, nodes that follow, details of the verdict}.
 local here = memory()
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'memory')
 if meta[1] ~= ARGV[1] or meta[3] ~= here then return { 'none', {}, { here } } end

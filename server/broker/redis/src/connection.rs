@@ -1,10 +1,11 @@
-//! The connection to Redis, whatever its shape: one server, a Redis Cluster, or the master that
-//! sentinels watch.
+//! The connection to Redis of any kind: one server, a Redis Cluster, or the master that sentinels
+//! watch.
 //!
-//! One multiplexed connection to each server carries all commands of the node. A task makes a new one
-//! when it is lost, of which a command tells that met an error or no answer: that finds the new master
-//! after a failover. Meanwhile commands wait, each no longer than [`ANSWER_DEADLINE`] in all. At most
-//! [`IN_FLIGHT_MAX`] wait at one time; what comes on top is refused at once.
+//! One multiplexed connection to each server carries all commands of the node. When it is lost,
+//! which a command reports after an error or without a reply, a task makes a new one; this also
+//! finds the new master after a failover. Meanwhile commands wait, each no longer than
+//! [`ANSWER_DEADLINE`] in total. At most [`IN_FLIGHT_MAX`] wait at one time; further ones are
+//! refused at once.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -24,30 +25,30 @@ use super::{
     wire::{Source, Wire, is_loss, too_late},
 };
 
-/// How long a command may take in all; a Redis near by answers in less than a millisecond.
+/// How long a command may take in total; a nearby Redis replies in less than a millisecond.
 pub const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Most commands that wait for their answer at one time: a second of a busy node's work. Each holds
-/// its arguments, a few kilobytes at most but for the seed of a long chat.
+/// Most commands that wait for a reply at one time: a second of a busy node's work. Each holds its
+/// arguments, at most a few kilobytes, except for the seed of a long chat.
 pub const IN_FLIGHT_MAX: usize = 10_000;
 
-/// Shortest time between two tries to connect.
+/// Shortest time between two attempts to connect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Oldest Redis that has all that the scripts use.
+/// Oldest Redis that supports everything that the scripts use.
 const VERSION_MIN: (u32, u32) = (7, 0);
 
-/// What a Redis must do when its memory is full: refuse, not forget.
+/// The required policy of a Redis whose memory is full: refuse, not forget.
 const POLICY: &str = "noeviction";
 
 /// Why the broker could not be reached at the start. Each is a sentence that names the setting.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// Nobody answers.
+    /// No server responds.
     #[error("`broker`: no Redis answers at {url}: {detail}")]
     Unreachable {
-        /// Where, without user and password.
+        /// The address, without user and password.
         url: String,
         /// Why.
         detail: String,
@@ -55,7 +56,7 @@ pub enum ConnectError {
     /// The user or password is wrong.
     #[error("`broker`: Redis at {url} refuses the user and password of the URL")]
     Unauthorised {
-        /// Where, without user and password.
+        /// The address, without user and password.
         url: String,
     },
     /// The sentinels do not know the master, or none is up.
@@ -63,13 +64,13 @@ pub enum ConnectError {
         "`broker`: the sentinels of {url} name no master that is up: is the name after the / right?"
     )]
     NoMaster {
-        /// Where, without user and password.
+        /// The address, without user and password.
         url: String,
     },
     /// The server is too old.
     #[error("`broker`: Redis at {url} is version {version}; 7.0 or later is needed")]
     TooOld {
-        /// Where, without user and password.
+        /// The address, without user and password.
         url: String,
         /// As it says.
         version: String,
@@ -79,12 +80,12 @@ pub enum ConnectError {
         "`broker`: Redis at {url} forgets keys when its memory is full: set its maxmemory-policy to noeviction (it is {policy})"
     )]
     Forgetful {
-        /// Where, without user and password.
+        /// The address, without user and password.
         url: String,
-        /// What it does instead.
+        /// Its current policy.
         policy: String,
     },
-    /// The server refuses what is asked of it.
+    /// The server refuses a command.
     #[error("`broker`: Redis cannot be used: {0}")]
     Refused(String),
 }
@@ -117,7 +118,7 @@ impl From<Fault> for BrokerError {
 #[derive(Clone)]
 pub(super) struct Connection {
     live: watch::Receiver<Option<Live>>,
-    /// The newest connection that somebody found lost.
+    /// The newest connection that a command found lost.
     lost: watch::Sender<u64>,
     turns: Arc<Semaphore>,
     answer_deadline: Duration,
@@ -125,7 +126,7 @@ pub(super) struct Connection {
     _keeper: Arc<AbortOnDropHandle<()>>,
 }
 
-/// The connection that is good as far as anybody knows.
+/// The current connection, working as far as is known.
 #[derive(Clone)]
 struct Live {
     number: u64,
@@ -133,7 +134,7 @@ struct Live {
 }
 
 impl Connection {
-    /// Connects, and sees that the server can be used. Each command may take `answer_deadline`.
+    /// Connects, and checks that the server can be used. Each command may take `answer_deadline`.
     pub(super) async fn open(
         url: &RedisUrl,
         answer_deadline: Duration,
@@ -207,7 +208,7 @@ impl Connection {
         answer
     }
 
-    /// The connection, when there is one in time.
+    /// The connection, if there is one in time.
     async fn live(&self, deadline: Instant) -> Option<Live> {
         let mut live = self.live.clone();
         let found = timeout_at(deadline, live.wait_for(Option::is_some)).await;
@@ -279,8 +280,9 @@ fn is_new_enough(version: &str) -> bool {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= VERSION_MIN
 }
 
-/// A Redis that evicts would drop the ids of a log while its positions go on: a message sent again
-/// would stand twice. Where the setting cannot be read, as with some providers, this is only said.
+/// A Redis that evicts keys would drop the ids of a log while its positions continue: a message
+/// sent again would appear twice. Where the setting cannot be read, as with some providers, there
+/// is only a warning.
 async fn check_policy(url: &RedisUrl, wire: &Wire) -> Result<(), ConnectError> {
     let ask = redis::cmd("CONFIG")
         .arg("GET")
@@ -306,7 +308,7 @@ async fn check_policy(url: &RedisUrl, wire: &Wire) -> Result<(), ConnectError> {
     }
 }
 
-/// The texts of an answer, however deep, in their order.
+/// The texts of a reply, at any depth, in their order.
 fn texts(value: Value) -> Vec<String> {
     match value {
         Value::BulkString(bytes) => vec![String::from_utf8_lossy(&bytes).into_owned()],

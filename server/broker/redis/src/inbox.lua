@@ -1,8 +1,8 @@
--- Keeps the inbox of a node alive. When it is gone, was filled on another master, or others took the
--- node for dead, it begins anew with a number that its reader does not expect.
+-- Keeps the inbox of a node alive. If it has disappeared, was filled on another master, or other
+-- nodes considered the node dead, it starts again with a number that its reader does not expect.
 -- KEYS: inbox. ARGV: life in milliseconds, number to begin with, memory as the node knows it, 1 to
--- begin anew in any case.
--- Answers the memory.
+-- start again in any case.
+-- Returns the memory.
 local here = memory()
 local is_whole = ARGV[3] == here and ARGV[4] == '0' and redis.call('EXISTS', KEYS[1]) == 1
 if not is_whole then

@@ -1,10 +1,11 @@
 //! The inbox of this node: a stream in Redis from which only this node reads.
 //!
-//! Its entries are numbered without a gap (`1-1`, `1-2`…), whoever writes them, so that the reader sees
-//! that something is missing: too much came and the oldest was dropped ([`INBOX_MAX`]), the stream had
-//! expired, another master knows less of it, or the others took this node for dead. In all these cases
-//! the stream goes on, or begins anew, with a number that is not the next, and that is
-//! [`Inbox::Lost`]. An entry stays until it is pushed out, so a lost connection loses nothing.
+//! Its entries are numbered without a gap (`1-1`, `1-2`…), whichever node writes them, so the
+//! reader notices when entries are missing: too many came and the oldest were dropped
+//! ([`INBOX_MAX`]), the stream had expired, another master has only a part of it, or the other
+//! nodes considered this node dead. In all these cases the stream continues, or starts again, with
+//! a number that is not the next one, and the reader returns [`Inbox::Lost`]. An entry stays until
+//! it is pushed out, so a lost connection loses nothing.
 
 use std::{
     sync::{
@@ -29,42 +30,43 @@ use super::{
 
 static RENEW: Script = script!("renew_inbox": "memory.lua", "inbox.lua");
 
-/// Most notices that wait in an inbox: seconds of a busy node's, some 20 MB in Redis when all of them
-/// are long messages. The oldest give way, and the node finds that out.
+/// Most notices that wait in an inbox: those of some seconds on a busy node, about 20 MB in Redis
+/// if all of them are long messages. Beyond that the oldest are dropped, and the node notices it.
 pub const INBOX_MAX: usize = 10_000;
 
-/// Most notices that one look brings.
+/// Most notices that one read returns.
 const READ_MAX: usize = 256;
 
-/// How long one look waits for something to come.
+/// How long one read waits for entries.
 const BLOCK: Duration = Duration::from_secs(1);
 
-/// Pause after a look that failed.
+/// Pause after a failed read.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How far a stream that begins anew is ahead of the last one: further than anything that is under way.
+/// How far the numbers of a restarted stream are ahead of the last one: further than any entry that
+/// is under way.
 const JUMP: u64 = 1 << 32;
 
-/// An entry as `XREAD` answers it: its number, its one field and value.
+/// An entry as `XREAD` returns it: its number, its one field and value.
 type Entry = (String, Vec<Vec<u8>>);
 
 /// The inbox of this node.
 pub(super) struct Reader {
     key: String,
-    /// Of its own: a read that waits would stall all others.
+    /// A connection of its own: a read that waits would block all other commands.
     connection: Connection,
-    /// Number of the last entry that was taken.
+    /// Number of the last entry that was read.
     taken: AtomicU64,
-    /// The memory in which the stream began; empty before it did.
+    /// The memory in which the stream began; empty before that.
     memory: Mutex<String>,
     must_begin_anew: AtomicBool,
-    /// Entries that were no notices.
+    /// Entries that were not notices.
     unreadable: AtomicU64,
 }
 
 impl Reader {
     pub(super) async fn open(url: &RedisUrl, key: String) -> Result<Self, ConnectError> {
-        // It waits most of the time, which is no measure of anything.
+        // It waits most of the time, so its duration is meaningless.
         let calls = CallMetrics::default();
         Ok(Self {
             key,
@@ -76,12 +78,12 @@ impl Reader {
         })
     }
 
-    /// What others may have told this node is lost: the next renewal begins anew.
+    /// Notices to this node may be lost: the next renewal starts a new stream.
     pub(super) fn begin_anew(&self) {
         self.must_begin_anew.store(true, Ordering::Relaxed);
     }
 
-    /// Keeps the stream for the life of a lease. After an error, [`Self::begin_anew`] is due.
+    /// Keeps the stream for the lifetime of a lease. After an error, call [`Self::begin_anew`].
     pub(super) async fn renew(&self, connection: &Connection) -> Result<(), BrokerError> {
         let known = lock(&self.memory).clone();
         let is_first = known.is_empty();
@@ -98,7 +100,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Waits for what comes next.
+    /// Waits for the next entries.
     pub(super) async fn receive(&self) -> Inbox {
         loop {
             let after = self.taken.load(Ordering::Relaxed);
@@ -124,11 +126,11 @@ impl Reader {
         Ok(first.map_or(Vec::new(), |(_, entries)| entries))
     }
 
-    /// Takes the entries up to the first gap; `None` when there is nothing to tell of.
+    /// Takes the entries up to the first gap; `None` when there is no news.
     fn take(&self, after: u64, entries: Vec<Entry>) -> Option<Inbox> {
         let (mut notices, mut taken) = (Vec::with_capacity(entries.len()), after);
         for (number, fields) in entries {
-            // A number that cannot be read is none that was expected either.
+            // An unreadable number is not the expected one either.
             let number = number.strip_prefix("1-").and_then(|seq| seq.parse().ok());
             let number = number.unwrap_or(taken + JUMP);
             if number != taken + 1 {
@@ -140,7 +142,7 @@ impl Reader {
             }
             taken = number;
             match fields.get(1).map(Vec::as_slice) {
-                // The first entry of a stream that began anew.
+                // The first entry of a new stream.
                 Some([]) => {}
                 packed => match packed.and_then(unpack) {
                     Some(notice) => notices.push(notice),
@@ -154,7 +156,7 @@ impl Reader {
 
     fn count_unreadable(&self) {
         let count = 1 + self.unreadable.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(count, "an entry of the inbox is no notice");
+        tracing::warn!(count, "an entry of the inbox is not a notice");
     }
 }
 
@@ -166,7 +168,7 @@ fn read_command(key: &str, after: u64) -> Cmd {
     command
 }
 
-/// A notice with its teller, as it lies in an inbox.
+/// A notice with its sender, as bytes of an inbox entry.
 pub(super) fn pack(teller: NodeId, notice: &Notice) -> Vec<u8> {
     codec::encode(&(teller, notice))
 }
@@ -203,7 +205,7 @@ mod tests {
 
     #[test]
     fn g11_a_length_that_lies_is_refused_before_anything_is_allocated() {
-        // Teller, a message, and a body that claims four gigabytes.
+        // Sender, a message, and a body that claims four gigabytes.
         let mut bytes = vec![0; 8 + 1 + 16 + 2 + 1 + 16 + 1 + 1];
         bytes.extend([252, 0xff, 0xff, 0xff, 0xff]);
         assert_eq!(unpack(&bytes), None);

@@ -1,4 +1,5 @@
--- Takes the best waiting ticket out for a new one, or has it wait. ARGV: now, most tickets, ticket.
+-- Takes the best waiting ticket out for a new one, or lets the new one wait. ARGV: now, most
+-- tickets, ticket.
 local now, me = tonumber(ARGV[1]), ticket_from(3, 0)
 local older = redis.call('HGET', USERS, me[USER])
 if older then remove(older) end

@@ -1,8 +1,9 @@
--- Renews the lease of a node, removes the tickets of nodes whose lease has lapsed, and answers what
--- the live ones tell.
--- KEYS: those of queue.lua, then told, hash of node to what it tells. ARGV: node, life of a lease in
--- milliseconds, what this node tells, most tickets to remove, life of the keys in milliseconds.
--- Answers {1 if this node's own lease had lapsed, node, what it tells, node…} with the others.
+-- Renews the lease of a node, removes the tickets of nodes whose lease has expired, and returns the
+-- data that the live nodes published.
+-- KEYS: those of queue.lua, then told, hash of node to its published data. ARGV: node, life of a
+-- lease in milliseconds, data of this node, most tickets to remove, life of the keys in
+-- milliseconds.
+-- Returns {1 if this node's own lease had expired, node, its data, node…} with the other nodes.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local had_until = tonumber(redis.call('HGET', NODES, ARGV[1]) or '0')

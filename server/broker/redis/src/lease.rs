@@ -1,6 +1,6 @@
-//! The lease of this node: what tells the others that it lives, with what it counts and where clients
-//! reach it. Who does not renew for [`LEASE`] is dead to the others: its tickets are removed, its people
-//! no longer counted, its inbox is gone.
+//! The lease of this node: it tells the other nodes that this one is alive, with its counts and its
+//! addresses for clients. A node that does not renew for [`LEASE`] is dead to the others: its
+//! tickets are removed, its people are no longer counted, its inbox disappears.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,23 +23,24 @@ use super::{
 
 static RENEW: Script = script!("renew_lease": "memory.lua", "queue.lua", "lease.lua");
 
-/// How long a node lives in the eyes of the others after it last renewed: three missed renewals.
+/// How long the other nodes consider a node alive after its last renewal: three missed renewals.
 pub const LEASE: Duration = Duration::from_secs(3);
 
-/// How often a lease is renewed. What is known of other nodes is that old at most.
+/// How often a lease is renewed. What is known of other nodes is at most this old.
 const RENEWAL: Duration = Duration::from_secs(1);
 
 /// Most tickets of dead nodes that one renewal removes, so that its script stays short.
 const REMOVED_MAX: usize = 500;
 
-/// How long the keys of the queue outlive the last node: nobody is promised more than 24 hours.
+/// How long the keys of the queue outlive the last node: no data may be kept for more than 24
+/// hours.
 const KEYS_LIFE_MS: u64 = RETENTION_MAX.as_millis() as u64;
 
 /// Most nodes that are remembered as strangers. When there are more, they count as dead until they
-/// stand among the live ones.
+/// are among the live ones.
 const STRANGERS_MAX: usize = 1_024;
 
-/// What a node tells the others.
+/// The data that a node publishes with its lease.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Told {
     connected: u32,
@@ -52,7 +53,7 @@ struct Told {
 pub(super) struct Others {
     live: BTreeMap<NodeId, NodeView>,
     chatting: HashMap<String, u32>,
-    /// Nodes that are not among the live ones, and since when that is known: dead, or so new that this
+    /// Nodes that are not among the live ones, and since when: they are dead, or so new that this
     /// node has not heard of them yet.
     strangers: HashMap<NodeId, Instant>,
 }
@@ -71,8 +72,8 @@ impl Others {
         self.live.values()
     }
 
-    /// Whether the node is to be told things: it is live, or may just have started. A stranger that
-    /// is still one after the life of a lease is dead.
+    /// Whether to send notices to the node: it is live, or may just have started. A node that is
+    /// still a stranger after the lifetime of a lease is dead.
     pub(super) fn is_live(&mut self, node: NodeId, now: Instant) -> bool {
         if self.live.contains_key(&node) {
             return true;
@@ -87,7 +88,7 @@ impl Others {
         has_room
     }
 
-    /// Takes over what a renewal answered.
+    /// Takes over the nodes that a renewal returned.
     fn replace(&mut self, told: impl IntoIterator<Item = (NodeId, Told)>) {
         (self.live, self.chatting) = Default::default();
         for (id, told) in told {
@@ -107,7 +108,8 @@ impl Others {
 }
 
 impl Parts {
-    /// Renews until the task is dropped. While Redis is away there is nobody to tell.
+    /// Renews until the task is dropped. Errors are only logged: while Redis is away, the other
+    /// nodes cannot be reached anyway.
     pub(super) async fn hold_lease(&self) {
         let mut ticks = tokio::time::interval(RENEWAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -126,12 +128,12 @@ impl Parts {
         }
     }
 
-    /// Renews lease and inbox. They may lie on different servers of a cluster: that the inbox is away
+    /// Renews lease and inbox. They may be on different servers of a cluster: an unavailable inbox
     /// does not make this node dead.
     pub(super) async fn renew(&self) -> Result<(), BrokerError> {
         let (inbox, lapsed) = tokio::join!(self.renew_inbox(), self.renew_lease());
         if lapsed? {
-            // The others told it nothing while they took it for dead.
+            // The others sent it no notices while they considered it dead.
             self.inbox.begin_anew();
             return self.renew_inbox().await;
         }
@@ -143,14 +145,14 @@ impl Parts {
         let late = || BrokerError::Unavailable("the inbox was not renewed in time".to_owned());
         let renewed = renewal.unwrap_or_else(|_| Err(late()));
         if renewed.is_err() {
-            // What was told meanwhile may be nowhere.
+            // Notices sent meanwhile may be lost.
             self.inbox.begin_anew();
         }
         renewed
     }
 
-    /// Tells the others that this node lives; learns of them. Answers whether the lease it had has
-    /// lapsed.
+    /// Tells the others that this node is alive, and learns of them. Returns whether its previous
+    /// lease had expired.
     async fn renew_lease(&self) -> Result<bool, BrokerError> {
         let told = serde_json::to_string(&self.told()).map_err(|_| unexpected("count"))?;
         let call = queue::keyed(&RENEW, self)
@@ -178,7 +180,7 @@ impl Parts {
         }
     }
 
-    /// This node as the others are told of it.
+    /// This node, as the others see it.
     pub(super) fn own_view(&self) -> NodeView {
         NodeView {
             id: self.id,
@@ -187,7 +189,7 @@ impl Parts {
         }
     }
 
-    /// Whether the node is another one that is to be told things.
+    /// Whether the node is another one, to which notices should be sent.
     pub(super) fn is_other_live(&self, node: NodeId) -> bool {
         node != self.id && lock(&self.others).is_live(node, Instant::now())
     }

@@ -2,9 +2,10 @@
 //!
 //! Each method is one command, mostly a script, and a script is one atomic step. All keys of a script are
 //! declared and share one hash tag, so that the same scripts run on a Redis Cluster: `{queue}` for the
-//! tickets and the nodes, `{chat id}` for the log of a chat. Redis may forget: what it holds is speed,
-//! the store is truth. What was filled under another replication id of the master counts as forgotten
-//! (`memory.lua`). Nothing in it is readable for long: bodies arrive sealed, and every key expires.
+//! tickets and the nodes, `{chat id}` for the log of a chat. Redis may forget: it makes things
+//! fast, the store is authoritative. Data filled under another replication id of the master counts
+//! as forgotten (`memory.lua`). Nothing in Redis stays readable for long: bodies arrive sealed, and
+//! every key expires.
 //!
 //! | what | commands |
 //! |---|---|
@@ -13,13 +14,14 @@
 //! | a user who comes or goes | 1 each |
 //! | a node, each second | 2 `EVALSHA` (lease, inbox), 1 `XREAD` |
 //!
-//! Counts of people are this node's own, told to the others with its lease ([`lease`]) once a second.
-//! A node that dies lets its lease lapse; the others then remove its tickets and no longer count its
-//! people. Bounds: [`IN_FLIGHT_MAX`] commands at once, [`LANE_MAX`] notices on the way to a node,
-//! [`INBOX_MAX`] in its inbox, [`TICKETS_MAX`](nowrong_core::matching::TICKETS_MAX) tickets; a Redis
-//! that does not answer within [`ANSWER_DEADLINE`] is [`BrokerError::Unavailable`].
+//! Each node counts its own people, and publishes the counts with its lease ([`lease`]) once a
+//! second. When a node dies, its lease expires; the others then remove its tickets and no longer
+//! count its people. Bounds: [`IN_FLIGHT_MAX`] commands at once, [`LANE_MAX`] notices on the way to
+//! a node, [`INBOX_MAX`] in its inbox, [`TICKETS_MAX`](nowrong_core::matching::TICKETS_MAX)
+//! tickets; if Redis does not reply within [`ANSWER_DEADLINE`], the error is
+//! [`BrokerError::Unavailable`].
 //!
-//! Start reading at [`RedisBroker::connect`]; the scripts lie beside the files that call them.
+//! Start reading at [`RedisBroker::connect`]; the scripts are beside the files that call them.
 
 #![forbid(unsafe_code)]
 
@@ -72,7 +74,7 @@ pub struct RedisBroker {
     _lease: AbortOnDropHandle<()>,
 }
 
-/// What the methods and the task that holds the lease share.
+/// The state that the methods share with the task that renews the lease.
 struct Parts {
     connection: Connection,
     keys: Keys,
@@ -102,7 +104,7 @@ impl Keys {
         format!("{}:{{{chat}}}:{name}", self.namespace)
     }
 
-    /// A key that stands alone.
+    /// A key in a slot of its own.
     fn single(&self, kind: &str, name: &str) -> String {
         format!("{}:{kind}:{name}", self.namespace)
     }
@@ -113,7 +115,8 @@ impl Keys {
 }
 
 impl RedisBroker {
-    /// Connects and takes a lease. `namespace` begins every key; `metrics` are told how long each command takes.
+    /// Connects and takes a lease. `namespace` begins every key; `metrics` measure how long each
+    /// command takes.
     ///
     /// # Errors
     /// [`ConnectError`]: one sentence that says what is wrong with the setting or the server.
@@ -153,7 +156,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// An answer of Redis that the scripts never give.
+/// A reply of Redis that the scripts never give.
 fn unexpected(what: &'static str) -> BrokerError {
     BrokerError::Unavailable(format!("redis answered with an unexpected {what}"))
 }

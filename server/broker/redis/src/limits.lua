@@ -1,7 +1,7 @@
--- Takes one unit by the generic cell rate algorithm; see nowrong-core's limiter, of which this is the
--- same arithmetic in microseconds (a Lua number is exact up to 2^53).
--- KEYS: when the burst is whole again. ARGV: now, one unit, the whole burst, in microseconds.
--- Answers 0 when granted, else the wait in microseconds.
+-- Takes one unit by the generic cell rate algorithm; see nowrong-core's limiter: this is the same
+-- arithmetic in microseconds (a Lua number is exact up to 2^53).
+-- KEYS: when the burst is fully restored. ARGV: now, one unit, the whole burst, in microseconds.
+-- Returns 0 when granted, otherwise the wait in microseconds.
 local now, unit, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local held = tonumber(redis.call('GET', KEYS[1]) or '0')
 local owed_until = math.max(now, math.min(held, now + burst))

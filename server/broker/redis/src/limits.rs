@@ -1,4 +1,5 @@
-//! Limits shared by all nodes: one number per key, which dies when the key has its whole burst again.
+//! Limits shared by all nodes: one number per key, which expires when the burst of the key is fully
+//! restored.
 
 use nowrong_broker::{BrokerError, LimitRule};
 use nowrong_core::{limiter::Grant, record::UnixMs};
@@ -22,7 +23,7 @@ pub(super) async fn take(
     if rate.burst == 0 {
         return Ok(Grant::RetryAfter(rate.period_ms.max(1)));
     }
-    // Rounded up: a microsecond less than allowed, never more.
+    // Rounded up, so that never more is granted than allowed.
     let unit_us = (rate.period_ms * US_PER_MS).div_ceil(u64::from(rate.burst));
     let key = format!("{}:{}", name, hex(key));
     let call = TAKE

@@ -1,6 +1,6 @@
-//! The log of a chat: `meta` (epoch, newest seq, memory), `ids` (what was sent, where it stands), `log`,
-//! a stream of the newest sealed messages for nodes that missed one, and `nodes`, who follows the chat.
-//! All die with the chat. Each call is one command.
+//! The log of a chat: `meta` (epoch, newest seq, memory), `ids` (the sent messages and their
+//! positions), `log`, a stream of the newest sealed messages for nodes that missed one, and
+//! `nodes`, the nodes that follow the chat. All expire with the chat. Each call is one command.
 
 use nowrong_broker::{
     AppendOutcome, BrokerError, Incarnation, LogRead, LogSeed, Placed, READ_MAX, Reading,
@@ -25,7 +25,7 @@ static OPEN: Script = script!("open_log": "memory.lua", "open.lua");
 static READ: Script = script!("read_log": "memory.lua", "read.lua");
 static APPEND: Script = script!("append": "memory.lua", "append.lua");
 
-/// How long an open log is kept at most: a chat does not live longer.
+/// How long an open log is kept at most: no chat exists longer.
 const LIFE_MS: u64 = RETENTION_MAX.as_millis() as u64;
 
 pub(super) async fn open(parts: &Parts, chat: ChatId, seed: &LogSeed) -> Result<bool, BrokerError> {
@@ -126,7 +126,7 @@ fn field(member: u8, id: ClientMessageId) -> Vec<u8> {
     field
 }
 
-/// The other live nodes among those that follow the chat.
+/// The other live nodes that follow the chat.
 fn elsewhere(parts: &Parts, nodes: &[Vec<u8>]) -> Vec<NodeId> {
     let nodes = nodes
         .iter()
@@ -154,7 +154,7 @@ fn outcome(verdict: &str, told: &[String]) -> Result<AppendOutcome, BrokerError>
     outcome.ok_or_else(|| unexpected("verdict"))
 }
 
-/// The messages after `after` without a gap. `entries` are seqs and messages in turn.
+/// The messages after `after` without a gap. `entries` are alternately seqs and messages.
 fn run(
     chat: ChatId,
     epoch: u32,

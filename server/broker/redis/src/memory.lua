@@ -1,4 +1,5 @@
--- Which memory this is: the replication id of the master, another one after each restart and failover.
+-- Identifies this memory: the replication id of the master, which changes with each restart and
+-- failover.
 local function memory()
   return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 end

@@ -1,8 +1,9 @@
-//! What this node tells others: a bounded lane for each, and a task that writes what is in it into the
-//! inbox, many notices in one pipeline. A lane waits for nobody else's inbox.
+//! The notices to other nodes: a bounded lane for each node, and a task that writes its notices
+//! into that node's inbox, many in one pipeline. Lanes do not wait for each other.
 //!
-//! A notice is one `XADD`. What cannot be written is tried again until [`LEASE`] is over, and may then
-//! stand in the inbox twice; after that it is dropped and counted, as is what finds its lane full.
+//! A notice is one `XADD`. A notice that cannot be written is retried until [`LEASE`] is over, and
+//! may then be in the inbox twice; after that it is dropped and counted, like a notice for a full
+//! lane.
 
 use std::{
     collections::HashMap,
@@ -20,20 +21,21 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{connection::Connection, inbox::INBOX_MAX, lease::LEASE};
 
-/// Most notices that wait for the way to one node: a second of a busy node's, some 8 MB when all of
-/// them are long messages. What comes on top is dropped; the receiver's look at the log mends it.
+/// Most notices that wait to be sent to one node: those of a second on a busy node, about 8 MB if
+/// all of them are long messages. Further ones are dropped; the receiver makes up for them when it
+/// looks at the log.
 pub const LANE_MAX: usize = 4_096;
 
-/// Most nodes that are told things: what is for others is dropped.
+/// Most nodes that get notices: notices for further nodes are dropped.
 const LANES_MAX: usize = 1_024;
 
 /// Most notices in one pipeline.
 const BATCH_MAX: usize = 256;
 
-/// Pause after a pipeline that failed.
+/// Pause after a failed pipeline.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A notice on its way.
+/// A notice under way.
 struct Told {
     packed: Bytes,
     until: Instant,
@@ -44,7 +46,7 @@ pub(super) struct Outbox {
     connection: Connection,
     lanes: Mutex<HashMap<NodeId, mpsc::Sender<Told>>>,
     dropped: Arc<AtomicU64>,
-    /// How many of those a log line was written about.
+    /// How many of those have been reported in the log.
     said: AtomicU64,
 }
 
@@ -58,7 +60,7 @@ impl Outbox {
         }
     }
 
-    /// Hands a notice to the lane of a node, whose inbox is `key`.
+    /// Puts a notice into the lane of a node, whose inbox is `key`.
     pub(super) fn tell(&self, node: NodeId, key: impl FnOnce() -> String, packed: Bytes) {
         let told = Told {
             packed,
@@ -79,9 +81,9 @@ impl Outbox {
         }
     }
 
-    /// Closes the lanes to nodes that are no longer `live`, and says what was dropped.
+    /// Closes the lanes to nodes that are no longer live, and logs how many notices were dropped.
     pub(super) fn tidy(&self, is_live: impl Fn(NodeId) -> bool) {
-        // A lane that is still in use is opened again.
+        // A lane that is still in use will be opened again.
         lock(&self.lanes).retain(|node, lane| is_live(*node) || lane.capacity() < LANE_MAX);
         let dropped = self.dropped();
         let before = self.said.swap(dropped, Ordering::Relaxed);
@@ -97,7 +99,7 @@ impl Outbox {
     }
 }
 
-/// Writes what is in a lane until it is closed and empty.
+/// Writes the notices of a lane until it is closed and empty.
 async fn write_all(
     connection: Connection,
     key: String,

@@ -1,4 +1,4 @@
--- Takes a ticket out of matching, or back in. ARGV: id, 1 or 0. Answers the ticket.
+-- Takes a ticket out of matching, or back in. ARGV: id, 1 or 0. Returns the ticket.
 local ticket = load(ARGV[1])
 if not ticket then return false end
 local is_paused = tonumber(ARGV[2])

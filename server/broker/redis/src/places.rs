@@ -12,7 +12,8 @@ use super::{
 
 static LEAVE: Script = script!("leave_place": "leave.lua");
 
-/// How long a place is kept when nobody leaves it: whoever stays longer has long been found without.
+/// How long a place is kept if the user never leaves it: after that long, it is not needed any
+/// more.
 const LIFE_MS: u64 = RETENTION_MAX.as_millis() as u64;
 
 pub(super) async fn take(parts: &Parts, user: UserId) -> Result<Option<NodeId>, BrokerError> {
@@ -39,7 +40,7 @@ fn key(parts: &Parts, user: UserId) -> String {
     parts.keys.single("place", &user.to_string())
 }
 
-/// Anything but a node is nobody.
+/// Anything that is not a node id means no node.
 fn node(bytes: Option<Vec<u8>>) -> Option<NodeId> {
     bytes?.try_into().ok().map(NodeId)
 }

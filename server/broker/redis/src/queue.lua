@@ -1,5 +1,5 @@
--- What the scripts of the queue share: how a ticket is kept, and the search for its best partner. The
--- rules are those of nowrong-core's matching; see there for why.
+-- Shared code of the queue's scripts: how a ticket is stored, and the search for its best partner.
+-- The rules are those of nowrong-core's matching; see there for the reasons.
 --
 -- KEYS: lines    sorted set of members '<line>\0<place>': every line a ticket stands in, in one set, so
 --                that all keys can be declared. A place is the time since when, then the id.
@@ -24,7 +24,7 @@ local BLOCKED, RECENT, BYPASSES, PAUSED, NODE, TEXT, CURSORS = 8, 9, 10, 11, 12,
 local WIDENING_MS = { 3000, 8000, 15000 }
 local BYPASSES_MAX = 4
 local LOOK_MAX = 128 -- candidates that one scan looks at
-local FRONT_MAX = 8 -- acceptable ones of equal rank that a scan notes
+local FRONT_MAX = 8 -- acceptable candidates of equal rank that a scan notes
 
 local function line(...) return table.concat({ ... }, '\0') .. '\0' end
 
@@ -37,7 +37,7 @@ end
 
 local function save(ticket) redis.call('HSET', TICKETS, ticket[ID], cmsgpack.pack(ticket)) end
 
--- The lines that a ticket stands in, as matching walks them.
+-- The lines that a ticket is in, as matching walks them.
 local function lines_of(t)
   local lines = {
     line('e', t[CATEGORY], t[BRACKET]),
@@ -71,7 +71,7 @@ local function insert(ticket)
   list(ticket)
 end
 
--- Takes a ticket out for good and answers it.
+-- Takes a ticket out for good and returns it.
 local function remove(id)
   local ticket = load(id)
   if not ticket then return false end
@@ -114,8 +114,8 @@ local function shared(a, b)
   return count
 end
 
--- Walks several lines as one, in order of places, from behind a cursor: answers at most LOOK_MAX
--- places, and the cursor to go on from, '' when all were seen. A range is {line, newest since}.
+-- Walks several lines as one, in order of places, after a cursor: returns at most LOOK_MAX places,
+-- and the cursor to continue from, '' when all were seen. A range is {line, newest since}.
 local function walk(ranges, cursor)
   local places, seen, last = {}, {}, nil
   for _, range in ipairs(ranges) do
@@ -141,7 +141,7 @@ local function walk(ranges, cursor)
   return places, last or ''
 end
 
--- Searches for the best partner. Answers its id or false, and the ids of those passed over.
+-- Searches for the best partner. Returns its id or false, and the ids of the tickets passed over.
 local function search(me, now)
   local time = redis.call('TIME')
   local real_now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -193,7 +193,7 @@ local function search(me, now)
     end
   end
 
-  -- Those who share an interest: of the same language at once, of others when both have widened.
+  -- Tickets that share an interest: of the same language at once, of others when both have widened.
   local ranges = {}
   for _, interest in ipairs(me[INTERESTS]) do
     ranges[#ranges + 1] = { line('l', me[CATEGORY], me[BRACKET], me[LANGUAGE], interest) }
@@ -202,13 +202,13 @@ local function search(me, now)
     end
   end
   scan(1, ranges, LOOK_MAX, function() return true end)
-  -- Those of the same language with whom no interest need be shared.
+  -- Tickets of the same language that need no shared interest.
   if my_rank >= 1 or #me[INTERESTS] == 0 then
     local asking = { line('a', me[CATEGORY], me[BRACKET], me[LANGUAGE]), now - WIDENING_MS[1] }
     local open = { line('o', me[CATEGORY], me[BRACKET], me[LANGUAGE]) }
     scan(2, { open, asking }, FRONT_MAX, function() return true end)
   end
-  -- Those of other languages.
+  -- Tickets of other languages.
   if my_rank >= 2 then
     local everyone = { line('e', me[CATEGORY], me[BRACKET]), now - WIDENING_MS[2] }
     scan(3, { everyone }, FRONT_MAX, function(other) return other[LANGUAGE] ~= me[LANGUAGE] end)

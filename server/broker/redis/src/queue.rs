@@ -1,6 +1,7 @@
-//! Tickets in Redis. Arriving is trying: one script searches, takes the partner out or lets the ticket
-//! wait. The rules are those of `nowrong_core::matching`, in Lua (`queue.lua`); both pass the same
-//! conformance suite. What comes out is an offer: the store's seats decide.
+//! Tickets in Redis. A ticket tries as soon as it joins: one script searches, then takes the
+//! partner out or lets the ticket wait. The rules are those of `nowrong_core::matching`, in Lua
+//! (`queue.lua`); both pass the same conformance suite. The result is only an offer: the store's
+//! seats decide.
 
 use nowrong_broker::BrokerError;
 use nowrong_core::{
@@ -26,7 +27,8 @@ static CANCEL: Script = script!("cancel": "memory.lua", "queue.lua", "cancel.lua
 static TAKE_OUT: Script = script!("take_out": "memory.lua", "queue.lua", "take_out.lua");
 static PAUSE: Script = script!("set_paused": "memory.lua", "queue.lua", "pause.lua");
 
-/// Longest ticket that a node can read again: about 4,000 blocked users. Who blocks more cannot wait.
+/// Longest ticket that a node can read back: about 4,000 blocked users. A user who blocks more
+/// cannot wait.
 const TICKET_BYTES_MAX: usize = FRAME_BYTES_MAX - 1_024;
 
 /// The keys that every script of the queue has.
@@ -142,7 +144,7 @@ pub(super) async fn own_tickets(
     ids.ok_or_else(|| unexpected("ticket"))
 }
 
-/// What [`name`] made of it.
+/// The inverse of [`name`].
 fn id_of(name: &[u8]) -> Option<TicketId> {
     let number = u128::from_str_radix(std::str::from_utf8(name).ok()?, 16).ok()?;
     Some(TicketId::from_bytes(number.to_be_bytes()))
@@ -156,7 +158,7 @@ fn ids(users: &[UserId]) -> Vec<u8> {
     users.iter().flat_map(|user| *user.as_bytes()).collect()
 }
 
-/// Adds what `ticket_from` of `queue.lua` reads.
+/// Adds the arguments that `ticket_from` of `queue.lua` reads.
 fn with_ticket<'a>(call: Call<'a>, ticket: &Ticket) -> Result<Call<'a>, BrokerError> {
     let interests = &ticket.interests[..ticket.interests.len().min(INTERESTS_MAX)];
     let packed = codec::encode(ticket);

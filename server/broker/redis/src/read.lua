@@ -1,6 +1,6 @@
 -- Action CheckLog: reads on in the log of a chat.
 -- KEYS: meta, log, nodes. ARGV: epoch, after, most messages, this node.
--- Answers {'none', memory, {}, {}} when there is no log of this epoch in this memory, else
+-- Returns {'none', memory, {}, {}} when there is no log of this epoch in this memory, otherwise
 -- {'log', newest seq, nodes that follow, {seq, message, seq, message…}}.
 local here = memory()
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'memory')

@@ -1,5 +1,5 @@
--- Tries again for a waiting ticket. ARGV: now, id. Answers nothing when it does not wait, the ticket,
--- or the ticket and its partner, both out of the queue.
+-- Tries again for a waiting ticket. ARGV: now, id. Returns nothing when it does not wait, the
+-- ticket, or the ticket and its partner, both out of the queue.
 local me = load(ARGV[2])
 if not me or me[PAUSED] == 1 then return {} end
 local before = table.concat(me[CURSORS], '\0')

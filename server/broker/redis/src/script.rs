@@ -1,5 +1,5 @@
-//! Lua scripts, called by hash. A server that does not have a script (a new one, a restarted one, one
-//! that was promoted) gets it with the next call.
+//! Lua scripts, called by hash. A server that does not have a script (because it is new, restarted
+//! or promoted) gets it with the next call.
 
 use std::sync::OnceLock;
 
@@ -9,7 +9,7 @@ use redis::{Cmd, ErrorKind, FromRedisValue, ServerErrorKind, ToRedisArgs};
 
 use super::{connection::Connection, hex};
 
-/// A script by its name in metrics, made of files that lie beside the caller, in this order.
+/// A script with its name in metrics, made of files beside the caller, in this order.
 macro_rules! script {
     ($name:literal: $($file:literal),+) => {
         $crate::script::Script::new($name, concat!($(include_str!($file)),+))
@@ -31,7 +31,7 @@ impl Script {
         Self { name, text, hash }
     }
 
-    /// A call without keys and arguments yet.
+    /// A call, still without keys and arguments.
     pub(super) fn call(&self) -> Call<'_> {
         Call {
             script: self,
@@ -66,7 +66,7 @@ impl Call<'_> {
         self
     }
 
-    /// Runs it: one command, two when the server has to learn the script.
+    /// Runs it: one command, or two if the server does not have the script yet.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         connection: &Connection,

@@ -1,9 +1,9 @@
-//! Real servers and brokers on them, for tests of this crate and of those that use it.
+//! Real servers and brokers on them, for tests of this crate and of the crates that use it.
 
 #![allow(
     dead_code,
     clippy::unwrap_used,
-    reason = "each test uses some of it, and a test that cannot begin has failed"
+    reason = "each test uses some of it, and a test that cannot start has failed"
 )]
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use super::{ConnectError, LEASE, RedisBroker, RedisUrl, hex};
 
-/// A Redis of a test's own, empty, gone with the test.
+/// A Redis that one test owns: empty at first, and ended with the test.
 pub struct Server {
     /// The server itself.
     pub redis: Redis,
@@ -67,7 +67,7 @@ pub(crate) async fn connect(url: &str, namespace: &str) -> Result<Arc<RedisBroke
     RedisBroker::connect(&url, namespace, &Metrics::default()).await
 }
 
-/// Asks until the answer is `wanted`; what is asked for takes at most a lease and two renewals.
+/// Asks until the answer is `wanted`, which takes at most a lease and two renewals.
 pub async fn eventually<T, F>(wanted: T, ask: impl Fn() -> F)
 where
     T: PartialEq + std::fmt::Debug,

@@ -1,4 +1,4 @@
-//! The conformance suite against real Redis servers, and what only Redis can show.
+//! The conformance suite with real Redis servers, and tests that only Redis needs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -147,7 +147,7 @@ mod single {
         broker.append(CHAT, 7, &draft(0, 1)).await.expect("append");
         let anna = ticket(&*broker, 1, 0);
         broker.join(anna.clone(), 0).await.expect("join");
-        // Another replication id, with every key as it was: as after a failover.
+        // Another replication id, but the same keys: as after a failover.
         server.ask(&["DEBUG", "CHANGE-REPL-ID"]);
         let after = memory(&*broker).await;
         assert_ne!(after, before);

@@ -1,4 +1,4 @@
-//! Connect tokens: a key each, that dies with the token.
+//! Connect tokens: one key for each, which expires with the token.
 
 use nowrong_broker::BrokerError;
 use nowrong_core::record::{TokenHash, UnixMs};
@@ -6,8 +6,8 @@ use nowrong_protocol::{UserId, limits::CONNECT_TOKEN_LIFETIME};
 
 use super::{Parts, hex, unexpected};
 
-/// How long Redis keeps a token: longer than it is good, because clocks differ. Whether it is still
-/// good is judged by the time that stands in it.
+/// How long Redis keeps a token: longer than it is valid, because clocks differ. Its own expiry
+/// time decides whether it is still valid.
 const KEPT_MS: u64 = 2 * CONNECT_TOKEN_LIFETIME.as_millis() as u64;
 
 pub(super) async fn put(

@@ -1,17 +1,17 @@
-//! Where Redis is, as the setting `broker` says it.
+//! The address of Redis, as given in the setting `broker`.
 
 use std::{fmt, str::FromStr};
 
 use redis::{ConnectionInfo, IntoConnectionInfo as _};
 
-/// What must be there for a URL to be one.
+/// The error for a URL of another form.
 const WANTED: &str = "must be redis://host:port, redis+cluster://host:port,host:port or \
                       redis+sentinel://host:port,host:port/service (with TLS: rediss…)";
 
 /// Port of a Redis Sentinel that is named without one.
 const SENTINEL_PORT: u16 = 26_379;
 
-/// Where Redis is: `redis://[user:password@]host[:port][/database]`,
+/// The address of Redis: `redis://[user:password@]host[:port][/database]`,
 /// `redis+cluster://[user:password@]host:port,host:port…`, or
 /// `redis+sentinel://[user:password@]host:port,host:port…/service[/database]`, where the hosts are
 /// sentinels, asked without a password, and user, password and database are those of the Redis that
@@ -21,11 +21,11 @@ pub struct RedisUrl {
     pub(super) shape: Shape,
     /// The servers to begin with.
     pub(super) servers: Vec<ConnectionInfo>,
-    /// As it prints.
+    /// The printed form.
     shown: String,
 }
 
-/// How many servers there are, and who says which is the master.
+/// How many servers there are, and how the master is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     /// One server.

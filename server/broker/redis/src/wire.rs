@@ -1,4 +1,4 @@
-//! One connection to Redis as it is now: it is made, used, and thrown away when it is lost.
+//! One connection to Redis: it is made, used, and discarded when it is lost.
 
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult,
@@ -19,7 +19,7 @@ pub(super) const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 /// A connection that many tasks share.
 #[derive(Clone)]
 pub(super) enum Wire {
-    /// To the one server, or the master that the sentinels named.
+    /// To a single server, or the master that the sentinels named.
     Server(MultiplexedConnection),
     /// To a Redis Cluster: each command goes to the server of its slot.
     Cluster(ClusterConnection),
@@ -34,7 +34,7 @@ impl Wire {
         answer.and_then(Value::extract_error)
     }
 
-    /// Asks every master; the answers come together in one value.
+    /// Sends a command to every master; the replies come together in one value.
     pub(super) async fn ask_all(&self, command: &Cmd) -> RedisResult<Value> {
         let Self::Cluster(mut cluster) = self.clone() else {
             return self.ask(command).await;
@@ -44,7 +44,7 @@ impl Wire {
         answer.await.and_then(Value::extract_error)
     }
 
-    /// Asks several things of one key at once.
+    /// Sends several commands about one key at once.
     pub(super) async fn ask_many(&self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
         match self.clone() {
             Self::Server(mut server) => commands.query_async(&mut server).await,
@@ -52,13 +52,15 @@ impl Wire {
         }
     }
 
-    /// Whether the whole of it is lost with a server. That of a cluster goes on with the others.
+    /// Whether it is lost completely with one server. The connection to a cluster continues with
+    /// the other servers.
     pub(super) fn is_one_server(&self) -> bool {
         matches!(self, Self::Server(_))
     }
 }
 
-/// Whether the error says that the connection leads nowhere, or to a server that is no master.
+/// Whether the error means that the connection is broken, or leads to a server that is not a
+/// master.
 pub(super) fn is_loss(error: &RedisError) -> bool {
     matches!(
         error.kind(),
@@ -73,11 +75,11 @@ pub(super) fn is_loss(error: &RedisError) -> bool {
     )
 }
 
-/// How to come by a connection.
+/// Makes connections.
 pub(super) struct Source {
     url: RedisUrl,
     answer_deadline: Duration,
-    /// Made with the first connection: it keeps its connections to the sentinels.
+    /// Made with the first connection, and kept with its connections to the sentinels.
     sentinels: Option<SentinelClient>,
 }
 
@@ -90,9 +92,9 @@ impl Source {
         }
     }
 
-    /// Connects to the server, the cluster, or whom the sentinels call the master now.
+    /// Connects to the server, the cluster, or the current master according to the sentinels.
     pub(super) async fn connect(&mut self) -> RedisResult<Wire> {
-        // A sentinel is asked first, and the server whether it is a master.
+        // A sentinel is asked first, and then the server, whether it is a master.
         let connecting = tokio::time::timeout(2 * CONNECT_DEADLINE, self.connect_now());
         connecting.await.unwrap_or_else(|_| Err(too_late()))
     }
@@ -127,7 +129,7 @@ impl Source {
     }
 }
 
-/// The sentinels of the URL, who are asked for the master called `service`.
+/// The sentinels of the URL, which are asked for the master called `service`.
 fn sentinels(url: &RedisUrl, service: &str) -> RedisResult<SentinelClient> {
     let addresses = url.servers.iter().map(|server| server.addr().clone());
     let mut builder = SentinelClientBuilder::new(addresses, service, SentinelServerType::Master)?;
@@ -148,7 +150,7 @@ fn sentinels(url: &RedisUrl, service: &str) -> RedisResult<SentinelClient> {
     builder.build()
 }
 
-/// Nothing was answered in time.
+/// The error for a reply that did not come in time.
 pub(super) fn too_late() -> RedisError {
     RedisError::from((ErrorKind::Io, "no answer in time"))
 }

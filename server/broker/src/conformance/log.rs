@@ -42,7 +42,7 @@ async fn append_in<B: Broker>(broker: &B, epoch: u32, member: u8, n: u64) -> App
     placed.outcome
 }
 
-/// The memory of the broker, as it says when there is no log.
+/// The memory of the broker, as named when there is no log.
 pub async fn memory<B: Broker>(broker: &B) -> Incarnation {
     let chat = ChatId::from_bytes([0xee; 16]);
     let read = broker.read_log(chat, 1, 0).await.expect("read");

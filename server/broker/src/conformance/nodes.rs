@@ -1,4 +1,4 @@
-//! What nodes know of each other, as far as one alone can show it.
+//! What nodes know of each other, as far as a single node can show it.
 
 use std::sync::Arc;
 

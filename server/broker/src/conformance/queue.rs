@@ -14,7 +14,8 @@ use nowrong_protocol::{
 use super::at_once;
 use crate::Broker;
 
-/// Adult `user` of the broker's node who speaks English and waits for music since `since_ms`.
+/// The ticket of adult `user` of the broker's node, who speaks English and has waited for music
+/// since `since_ms`.
 pub fn ticket<B: Broker>(broker: &B, user: u8, since_ms: u64) -> Ticket {
     Ticket {
         node: broker.id(),

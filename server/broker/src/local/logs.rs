@@ -14,10 +14,11 @@ use nowrong_protocol::ChatId;
 
 use crate::{BrokerError, LogSeed};
 
-/// Most logs that are open at one time: two people each, twice what one node is meant for.
+/// Most logs that are open at one time: with two people each, twice as many as one node is meant
+/// for.
 pub const LOGS_MAX: usize = 65_536;
 
-/// Locks among which the logs are spread. Far more than cores; a power of two.
+/// Number of locks over which the logs are spread. Far more than cores; a power of two.
 const SHARDS: usize = 64;
 
 /// The open logs.
@@ -47,7 +48,8 @@ impl Logs {
             }
             return Ok(is_newer);
         }
-        // Counted before it is there, so that openers in other shards never exceed the bound.
+        // Counted before it is inserted, so that simultaneous opens in other shards never exceed
+        // the bound.
         if self.open.fetch_add(1, Ordering::Relaxed) >= LOGS_MAX {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return Err(BrokerError::Full("chat logs"));

@@ -7,11 +7,11 @@ use nowrong_protocol::{UserId, limits::CONNECT_TOKEN_LIFETIME};
 
 use crate::BrokerError;
 
-/// Most connect tokens that are out at one time: over 3,000 connects a second for their 30 s. When
-/// they are full, new ones are refused until some expire.
+/// Most connect tokens that are valid at one time: over 3,000 connects a second for their 30 s.
+/// Beyond that, new ones are refused until some expire.
 pub const TOKENS_MAX: usize = 100_000;
 
-/// The tokens that are out.
+/// The valid tokens.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
     users: HashMap<TokenHash, (UserId, UnixMs)>,
@@ -19,8 +19,8 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    /// Stores a token. Expired ones make room: a token lives 30 s at most, so it is at least that
-    /// long before `expires_at` now.
+    /// Stores a token, and drops expired ones to make room: a token lives 30 s at most, so
+    /// `expires_at` is at most that far away.
     pub(super) fn put(
         &mut self,
         hash: TokenHash,
@@ -38,7 +38,7 @@ impl Tokens {
         Ok(())
     }
 
-    /// Removes the token; whose it was, unless it is unknown or expired.
+    /// Removes the token; returns its user, unless it is unknown or expired.
     pub(super) fn take(&mut self, hash: &TokenHash, now: UnixMs) -> Option<UserId> {
         let (user, expires_at) = self.remove(hash)?;
         (now < expires_at).then_some(user)

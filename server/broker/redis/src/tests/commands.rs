@@ -1,11 +1,11 @@
-//! How many commands each thing costs, as the table of the module says.
+//! How many commands each operation costs, as the table of the module says.
 
 use nowrong_core::record::Notice;
 use nowrong_protocol::UserId;
 
 use super::*;
 
-/// How often each thing is done.
+/// How often each operation is done.
 const TIMES: u64 = 100;
 
 /// How often the commands were called: `EVALSHA`, `XADD`, `SET`.
@@ -19,7 +19,7 @@ fn since(server: &Server, before: [u64; 3]) -> [u64; 3] {
     [0, 1, 2].map(|n| now[n] - before[n])
 }
 
-/// A node that no longer renews its lease, so that only what the test does is counted.
+/// A node that no longer renews its lease, so that only the commands of the test are counted.
 async fn quiet_node(server: &Server) -> Arc<RedisBroker> {
     let node = node_at(&server.url(), "x").await;
     node._lease.abort();

@@ -11,7 +11,8 @@ const FAILOVER: Duration = Duration::from_secs(30);
 /// Chats enough that every master of a cluster has some.
 const CHATS: u8 = 24;
 
-/// Asks until an answer comes; until then each is [`BrokerError::Unavailable`] in time.
+/// Asks until there is an answer; until then each call must fail in time with
+/// [`BrokerError::Unavailable`].
 async fn until_it_answers<T>(ask: impl AsyncFn() -> Result<T, BrokerError>) -> T {
     let asking = async {
         loop {
@@ -82,7 +83,7 @@ mod sentinel {
         assert_eq!(placed.outcome, AppendOutcome::New(Position::new(2, 2)));
         let told = tokio::time::timeout(FAILOVER, two.receive()).await;
         assert_eq!(told.expect("in time"), Inbox::Lost);
-        // The deposed master comes back as a replica: nobody may go on with it.
+        // The deposed master comes back as a replica: no node may continue with it.
         servers.watched.servers[0].restart().expect("restart");
         one.tell(&[two.id()], Notice::Follows { chat: CHAT });
         let told = tokio::time::timeout(FAILOVER, two.receive()).await;
@@ -116,7 +117,7 @@ mod cluster {
         for chat in &chats {
             one.open_log(*chat, seed(1, 0)).await.expect("open");
         }
-        // The queue, each inbox and some chats lie on one of these.
+        // The queue, each inbox and some chats are on one of these.
         for master in 0..2 {
             cluster.nodes[master].kill().expect("kill");
             let mut lost = 0;
@@ -130,7 +131,7 @@ mod cluster {
                 }
             }
             assert!((1..CHATS).contains(&lost), "{lost} of {CHATS}");
-            // A node whose inbox is away for a while is not dead.
+            // A node whose inbox is unavailable for a while is not dead.
             let ids: Vec<_> = one.nodes().iter().map(|node| node.id).collect();
             assert!(ids.contains(&two.id()), "{master}");
             let anna = ticket(&*one, 1, 0);

@@ -1,4 +1,4 @@
-//! Nodes that tell each other things.
+//! Nodes that send each other notices.
 
 use std::collections::BTreeSet;
 
@@ -20,13 +20,13 @@ fn notice(n: u16) -> Notice {
     Notice::Depart { user: user(n) }
 }
 
-/// What comes next, within the time in which anything does.
+/// The next news, within the time that any news may take.
 async fn next(node: &RedisBroker) -> Inbox {
     let waiting = tokio::time::timeout(LEASE + Duration::from_secs(10), node.receive());
     waiting.await.expect("something comes")
 }
 
-/// Receives until `count` notices have come, and answers whether some were said to be lost.
+/// Receives until `count` notices have arrived; returns them, and whether a loss was reported.
 async fn receive(node: &RedisBroker, count: usize) -> (Vec<(NodeId, Notice)>, bool) {
     let (mut all, mut is_lost) = (Vec::new(), false);
     while all.len() < count {
@@ -194,7 +194,7 @@ async fn a_restart_of_redis_is_told() {
     server.redis.kill().expect("kill");
     server.redis.restart().expect("restart");
     assert_eq!(next(&two).await, Inbox::Lost);
-    // It is said again when the others have learnt again that this node lives.
+    // It is sent again when the others have learnt that this node is alive.
     let hears = || async {
         one.tell(&[two.id()], notice(2));
         let told = tokio::time::timeout(Duration::from_millis(200), two.receive()).await;
@@ -251,7 +251,7 @@ async fn g10_an_inbox_that_overflows_is_told() {
     let (before, count) = (server.calls("xadd"), INBOX_MAX + 1_000);
     let written = || async { server.calls("xadd") - before };
     for n in 0..count {
-        // As fast as the lane takes them.
+        // As fast as the lane accepts them.
         if n % LANE_MAX == LANE_MAX - 1 {
             eventually(n as u64, written).await;
         }

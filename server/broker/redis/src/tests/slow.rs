@@ -1,4 +1,4 @@
-//! A Redis that answers late: a proxy holds back its replies.
+//! A Redis that replies late: a proxy holds back its replies.
 
 use std::net::SocketAddr;
 
@@ -51,7 +51,7 @@ impl Proxy {
     }
 }
 
-/// Passes what comes whenever the gate is open.
+/// Passes bytes on whenever the gate is open.
 async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut gate: watch::Receiver<bool>) {
     let mut bytes = vec![0; 16_384];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
