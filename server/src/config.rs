@@ -1,9 +1,9 @@
-//! What an operator can set: the typed configuration, and where each value came from.
+//! The settings of an operator: the typed configuration, and where each value came from.
 //!
 //! Four layers, each over the one before: defaults, a TOML file, the environment (`NOWRONG_…`),
 //! flags. [`layers::merge`] puts them together and [`Config::from_values`] checks every value, both
 //! without IO; [`load`] reads the file around them. Unknown keys are refused. Every error is one
-//! sentence that names the key and where its value came from. The keys stand in [`keys`].
+//! sentence that names the key and where its value came from. The keys are listed in [`keys`].
 
 use std::{
     ffi::OsString,
@@ -34,21 +34,21 @@ pub use print::to_toml;
 pub struct Config {
     /// What this node does. Default [`Role::All`].
     pub role: Role,
-    /// Threads that serve connections and requests; `None`, the default, is one per core. Beside them
-    /// are those that wait for the disk.
+    /// Threads that serve connections and requests; `None`, the default, means one per core.
+    /// Threads that wait for the disk are not included.
     pub threads: Option<NonZero<usize>>,
     /// Where REST and WebSocket listen (TCP). Default `127.0.0.1:8080`.
     pub listen_http: SocketAddr,
     /// Where WebTransport listens (UDP); `None` turns it off. Default `127.0.0.1:4433`: this machine
     /// only. In production `0.0.0.0:443` or `[::]:443` together with `public_url.*` and `tls.*`.
     pub listen_quic: Option<SocketAddr>,
-    /// Whether small writes over WebTransport go out again, in datagrams, to clients whose
-    /// link loses packets. Default true.
+    /// Whether small writes over WebTransport are sent again, in datagrams, to clients whose link
+    /// loses packets. Default true.
     pub fast_path: bool,
-    /// Where `GET /metrics` is served (TCP), for Prometheus and nobody else; `None`, the default, turns
-    /// it off.
+    /// Where `GET /metrics` is served (TCP), only for Prometheus; `None`, the default, turns it
+    /// off.
     pub listen_metrics: Option<SocketAddr>,
-    /// Where everything is kept, or only what is this node's own when the store is elsewhere.
+    /// Where all data is kept, or, with a store elsewhere, only what belongs to this node.
     pub data: Data,
     /// Who coordinates the nodes.
     pub broker: BrokerChoice,
@@ -56,15 +56,16 @@ pub struct Config {
     pub store: StoreChoice,
     /// Whether a start brings the store's collections up to date. Default true.
     pub migrate_at_start: bool,
-    /// What clients are told to connect to, where it differs from the listen addresses.
+    /// The addresses that clients are told to connect to, where they differ from the listen
+    /// addresses.
     pub public_url: PublicUrl,
-    /// Web origins that may use this server; empty means its own on this machine.
+    /// Web origins that may use this server; empty means the server's own on this machine.
     pub origins: Vec<Origin>,
     /// Where the certificate comes from.
     pub tls: Tls,
     /// A folder of static files to serve at `/`.
     pub web_root: Option<PathBuf>,
-    /// A file of categories in place of the built-in ones.
+    /// A file of categories that replaces the built-in ones.
     pub categories: Option<PathBuf>,
     /// How the log is written.
     pub log: LogSettings,
@@ -82,7 +83,7 @@ pub struct Config {
     pub idle_notice: Duration,
     /// A chat in which nothing was said for this long ends.
     pub idle_end: Duration,
-    /// Bound of a graceful stop.
+    /// Longest time of a graceful stop.
     pub drain: Duration,
     /// A signing key older than this is replaced: at the next start, or on MongoDB while nodes run.
     pub signing_key_age: Duration,
@@ -90,14 +91,14 @@ pub struct Config {
     pub clock_ahead: Duration,
 }
 
-/// What a node does. Everything but [`Role::All`] is a part of a cluster.
+/// What a node does. A node with a role other than [`Role::All`] is a part of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// All of it.
+    /// Everything.
     All,
     /// Connections of clients; of HTTP only the WebSocket and the health of the node.
     Realtime,
-    /// REST: accounts, categories, and the way to the nodes that take connections.
+    /// REST: accounts, categories, and the addresses of nodes that accept connections.
     Rest,
 }
 
@@ -130,10 +131,10 @@ pub enum StoreChoice {
     MongoDb(nowrong_store_mongodb::MongoOptions),
 }
 
-/// Where everything is kept.
+/// Where all data is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data {
-    /// In memory: gone when the process ends.
+    /// In memory: lost when the process ends.
     Memory,
     /// In this folder.
     Folder(PathBuf),
@@ -142,14 +143,14 @@ pub enum Data {
 /// Who coordinates the nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BrokerChoice {
-    /// Nobody has to: there is one node.
+    /// No coordination: there is only one node.
     Local,
     /// Redis, or a Redis Cluster.
     #[cfg(feature = "redis")]
     Redis(nowrong_broker_redis::RedisUrl),
 }
 
-/// What clients are told to connect to; `None` is derived from the listen address.
+/// The addresses that clients are told to connect to; `None` is derived from the listen address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublicUrl {
     /// `https://host:port/path`.
@@ -166,7 +167,7 @@ pub enum Tls {
         /// More host names or addresses.
         names: Vec<String>,
     },
-    /// PEM files, taken up again when they change.
+    /// PEM files, reloaded when they change.
     Pem {
         /// The chain, the node's own certificate first.
         cert: PathBuf,
@@ -228,7 +229,7 @@ impl LogLevel {
 /// How much one client and all together may use. A prefix is an IPv4 address or an IPv6 /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientLimits {
-    /// Most connections of this node; beyond it a client is told `OVERLOADED`.
+    /// Most connections of this node; further clients get `OVERLOADED`.
     pub connections_max: u32,
     /// Most connections of one prefix: many people share one address behind a mobile network.
     pub connections_per_prefix_max: u32,
@@ -236,7 +237,7 @@ pub struct ClientLimits {
     pub handshakes: Rate,
     /// New accounts of one prefix.
     pub register: Rate,
-    /// Other REST calls of one prefix that cost the server something: refresh and connect.
+    /// Other expensive REST calls of one prefix: refresh and connect.
     pub requests: Rate,
 }
 
@@ -251,13 +252,13 @@ impl Default for Config {
 /// A configuration and where each value came from.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// What is in force.
+    /// The configuration in force.
     pub config: Config,
     /// The same as text, with sources: for `nowrong config`.
     pub values: Values,
 }
 
-/// Why there is no configuration. One sentence each.
+/// Why the configuration cannot be used. One sentence each.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -276,7 +277,7 @@ pub enum ConfigError {
     Invalid {
         /// Which key.
         key: &'static str,
-        /// What is wrong; completes the sentence that the key begins.
+        /// The fault; it completes the sentence that the key begins.
         detail: String,
         /// Where the value came from.
         source_of_it: Source,
@@ -294,7 +295,7 @@ pub enum ConfigError {
     Malformed(String),
 }
 
-/// Reads the file that flags or environment name, and puts all layers together.
+/// Reads the file that flags or environment name, and merges all layers.
 ///
 /// `environment` is every variable of the process; those that begin with `NOWRONG_` count.
 ///
@@ -329,7 +330,7 @@ impl Config {
     fn check_paths(&self, values: &Values) -> Result<(), ConfigError> {
         match &self.web_root {
             Some(folder) if !folder.is_dir() => {
-                Err(values.invalid("web_root", format!("is no folder: {}", folder.display())))
+                Err(values.invalid("web_root", format!("is not a folder: {}", folder.display())))
             }
             _ => Ok(()),
         }

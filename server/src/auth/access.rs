@@ -1,4 +1,4 @@
-//! Access tokens: JWT (RFC 7519) signed with Ed25519 (RFC 8037). Pure but for the keys.
+//! Access tokens: JWT (RFC 7519) signed with Ed25519 (RFC 8037). Pure, except for the keys.
 
 use std::{
     sync::{
@@ -19,32 +19,32 @@ use super::{
     keys::{SigningKeys, is_kid, shared::SharedKeys},
 };
 
-/// Life of an access token. What a deleted account can still read is bound by it; writing asks the
+/// Lifetime of an access token. A deleted account can read for at most this long; writing asks the
 /// store.
 pub const ACCESS_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 const ISSUER: &str = "nowrong";
 const AUDIENCE: &str = "nowrong-api";
 
-/// Longest access token that is looked at, in bytes; ours have about 300.
+/// Longest access token that is examined, in bytes; ours have about 300.
 const TOKEN_BYTES_MAX: usize = 1_024;
 
-/// Least time between two reads of the shared keys because of a token under an unknown one, in
-/// milliseconds: anybody can send such a token.
+/// Least time between two reads of the shared keys that are caused by tokens with an unknown key,
+/// in milliseconds: anybody can send such a token.
 const UNKNOWN_KEY_PAUSE_MS: u64 = 1_000;
 
 /// Issues and checks access tokens.
 pub struct AccessTokens {
     keys: RwLock<Arc<SigningKeys>>,
     shared: Option<SharedKeys>,
-    /// When an unknown key was last looked for.
+    /// When an unknown key was last searched for.
     looked_at: AtomicU64,
     validation: Validation,
 }
 
-/// Why a token is not good.
+/// Why a token is not valid.
 enum Flaw {
-    /// It names a key that is not known here.
+    /// It names a key that is unknown here.
     UnknownKey,
     Other,
 }
@@ -65,12 +65,12 @@ impl std::fmt::Debug for AccessTokens {
 }
 
 impl AccessTokens {
-    /// Tokens under these keys.
+    /// Tokens signed with these keys.
     pub fn new(keys: SigningKeys) -> Self {
         Self::over(keys, None)
     }
 
-    /// Tokens under keys that other nodes share; `keys` are those that were read from there.
+    /// Tokens signed with keys that other nodes share; `keys` were read from the shared ones.
     pub fn shared(keys: SigningKeys, shared: SharedKeys) -> Self {
         Self::over(keys, Some(shared))
     }
@@ -80,7 +80,7 @@ impl AccessTokens {
         validation.set_audience(&[AUDIENCE]);
         validation.set_issuer(&[ISSUER]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // The library asks the system's clock; we ask ours, below.
+        // The library uses the system's clock; we use ours, below.
         validation.validate_exp = false;
         Self {
             keys: RwLock::new(Arc::new(keys)),
@@ -95,15 +95,15 @@ impl AccessTokens {
         Arc::clone(&keys)
     }
 
-    /// Reads the shared keys again, and publishes the next one when it is due. Call it now and then.
+    /// Reads the shared keys again, and publishes the next one when it is due. Call it regularly.
     ///
     /// # Errors
-    /// [`AuthError`] when the store does not answer: the keys that are known go on.
+    /// [`AuthError`] when the store does not reply: the known keys stay in use.
     pub async fn reread(&self, now: UnixMs) -> Result<(), AuthError> {
         if let Some(shared) = &self.shared {
             let (read, _) = shared.read(now).await?;
             let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-            // Of two reads at once, the one that saw less may end last.
+            // Of two simultaneous reads, the older one may end last.
             if read.revision >= keys.revision {
                 *keys = Arc::new(read);
             }
@@ -111,7 +111,7 @@ impl AccessTokens {
         Ok(())
     }
 
-    /// A token for a user, good for [`ACCESS_LIFETIME`].
+    /// A token for a user, valid for [`ACCESS_LIFETIME`].
     ///
     /// # Errors
     /// [`AuthError::Keys`] when the key cannot sign.
@@ -136,20 +136,20 @@ impl AccessTokens {
             .map_err(|error| AuthError::Keys(error.to_string()))
     }
 
-    /// Whose token it is, by the keys that are known here.
+    /// The user of the token, by the keys that are known here.
     ///
     /// # Errors
-    /// [`AuthError::Refused`], whatever is wrong with it.
+    /// [`AuthError::Refused`] for any fault of the token.
     pub fn verify(&self, token: &str, now: UnixMs) -> Result<UserId, AuthError> {
         self.claims(token, now).map_err(|_| AuthError::Refused)
     }
 
-    /// As [`Self::verify`], and looks for a key that is not known among the shared ones, once a second
-    /// at most.
+    /// As [`Self::verify`], but also looks for an unknown key among the shared ones, at most once a
+    /// second.
     ///
     /// # Errors
-    /// [`AuthError::Refused`], whatever is wrong with it; [`AuthError::Store`] when the keys could not
-    /// be looked through, so that nobody throws a good token away.
+    /// [`AuthError::Refused`] for any fault of the token; [`AuthError::Store`] when the keys could
+    /// not be read, so that no client discards a valid token.
     pub async fn authenticate(&self, token: &str, now: UnixMs) -> Result<UserId, AuthError> {
         match self.claims(token, now) {
             Err(Flaw::UnknownKey) if self.may_look(now) => {

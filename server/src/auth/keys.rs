@@ -1,8 +1,8 @@
 //! The Ed25519 keys that sign access tokens.
 //!
-//! A replaced key still checks the tokens it signed, until the last of them has lapsed. One node
-//! keeps its keys in the data folder (`file`); nodes that share a store keep them there, so that
-//! each takes the tokens of the others ([`shared`]).
+//! A replaced key still verifies the tokens that it signed, until the last of them has expired. A
+//! single node keeps its keys in the data folder (`file`); nodes that share a store keep them
+//! there, so that each node accepts the tokens of the others ([`shared`]).
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub mod shared;
 /// The keys in use.
 pub struct SigningKeys {
     newest: SigningKey,
-    /// From the newest to the oldest.
+    /// The others, from the newest to the oldest.
     older: Vec<SigningKey>,
     /// Grows with each change of shared keys; 0 for keys of one node.
     pub(super) revision: u64,
@@ -31,12 +31,12 @@ pub(super) struct SigningKey {
     pub(super) encoding: EncodingKey,
     pub(super) decoding: DecodingKey,
     seed: [u8; 32],
-    /// From when on it signs.
+    /// The time from which it signs.
     signs_at: UnixMs,
 }
 
 impl SigningKeys {
-    /// A new key that nobody else will ever know.
+    /// A new key that never leaves this process.
     ///
     /// # Errors
     /// [`AuthError`] when there is no randomness.
@@ -52,7 +52,7 @@ impl SigningKeys {
         std::iter::once(&self.newest).chain(&self.older)
     }
 
-    /// The key that signs: the newest whose time has come.
+    /// The key that signs: the newest one whose time has come.
     pub(super) fn current(&self, now: UnixMs) -> &SigningKey {
         let oldest = self.older.last().unwrap_or(&self.newest);
         self.iter()
@@ -60,8 +60,8 @@ impl SigningKeys {
             .unwrap_or(oldest)
     }
 
-    /// The key that a token names, if it may check tokens: also one that does not sign yet, since the
-    /// clock of another node may be ahead.
+    /// The key that a token names, if it may verify tokens. This includes a key that does not sign
+    /// yet, since the clock of another node may be ahead.
     pub(super) fn find(&self, kid: &str, now: UnixMs) -> Option<&SigningKey> {
         let next = std::iter::once(None).chain(self.iter().map(Some));
         let (key, next) = self.iter().zip(next).find(|(key, _)| key.kid == kid)?;
@@ -70,7 +70,7 @@ impl SigningKeys {
     }
 }
 
-/// When the last token has lapsed that was signed before a key took over.
+/// When the last token that was signed before a key took over has expired.
 fn lapses_at(taken_over_at: UnixMs) -> UnixMs {
     taken_over_at.saturating_add(millis(ACCESS_LIFETIME))
 }

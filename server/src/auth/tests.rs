@@ -1,4 +1,4 @@
-//! Tokens and keys: what is good, what is refused, what a restart keeps, what nodes share.
+//! Tokens and keys: which are valid, which are refused, what a restart keeps, what nodes share.
 
 use std::{fs, net::IpAddr, sync::Arc, time::Duration};
 
@@ -311,7 +311,8 @@ async fn a_new_shared_key_is_known_before_it_signs_and_looked_for_when_it_is_not
         "the look for the foreign key found this one"
     );
 
-    // Found among the shared ones without a delay, which nobody publishes; looked for once a second.
+    // A shared key without the usual delay, which no node would publish, is found when it is
+    // searched for, once a second.
     let mut secrets = store.secrets().await.unwrap().unwrap();
     secrets.revision += 1;
     let seed = Redacted::new([5; 32]);

@@ -1,4 +1,4 @@
-//! The addresses that clients are told, and the web origins that may use them. Pure.
+//! The addresses for clients, and the web origins that may use them. Pure.
 
 use std::{
     fmt,
@@ -20,7 +20,8 @@ pub const WEBSOCKET_PATH: &str = "/v1/websocket";
 pub struct Origin(String);
 
 impl Origin {
-    /// Reads an origin as browsers write it; anything else (a path, `*`, `null`) is `None`.
+    /// Reads an origin in the form that browsers use; anything else (a path, `*`, `null`) is
+    /// `None`.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase();
         let (scheme, authority) = text.split_once("://")?;
@@ -39,7 +40,7 @@ impl Origin {
         is_good.then(|| Self(format!("{scheme}://{authority}")))
     }
 
-    /// As browsers write it.
+    /// The origin in the form that browsers use.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -51,16 +52,16 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What clients are told and who they may be, once the ports are known.
+/// The addresses for clients and the permitted origins, once the ports are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addresses {
     /// `https://host:port/path`, unless WebTransport is off.
     pub webtransport: Option<String>,
     /// `ws://` or `wss://` URL.
     pub websocket: String,
-    /// The web origins that may use this server. Native clients send none and may.
+    /// The web origins that may use this server. Native clients send no origin and are permitted.
     pub origins: Vec<Origin>,
-    /// Whether clients may be sent to other nodes, whose addresses nobody knows beforehand.
+    /// Whether clients may be sent to other nodes, whose addresses are not known beforehand.
     pub has_peers: bool,
 }
 
@@ -70,7 +71,7 @@ impl Addresses {
         origin.is_none_or(|origin| self.origins.iter().any(|one| one.as_str() == origin))
     }
 
-    /// What other nodes tell their clients of this one.
+    /// The endpoint of this node, as other nodes announce it to their clients.
     pub fn endpoint(&self, certificate_hash: Option<String>) -> NodeEndpoint {
         NodeEndpoint {
             webtransport: self.webtransport.clone(),
@@ -79,8 +80,8 @@ impl Addresses {
         }
     }
 
-    /// The origins of the endpoints, for `connect-src`: every secure one when there are other nodes,
-    /// since a page may live longer than the list of them.
+    /// The origins of the endpoints, for `connect-src`: all secure ones when there are other nodes,
+    /// since a page may be open longer than the list of nodes is valid.
     pub fn connect_sources(&self) -> Vec<String> {
         if self.has_peers {
             let is_plain = self.websocket.starts_with("ws:");
@@ -95,7 +96,8 @@ impl Addresses {
 }
 
 impl Config {
-    /// The addresses in force, given where the listeners are bound (port 0 is known by then).
+    /// The addresses in force, given the bound addresses of the listeners (port 0 is resolved by
+    /// then).
     ///
     /// A derived URL names the address itself, and the loopback address when bound to all: browsers
     /// try only one address of `localhost` for WebTransport, and it may be the wrong one.
@@ -125,7 +127,7 @@ impl Config {
     }
 }
 
-/// No port, or one that exists; the colons of an IPv6 address are inside brackets.
+/// Whether there is no port or a valid one; the colons of an IPv6 address are inside brackets.
 fn has_good_port(authority: &str) -> bool {
     let after_host = authority.rsplit(']').next().unwrap_or(authority);
     after_host

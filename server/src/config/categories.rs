@@ -1,4 +1,4 @@
-//! The categories that an empty store begins with: built in, or from a file of the operator.
+//! The categories of an empty store: the built-in ones, or those from a file of the operator.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,12 +11,12 @@ use serde::Deserialize;
 
 use super::{Config, ConfigError};
 
-/// Most categories of a file: the list is sent whole.
+/// Most categories of a file: the list is sent as a whole.
 pub const CATEGORIES_MAX: usize = 500;
 
 const TITLE_CHARS_MAX: usize = 60;
 const DESCRIPTION_CHARS_MAX: usize = 200;
-/// A family with skin tones takes this many bytes.
+/// Longest emoji in bytes: a family with skin tones takes this many.
 const EMOJI_BYTES_MAX: usize = 48;
 
 const BUILT_IN: &str = include_str!("../../categories.toml");
@@ -25,7 +25,7 @@ impl Config {
     /// The categories for an empty store.
     ///
     /// # Errors
-    /// [`ConfigError::File`] with the first thing that is wrong in the operator's file.
+    /// [`ConfigError::File`] with the first fault in the operator's file.
     pub fn read_categories(&self) -> Result<Vec<Category>, ConfigError> {
         let Some(path) = &self.categories else {
             return Ok(built_in());
@@ -74,7 +74,7 @@ pub fn parse(text: &str) -> Result<Vec<Category>, String> {
             .check()
             .map_err(|detail| format!("category `{}`: {detail}", entry.id))?;
         if !seen.insert(&entry.id) {
-            return Err(format!("category `{}` stands in it twice", entry.id));
+            return Err(format!("category `{}` is listed twice", entry.id));
         }
     }
     Ok((0..)
@@ -111,7 +111,7 @@ impl Entry {
             ),
             (
                 self.titles.keys().all(|tag| is_tag(tag)),
-                "a key of its titles is no language tag",
+                "a key of its titles is not a language tag",
             ),
             (
                 self.titles
@@ -175,7 +175,7 @@ mod tests {
         let cases = [
             (String::new(), "missing field `category`"),
             ("category = []".to_owned(), "must hold 1 to 500"),
-            (good.repeat(2), "category `a` stands in it twice"),
+            (good.repeat(2), "category `a` is listed twice"),
             (
                 good.replace("'a'", "'A b'"),
                 "category `A b`: its id must be",
@@ -191,7 +191,7 @@ mod tests {
             ),
             (good.replace('🎵', "x"), "its emoji must be"),
             (format!("{good}age_bracket='all'"), "unknown variant `all`"),
-            (format!("{good}titles={{'d e'='A'}}"), "no language tag"),
+            (format!("{good}titles={{'d e'='A'}}"), "not a language tag"),
             (format!("{good}titles={{de=''}}"), "each of its titles"),
             (format!("{good}colour='red'"), "unknown field `colour`"),
         ];

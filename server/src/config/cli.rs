@@ -26,7 +26,7 @@ pub enum Command {
     Serve(Flags),
     /// Prints the configuration in force as TOML, with the source of each value.
     Config(Flags),
-    /// Looks at or changes the shape of the collections in MongoDB.
+    /// Shows or changes the structure of the collections in MongoDB.
     Migrate {
         /// What to do.
         #[command(subcommand)]
@@ -39,9 +39,9 @@ pub enum Command {
 /// What to do with the collections.
 #[derive(Debug, Subcommand)]
 pub enum MigrateAction {
-    /// Runs the steps that are missing.
+    /// Runs the missing steps.
     Up(Flags),
-    /// Takes back the newest step; what people wrote stays.
+    /// Undoes the newest step; data of people stays.
     Down(Flags),
     /// Prints every step and whether it is done.
     Status(Flags),
@@ -101,7 +101,7 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// What the flags say.
+    /// The layer of the flags.
     ///
     /// # Errors
     /// [`ConfigError::Malformed`] when `--set` has no `=`.

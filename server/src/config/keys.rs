@@ -1,4 +1,4 @@
-//! The table of keys: the one place that knows which there are.
+//! The table of keys: the only list of all keys.
 
 /// A key of the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -6,7 +6,7 @@ pub struct Key {
     /// Its dotted name, as in the file. In the environment `NOWRONG_` and upper case, with two
     /// underscores for the dot.
     pub name: &'static str,
-    /// Its default as a TOML value, or `None` when it is derived or off.
+    /// Its default as a TOML value; `None` when it is derived or off.
     pub default: Option<&'static str>,
     /// Whether its value is never shown.
     pub is_secret: bool,
@@ -41,7 +41,7 @@ pub const KEYS: &[Key] = &[
     ),
     unset(
         "threads",
-        "threads that serve, at most 1024; one per core when unset. Give nodes that share a machine their share",
+        "threads that serve, at most 1024; one per core when unset. Set it when several nodes share a machine",
     ),
     key(
         "listen_http",
@@ -56,7 +56,7 @@ pub const KEYS: &[Key] = &[
     key(
         "fast_path",
         "true",
-        "whether small writes over WebTransport go out again to clients whose link loses packets",
+        "whether small writes over WebTransport are sent again to clients whose link loses packets",
     ),
     key(
         "listen_metrics",
@@ -169,7 +169,7 @@ pub const KEYS: &[Key] = &[
     key(
         "retention",
         r#""24h""#,
-        "longest life of a chat, at most 24h",
+        "longest lifetime of a chat, at most 24h",
     ),
     key(
         "grace",
@@ -192,7 +192,7 @@ pub const KEYS: &[Key] = &[
         "silence after which a chat gets a notice",
     ),
     key("idle_end", r#""5m""#, "silence after which a chat ends"),
-    key("drain", r#""10s""#, "bound of a graceful stop"),
+    key("drain", r#""10s""#, "longest time of a graceful stop"),
     key(
         "signing_key_age",
         r#""30d""#,

@@ -1,4 +1,4 @@
-//! The layers and how they are put together. Pure: text in, values with their sources out.
+//! The layers and how they are merged. Pure: text in, values with their sources out.
 
 use std::{
     collections::BTreeMap,
@@ -16,13 +16,13 @@ use super::{
 
 const ENVIRONMENT_PREFIX: &str = "NOWRONG_";
 
-/// Names the file; not a key itself.
+/// The variable that names the file; not a key itself.
 const FILE_VARIABLE: &str = "NOWRONG_CONFIG";
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Nobody set it.
+    /// It was not set.
     Default,
     /// The configuration file.
     File(PathBuf),
@@ -43,7 +43,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// What one source says: dotted keys as written, in order.
+/// The entries of one source: dotted keys as written, in order.
 pub type Layer = Vec<(String, Entry)>;
 
 /// A value and its source.
@@ -76,7 +76,7 @@ impl Values {
     }
 }
 
-/// Lays `layers` over the defaults, later ones over earlier ones.
+/// Applies `layers` over the defaults, later ones over earlier ones.
 ///
 /// # Errors
 /// [`ConfigError::Unknown`] for the first key that does not exist.
@@ -183,7 +183,8 @@ fn flatten(prefix: &str, table: Table, source: &Source, layer: &mut Layer) {
     }
 }
 
-/// The known key that is spelled most like `name`; the last part counts when it matches whole.
+/// The known key whose spelling is closest to `name`; the last part also counts if it matches
+/// completely.
 fn nearest(name: &str) -> &'static str {
     let distance = |key: &&Key| {
         let last = key.name.rsplit('.').next().unwrap_or(key.name);

@@ -1,4 +1,4 @@
-//! The configuration in force as TOML, for `nowrong config`. What it prints can be read back.
+//! The configuration in force as TOML, for `nowrong config`. The output can be read back.
 
 use std::fmt::Write as _;
 

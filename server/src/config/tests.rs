@@ -227,7 +227,7 @@ fn every_bad_value_is_named_with_its_key_and_source() {
         ("tls.key=a.pem", "`tls.key` needs `tls.cert` beside it"),
         (
             "web_root=/does/not/exist",
-            "`web_root` is no folder: /does/not/exist",
+            "`web_root` is not a folder: /does/not/exist",
         ),
         (
             "log.level=loud",

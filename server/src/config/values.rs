@@ -15,16 +15,16 @@ use super::{
     Origin, PublicUrl, Role, StoreChoice, Tls, layers::Values,
 };
 
-/// Most threads that serve: more than any machine has use for.
+/// Most threads that serve: more than any machine can use.
 const THREADS_MAX: usize = 1_024;
 
 type Read<T> = Result<T, ConfigError>;
 
-/// Shortest time that any key but `clock_ahead` takes: zero would mean "at once" in some places and
+/// Shortest time for any key except `clock_ahead`: zero would mean "at once" in some places and
 /// "never" in others.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// Longest time of any key: what timers take without overflow, and more than anyone can mean.
+/// Longest time for any key: timers accept it without overflow, and nobody can want more.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 impl Config {
@@ -83,7 +83,7 @@ impl Config {
         self.check_cluster(values)
     }
 
-    /// Nodes are one cluster by what they share: the truth and who coordinates them.
+    /// Nodes form a cluster by sharing a store and a broker.
     fn check_cluster(&self, values: &Values) -> Read<()> {
         let is_embedded = self.store == StoreChoice::Embedded;
         if self.broker != BrokerChoice::Local && is_embedded {
@@ -172,7 +172,7 @@ impl Values {
     fn mongodb(&self, text: String) -> Read<StoreChoice> {
         use nowrong_store_mongodb::{MongoOptions, is_connection_string};
         if !is_connection_string(&text) {
-            // Never quoted: it may hold a password.
+            // Never quoted: it may contain a password.
             let wanted = "must be \"embedded\" or a MongoDB connection string such as mongodb://user:password@host:27017/nowrong";
             return Err(self.invalid("store", wanted));
         }
@@ -346,7 +346,7 @@ impl Values {
             .ok_or_else(|| self.invalid(key, "must not be empty"))
     }
 
-    /// An empty string is the same as none, so that a layer can take back what one below it set.
+    /// An empty string counts as unset, so that a layer can undo a value of a lower layer.
     fn optional_text(&self, key: &'static str) -> Read<Option<String>> {
         match self.entry(key).map(|entry| &entry.value) {
             None => Ok(None),
@@ -376,7 +376,7 @@ impl Values {
     }
 }
 
-/// Whether a URL can stand in a Content-Security-Policy, where it ends up.
+/// Whether a URL can be used in a Content-Security-Policy, where it ends up.
 fn is_plain(url: &str) -> bool {
     url.bytes()
         .all(|byte| byte.is_ascii_graphic() && !b",;'\"#".contains(&byte))

@@ -1,5 +1,5 @@
-//! The keys of a node that shares none: in its data folder, for their owner only; an old one is
-//! replaced at a start.
+//! The keys of a node that does not share them: in its data folder, readable only by their owner;
+//! an old key is replaced at a start.
 
 use std::{
     fs::{self, OpenOptions},
@@ -17,7 +17,7 @@ use super::{AuthError, SigningKey, SigningKeys, millis};
 /// Name of the file in the data folder.
 const FILE: &str = "signing-keys.json";
 
-/// As it is kept, newest first.
+/// The content of the file, newest key first.
 #[derive(Serialize, Deserialize)]
 struct File {
     keys: Vec<StoredKey>,
@@ -26,7 +26,7 @@ struct File {
 #[derive(Serialize, Deserialize)]
 struct StoredKey {
     seed: String,
-    /// It signs from then on.
+    /// The time from which it signs.
     created_at: UnixMs,
 }
 

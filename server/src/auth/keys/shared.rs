@@ -1,9 +1,9 @@
 //! The keys of nodes that share a store: published first, used later.
 //!
-//! A new key is in the store for [`PUBLISHED_BEFORE`] until it signs, and every node reads the store
-//! each [`REREAD_INTERVAL`]: so all know it before they see its first token. Whoever finds that the
-//! newest key is old publishes the next one; of several that do so at once one wins, by the revision.
-//! Old keys go when the last of their tokens has lapsed.
+//! A new key is in the store for [`PUBLISHED_BEFORE`] before it signs, and every node reads the
+//! store each [`REREAD_INTERVAL`], so all nodes know it before they see its first token. A node
+//! that finds the newest key too old publishes the next one; if several do so at once, the revision
+//! lets one win. Old keys are removed when the last of their tokens has expired.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,33 +16,34 @@ use nowrong_store::secrets::{SecretStore, SharedKey, SharedSecrets};
 
 use super::{AuthError, SigningKey, SigningKeys, lapses_at, millis};
 
-/// How long a key is in the store before it signs: five times what a node takes to read it, so that
-/// one that cannot reach the store for minutes, or whose clock is off, still knows it in time.
+/// How long a key is in the store before it signs: five times the interval at which nodes read it,
+/// so that a node that cannot reach the store for minutes, or has a wrong clock, still knows it in
+/// time.
 pub const PUBLISHED_BEFORE: Duration = Duration::from_secs(5 * 60);
 
 /// How often a node reads the keys again: one small read.
 pub const REREAD_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How often another node may be first before this one gives up: there is nothing to publish once
-/// one was.
+/// How often another node may be first before this one gives up. Usually once another node was
+/// first, there is nothing left to publish.
 const ATTEMPTS_MAX: usize = 8;
 
-/// Where the keys are shared.
+/// The store through which the keys are shared.
 pub struct SharedKeys {
     store: Arc<dyn SecretStore>,
     age: Duration,
 }
 
 impl SharedKeys {
-    /// Keys in `store`, each of which signs for `age`.
+    /// Shares keys through `store`; each key signs for `age`.
     pub fn new(store: Arc<dyn SecretStore>, age: Duration) -> Self {
         Self { store, age }
     }
 
-    /// The keys as they are in the store, and the key of pseudonyms; publishes what is due.
+    /// The keys in the store, and the key for pseudonyms; publishes a new key if one is due.
     ///
     /// # Errors
-    /// [`AuthError::Store`]; [`AuthError::Keys`] when what is there is no key.
+    /// [`AuthError::Store`]; [`AuthError::Keys`] when the stored data is not a key.
     pub async fn read(&self, now: UnixMs) -> Result<(SigningKeys, PseudonymKey), AuthError> {
         for _ in 0..ATTEMPTS_MAX {
             let new = Redacted::new(random::try_bytes()?);
@@ -58,12 +59,12 @@ impl SharedKeys {
                 return opened(&wanted);
             }
         }
-        let detail = "other nodes go on changing the shared ones";
+        let detail = "other nodes keep changing the shared ones";
         Err(AuthError::Keys(detail.to_owned()))
     }
 }
 
-/// The secrets of a cluster that has none. Nobody can have a token yet, so the key signs at once.
+/// The secrets of a cluster that has none yet. No tokens exist yet, so the key signs at once.
 fn first(seed: Redacted<[u8; 32]>, pseudonyms: Redacted<[u8; 32]>, now: UnixMs) -> SharedSecrets {
     let signs_at = now;
     SharedSecrets {
@@ -73,8 +74,8 @@ fn first(seed: Redacted<[u8; 32]>, pseudonyms: Redacted<[u8; 32]>, now: UnixMs) 
     }
 }
 
-/// What comes after `seen`, if the newest key has signed for `age`: a key of `seed` is published, and
-/// those whose tokens have lapsed are gone.
+/// The successor of `seen`, if its newest key has signed for `age`: with a new key made from
+/// `seed`, and without keys whose tokens have all expired.
 fn successor(
     seen: &SharedSecrets,
     seed: Redacted<[u8; 32]>,
