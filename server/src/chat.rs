@@ -1,15 +1,15 @@
 //! The chats of this node: sending, delivering, seats, and how a chat ends.
 //!
-//! A message takes this way: the broker's log gives it a position and the chat's tail takes its frame;
-//! the members' connections are woken and pull it at once; the [`persist`] task makes it durable; then the
-//! sender's connection is woken and acks it. What a connection pulls is a state or a log from its own
-//! position on, never a queue, so replay after a resume and live delivery are the same code.
+//! The way of a message: the broker's log gives it a position and the chat's tail keeps its frame;
+//! the members' connections are woken and pull it at once; the [`persist`] task makes it durable;
+//! then the sender's connection is woken and acks it. A connection pulls a state, or a log from its
+//! own position, never a queue, so replay after a resume and live delivery are the same code.
 //!
-//! On several nodes, each node that has a member follows the chat: it keeps a copy of the messages and of
-//! what the members do, and tells the others through their inboxes ([`others`]). The log says who is
-//! right about the order, the store about what stays.
+//! On several nodes, each node that has a member follows the chat: it keeps a copy of the messages
+//! and of the members' signals, and sends notices to the other nodes through their inboxes
+//! ([`followers`]). The log is authoritative for the order, the store for durability.
 //!
-//! Start reading at [`Chats::send`] and [`Chat::poll`]. Locks are short and never held over an await.
+//! Start reading at [`Chats::send`] and [`Chat::pull`]. Locks are short and never held over an await.
 
 mod ending;
 mod followers;
@@ -59,7 +59,8 @@ pub struct Chat {
     log: tokio::sync::OnceCell<()>,
     reopening: tokio::sync::Mutex<()>,
     state: Mutex<State>,
-    /// Set with the end in `state`: whoever only asks whether the chat goes on needs no lock.
+    /// Set together with the end in `state`: a caller that only asks whether the chat has ended
+    /// needs no lock.
     is_over: Arc<AtomicBool>,
 }
 
@@ -82,13 +83,13 @@ impl Chat {
         self.is_over.load(Ordering::Acquire)
     }
 
-    /// The chat as the entry of a member keeps it.
+    /// The chat in the form that the entry of a member keeps.
     pub(crate) fn as_current(&self) -> CurrentChat {
         CurrentChat::new(self.id, self.is_over.clone())
     }
 
-    /// A reader for a connection of `me` whose client holds the chat up to `asked`, and the chat as that
-    /// client is shown it.
+    /// A reader for a connection of `me` whose client holds the chat up to `asked`, and the chat
+    /// state to show to that client.
     pub(crate) fn open_reader(&self, me: u8, asked: Position) -> (Reader, ChatState) {
         let state = self.state();
         let resumed = state.messages.resume_point(asked);
@@ -108,7 +109,7 @@ impl Chat {
         (state.reader(me, resumed), chat_state)
     }
 
-    /// Gathers what the client has not been told, in one step: see [`State::pull`].
+    /// Gathers everything that the client does not know yet, in one step: see [`State::pull`].
     pub(crate) fn pull(
         &self,
         reader: &mut Reader,
@@ -118,7 +119,7 @@ impl Chat {
         self.state().pull(reader, live, frames)
     }
 
-    /// The same but for messages: see [`State::pull_rest`].
+    /// The same without messages: see [`State::pull_rest`].
     pub(crate) fn pull_rest(
         &self,
         reader: &mut Reader,
@@ -135,7 +136,7 @@ impl Chat {
         lock(&self.state)
     }
 
-    /// The chat has ended; returns whether that is news. `state` is that of this chat.
+    /// Sets the end of the chat; returns whether that is news. `state` is that of this chat.
     fn set_end(&self, state: &mut State, end: ChatEnd) -> bool {
         let is_news = state.set_end(end);
         self.is_over.store(true, Ordering::Release);
@@ -167,7 +168,8 @@ impl Chat {
         }
     }
 
-    /// The message as its members see it. A body that does not open is logged and left out.
+    /// The message as the members see it. A body that cannot be opened is logged, and the message
+    /// is left out.
     fn unseal(&self, stored: StoredMessage) -> Option<Message> {
         match self.sealer.open(&stored) {
             Ok(body) => Some(Message {

@@ -1,9 +1,11 @@
-//! One connection: drives the pure conversation over a link, and pulls what its client must be told.
+//! One connection: drives the pure conversation over a link, and pulls everything that its client
+//! must learn.
 //!
 //! A connection is one task. It reads its link, carries out requests, and, whenever it is woken,
-//! pulls the difference between what its client knows and what is: queue pushes from the user's
-//! entry, messages from the chat's log, states from the chat. Nothing is queued towards it, so a
-//! client that does not read only delays itself until [`SLOW_DEADLINE`], then it is closed.
+//! pulls the difference between its client's knowledge and the current state: pushes about the
+//! queue from the user's entry, messages from the chat's log, states from the chat. Nothing is
+//! queued towards it, so a client that does not read only delays itself; after [`SLOW_DEADLINE`] it
+//! is closed.
 //!
 //! Start reading at [`run`]; [`admission`] opens, [`requests`] carries out, [`following`] pulls.
 
@@ -41,19 +43,20 @@ use crate::{
     node::Node,
 };
 
-/// Bytes gathered for one write; what comes on top waits for the next one.
+/// Bytes gathered for one write; further ones wait for the next write.
 const FLUSH_BYTES: usize = 32 * 1024;
 
 /// Spread, in milliseconds, of the reconnects of clients that ignored `GoAway`.
 const HALT_SPREAD_MS: u32 = 1_000;
 
-/// Serves one client until its link is gone.
+/// Serves one client until its link is closed.
 pub fn run<L: Link>(
     node: Arc<Node>,
     link: L,
     is_origin_allowed: bool,
 ) -> impl Future<Output = ()> + Send {
-    // Boxed here, it is not moved from one future into the next, each with room for it.
+    // Boxed here, it is not moved from one future to the next, each of which would have room for
+    // it.
     let mut connection = Box::new(Connection {
         conversation: ServerConversation::new(Instant::now()),
         pace: Pace::new(Instant::now()),
@@ -85,12 +88,12 @@ struct Connection<L> {
     endings: Endings,
     /// Frames that wait for the next write to the live lane.
     live: Vec<u8>,
-    /// What of it goes out once more, where that is of use.
+    /// The copies of these bytes, where the transport needs them.
     copies: Option<CopyWriter>,
     /// The same for the bulk lane.
     bulk: Vec<u8>,
     user: Option<Attending>,
-    /// What the transport says at the end, where it has room for a code.
+    /// The close code for the transport, if it can carry one.
     close_code: CloseCode,
 }
 
@@ -99,11 +102,11 @@ struct Attending {
     id: ConnectionId,
     entry: Arc<UserEntry>,
     following: Option<Following>,
-    /// What the user last asked to talk about, for `Next`.
+    /// The interests of the user's last `Join`, for `Next`.
     interests: Vec<String>,
 }
 
-/// Why the task goes on or ends.
+/// Whether the task continues or ends.
 enum Step {
     Wait,
     Again,
@@ -139,11 +142,11 @@ impl<L: Link> Connection<L> {
         }
     }
 
-    /// Does all that can be done without waiting for news.
+    /// Does everything that can be done without waiting for news.
     async fn step(&mut self) -> Result<Step, LinkError> {
         while let Some(output) = self.conversation.poll_output() {
             match output {
-                // Boxed: a connection that waits keeps no room for what it does now and then.
+                // Boxed: a waiting connection keeps no memory for rare work.
                 Output::Hello(hello) => Box::pin(self.admit(hello)).await,
                 Output::Request(frame, lane) => Box::pin(self.request(frame, lane)).await,
                 Output::Transmit(lane, frame) => self.write(lane, &frame),
@@ -176,7 +179,7 @@ impl<L: Link> Connection<L> {
         let copy_due = self.copies.as_ref().and_then(CopyWriter::poll_timeout);
         let deadlines = [self.conversation.poll_timeout(), copy_due];
         let deadline = deadlines.into_iter().flatten().min();
-        // A connection on its way out leaves the wakes to the one that speaks for the user now.
+        // A connection that is closing leaves the wakes to the one that replaced it.
         let listening = self
             .user
             .as_ref()
@@ -204,7 +207,7 @@ impl<L: Link> Connection<L> {
                 self.send_copy(now);
             }
             Event::Ending(Ending::Drain) => {
-                // Who is not in yet goes elsewhere at once: nobody has to be spread.
+                // A client that is not admitted yet goes elsewhere at once: it need not be spread.
                 let retry_after_ms = match &self.user {
                     Some(_) => random::below(self.node.spread_ms()),
                     None => self.refusal(CloseCode::GOING_AWAY).retry_after_ms,
@@ -238,8 +241,8 @@ impl<L: Link> Connection<L> {
         self.conversation.handle_input(input, now);
     }
 
-    /// Takes what others have left for the client. Closes when another connection speaks for the user now, or
-    /// the account is gone.
+    /// Takes the news that other parts have left for the client. Closes when the user has another
+    /// connection now, or the account no longer exists.
     fn take_news(&mut self, now: Instant) {
         let Some(user) = &self.user else { return };
         match user.entry.take_news(user.id) {
@@ -255,7 +258,7 @@ impl<L: Link> Connection<L> {
         }
     }
 
-    /// Gathers what the client has not been told; returns whether more waits.
+    /// Gathers everything that the client does not know yet; returns whether more is waiting.
     async fn pull(&mut self) -> bool {
         let Some(user) = &mut self.user else {
             return false;
@@ -278,7 +281,8 @@ impl<L: Link> Connection<L> {
         pulled != Pulled::All
     }
 
-    /// Appends a frame to what is written next; a signal goes as a datagram where there are any.
+    /// Appends a frame to the next write; a signal is sent as a datagram if the transport has
+    /// datagrams.
     fn write(&mut self, lane: Lane, frame: &ServerFrame) {
         match lane {
             Lane::Datagram if self.link.send_datagram(frame.encode_datagram()) => {}
@@ -287,7 +291,8 @@ impl<L: Link> Connection<L> {
         }
     }
 
-    /// Writes what was gathered. A peer that does not take it in time is closed.
+    /// Writes the gathered bytes. If the peer does not accept them in time, the connection is
+    /// closed.
     async fn flush(&mut self) -> Result<(), LinkError> {
         for lane in [Lane::Live, Lane::Bulk] {
             let frames = match lane {
@@ -308,7 +313,7 @@ impl<L: Link> Connection<L> {
         Ok(())
     }
 
-    /// Has the bytes copied if the link loses packets.
+    /// Schedules copies of the bytes if the link loses packets.
     fn note_written(&mut self, frames: &[u8]) {
         let Some(copies) = &mut self.copies else {
             return;

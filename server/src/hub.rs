@@ -1,10 +1,10 @@
-//! Who is here: the node-local registry of users, and the way to wake their connections.
+//! The users of this node, and the way to wake their connections.
 //!
-//! A [`UserEntry`] is the one place where a node keeps what concerns a user across connections: the
-//! connection that holds the seat now, the ticket, the chat, and the queue pushes not yet sent.
-//! Nobody sends to a connection: others change the entry (or the chat) and wake the connection,
-//! which pulls what is new. So there is no queue towards a peer that could grow, and a slow one is
-//! never waited for. Locks here are short and never held over an await.
+//! A [`UserEntry`] holds everything about a user that outlives a connection: the current
+//! connection, the ticket, the chat, and the pushes about the queue that are not sent yet. No part
+//! of the server sends to a connection: it changes the entry (or the chat) and wakes the
+//! connection, which pulls the news. So no queue towards a peer can grow, and nothing waits for a
+//! slow peer. Locks here are short and never held over an await.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -21,14 +21,14 @@ use nowrong_protocol::{
 };
 use tokio::sync::Notify;
 
-/// Most queue pushes kept for a user; beyond it the oldest goes. A ticket gives at most five
-/// (three stages, one end or match, one more after a re-queue).
+/// Most pushes about the queue that are kept for a user; beyond that the oldest is dropped. A
+/// ticket causes at most five (three stages, one end or match, one more after a re-queue).
 const PUSHES_MAX: usize = 16;
 
 /// Most users that a node keeps at once: connected, waiting, or with a held seat.
 pub const USERS_MAX: usize = 200_000;
 
-/// What a node knows of one user.
+/// A node's knowledge of one user.
 pub struct UserEntry {
     /// Who.
     pub user: UserId,
@@ -39,18 +39,18 @@ pub struct UserEntry {
 /// The changing part of a [`UserEntry`].
 #[derive(Default)]
 pub struct UserState {
-    /// The connection that speaks for the user now.
+    /// The user's current connection.
     pub connection: Option<ConnectionId>,
     /// Set when the connection must be closed with this code.
     pub kick: Option<CloseCode>,
-    /// The ticket of the user, if waiting; boxed, since most users are not.
+    /// The ticket of the user, if waiting; boxed, because most users are not waiting.
     pub ticket: Option<Box<Waiting>>,
     /// The chat of the user: the active one, or the last one until it is erased.
     pub chat: Option<CurrentChat>,
     pushes: VecDeque<Push>,
 }
 
-/// The chat of a user: which one, and whether it goes on.
+/// The chat of a user: which one, and whether it has ended.
 pub struct CurrentChat {
     /// Its id.
     pub id: ChatId,
@@ -70,11 +70,11 @@ impl CurrentChat {
     }
 }
 
-/// What a connection has to tell its client about the queue.
+/// News about the queue that a connection must send to its client.
 pub enum Push {
     /// A frame as it is.
     Frame(Box<ServerFrame>),
-    /// A match: the connection goes on in this chat.
+    /// A match: the connection continues in this chat.
     Matched(TicketId, ChatId),
 }
 
@@ -96,12 +96,12 @@ impl UserState {
         self.pushes.push_back(push);
     }
 
-    /// Takes what is kept for the connection, in order.
+    /// Takes the pushes that are kept for the connection, in order.
     pub fn take_pushes(&mut self) -> VecDeque<Push> {
         std::mem::take(&mut self.pushes)
     }
 
-    /// Whether the user is in a chat that goes on.
+    /// Whether the user is in a chat that has not ended.
     pub fn is_chatting(&self) -> bool {
         self.chat.as_ref().is_some_and(|chat| !chat.has_ended())
     }
@@ -137,7 +137,7 @@ impl UserEntry {
         lock(&self.state)
     }
 
-    /// Wakes the connection of the user; remembered when it is busy.
+    /// Wakes the connection of the user; the wake is remembered while the connection is busy.
     pub fn wake(&self) {
         self.wake.notify_one();
     }
@@ -150,11 +150,11 @@ impl UserEntry {
         self.wake.notified().await;
     }
 
-    /// Takes what was left for this connection, in order.
+    /// Takes the news that was left for this connection, in order.
     ///
     /// # Errors
-    /// The code to close with: another connection speaks for the user now (the wake is passed on to it), or
-    /// the connection was told to close.
+    /// The code to close with: the user has another connection now (the wake is passed on to it),
+    /// or the connection was told to close.
     pub fn take_news(&self, connection: ConnectionId) -> Result<VecDeque<Push>, CloseCode> {
         let mut state = self.state();
         if state.connection != Some(connection) {
@@ -181,8 +181,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Changes the entry of a user, making it if there is none; `None` when the node holds
-    /// [`USERS_MAX`]. The entry cannot be forgotten between its making and the change.
+    /// Changes the entry of a user, and makes it if there is none; `None` when the node holds
+    /// [`USERS_MAX`]. The entry cannot be forgotten between its creation and the change.
     pub fn update(
         &self,
         user: UserId,

@@ -1,12 +1,13 @@
 //! From a ticket to a chat: joins the broker's queue, retries as a ticket widens, and settles offers.
 //!
 //! The broker only proposes. An offer becomes a match when the store has given both users their
-//! seats; else whoever is free goes back into the queue with the old time. Settling runs in a task of
-//! its own, so that a lost connection cannot lose the partner's ticket.
+//! seats; otherwise a user who is still free goes back into the queue with the old time. Settling
+//! runs in a task of its own, so that a lost connection cannot lose the partner's ticket.
 //!
-//! On several nodes, the node of a user alone enters the user's ticket, again too: who settles an offer
-//! tells the other node what became of it, and what is not told is found out at the next retry. The steps
-//! are those of the model of the matcher in `nowrong-core`.
+//! With several nodes, only the node of a user enters the user's ticket, also when it is entered
+//! again: the node that settles an offer tells the other node the outcome, and if that notice is
+//! lost, the next retry finds it out. The steps are those of the model of the matcher in
+//! `nowrong-core`.
 //!
 //! Start reading at [`Matching::join`] and `settle`.
 
@@ -51,15 +52,15 @@ pub struct Matching {
     settling: TaskTracker,
 }
 
-/// When something is due for a ticket.
+/// A ticket's next actions.
 struct Entry {
     owner: Arc<UserEntry>,
     retry_at: UnixMs,
     /// Set while the user has no connection: when the ticket is given up.
     held_until: Option<UnixMs>,
-    /// Set while this node settles an offer of it: it is not in the queue, and that is right.
+    /// Set while this node settles an offer of it: then it is rightly not in the queue.
     is_offered: bool,
-    /// Set when news about it may be lost: the user may have a seat.
+    /// Set when notices about it may be lost: the user may have a seat.
     must_look: bool,
 }
 
@@ -81,11 +82,12 @@ impl Matching {
         })
     }
 
-    /// Has the user wait in a category. A match follows as a push, at once when a partner waits.
+    /// Lets the user wait in a category. A match follows as a push, at once if a partner is
+    /// waiting.
     ///
     /// # Errors
-    /// [`Refusal`] when the user waits or chats already, the category is unknown or for another age
-    /// bracket, or there is no room.
+    /// [`Refusal`] when the user is already waiting or chatting, the category is unknown or for
+    /// another age bracket, or there is no room.
     pub async fn join(
         self: &Arc<Self>,
         owner: &Arc<UserEntry>,
@@ -157,7 +159,7 @@ impl Matching {
         })
     }
 
-    /// Notes the ticket with its owner and among the tickets of the node.
+    /// Adds the ticket to its owner and to the tickets of the node.
     fn enter(&self, owner: &Arc<UserEntry>, ticket: &Ticket, stage: Stage) -> Result<(), Refusal> {
         let mut tickets = lock(&self.tickets);
         let mut state = owner.state();
@@ -188,7 +190,7 @@ impl Matching {
         Ok(())
     }
 
-    /// The ticket as its owner is shown it.
+    /// The ticket as shown to its owner.
     pub async fn ticket_state(
         &self,
         ticket: &Ticket,
@@ -204,17 +206,18 @@ impl Matching {
         })
     }
 
-    /// Gives the user's ticket up.
+    /// Cancels the user's ticket.
     ///
     /// # Errors
-    /// [`Refusal`] with `TICKET_UNKNOWN` when a match came first. If the user was not told of it, that
-    /// follows as a push; so does the end of the ticket, when the chat is over already.
+    /// [`Refusal`] with `TICKET_UNKNOWN` when a match came first. If the user does not know of the
+    /// match yet, it follows as a push; so does the end of the ticket, if the chat is already over.
     pub async fn cancel(&self, owner: &Arc<UserEntry>, id: TicketId) -> Result<(), Refusal> {
         let ticket = owner.state().ticket.clone().map(|waiting| waiting.ticket);
         let Some(ticket) = ticket.filter(|ticket| ticket.id == id) else {
             return Err(ErrorCode::TICKET_UNKNOWN.into());
         };
-        // The store first: whatever queue or offer still holds the ticket, it opens no chat then.
+        // The store first: then the ticket opens no chat, even if a queue or an offer still holds
+        // it.
         let now = self.env.clock.now();
         if self.env.store.cancel_ticket(owner.user, id, now).await? {
             if let Err(error) = self.env.broker.cancel(id).await {
@@ -229,7 +232,7 @@ impl Matching {
         Err(ErrorCode::TICKET_UNKNOWN.into())
     }
 
-    /// The user's connection is gone: the ticket is held for a while, out of matching.
+    /// The user's connection is lost: the ticket is held for a while, out of matching.
     pub async fn pause(&self, owner: &UserEntry) {
         let Some(waiting) = owner.state().ticket.clone() else {
             return;
@@ -243,7 +246,7 @@ impl Matching {
         }
     }
 
-    /// The user is back: the ticket is in matching again, with its old time.
+    /// The user is back: the ticket takes part in matching again, with its old time.
     pub async fn unpause(&self, owner: &UserEntry) -> Option<TicketState> {
         let waiting = owner.state().ticket.clone()?;
         let id = waiting.ticket.id;
@@ -252,12 +255,12 @@ impl Matching {
             entry.retry_at = self.env.clock.now();
         }
         if let Err(error) = self.env.broker.set_paused(id, false).await {
-            tracing::warn!(%error, ticket = %id, "a ticket could not be taken up again");
+            tracing::warn!(%error, ticket = %id, "a ticket could not be unpaused");
         }
         self.ticket_state(&waiting.ticket, waiting.stage).await.ok()
     }
 
-    /// The user has come from another node: goes on with the ticket that waits there.
+    /// The user has come from another node: takes over the ticket that waits there.
     pub async fn take_over(&self, owner: &Arc<UserEntry>) -> Option<TicketState> {
         if owner.state().ticket.is_some() {
             return self.unpause(owner).await;
@@ -281,7 +284,7 @@ impl Matching {
         }
     }
 
-    /// Ends the user's ticket, whatever became of it: the account is being erased.
+    /// Ends the user's ticket in any case: the account is being erased.
     pub async fn depart(&self, owner: &Arc<UserEntry>) -> Result<(), Refusal> {
         let Some(waiting) = owner.state().ticket.clone() else {
             return Ok(());
@@ -292,7 +295,7 @@ impl Matching {
         }
     }
 
-    /// Retries and gives up what is due. Called a few times a second.
+    /// Retries and gives up tickets that are due. Called a few times a second.
     pub async fn tick(self: &Arc<Self>) {
         let now = self.env.clock.now();
         let due: Vec<(TicketId, Arc<UserEntry>, bool)> = lock(&self.tickets)
@@ -352,7 +355,7 @@ impl Matching {
         }
     }
 
-    /// Forgets a ticket; tells its owner why, if it ended against the owner's will.
+    /// Forgets a ticket; tells its owner why, unless the owner ended it.
     fn drop_ticket(&self, ticket: &Ticket, code: Option<ErrorCode>) {
         let entry = lock(&self.tickets).remove(&ticket.id);
         let Some(Entry { owner, .. }) = entry else {
@@ -386,12 +389,12 @@ impl Matching {
 }
 
 impl Entry {
-    /// Whether the seat is to be looked at first; once.
+    /// Whether the seat must be checked first; each request is returned once.
     fn take_look(&mut self) -> bool {
         !self.is_offered && std::mem::take(&mut self.must_look)
     }
 
-    /// Whether something is due: `Some(true)` to give the ticket up, `Some(false)` to retry it.
+    /// The action that is due: `Some(true)` to give the ticket up, `Some(false)` to retry it.
     fn due(&mut self, now: UnixMs) -> Option<bool> {
         if let Some(until) = self.held_until {
             return (now >= until).then_some(true);

@@ -1,9 +1,10 @@
-//! Starting and stopping: puts the parts together, holds the listeners, and takes everything down in
-//! the right order.
+//! Starting and stopping: assembles the parts, holds the listeners, and stops everything in the
+//! right order.
 //!
 //! [`Server::start`] returns when every listener is bound and the store is read; [`Running::stop`]
-//! drains: the other nodes send no more clients here, `GoAway` to those that are here, then `Bye`, then
-//! the last messages are made durable and the store is closed. No task outlives [`Running`]. Start reading at `start`.
+//! drains: the other nodes stop sending clients here, the clients here get `GoAway` and then `Bye`,
+//! then the last messages are made durable and the store is closed. No task outlives [`Running`].
+//! Start reading at `start`.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -41,7 +42,7 @@ const CERTIFICATE_TICK: Duration = Duration::from_secs(1);
 /// Builds the parts of a server.
 pub struct Server;
 
-/// A server that runs.
+/// A running server.
 pub struct Running {
     role: Role,
     addresses: Addresses,
@@ -64,8 +65,8 @@ impl Server {
     /// Opens the store, binds the listeners and starts to serve.
     ///
     /// # Errors
-    /// One sentence that says what to do: a data folder that cannot be used, a taken port, a bad
-    /// certificate or categories file.
+    /// One sentence that says what to do: an unusable data folder, a taken port, a bad certificate
+    /// or categories file.
     pub async fn start(config: &Config) -> anyhow::Result<Running> {
         let opened = Opened::open(config).await?;
         let watch = Watch::start(opened.identity.clone(), CERTIFICATE_TICK)?;
@@ -137,7 +138,7 @@ fn node(config: &Config, opened: &Opened) -> Arc<Node> {
     Node::new(env, hub, chats, matching, connections_max)
 }
 
-/// What a node of this role serves over HTTP.
+/// The HTTP routes of a node with this role.
 fn router(config: &Config, opened: &Opened, entrance: &Entrance) -> axum::Router {
     let addresses = entrance.addresses.clone();
     let rest = match config.role {
@@ -171,12 +172,12 @@ impl Running {
         self.quic
     }
 
-    /// What the node does.
+    /// The role of the node.
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// What clients are told.
+    /// The addresses for clients.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
     }
@@ -187,17 +188,18 @@ impl Running {
     }
 }
 
-/// The only node takes over all chats that go on. One of several takes in those whose members come.
+/// A single node takes over all chats that have not ended. One of several nodes takes over a chat
+/// when a member connects.
 async fn take_over_chats(node: &Node) -> anyhow::Result<()> {
     let taken_over = node.chats().take_over_stored().await;
     let taken_over = taken_over.context("the chats of the last run cannot be read")?;
     if taken_over > 0 {
-        tracing::info!(chats = taken_over, "chats go on from the last run");
+        tracing::info!(chats = taken_over, "chats continue from the last run");
     }
     Ok(())
 }
 
-/// What can be asked of the node at any time.
+/// Values of the node that can be read at any time.
 fn watch_node(node: &Arc<Node>) {
     let metrics = &node.env().metrics;
     let connections = Arc::downgrade(node);

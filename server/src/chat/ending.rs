@@ -1,4 +1,4 @@
-//! How chats end: for all members at once, learned from the store or from another node.
+//! How chats end: for all members at once; the end may also come from the store or another node.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ impl Chats {
     /// Ends a chat for all its members; the first end stays.
     ///
     /// # Errors
-    /// [`Refusal`] when the store refused; the chat goes on.
+    /// [`Refusal`] when the store refused; the chat continues.
     pub async fn end_chat(
         &self,
         chat: &Arc<Chat>,
@@ -42,7 +42,8 @@ impl Chats {
         }
     }
 
-    /// Looks whether the chat that the user seems to be in has ended on another node, unheard.
+    /// Checks whether the chat in which the user seems to be has ended on another node without
+    /// notice.
     ///
     /// # Errors
     /// [`Refusal`] when the store cannot be read.
@@ -55,7 +56,7 @@ impl Chats {
         self.learn_end(&chat).await
     }
 
-    /// Takes over how the chat ended on another node, if it did.
+    /// Takes over the end of the chat on another node, if it has ended there.
     ///
     /// # Errors
     /// [`Refusal`] when the store cannot be read.
@@ -67,7 +68,7 @@ impl Chats {
         Ok(())
     }
 
-    /// The user is leaving for good: ends the chat that goes on, if any.
+    /// The user is leaving for good: ends the current chat, if any.
     ///
     /// # Errors
     /// [`Refusal`] when the store refused.

@@ -1,9 +1,9 @@
-//! The other nodes that follow a chat: what this node tells them of its members, and what it takes from
-//! them.
+//! The other nodes that follow a chat: the notices that this node sends them about its members, and
+//! the notices that it gets from them.
 //!
-//! A member is at home on the node that has the connection. That node alone tells what the member
-//! does; the others take it over. Notices may be lost, so a node that shares a chat reads on in the log
-//! and tells the state of its members again every [`CHECK_EVERY`].
+//! A member's home is the node that has the connection. Only that node reports what the member
+//! does; the other nodes take it over. Notices may be lost, so every [`CHECK_EVERY`] a node that
+//! shares a chat reads on in the log and sends the state of its members again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,8 +38,8 @@ impl Chat {
         self.signal_from(me, TAKEN);
     }
 
-    /// The member's connection to this node is gone; the seat is held until the given time, unless the
-    /// member is on another node by now.
+    /// The member's connection to this node is lost; the seat is held until the given time, unless
+    /// the member is on another node by now.
     pub(crate) fn hold_seat(&self, me: u8, until: UnixMs) {
         let is_here = {
             let state = self.state();
@@ -55,7 +55,7 @@ impl Chat {
         }
     }
 
-    /// The member is on another node now: what that tells of the member holds.
+    /// The member is on another node now: that node's notices about the member count.
     pub(crate) fn move_member(&self, user: UserId, to: NodeId) {
         if let Some(me) = self.member(user)
             && let Some(member) = self.state().member_mut(me)
@@ -64,7 +64,8 @@ impl Chat {
         }
     }
 
-    /// The member was matched on another node and is taken to be connected there, unless more is known.
+    /// The member was matched on another node and is assumed to be connected there, unless more is
+    /// known.
     pub(crate) fn expect_member_on(&self, user: UserId, node: NodeId) {
         let Some(me) = self.member(user) else { return };
         let is_connected_here = self.is_connected_here(me);
@@ -83,12 +84,12 @@ impl Chat {
         entry.is_some_and(|user| user.state().connection.is_some())
     }
 
-    /// The member types or stopped.
+    /// The member is typing, or stopped.
     pub(crate) fn set_typing(&self, me: u8, is_typing: bool) {
         self.signal_from(me, Signal::Typing(is_typing));
     }
 
-    /// The member looks or turned away.
+    /// The member is looking at the chat, or has turned away.
     pub(crate) fn set_presence(&self, me: u8, presence: PresenceState) {
         self.signal_from(me, Signal::Presence(presence));
     }
@@ -98,7 +99,7 @@ impl Chat {
         self.signal_from(me, Signal::Cursors { delivered, read });
     }
 
-    /// A member who is here does something: the others are told if it is news.
+    /// A member who is here does something: the other nodes are told if it is news.
     fn signal_from(&self, me: u8, signal: Signal) {
         {
             let mut state = self.state();
@@ -130,7 +131,7 @@ impl Chat {
         }
     }
 
-    /// Tells these nodes all about the members who are here.
+    /// Tells these nodes everything about the members who are here.
     fn introduce_members(&self, nodes: &[NodeId]) {
         let state = self.state();
         let here = (0..).zip(state.members());
@@ -157,11 +158,12 @@ impl Chat {
         self.introduce_members(&[by]);
     }
 
-    /// Takes over what a node tells of one of its members, by the rules of [`State::hear`].
+    /// Takes over a node's notice about one of its members, by the rules of [`State::hear`].
     fn hear(&self, from: NodeId, me: u8, signal: Signal) {
         let is_connected_here = self.is_connected_here(me);
         let is_news = {
-            // Told under the lock: what this node tells of a member goes out in the order in which it happens.
+            // Sent under the lock: this node's notices about a member are sent in the order of the
+            // events.
             let mut state = self.state();
             let Heard { is_news, reply } = state.hear(from, me, signal, is_connected_here);
             match reply {
@@ -179,7 +181,7 @@ impl Chat {
         }
     }
 
-    /// Members whose node is not among `live` have no connection: their seats are held from now on.
+    /// Members whose node is not among `live` have no connection: their seats are held from now.
     pub(super) fn hold_lost_seats(&self, live: &[NodeId], until: UnixMs) {
         let mut is_news = false;
         {
@@ -204,7 +206,8 @@ impl Chats {
         chat.tell_followers(&state, || notice);
     }
 
-    /// Takes what another node tells of a chat. What is not of a chat that this node has is old news.
+    /// Applies another node's notice about a chat. A notice about a chat that this node does not
+    /// have is outdated.
     pub(crate) async fn apply_notice(self: &Arc<Self>, from: NodeId, notice: Notice) {
         let Some(chat) = chat_of(&notice).and_then(|id| self.held_chat(id)) else {
             return;
@@ -234,18 +237,18 @@ impl Chats {
         }
     }
 
-    /// Notices may have been lost: every chat is to be checked.
+    /// Notices may have been lost: queues every chat for a check.
     pub(crate) fn queue_all_checks(&self) {
         for chat in self.all_chats() {
             self.rechecks.enqueue(&chat);
         }
     }
 
-    /// Whether a member whose seat was held for long enough is connected nowhere. What other nodes tell
-    /// may be lost all the time that a seat is held, so the broker is asked.
+    /// Whether a member whose seat was held for long enough is connected nowhere. All notices
+    /// during that time may have been lost, so the broker is asked.
     ///
     /// # Errors
-    /// [`Refusal`] when broker or store fail: nobody knows.
+    /// [`Refusal`] when broker or store fail: then it is unknown.
     pub(super) async fn is_member_gone(
         &self,
         chat: &Chat,
@@ -262,7 +265,7 @@ impl Chats {
         let Some(node) = place.filter(|node| *node != self.env.broker.id()) else {
             return Ok(true);
         };
-        // One that is not live has just started or just died; the next look knows.
+        // A node that is not live has just started or just died; the next check will know.
         if live.contains(&node) {
             chat.hear(node, me, TAKEN);
             self.learn_end(chat).await?;
@@ -270,7 +273,8 @@ impl Chats {
         Ok(false)
     }
 
-    /// The store has no such chat: it ended unheard on another node, and was erased since.
+    /// The store has no such chat: it ended on another node without notice, and has been erased
+    /// since.
     async fn apply_loss(&self, chat: &Chat) {
         let now = self.env.clock.now();
         let end = ChatEnd {
@@ -282,7 +286,8 @@ impl Chats {
         self.apply_end(chat, end).await;
     }
 
-    /// Makes sure that nothing was missed of a chat, and that the others know of the members here.
+    /// Makes sure that this node has missed nothing of a chat, and that the other nodes know of the
+    /// members here.
     pub(super) async fn check_chat(&self, chat: &Arc<Chat>) {
         if !chat.log.initialized() || chat.has_ended() {
             return;

@@ -1,5 +1,5 @@
-//! What is read from the store for a client: messages that are no longer in the tail, pages of older
-//! messages; and the deletion of one.
+//! Reads from the store for a client: messages that are no longer in the tail, and pages of older
+//! messages. Also deletes a message.
 
 use bytes::Bytes;
 use nowrong_core::record::{Notice, StoredMessage};
@@ -16,7 +16,7 @@ use crate::refusal::Refusal;
 pub(super) const READ_MAX: usize = 128;
 
 impl Chats {
-    /// The `Message` frames after a position as the store has them, ascending, up to those of `epoch`, which is
+    /// The `Message` frames after a position, from the store, ascending, up to those of `epoch`,
     /// the newest that the caller knows. Empty when there are none.
     ///
     /// # Errors
@@ -33,7 +33,7 @@ impl Chats {
             .store
             .messages_after(chat.id, after, READ_MAX, now)
             .await?;
-        // Messages of a later epoch are for those who know that epoch.
+        // Skip messages of a later epoch: this caller does not know it yet.
         let known = stored
             .into_iter()
             .take_while(|message| message.position.epoch <= epoch);
@@ -88,10 +88,10 @@ impl Chats {
         })
     }
 
-    /// Deletes a member's own message for all.
+    /// Deletes a member's own message for all members.
     ///
     /// # Errors
-    /// [`Refusal`] when there is no such message, it is another's, or the store refused.
+    /// [`Refusal`] when there is no such message, it is another member's, or the store refused.
     pub async fn delete_message(
         &self,
         chat: &Chat,
@@ -124,8 +124,8 @@ impl Chats {
         Ok(())
     }
 
-    /// The store has deleted a message: its frame here is what the store has now, and the members are
-    /// told.
+    /// The store has deleted a message: replaces its frame here with the store's version, and tells
+    /// the members.
     pub(super) async fn show_deleted(
         &self,
         chat: &Chat,

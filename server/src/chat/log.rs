@@ -1,11 +1,13 @@
-//! The log of a chat as this node keeps up with it: joined or opened when the chat is taken in, opened
-//! again when the broker has forgotten it, read when a message is missing here.
+//! How this node keeps up with the log of a chat: it joins or opens the log when it takes in the
+//! chat, opens it again when the broker has forgotten it, and reads it when a message is missing
+//! here.
 //!
-//! A log is always opened from the store, under the next epoch: what the store has goes on, what it
-//! never got is void. Before that the node stores what it holds, so that nothing is void that a node
-//! which lives has seen. Several nodes may find the log gone at one time; the store lets one of them
-//! begin the epoch, and the others go on with its log. The steps are those of the model of the message
-//! log in `nowrong-core`, whose names stand beside them.
+//! A log is always opened from the store, under the next epoch: messages in the store survive,
+//! messages that never reached it are void. Before that the node stores the messages that it holds,
+//! so that no message that a live node has seen becomes void. Several nodes may find the log
+//! missing at the same time; the store lets one of them begin the epoch, and the others continue
+//! with its log. The steps are those of the model of the message log in `nowrong-core`, whose names
+//! are given beside them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,13 +22,14 @@ use nowrong_protocol::{ErrorCode, envelope, frame::Resume};
 use super::{Chat, Chats, history::READ_MAX as STORE_READ_MAX};
 use crate::refusal::Refusal;
 
-/// How often a node tries to go on with a log before it gives the request back.
+/// How often a node tries to continue a log before it refuses the request.
 const TRIES_MAX: u32 = 5;
 
-/// How long the loser of a race to begin an epoch waits for the winner's log, times the try.
+/// How long the loser of a race to begin an epoch waits for the winner's log, multiplied by the
+/// attempt.
 const DUEL_PAUSE_MS: u32 = 50;
 
-/// What was read of a chat from the store.
+/// The data of a chat read from the store.
 struct StoredChat {
     rebuilt: Rebuilt,
     known: Vec<KnownMessage>,
@@ -34,7 +37,7 @@ struct StoredChat {
 }
 
 impl Chats {
-    /// Takes up the messages of a chat that has just come from the store.
+    /// Loads the messages of a chat that has just come from the store.
     pub(super) async fn open_stored_log(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
         self.rebuild_from_store(chat).await?;
         if chat.has_ended() {
@@ -43,7 +46,7 @@ impl Chats {
         self.join_log(chat).await
     }
 
-    /// Goes on with the log of the epoch that the node knows, or opens the next one.
+    /// Continues with the log of the epoch that the node knows, or opens the next one.
     async fn join_log(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
         for attempt in 1..=TRIES_MAX {
             let Some(incarnation) = self.read_log(chat).await? else {
@@ -61,7 +64,7 @@ impl Chats {
         Err(Refusal::retry_after(ErrorCode::INTERNAL, 1_000))
     }
 
-    /// Opens the log again that the broker does not have in the epoch `believed`.
+    /// Opens the log again, which the broker does not have in the epoch `believed`.
     ///
     /// # Errors
     /// [`Refusal`] when store or broker fail; the chat stays as it is.
@@ -84,8 +87,8 @@ impl Chats {
         Ok(())
     }
 
-    /// Rule `FollowClient`: a client that comes from an epoch which this node does not know has been on a
-    /// node that knows more.
+    /// Rule `FollowClient`: a client from an epoch that this node does not know has been on a node
+    /// that knows more.
     ///
     /// # Errors
     /// [`Refusal`] when store or broker fail.
@@ -142,7 +145,7 @@ impl Chats {
         Ok(is_open)
     }
 
-    /// Stores all that this node has up to the head of the chat.
+    /// Stores all messages that this node has up to the head of the chat.
     async fn store_unpersisted(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
         loop {
             let batch = chat.state().messages.next_batch();
@@ -156,7 +159,7 @@ impl Chats {
         }
     }
 
-    /// Makes the messages of the chat what the store has of them.
+    /// Replaces the messages of the chat with those of the store.
     async fn rebuild_from_store(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
         let stored = self.read_stored(chat).await?;
         chat.take_over(stored);
@@ -205,8 +208,8 @@ impl Chats {
         }))
     }
 
-    /// Action `CheckLog`: takes in what the log has beyond what is here. Answers the broker's memory
-    /// when that has no log of the epoch which this node knows.
+    /// Action `CheckLog`: takes in the messages of the log that are not here yet. Returns the
+    /// broker's memory if that has no log of the epoch that this node knows.
     pub(super) async fn read_log(&self, chat: &Arc<Chat>) -> Result<Option<Incarnation>, Refusal> {
         let mut has_looked = false;
         loop {
@@ -225,7 +228,7 @@ impl Chats {
                     if std::mem::replace(&mut has_looked, true) {
                         return self.tear_log(chat, epoch).await;
                     }
-                    // The store has what the log has dropped.
+                    // The store has the messages that the log dropped.
                     self.store_unpersisted(chat).await?;
                     self.rebuild_from_store(chat).await?;
                 }
@@ -240,8 +243,9 @@ impl Chats {
         }
     }
 
-    /// Messages have positions and are neither in the log nor in the store: they are void with the next
-    /// epoch. Nobody has begun that, so asking for its log names the broker's memory.
+    /// Messages have positions but are neither in the log nor in the store: they become void with
+    /// the next epoch. No node has begun that epoch yet, so asking for its log returns the broker's
+    /// memory.
     async fn tear_log(&self, chat: &Chat, epoch: u32) -> Result<Option<Incarnation>, Refusal> {
         let next = epoch.saturating_add(1);
         let reading = self.env.broker.read_log(chat.id, next, 0).await?;
@@ -251,7 +255,7 @@ impl Chats {
         }
     }
 
-    /// Takes messages from the log or from another node into account.
+    /// Takes in messages from the log or from another node.
     pub(super) fn take_messages(&self, chat: &Arc<Chat>, messages: Vec<StoredMessage>) {
         let mut count = 0;
         for message in messages {
@@ -268,7 +272,8 @@ impl Chats {
         }
     }
 
-    /// Reads what has a position and did not come here; opens the log again if it cannot be had.
+    /// Reads messages that have a position but did not arrive here; opens the log again if they
+    /// cannot be read.
     pub(super) async fn catch_up_log(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
         let (epoch, must_tear) = {
             let state = chat.state();
@@ -280,7 +285,7 @@ impl Chats {
             self.read_log(chat).await?
         };
         if missing.is_none() && chat.state().messages.is_torn() {
-            // What waits behind the gap cannot be told any more.
+            // The messages after the gap cannot be delivered any more.
             missing = self.tear_log(chat, epoch).await?;
         }
         let Some(incarnation) = missing else {
@@ -291,7 +296,7 @@ impl Chats {
 }
 
 impl Chat {
-    /// Goes on from what the store has.
+    /// Continues from the data of the store.
     fn take_over(&self, stored: StoredChat) {
         let mut state = self.state();
         state.messages.rebuild(stored.rebuilt);

@@ -1,6 +1,7 @@
-//! Making messages durable: one task that gathers what all chats of the node wait for, hands it to
-//! the store in one append, and tells the chats. While the store commits, and for at least
-//! [`APPEND_EVERY`] after it began, the next batch gathers, so the batch grows with the load by itself.
+//! Makes messages durable: one task gathers the waiting messages of all chats of the node, hands
+//! them to the store in one append, and tells the chats. While the store commits, and for at least
+//! [`APPEND_EVERY`] after it began, the next batch gathers, so batches grow with the load by
+//! themselves.
 
 use std::{
     collections::VecDeque,
@@ -16,12 +17,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Chat, Chats};
 
-/// Most messages in one append over all chats: bounds the time of a commit.
+/// Most messages in one append, from all chats together, to bound the time of a commit.
 const APPEND_MAX: usize = 2_048;
 
-/// Shortest time from the start of one append to the start of the next, unless one was full. An append
-/// costs much the same for one message as for many, and an `Ack` that comes this much later is no
-/// later to people; a message after silence waits for nothing.
+/// Shortest time from the start of one append to the start of the next, unless one was full. An
+/// append costs about the same for one message as for many, and people do not notice an `Ack` that
+/// comes this much later; a message after silence does not wait.
 const APPEND_EVERY: Duration = Duration::from_millis(16);
 
 /// Chats with messages that are not yet durable. Holds each chat at most once, so it is bounded by
@@ -33,7 +34,7 @@ pub(super) struct Persister {
 }
 
 impl Persister {
-    /// Has the chat's messages made durable, unless it is queued already.
+    /// Queues the chat so that its messages are made durable, unless it is queued already.
     pub(super) fn enqueue(&self, chat: &Arc<Chat>) {
         if chat.state().queue_to_persist() {
             self.push(chat);
@@ -46,7 +47,7 @@ impl Persister {
         self.wake.notify_one();
     }
 
-    /// Takes what the store gets next.
+    /// Takes the next batch for the store.
     fn gather(&self) -> Batch {
         let mut queue = lock(&self.queue);
         let mut batch = Batch::default();
@@ -62,16 +63,16 @@ impl Persister {
     }
 }
 
-/// What the store gets in one append.
+/// The messages of one append.
 #[derive(Default)]
 struct Batch {
     messages: Vec<StoredMessage>,
-    /// Each chat in it, with the last position that it has there.
+    /// Each chat in it, with the position of its last message in the batch.
     chats: Vec<(Arc<Chat>, Position)>,
 }
 
 impl Chats {
-    /// Makes messages durable until `stop` is cancelled and nothing is left.
+    /// Makes messages durable until `stop` is cancelled and none is left.
     pub async fn run_persister(&self, stop: CancellationToken) {
         loop {
             let batch = self.persister.gather();
@@ -115,8 +116,8 @@ impl Chats {
         }
     }
 
-    /// The store has everything up to this position: the senders are acked, and the other nodes need
-    /// not store it too.
+    /// The store has everything up to this position: acks the senders, and tells the other nodes
+    /// that they need not store it too.
     pub(super) fn mark_durable(&self, chat: &Arc<Chat>, position: Position) {
         let (senders, is_newly_queued) = {
             let mut state = chat.state();

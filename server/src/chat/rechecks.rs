@@ -1,4 +1,4 @@
-//! Chats of which something may have been missed: a task that looks at them, a few at a time.
+//! Chats that may have missed something: a task checks them, a few at a time.
 
 use std::{
     collections::VecDeque,
@@ -12,10 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Chat, Chats};
 
-/// Most chats that are looked at at one time: each is a call to the broker, and some to the store.
+/// Most chats that are checked at one time: each needs a call to the broker, and some need calls to
+/// the store.
 const AT_ONCE_MAX: usize = 16;
 
-/// Chats to look at. Holds each chat at most once, so it is bounded by the number of chats.
+/// Chats to check. Holds each chat at most once, so it is bounded by the number of chats.
 #[derive(Default)]
 pub(super) struct Rechecks {
     queue: Mutex<VecDeque<Arc<Chat>>>,
@@ -23,7 +24,7 @@ pub(super) struct Rechecks {
 }
 
 impl Rechecks {
-    /// Has the chat looked at, unless it is queued already.
+    /// Queues the chat for a check, unless it is queued already.
     pub(super) fn enqueue(&self, chat: &Arc<Chat>) {
         if chat.state().queue_to_check() {
             lock(&self.queue).push_back(chat.clone());
@@ -39,7 +40,7 @@ impl Rechecks {
 }
 
 impl Chats {
-    /// Looks at chats that may have missed something, until `stop` is cancelled.
+    /// Checks chats that may have missed something, until `stop` is cancelled.
     pub async fn run_rechecks(&self, stop: CancellationToken) {
         let mut running = FuturesUnordered::new();
         loop {

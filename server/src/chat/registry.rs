@@ -1,4 +1,4 @@
-//! Which chats this node has: how they come (a match, a member who returns, a start) and how they are
+//! The chats of this node: how they come (a match, a returning member, a start) and how they are
 //! forgotten.
 
 use std::{
@@ -18,7 +18,7 @@ use nowrong_store::StoreError;
 use super::{Chat, Sealer, persist::Persister, rechecks::Rechecks};
 use crate::{environment::Environment, hub::Hub, refusal::Refusal};
 
-/// Most chats that one look at the store brings at a start.
+/// Most chats that one read of the store returns at a start.
 const START_PAGE: usize = 1_000;
 
 /// The chats of this node.
@@ -32,7 +32,7 @@ pub struct Chats {
 }
 
 impl Chats {
-    /// No chats yet. [`Self::run_persister`] must run for anything to become durable.
+    /// A node without chats. [`Self::run_persister`] must run for messages to become durable.
     pub fn new(env: Environment, hub: Arc<Hub>, rules: ChatRules) -> Arc<Self> {
         Arc::new(Self {
             env,
@@ -49,7 +49,7 @@ impl Chats {
         &self.rules
     }
 
-    /// Takes over the chats that go on from before a restart: their seats are held from now on.
+    /// Takes over the chats that have not ended before a restart: their seats are held from now.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
@@ -87,7 +87,7 @@ impl Chats {
             .copied()
             .unwrap_or(Epoch { number: 1, base: 0 });
         let chat = self.admit(record);
-        // Who is not met on another node is met here.
+        // A member who was not matched on another node was matched here.
         for member in chat.state().members_mut() {
             member.set_home(Home::Here);
         }
@@ -103,8 +103,8 @@ impl Chats {
         Ok(chat)
     }
 
-    /// The chat that a connecting user goes on with: the one of the seat, else the first of `asked`
-    /// that ended and can still be read.
+    /// The chat of a connecting user: the one of the seat, otherwise the first of `asked` that
+    /// ended and can still be read.
     ///
     /// # Errors
     /// [`Refusal`] when store or broker fail.
@@ -158,7 +158,7 @@ impl Chats {
         lock(&self.chats).values().cloned().collect()
     }
 
-    /// Enters the chat in the node and with its members; one that is there already stays.
+    /// Adds the chat to the node and to its members; an existing one stays.
     fn admit(&self, record: record::Chat) -> Arc<Chat> {
         let mut chats = lock(&self.chats);
         if let Some(chat) = chats.get(&record.id) {
@@ -199,7 +199,7 @@ impl Chats {
         started_at + self.rules.retention.as_millis() as u64
     }
 
-    /// Forgets the chat here, and with it the members that nothing else keeps.
+    /// Forgets the chat here, and those of its members that nothing else keeps.
     pub(super) fn forget_chat(&self, chat: &Arc<Chat>) {
         lock(&self.chats).remove(&chat.id);
         for entry in &chat.members {
@@ -213,7 +213,7 @@ impl Chats {
         }
     }
 
-    /// Counts the members that are here among those who chat.
+    /// Counts the members who are here in the presence counts.
     pub(crate) async fn count_members(&self, chat: &Chat) {
         let people = chat.state().recount();
         if people == 0 {

@@ -1,9 +1,9 @@
 //! Sealing of message bodies: AES-256-GCM under the key of the chat (NIST SP 800-38D).
 //!
-//! The store, its old pages and its copies hold sealed bytes only; when the key dies with the chat,
-//! so does everything said in it. The nonce is random (96 bits; a chat has at most 10,000 messages)
-//! and stands in front. The chat, the sender and the sender's id are authenticated, so that sealed
-//! bytes cannot be moved to another message.
+//! The store, its old pages and its copies hold sealed bytes only; when the key is destroyed with
+//! the chat, everything said in it is lost. The nonce is random (96 bits; a chat has at most 10,000
+//! messages) and comes first. The chat, the sender and the sender's id are authenticated, so that
+//! sealed bytes cannot be moved to another message.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use nowrong_protocol::{ChatId, ClientMessageId, codec, frame::Body};
 #[error("a sealed body cannot be opened")]
 pub struct SealError;
 
-/// What a sealed body belongs to.
+/// The message to which a sealed body belongs.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner {
     /// The chat.

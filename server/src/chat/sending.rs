@@ -1,4 +1,5 @@
-//! Sending: from a member's text to a message with a position, here and on the nodes of the others.
+//! Sending: from a member's text to a message with a position, here and on the nodes of the other
+//! members.
 
 use std::sync::Arc;
 
@@ -19,8 +20,8 @@ use super::{Chat, Chats, Owner};
 use crate::refusal::Refusal;
 
 impl Chats {
-    /// Gives a message its position and has it delivered and made durable. The `Ack` is due when
-    /// its seq is durable: see [`Reader::sent`](nowrong_core::chat::Reader::sent).
+    /// Gives a message its position, delivers it and makes it durable. The `Ack` is due when its
+    /// seq is durable: see [`Reader::sent`](nowrong_core::chat::Reader::sent).
     ///
     /// # Errors
     /// [`Refusal`] when the chat has ended or is full, the text is not acceptable, or the log cannot
@@ -60,7 +61,7 @@ impl Chats {
             AppendOutcome::New(position) => {
                 Ok(self.place_message(message, draft, position, elsewhere))
             }
-            // Rare, hence boxed: each send would have room for it.
+            // Boxed because it is rare: otherwise each send would have room for it.
             AppendOutcome::Again(position, at) => {
                 Box::pin(self.find_sent(chat, position, at)).await
             }
@@ -69,7 +70,8 @@ impl Chats {
         }
     }
 
-    /// Has the log give the draft a position; opens the log again if the broker has forgotten it.
+    /// Gets a position for the draft from the log; opens the log again if the broker has forgotten
+    /// it.
     async fn append_draft(
         &self,
         chat: &Arc<Chat>,
@@ -86,7 +88,7 @@ impl Chats {
         Ok(self.env.broker.append(chat.id, epoch, draft).await?)
     }
 
-    /// The message counts here, and the nodes of the other members are told of it.
+    /// Adds the message here, and tells the nodes of the other members.
     fn place_message(
         &self,
         message: Outgoing<'_>,
@@ -114,7 +116,7 @@ impl Chats {
         own.sent
     }
 
-    /// The log knew the message: it is here, in the store, or still only in the log.
+    /// The log knew the message already: it is here, in the store, or still only in the log.
     async fn find_sent(
         &self,
         chat: &Arc<Chat>,
@@ -152,7 +154,7 @@ struct Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
-    /// What the log and the store get, sealed.
+    /// The sealed message for the log and the store.
     fn draft(&self) -> Result<Draft, Refusal> {
         let owner = Owner {
             chat: self.chat.id,

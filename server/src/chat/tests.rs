@@ -1,4 +1,4 @@
-//! A node beside another one of which it hears only what a test says.
+//! A node with another one beside it, whose notices come only from the test.
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,7 +33,7 @@ const RULES: ChatRules = ChatRules {
     retention: Duration::from_secs(3_600),
 };
 
-/// A node with a chat of which both connections are lost.
+/// A node with a chat whose connections are both lost.
 struct Left {
     server: Server,
     broker: Arc<RedisBroker>,
@@ -47,7 +47,7 @@ struct Left {
 impl Left {
     async fn begin() -> Self {
         let server = Server::start(&[]);
-        // Whoever connects knows the nodes that are there.
+        // A node that connects knows the nodes that are already there.
         let other = node_at(&server.url(), "x").await;
         let broker = node_at(&server.url(), "x").await;
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory().unwrap());
@@ -75,7 +75,7 @@ impl Left {
         }
     }
 
-    /// The time for which seats are held is over.
+    /// Lets the time pass for which seats are held.
     async fn seats_run_out(&self) {
         self.clock.advance(RULES.seat_hold);
         self.chats.tick().await;
@@ -88,7 +88,7 @@ impl Left {
         self.chat.take_seat(me);
     }
 
-    /// The other node tells of a seat.
+    /// The other node sends a notice about a seat.
     async fn hear(&self, member: u8, state: SeatState) {
         let held_until = match state {
             SeatState::Held => self.clock.now() + 60_000,
@@ -102,7 +102,7 @@ impl Left {
         self.chats.apply_notice(self.other.id(), notice).await;
     }
 
-    /// What the other node is told next.
+    /// The next notice to the other node.
     async fn answer(&self) -> Notice {
         let first = async {
             loop {

@@ -1,4 +1,4 @@
-//! What the passing of time does to chats: seats that lapse, silence, the end of their life.
+//! The effects of time on chats: seats that lapse, silence, the end of a chat's lifetime.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,19 +11,19 @@ use nowrong_protocol::frame::EndReason;
 
 use super::{Chat, Chats, followers::CHECK_EVERY};
 
-/// Chats that are looked at in one go by what looks at all of them: some tens of microseconds, which is what
-/// a message then waits at most.
+/// Chats that are checked without a pause when all chats are checked: this takes some tens of
+/// microseconds, and a message waits no longer than that.
 const TICK_CHATS: usize = 64;
 
 /// Most cursors in one write: a few hundred kilobytes.
 const CURSORS_AT_ONCE: usize = 1_000;
 
-/// One look at all chats.
+/// One check of all chats.
 struct Tick {
     now: UnixMs,
-    /// The live nodes, this one too.
+    /// The live nodes, including this one.
     live: Vec<NodeId>,
-    /// Whether the broker still answers where people are.
+    /// Whether the broker still answers where users are.
     is_anyone_known: bool,
 }
 
@@ -34,7 +34,7 @@ impl Tick {
 }
 
 impl Chats {
-    /// Does what the passing of time asks for. Called about once a second.
+    /// Does everything that is due by time. Called about once a second.
     pub async fn tick(&self) {
         let mut tick = Tick {
             now: self.env.clock.now(),
@@ -55,8 +55,8 @@ impl Chats {
         }
     }
 
-    /// Stores the cursors that have moved since the last time. If it fails they are stored when they
-    /// move again.
+    /// Stores the cursors that have moved since the last time. If that fails, they are stored when
+    /// they move again.
     async fn save_cursors(&self, chats: &[Arc<Chat>]) {
         let dirty = |chat: &Arc<Chat>| chat.state().take_dirty_cursors();
         let mut cursors: Vec<Cursors> = Vec::new();
@@ -71,8 +71,8 @@ impl Chats {
         }
     }
 
-    /// Has done what was left undone for a chat: messages that are not durable, a gap that stays, a look
-    /// at what other nodes may have told.
+    /// Queues overdue work for a chat: messages that are not durable, a lasting gap, a check for
+    /// lost notices of other nodes.
     fn queue_overdue(&self, chat: &Arc<Chat>, tick: &Tick) {
         let (is_behind, is_due) = {
             let mut state = chat.state();
@@ -90,7 +90,8 @@ impl Chats {
     }
 
     async fn end_if_due(&self, chat: &Arc<Chat>, tick: &mut Tick) {
-        // Of a member on another node this one may have missed the return: that node ends the chat first.
+        // This node may have missed the return of a member on another node: that node ends the chat
+        // first.
         let patience = if tick.has_others() {
             2 * CHECK_EVERY
         } else {
@@ -110,8 +111,8 @@ impl Chats {
         }
     }
 
-    /// Ends the chat unless the member is found somewhere. When that cannot be known, nobody else is
-    /// asked for in this tick: each question may take as long as the broker may take to answer.
+    /// Ends the chat unless the member is found somewhere. If that cannot be found out, no other
+    /// member is looked up in this tick: each lookup may take as long as the broker's deadline.
     async fn end_gone(&self, chat: &Arc<Chat>, member: u8, tick: &mut Tick) {
         if !tick.is_anyone_known {
             return;
@@ -121,7 +122,7 @@ impl Chats {
             Ok(false) => {}
             Err(refusal) => {
                 tick.is_anyone_known = false;
-                tracing::warn!(code = %refusal.code, "nobody knows who is gone");
+                tracing::warn!(code = %refusal.code, "it is unknown which members are gone");
             }
         }
     }
@@ -132,7 +133,7 @@ impl Chats {
         }
     }
 
-    /// Lets go of a chat that can no longer be read, or that only members on other nodes have.
+    /// Drops a chat that can no longer be read, or whose members are all on other nodes.
     async fn let_go_chat(&self, chat: &Arc<Chat>, now: UnixMs) {
         let (is_erased, is_left) = {
             let state = chat.state();
@@ -147,7 +148,7 @@ impl Chats {
         };
         self.forget_chat(chat);
         if let Err(error) = let_go {
-            tracing::warn!(%error, chat = %chat.id, "a log could not be let go");
+            tracing::warn!(%error, chat = %chat.id, "a log could not be released");
         }
     }
 }

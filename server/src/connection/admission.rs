@@ -1,4 +1,5 @@
-//! Opening a connection: the verdict on `Hello`, the snapshot in `Welcome`, and the way out.
+//! Opening and leaving a connection: the verdict on `Hello`, the snapshot in `Welcome`, and the
+//! departure.
 
 use std::{sync::Arc, time::Instant};
 
@@ -18,7 +19,7 @@ use nowrong_protocol::{
 use super::{Attending, Connection, Link, following::Following};
 use crate::{auth::connect::redeem_connect, chat::Chat, hub::UserEntry};
 
-/// How long a client waits that found no room, in milliseconds, at least; spread over twice that.
+/// Minimum reconnect delay when the node is full, in milliseconds; spread over twice that.
 const FULL_RETRY_MS: u32 = 2_000;
 
 impl<L: Link> Connection<L> {
@@ -41,7 +42,7 @@ impl<L: Link> Connection<L> {
         }
     }
 
-    /// Whose connection it is.
+    /// Checks the token and the account; returns the user.
     async fn check(&mut self, hello: &Hello) -> Result<UserId, CloseCode> {
         if !self.is_origin_allowed {
             return Err(CloseCode::ORIGIN_REFUSED);
@@ -67,7 +68,7 @@ impl<L: Link> Connection<L> {
     pub(super) fn refusal(&self, code: CloseCode) -> Bye {
         let retry_after_ms = match code {
             CloseCode::OVERLOADED => FULL_RETRY_MS + random::below(FULL_RETRY_MS),
-            // Another node takes the client at once.
+            // Another node accepts the client at once.
             CloseCode::GOING_AWAY if self.node.has_elsewhere() => 0,
             CloseCode::GOING_AWAY => random::below(FULL_RETRY_MS),
             _ => 0,
@@ -78,7 +79,7 @@ impl<L: Link> Connection<L> {
         }
     }
 
-    /// Takes the user's place on this node, and says how things stand.
+    /// Takes the user's place on this node, and returns the snapshot for the `Welcome`.
     async fn attend(
         &mut self,
         user: UserId,
@@ -92,7 +93,7 @@ impl<L: Link> Connection<L> {
         let take = |state: &mut crate::hub::UserState| {
             state.connection = Some(id);
             state.kick = None;
-            // What an older connection did not tell is in the snapshot.
+            // Pushes that an older connection did not send are covered by the snapshot.
             drop(state.take_pushes());
         };
         let Some(entry) = node.hub().update(user, take) else {
@@ -116,7 +117,7 @@ impl<L: Link> Connection<L> {
             .load_chat_of(user, &asked)
             .await
             .map_err(|refused| {
-                tracing::warn!(code = %refused.code, "a chat could not be taken up");
+                tracing::warn!(code = %refused.code, "a chat could not be resumed");
                 CloseCode::INTERNAL
             })?;
         let gone = gone(&asked, chat.as_deref());
@@ -125,7 +126,7 @@ impl<L: Link> Connection<L> {
         Ok((self.welcome(id, ticket, chat), gone))
     }
 
-    /// Takes the seat in the chat and follows it from where the client stands.
+    /// Takes the seat in the chat and follows it from the client's position.
     fn take_up(
         &mut self,
         entry: &Arc<UserEntry>,
@@ -151,7 +152,7 @@ impl<L: Link> Connection<L> {
         chat: Option<ChatState>,
     ) -> Welcome {
         Welcome {
-            // The conversation fills in the version that was agreed.
+            // The conversation fills in the agreed version.
             version: 0,
             connection,
             server_time_ms: self.node.env().clock.now(),
@@ -171,7 +172,7 @@ impl<L: Link> Connection<L> {
     /// The user was matched: follows the new chat.
     pub(super) fn follow_match(&mut self, ticket: TicketId, chat: ChatId) {
         let Some(user) = &mut self.user else { return };
-        // One that is over and forgotten by now is no news.
+        // A chat that is over and forgotten by now is not news.
         let Some(chat) = self.node.chats().held_chat(chat) else {
             return;
         };
@@ -184,7 +185,7 @@ impl<L: Link> Connection<L> {
             .as_ref()
             .is_some_and(|it| it.chat.id == chat.id)
         {
-            // Two have found the match, or the client was told of the chat when it came back.
+            // The match was found twice, or the client learned of the chat when it came back.
             let code = ErrorCode::ALREADY_IN_CHAT;
             return self.write(Lane::Live, &TicketEnded { ticket, code }.into());
         }
@@ -200,8 +201,8 @@ impl<L: Link> Connection<L> {
         );
     }
 
-    /// The link is gone: the seat and the ticket are held for a while, unless another connection
-    /// speaks for the user by now.
+    /// The link is closed: the seat and the ticket are held for a while, unless the user has
+    /// another connection by now.
     pub(super) async fn depart(mut self: Box<Self>) {
         let (node, link, code) = (self.node.clone(), self.link, self.close_code);
         if let Some(user) = self.user.take() {
@@ -225,7 +226,7 @@ impl<L: Link> Connection<L> {
                         .hold_seat(following.me, node.env().clock.now() + hold);
                 }
                 node.matching().pause(&user.entry).await;
-                // Who has come back here meanwhile keeps the place.
+                // A user who has come back here meanwhile keeps the place.
                 let is_away = user.entry.state().connection.is_none();
                 if is_away && let Err(error) = node.env().broker.leave_place(user.entry.user).await
                 {
@@ -238,7 +239,7 @@ impl<L: Link> Connection<L> {
     }
 }
 
-/// The user is on this node now: another one lets go.
+/// Notes that the user is on this node now, and lets another node give the user up.
 async fn take_place(broker: &dyn Broker, user: UserId) {
     match broker.take_place(user).await {
         Ok(None) => {}
@@ -250,7 +251,7 @@ async fn take_place(broker: &dyn Broker, user: UserId) {
     }
 }
 
-/// The chats that were asked for and cannot be taken up.
+/// The requested chats that cannot be resumed.
 fn gone(asked: &[Resume], chat: Option<&Chat>) -> Vec<ChatId> {
     let is_other = |id: &ChatId| chat.is_none_or(|chat| chat.id != *id);
     asked

@@ -1,4 +1,4 @@
-//! Following a chat: the connection's reader of it, and what it takes from the store when it is far behind.
+//! Following a chat: the connection's reader, and its reads from the store when it is far behind.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use nowrong_protocol::{Position, ServerFrame, frame::ChatState};
 
 use crate::chat::{Chat, Chats};
 
-/// What one connection knows and expects of its chat.
+/// One connection's progress in its chat.
 pub(super) struct Following {
     pub(super) chat: Arc<Chat>,
-    /// The member that the connection speaks for.
+    /// The index of the connection's member.
     pub(super) me: u8,
     reader: Reader,
 }
 
 impl Following {
-    /// Follows a chat from where a client stands; returns the state to show it.
+    /// Follows a chat from a client's position; returns the state to show it.
     pub(super) fn new(chat: Arc<Chat>, me: u8, asked: Position) -> (Self, ChatState) {
         let (reader, state) = chat.open_reader(me, asked);
         (Self { chat, me, reader }, state)
@@ -27,12 +27,12 @@ impl Following {
         self.reader.unacked()
     }
 
-    /// A send was taken; its `Ack` is due once it is durable.
+    /// A send was accepted; its `Ack` is due once it is durable.
     pub(super) fn sent(&mut self, request: u32, sent: Sent) {
         self.reader.sent(request, sent);
     }
 
-    /// Gathers messages and acks into `live` and the rest into `frames`. Never returns
+    /// Gathers messages and acks into `live`, and everything else into `frames`. Never returns
     /// [`Pulled::Behind`].
     pub(super) async fn pull(
         &mut self,
@@ -45,7 +45,7 @@ impl Following {
             let Pulled::Behind(after) = pulled else {
                 return pulled;
             };
-            // Boxed: a connection that waits keeps no room for what it does now and then.
+            // Boxed: a waiting connection keeps no memory for rare work.
             if !Box::pin(self.read(chats, after, live)).await {
                 self.chat.pull_rest(&mut self.reader, live, frames);
                 return Pulled::All;
@@ -53,7 +53,7 @@ impl Following {
         }
     }
 
-    /// Takes what the store has after a position; `false` when that is nothing.
+    /// Takes in the messages of the store after a position; `false` when there are none.
     async fn read(&mut self, chats: &Chats, after: Position, live: &mut Vec<u8>) -> bool {
         let frames = chats.read_frames(&self.chat, self.reader.epoch(), after);
         let frames = match frames.await {

@@ -9,7 +9,7 @@ use std::future::Future;
 use bytes::Bytes;
 use nowrong_protocol::{CloseCode, copies::Path, frame::Lane};
 
-/// What carries a link.
+/// The transport of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// QUIC streams and datagrams.
@@ -28,7 +28,7 @@ impl Transport {
     }
 }
 
-/// What came in on a link.
+/// Input from a link.
 #[derive(Debug)]
 pub enum Received {
     /// Bytes of the live lane.
@@ -41,7 +41,7 @@ pub enum Received {
     Datagram(Bytes),
     /// A WebSocket message: whole frames.
     Message(Bytes),
-    /// Bytes that no client of ours sends; the conversation ends with this code.
+    /// Input that no correct client sends; the conversation ends with this code.
     Violation(CloseCode),
 }
 
@@ -58,36 +58,37 @@ impl LinkError {
 
 /// One client over one transport.
 pub trait Link: Send + 'static {
-    /// What carries it.
+    /// Its transport.
     fn transport(&self) -> Transport;
 
     /// The next bytes.
     ///
     /// # Errors
-    /// [`LinkError`] when the link is gone.
+    /// [`LinkError`] when the link is closed or lost.
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
     fn receive(&mut self) -> impl Future<Output = Result<Received, LinkError>> + Send;
 
-    /// Writes whole frames to a lane. Waits while the peer does not take them; the caller bounds it.
+    /// Writes whole frames to a lane. Waits while the peer does not accept them; the caller bounds
+    /// that time.
     ///
     /// # Errors
-    /// [`LinkError`] when the link is gone.
+    /// [`LinkError`] when the link is closed or lost.
     ///
     /// # Cancel safety
-    /// None: after a drop the lane may stand inside a frame. Close the link.
+    /// None: after a drop the lane may be in the middle of a frame. Close the link.
     fn send(
         &mut self,
         lane: Lane,
         frames: Bytes,
     ) -> impl Future<Output = Result<(), LinkError>> + Send;
 
-    /// Sends a datagram, or drops it when there is no room. Returns `false` when this link has no datagrams:
-    /// then the frame goes with [`Self::send`] or not at all.
+    /// Sends a datagram, or drops it when there is no room. `false` when this link has no
+    /// datagrams, so that the frame can only be sent with [`Self::send`].
     fn send_datagram(&mut self, datagram: Bytes) -> bool;
 
-    /// What is known of the path to the client; `None` when copies of the live lane would not help on this
+    /// The state of the path to the client; `None` when copies of the live lane are useless on this
     /// link.
     fn path(&self) -> Option<Path>;
 

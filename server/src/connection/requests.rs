@@ -1,4 +1,5 @@
-//! Carrying out what a client asks for. Every request gets one reply; signals and cursors none.
+//! Carries out the requests of a client. Every request gets one reply; signals and cursors get
+//! none.
 
 use nowrong_core::{pace::Verdict, record::User};
 use nowrong_protocol::{
@@ -16,7 +17,7 @@ use crate::refusal::Refusal;
 type Reply = Result<ServerFrame, Refusal>;
 
 impl<L: Link> Connection<L> {
-    /// Carries out one frame; its reply goes on the lane it came on.
+    /// Carries out one frame; its reply goes on the lane on which it came.
     pub(super) async fn request(&mut self, frame: ClientFrame, lane: Lane) {
         let now = std::time::Instant::now();
         match self.pace.take(&frame, now) {
@@ -57,7 +58,7 @@ impl<L: Link> Connection<L> {
         Some((request, reply))
     }
 
-    /// The reply to what is neither a message nor a signal.
+    /// The reply to a frame that is neither a message nor a signal.
     async fn reply(&mut self, frame: ClientFrame) -> Option<Reply> {
         Some(match frame {
             ClientFrame::Join(join) => self.join(join).await,
@@ -195,7 +196,7 @@ impl<L: Link> Connection<L> {
             .into())
     }
 
-    /// Cursors and signals: the latest wins, and one about a chat that is not ours is dropped.
+    /// Takes a cursor or signal: the latest wins, and one about another chat is dropped.
     fn take_signal(&mut self, frame: &ClientFrame) {
         match frame {
             ClientFrame::Delivered(cursor) => {
@@ -240,7 +241,7 @@ impl<L: Link> Connection<L> {
     }
 }
 
-/// The id of a request; `None` for what has no reply.
+/// The id of a request; `None` for a frame without a reply.
 fn request_id(frame: &ClientFrame) -> Option<u32> {
     Some(match frame {
         ClientFrame::Send(frame) => frame.request,

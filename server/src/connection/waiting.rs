@@ -1,7 +1,8 @@
-//! What a connection waits for beside its link, at little cost each time that it wakes for other reasons.
+//! Events that a connection waits for besides its link, at little cost each time that it wakes for
+//! other reasons.
 //!
-//! A `select!` polls all that it waits for. [`Alarm`] moves its timer only when it rings or must ring
-//! earlier, and [`Endings`] polls nothing until one of them has come.
+//! A `select!` polls everything that it waits for. [`Alarm`] moves its timer only when it fires or
+//! must fire earlier, and [`Endings`] polls nothing until one of the endings has come.
 
 use std::{
     pin::Pin,
@@ -13,10 +14,10 @@ use nowrong_quic::Dormant;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
-/// A timer for a deadline that mostly moves away.
+/// A timer for a deadline that mostly moves to a later time.
 pub(super) struct Alarm {
     sleep: Pin<Box<Sleep>>,
-    /// When the timer rings.
+    /// When the timer fires.
     rings_at: Option<Instant>,
 }
 
@@ -29,7 +30,7 @@ impl Alarm {
         }
     }
 
-    /// Resolves at the deadline; never without one.
+    /// Resolves at the deadline; never resolves without one.
     ///
     /// # Cancel safety
     /// Dropped and called again, it waits for the deadline of the new call.
@@ -60,7 +61,7 @@ pub(super) enum Ending {
     Halt,
 }
 
-/// The orders that have not come yet; each comes once.
+/// The orders that have not been given yet; each is given at most once.
 pub(super) struct Endings(Dormant<Ending>);
 
 impl Endings {
@@ -79,7 +80,7 @@ impl Endings {
         )))
     }
 
-    /// The next one; never when all have come.
+    /// The next order; never resolves when all have been given.
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.

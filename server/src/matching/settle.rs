@@ -31,7 +31,7 @@ impl Matching {
             .spawn(async move { matching.settle(offer).await });
     }
 
-    /// Action `Open`, and what follows from it.
+    /// Action `Open`, and its consequences.
     async fn settle(&self, offer: Offer) {
         let settled = self.try_open(&offer).await.unwrap_or_else(|refusal| {
             tracing::warn!(code = %refusal.code, "an offer could not be settled");
@@ -39,7 +39,7 @@ impl Matching {
         });
         match settled {
             Settled::Opened(record) => self.open(&offer, record).await,
-            // Both go back, and each node reads again whom its user must not meet.
+            // Both tickets go back, and each node reads again whom its user must not meet.
             Settled::Blocked | Settled::Unknown => {
                 self.give_back([offer.ticket, offer.partner]).await;
             }
@@ -73,7 +73,7 @@ impl Matching {
         let chat = match self.chats.admit_opened(record).await {
             Ok(chat) => chat,
             Err(refusal) => {
-                // It exists in the store: each node takes it up from there, now or with a retry.
+                // It exists in the store: each node finds it there, now or with a retry.
                 tracing::error!(code = %refusal.code, "an opened chat could not be taken in");
                 for ticket in [&offer.ticket, &offer.partner] {
                     self.end(ticket, ErrorCode::INTERNAL).await;
@@ -98,8 +98,8 @@ impl Matching {
         self.chats.count_members(&chat).await;
     }
 
-    /// The user goes on in the chat; `false` when the user is not here. A chat that has ended meanwhile
-    /// is no news to a user who has gone on to another ticket or chat.
+    /// Moves the user to the chat; `false` when the user is not here. A chat that has ended
+    /// meanwhile does not matter to a user who has another ticket or chat by now.
     fn take_match(&self, ticket: TicketId, user: UserId, chat: &Arc<Chat>) -> bool {
         lock(&self.tickets).remove(&ticket);
         let Some(owner) = self.hub.entry(user) else {
@@ -122,8 +122,8 @@ impl Matching {
         is_connected
     }
 
-    /// Another node (`by`, if known) has opened a chat with a ticket of a user of this node. That node has the
-    /// partner.
+    /// Another node (`by`, if known) opened a chat with a ticket of one of our users. That node has
+    /// the partner.
     pub async fn matched_elsewhere(
         &self,
         ticket: TicketId,
@@ -160,7 +160,8 @@ impl Matching {
         }
     }
 
-    /// Those who would be in the chat, with the names that they have now; else the user whose account is gone.
+    /// The members of the chat, with their current names, or the user whose account no longer
+    /// exists.
     async fn members(&self, offer: &Offer) -> Result<Result<[ChatMember; 2], UserId>, Refusal> {
         let now = self.env.clock.now();
         let user = |ticket: &Ticket| self.env.store.user(ticket.user, now);
@@ -188,7 +189,7 @@ impl Matching {
         })
     }
 
-    /// An offer failed: each ticket goes back, which is its own node's to do.
+    /// An offer failed: each ticket goes back, through its own node.
     async fn give_back<const N: usize>(&self, tickets: [Ticket; N]) {
         for ticket in tickets {
             if ticket.node == self.env.broker.id() {
@@ -199,7 +200,7 @@ impl Matching {
         }
     }
 
-    /// The store refuses a ticket for good: its node finds out why.
+    /// The store refuses a ticket permanently: its node finds out why.
     async fn end(&self, ticket: &Ticket, code: ErrorCode) {
         if ticket.node == self.env.broker.id() {
             self.come_back(ticket.id, ticket.user, Some(code)).await;
@@ -217,8 +218,8 @@ impl Matching {
         self.env.broker.tell(&[ticket.node], notice);
     }
 
-    /// An offer of a ticket of this node failed. Without `end` it goes back into the queue. With it the
-    /// store refused it: the user is in a chat, or the ticket is over.
+    /// An offer with a ticket of this node failed. Without `end` the ticket goes back into the
+    /// queue. With `end` the store refused it: the user is in a chat, or the ticket is over.
     pub async fn come_back(&self, ticket: TicketId, user: UserId, end: Option<ErrorCode>) {
         let Some(owner) = self.hub.entry(user) else {
             return;
@@ -236,22 +237,22 @@ impl Matching {
         }
     }
 
-    /// Whether this node settles an offer of the ticket, or does not have it any more.
+    /// Whether this node is settling an offer of the ticket, or no longer has the ticket.
     pub(super) fn is_offered(&self, id: TicketId) -> bool {
         lock(&self.tickets)
             .get(&id)
             .is_none_or(|entry| entry.is_offered)
     }
 
-    /// Action `Told`, or rule `EnterAgain`: the ticket is not in the queue, and nobody has said why.
+    /// Action `Told`, or rule `EnterAgain`: the ticket is not in the queue, for an unknown reason.
     pub(super) async fn look(&self, id: TicketId, owner: &Arc<UserEntry>) {
         if !self.is_offered(id) && !self.find_match(id, owner).await {
             self.enter_again(id, owner).await;
         }
     }
 
-    /// Whether the user of a ticket has a seat; if so, goes on in that chat. Also `true` when nobody can
-    /// tell: it is looked for again with the next retry.
+    /// Whether the user of a ticket has a seat; if so, moves the user to that chat. Also `true`
+    /// when this cannot be found out: the next retry checks again.
     pub(super) async fn find_match(&self, id: TicketId, owner: &Arc<UserEntry>) -> bool {
         let now = self.env.clock.now();
         let seat = match self.env.store.seat(owner.user, now).await {
@@ -267,14 +268,14 @@ impl Matching {
         true
     }
 
-    /// The next retry of a ticket begins with a look at the seat of its user.
+    /// Lets the next retry of a ticket begin with a look at the seat of its user.
     fn look_later(&self, id: TicketId) {
         if let Some(entry) = lock(&self.tickets).get_mut(&id) {
             entry.must_look = true;
         }
     }
 
-    /// What nodes have told this one may be lost, and a queue may hold tickets that were taken out of it:
+    /// Notices to this node may be lost, and a queue may hold tickets that were taken out of it:
     /// every ticket begins its next retry with a look at the seat of its user.
     pub fn look_all(&self) {
         for entry in lock(&self.tickets).values_mut() {
@@ -282,14 +283,14 @@ impl Matching {
         }
     }
 
-    /// Puts a ticket back with its old time, unless its owner gave it up. What happened to the owner
-    /// meanwhile is caught up with: a cancel, or a lost connection.
+    /// Puts a ticket back with its old time, unless its owner gave it up. A cancel or a lost
+    /// connection of the owner that happened meanwhile takes effect now.
     pub(super) async fn enter_again(&self, id: TicketId, owner: &Arc<UserEntry>) {
         let Some(ticket) = self.refreshed(id, owner).await else {
             return;
         };
         if let Err(error) = self.env.broker.requeue(ticket).await {
-            // It is tried again at its next retry.
+            // The next retry tries again.
             return tracing::warn!(%error, ticket = %id, "a ticket could not be put back");
         }
         let is_held = lock(&self.tickets).get_mut(&id).is_some_and(|entry| {
@@ -306,7 +307,7 @@ impl Matching {
         }
     }
 
-    /// The ticket with which the owner still waits, with those to avoid as they are now.
+    /// The ticket with which the owner still waits, with the current list of users to avoid.
     async fn refreshed(&self, id: TicketId, owner: &UserEntry) -> Option<Ticket> {
         let now = self.env.clock.now();
         let avoid = self.env.store.avoid(owner.user, now).await;
@@ -327,15 +328,16 @@ impl Matching {
     }
 }
 
-/// What became of an offer.
+/// The outcome of an offer.
 enum Settled {
     /// The store has opened this chat.
     Opened(record::Chat),
     /// One of them has blocked the other.
     Blocked,
-    /// This user cannot be matched with this ticket: the account is gone, it is in a chat, or the ticket is spent.
+    /// This user cannot be matched with this ticket: the account no longer exists, the user is in a
+    /// chat, or the ticket is spent.
     Refused(UserId),
-    /// Nobody knows: the store failed.
+    /// Unknown: the store failed.
     Unknown,
 }
 

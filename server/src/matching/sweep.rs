@@ -1,4 +1,4 @@
-//! Tickets that stand in the queue and nobody has: the answer to a join or a cancel was lost.
+//! Tickets in the queue that no node has, because the answer to a join or a cancel was lost.
 
 use nowrong_base::lock::lock;
 use nowrong_broker::BrokerError;
@@ -6,15 +6,16 @@ use nowrong_protocol::TicketId;
 
 use super::Matching;
 
-/// Tickets looked at in one step.
+/// Tickets checked in one step.
 const STEP: usize = 1_000;
 
 impl Matching {
-    /// Takes the tickets out of the queue that stand there in the name of this node and that it does
-    /// not have. Called every few seconds.
+    /// Takes those tickets of this node out of the queue that the node does not have. Called every
+    /// few seconds.
     ///
-    /// A ticket is noted here before it is entered there, so one that is only there has no owner. That
-    /// the owner comes back with it just now is no harm: its next retry enters it again.
+    /// A ticket is added to the node before it is entered into the queue, so one that is only in
+    /// the queue has no owner. If its owner comes back with it at this moment, no harm is done: its
+    /// next retry enters it again.
     pub async fn sweep(&self) {
         if let Err(error) = self.sweep_all().await {
             tracing::debug!(%error, "the queue could not be swept");

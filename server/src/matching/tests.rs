@@ -1,4 +1,4 @@
-//! Matches of which nobody told this node: the seat in the store is all there is.
+//! Matches of which this node got no notice: only the seat in the store shows them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
     hub::{Hub, Push, UserEntry},
 };
 
-/// A node with one user, who waits alone.
+/// A node with one user, who is waiting alone.
 struct Waiting {
     matching: Arc<Matching>,
     owner: Arc<UserEntry>,
@@ -76,7 +76,7 @@ impl Waiting {
         }
     }
 
-    /// Another node opens a chat with the ticket, and the news of it is lost.
+    /// Another node opens a chat with the ticket, and its notice is lost.
     async fn match_unheard(&self) -> Chat {
         let mut chat = chat(1, &[1, 2]);
         chat.started_at = self.clock.now();
@@ -91,7 +91,7 @@ impl Waiting {
         cancelled.err().map(|refusal| refusal.code)
     }
 
-    /// What became of the ticket as the user is told: the chat of a match, or why it ended.
+    /// What the user was told about the ticket: the chat of a match, or why it ended.
     fn told(&self) -> Option<Result<ChatId, ErrorCode>> {
         let pushes = self.owner.state().take_pushes();
         pushes.into_iter().find_map(|push| match push {
@@ -142,7 +142,7 @@ async fn when_news_may_be_lost_the_next_retry_looks_for_a_match() {
     let waiting = Waiting::begin().await;
     let chat = waiting.match_unheard().await;
     waiting.retry().await;
-    assert_eq!(waiting.told(), None, "it stands in the queue");
+    assert_eq!(waiting.told(), None, "it is in the queue");
     waiting.matching.look_all();
     waiting.retry().await;
     assert_eq!(waiting.told(), Some(Ok(chat.id)));

@@ -1,4 +1,5 @@
-//! What this node tells those who place clients: where it is reached, and whether it is about to go.
+//! Announces this node for the placement of clients: its addresses, and whether it is about to
+//! stop.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,19 +9,19 @@ use nowrong_core::node::{NodeEndpoint, NodeStatus};
 
 use crate::config::{Addresses, Config, Role};
 
-/// Tells it.
+/// Announces this node.
 pub(super) struct Announcer {
     broker: Arc<dyn Broker>,
     addresses: Addresses,
     identity: Identity,
     role: Role,
     capacity: u32,
-    /// Held while it is told: a tick never takes back what `leave` told.
+    /// Held during an announcement, so that a tick never takes back what `leave` announced.
     is_leaving: Mutex<bool>,
 }
 
 impl Announcer {
-    /// Tells it for the first time.
+    /// Makes the first announcement.
     pub(super) fn start(
         broker: Arc<dyn Broker>,
         addresses: &Addresses,
@@ -39,12 +40,13 @@ impl Announcer {
         Arc::new(announcer)
     }
 
-    /// Tells it as it is now: a development certificate has a new hash now and then.
+    /// Announces the current state: a development certificate gets a new hash from time to time.
     pub(super) fn announce(&self) {
         self.tell(|_| {});
     }
 
-    /// From now on no client is to be sent here. The others know it a renewal of the lease later.
+    /// From now on no client should be sent here. The other nodes know it one renewal of the lease
+    /// later.
     pub(super) fn leave(&self) {
         self.tell(|is_leaving| *is_leaving = true);
     }

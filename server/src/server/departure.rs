@@ -1,5 +1,5 @@
-//! Taking a user out of everything that runs, here and on the node of the user's connection, before the
-//! account is erased.
+//! Removes a user from everything that is running, here and on the node of the user's connection,
+//! before the account is erased.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use nowrong_store::StoreError;
 
 use crate::{api::Departure, node::Node, refusal::Refusal};
 
-/// Takes a user out of everything that this node runs, before the account is erased.
+/// Removes a user from everything that runs on this node, before the account is erased.
 pub(super) struct NodeDeparture(pub(super) Arc<Node>);
 
 #[async_trait]

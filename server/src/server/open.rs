@@ -1,5 +1,5 @@
-//! What a start opens: the store, the broker, keys, certificates, listeners. Each failure is one
-//! sentence that says what to do.
+//! Opens the parts that a start needs: store, broker, keys, certificates, listeners. Each failure
+//! is one sentence that says what to do.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -23,23 +23,23 @@ use crate::{
     transport::webtransport,
 };
 
-/// What every key in Redis begins with.
+/// The prefix of every key in Redis.
 #[cfg(feature = "redis")]
 const BROKER_NAMESPACE: &str = "nowrong";
 
-/// Everything that is opened before the listeners.
+/// Everything that a start opens before the listeners.
 pub(super) struct Opened {
     pub(super) env: Environment,
     pub(super) categories: Arc<[Category]>,
     pub(super) identity: Identity,
-    /// What signs access tokens.
+    /// The keys that sign access tokens.
     pub(super) access: Arc<AccessTokens>,
-    /// What makes pseudonyms of addresses.
+    /// The key that turns addresses into pseudonyms.
     pub(super) pseudonyms: Arc<PseudonymKey>,
 }
 
 impl Opened {
-    /// Opens the store and the broker, and reads what a start needs of them.
+    /// Opens the store and the broker, and reads the data that a start needs.
     pub(super) async fn open(config: &Config) -> anyhow::Result<Self> {
         let clock = Clock::ahead_by(config.clock_ahead);
         let metrics = Arc::new(Metrics::default());
@@ -63,7 +63,7 @@ impl Opened {
     }
 }
 
-/// The store, and the same one as the place of shared secrets when nodes can share it.
+/// The store, and the same store as the place of shared secrets if nodes can share it.
 struct Stores {
     store: Arc<dyn Store>,
     secrets: Option<Arc<dyn SecretStore>>,
@@ -114,8 +114,8 @@ async fn broker(
     })
 }
 
-/// What signs access tokens and what makes pseudonyms. Both are shared with the other nodes when
-/// there are some; a single node keeps the second to itself, wherever its store is.
+/// The keys that sign access tokens and the key for pseudonyms. Both are shared with other nodes,
+/// if any; a single node keeps the latter in memory, wherever its store is.
 async fn access(
     config: &Config,
     secrets: Option<Arc<dyn SecretStore>>,
@@ -140,7 +140,7 @@ async fn access(
     Ok((AccessTokens::new(keys), PseudonymKey::generate()?))
 }
 
-/// The QUIC endpoint, unless it is off or this role takes no clients.
+/// The QUIC endpoint, unless it is off or a node of this role accepts no clients.
 pub(super) fn quic(config: &Config, identity: &Identity) -> anyhow::Result<Option<Endpoint>> {
     let address = config.listen_quic;
     let Some(address) = address.filter(|_| config.role.takes_clients()) else {
@@ -179,7 +179,7 @@ pub(super) async fn http(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Binds the listener of the metrics, if there is to be one.
+/// Binds the listener of the metrics, if it is set.
 pub(super) async fn metrics(address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
     let Some(address) = address else {
         return Ok(None);

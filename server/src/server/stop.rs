@@ -1,4 +1,5 @@
-//! Stopping: no new clients, the others are sent away, the last messages become durable.
+//! Stopping: no new clients are admitted, the present ones are sent away, the last messages become
+//! durable.
 
 use std::time::Duration;
 
@@ -7,17 +8,18 @@ use tokio::time::timeout;
 
 use super::Running;
 
-/// Until when all nodes know that this one goes away: they learn of it with the renewals of two leases.
+/// Time until all nodes know that this one goes away: they learn it from the renewals of two
+/// leases.
 const NEWS_SPREAD: Duration = Duration::from_millis(2_200);
 
-/// How long a single node waits for its clients to leave by themselves: it has nowhere to send them,
-/// and they come back when it does.
+/// How long a single node waits for its clients to leave by themselves: it has nowhere to send
+/// them, and they come back when it has restarted.
 const SINGLE_NODE_DRAIN: Duration = Duration::from_secs(2);
 
-/// Over what time the clients of a single node come back, so that it is not met by all at once.
+/// Time over which the clients of a single node come back, so that they do not all come at once.
 const SINGLE_NODE_SPREAD: Duration = Duration::from_secs(1);
 
-/// How long the last writes may take once all connections are gone.
+/// How long the last writes may take after all connections have closed.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(5);
 
 impl Running {
@@ -41,14 +43,15 @@ impl Running {
         tracing::info!("stopped");
     }
 
-    /// Asks the clients to leave; returns how long they may take. When there are other nodes, those are
-    /// told first, so that no client is sent here that would be refused.
+    /// Asks the clients to leave; returns how long they may take. Other nodes, if any, are told
+    /// first, so that no client is sent here and refused.
     async fn send_away(&self) -> Duration {
         self.announcer.leave();
         if self.addresses.has_peers {
             tokio::time::sleep(NEWS_SPREAD).await;
         }
-        // Asked now: meanwhile a node that has just started can be seen, and others may leave too.
+        // Checked only now: meanwhile a node that has just started has become visible, and others
+        // may be leaving too.
         if !self.node.has_elsewhere() {
             self.node.drain(SINGLE_NODE_SPREAD);
             return self.drain.min(SINGLE_NODE_DRAIN);

@@ -1,5 +1,4 @@
-//! The long-lived tasks of a server: listeners, the persister, what other nodes tell, and what happens at
-//! intervals.
+//! The long-lived tasks of a server: listeners, the persister, the inbox, and work at intervals.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -15,13 +14,13 @@ use crate::{
     transport::{Entrance, webtransport},
 };
 
-/// How often chats are looked at: seats, idle notices, ends. Times that people see are in seconds.
+/// How often chats are checked: seats, idle notices, ends. People see these times in seconds.
 const CHAT_TICK: Duration = Duration::from_secs(1);
 
-/// How often tickets are looked at: what a retry may be late.
+/// How often tickets are checked: a retry may be late by this much.
 const TICKET_TICK: Duration = Duration::from_millis(200);
 
-/// How often the queue is looked through for tickets that nobody has.
+/// How often the queue is searched for tickets that no node has.
 const QUEUE_SWEEP_TICK: Duration = Duration::from_secs(5);
 
 /// How often expired records are removed. Reads do not see them anyway.
@@ -57,7 +56,8 @@ impl Running {
 
     fn spawn_http(&self, listener: TcpListener, router: axum::Router) {
         let stop = self.stop.clone();
-        // A message is one small segment: it must not wait for the acknowledgement of the last one.
+        // A message is one small segment: it must not wait for the acknowledgement of the segment
+        // before it.
         let listener = listener.tap_io(|stream| {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "a connection keeps Nagle's delay");
@@ -123,7 +123,7 @@ impl Running {
         });
     }
 
-    /// Does something at once and then at intervals, until the stop.
+    /// Calls `act` at once and then at intervals, until the stop.
     fn every<F>(&self, interval: Duration, mut act: impl FnMut() -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send,
