@@ -1,4 +1,4 @@
-//! What every part of a server stands on.
+//! The common basis of all parts of a server.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use nowrong_store::Store;
 /// The outside world of a server, as its parts see it. Cheap to clone; each part keeps one.
 #[derive(Clone)]
 pub struct Environment {
-    /// The durable truth.
+    /// The durable data.
     pub store: Arc<dyn Store>,
     /// Coordination with the other nodes.
     pub broker: Arc<dyn Broker>,
     /// The time.
     pub clock: Clock,
-    /// Where parts register what they count.
+    /// Where parts register their metrics.
     pub metrics: Arc<Metrics>,
 }

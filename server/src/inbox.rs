@@ -1,8 +1,8 @@
-//! What other nodes tell this one: takes the notices from the broker, in order, and hands each to the
-//! part of the node that it concerns.
+//! The inbox of this node: takes the notices of other nodes from the broker, in order, and passes
+//! each to the part of the node that it concerns.
 //!
-//! Nothing here waits for long: what needs a look at the log or the store is queued there. A notice
-//! about somebody or something that is not here (any more) is old news and dropped.
+//! Nothing here waits for long: a notice that needs a look at the log or the store is queued there.
+//! A notice about a user or a chat that is not on this node (any more) is outdated and dropped.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub async fn serve(node: Arc<Node>, stop: CancellationToken) {
                 }
             }
             Inbox::Lost => {
-                tracing::info!("notices of other nodes may be lost; all is checked");
+                tracing::info!("notices of other nodes may be lost; everything is checked");
                 node.chats().queue_all_checks();
                 node.matching().look_all();
             }

@@ -1,10 +1,10 @@
 //! The NoWrong server: one process that speaks WebTransport, WebSocket and REST.
 //!
-//! Layers, each of which knows only those below: `program → config → server`, then `api` and
-//! `transport`, then `connection`, then `node` with `hub`, `chat` and `matching`, then the
-//! traits of store and broker, whose adapters are crates of their own. What is decided without IO lives in
-//! `nowrong-core` and `nowrong-protocol`; this crate performs it. Only the program uses this crate, so
-//! everything but [`main`] is private and the compiler sees what nothing uses.
+//! Layers, each of which knows only the layers below it: `program → config → server`, then `api`
+//! and `transport`, then `connection`, then `node` with `hub`, `chat` and `matching`, then the
+//! traits of store and broker, whose adapters are crates of their own. Decisions that need no IO
+//! are in `nowrong-core` and `nowrong-protocol`; this crate performs them. Only the program uses
+//! this crate, so everything but [`main`] is private and the compiler sees what nothing uses.
 
 #![forbid(unsafe_code)]
 #![allow(

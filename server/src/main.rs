@@ -1,4 +1,4 @@
-//! `nowrong`: the server as a program. All of it is in the library beside it.
+//! `nowrong`: the server as a program. Everything is in the library beside it.
 
 #![forbid(unsafe_code)]
 

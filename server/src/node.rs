@@ -1,4 +1,4 @@
-//! What all connections of a node share.
+//! The state that all connections of a node share.
 
 use std::{
     sync::{
@@ -27,7 +27,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node without connections, which takes at most so many.
+    /// A node without connections, which accepts at most this many.
     pub fn new(
         env: Environment,
         hub: Arc<Hub>,
@@ -95,7 +95,7 @@ impl Node {
             .any(|node| node.id != own && node.takes_clients())
     }
 
-    /// Over how many milliseconds the clients of a node that goes away are spread.
+    /// The time over which the clients of a node that goes away are spread, in milliseconds.
     pub(crate) fn spread_ms(&self) -> u32 {
         self.spread_ms.load(Ordering::Relaxed)
     }
@@ -119,7 +119,7 @@ impl Node {
         self.halt.clone()
     }
 
-    /// Counts a connection, unless there are as many as there may be.
+    /// Counts a connection, unless the node is full.
     pub(crate) fn enter(&self) -> bool {
         let is_room = self.connections.fetch_add(1, Ordering::Relaxed) < self.connections_max;
         if !is_room {

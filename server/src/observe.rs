@@ -1,4 +1,4 @@
-//! What an operator looks at: `GET /metrics`, on a listener of its own.
+//! The view for an operator: `GET /metrics`, on a separate listener.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Who is at the other end of an HTTP connection: the one place that finds it out, for REST and WebSocket.
+//! Finds the address at the other end of an HTTP connection, for REST and WebSocket.
 
 use std::{convert::Infallible, net::SocketAddr};
 
@@ -8,8 +8,8 @@ use axum::{
 };
 use nowrong_base::privacy::ClientIp;
 
-/// The address of the client, as a key of limits and nothing else. Unknown, and one for all, when the router is
-/// served without [`ConnectInfo`].
+/// The address of the client, usable only as a key of limits. If the router is served without
+/// [`ConnectInfo`], it is unknown and the same for all clients.
 pub struct Peer(pub ClientIp);
 
 impl<S: Send + Sync> FromRequestParts<S> for Peer {

@@ -20,7 +20,7 @@ pub fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One sentence, causes behind colons: what an operator reads first.
+            // One sentence for the operator, with the causes after colons.
             complain(&format!("nowrong: {error:#}"));
             ExitCode::FAILURE
         }
@@ -46,7 +46,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 fn serve(flags: &Flags) -> anyhow::Result<()> {
     let config = config::load(flags, std::env::vars_os())?.config;
     start_log(&config);
-    // The only provider in the tree; named, so that no library has to guess.
+    // The only provider in the dependency tree; it is named so that no library has to guess.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     runtime(&config)?.block_on(async {
         let (mut terminate, mut interrupt) = (
@@ -79,7 +79,9 @@ fn migrate(action: &MigrateAction) -> anyhow::Result<()> {
         action;
     let config = config::load(flags, std::env::vars_os())?.config;
     let StoreChoice::MongoDb(options) = &config.store else {
-        anyhow::bail!("`store` is embedded: it keeps its own shape, there is nothing to migrate");
+        anyhow::bail!(
+            "`store` is embedded: it keeps its own structure up to date, there is nothing to migrate"
+        );
     };
     start_log(&config);
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -107,7 +109,7 @@ fn migrate(action: &MigrateAction) -> anyhow::Result<()> {
     })
 }
 
-/// The runtime: on one core it has no workers to hand work over to, nor the price of that.
+/// The runtime. On one core it has no worker threads, and so no cost of handing work over.
 fn runtime(config: &config::Config) -> io::Result<Runtime> {
     use tokio::runtime::Builder;
     let threads = config.threads.or(thread::available_parallelism().ok());
@@ -132,7 +134,7 @@ fn start_log(config: &config::Config) {
     }
 }
 
-/// The one line on standard output that says where everything is; programs wait for it.
+/// Prints the one line with all addresses to standard output; programs wait for it.
 fn announce(running: &Running) {
     let addresses = running.addresses();
     let webtransport = running.quic().and(addresses.webtransport.as_deref());
@@ -154,7 +156,7 @@ async fn wait_for_any(terminate: &mut Signal, interrupt: &mut Signal) {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "what the command was asked for")]
+#[expect(clippy::print_stdout, reason = "the output of the command")]
 fn say(text: &str) {
     println!("{text}");
 }

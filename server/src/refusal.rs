@@ -4,7 +4,7 @@ use nowrong_broker::BrokerError;
 use nowrong_protocol::{ErrorCode, frame::Fail};
 use nowrong_store::StoreError;
 
-/// Why a request was refused. What the peer sees; the cause is logged where it arises.
+/// Why a request was refused, as the peer sees it; the cause is logged where it arises.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The code.
@@ -16,7 +16,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal that also says what exactly is wrong.
+    /// A refusal with a detail about the exact fault.
     pub fn detailed(code: ErrorCode, detail: impl Into<String>) -> Self {
         Self {
             code,
@@ -25,7 +25,7 @@ impl Refusal {
         }
     }
 
-    /// A refusal that may pass after a while.
+    /// A refusal for which a later attempt may succeed.
     pub fn retry_after(code: ErrorCode, retry_after_ms: u32) -> Self {
         Self {
             code,
