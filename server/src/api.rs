@@ -1,10 +1,10 @@
-//! REST: accounts, tokens, categories, and the way to a connection.
+//! REST: accounts, tokens, categories, and what is needed to open a connection.
 //!
-//! [`router`] is the whole HTTP interface except for the WebSocket, which is merged into it. What
-//! every response obeys: errors are RFC 9457 problem documents ([`problem`]); bodies are bounded by
-//! [`BODY_BYTES_MAX`] and answers by [`DEADLINE`]; security headers are always there; only the
-//! configured web origins may read anything under `/v1`. No address, name or token is ever logged
-//! here. Start reading at [`router`].
+//! [`router`] is the whole HTTP interface except for the WebSocket, which is merged into it. These
+//! rules hold for every response: errors are RFC 9457 problem documents ([`problem`]); request
+//! bodies are bounded by [`BODY_BYTES_MAX`] and the time by [`DEADLINE`]; security headers are
+//! always set; only the configured web origins may read anything under `/v1`. No address, name or
+//! token is ever logged here. Start reading at [`router`].
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -40,45 +40,46 @@ mod users;
 pub use categories::CategoryList;
 pub use openapi::openapi;
 
-/// Longest request body in bytes: the longest good one has about 2,000.
+/// Longest request body in bytes: the longest valid one has about 2,000.
 pub const BODY_BYTES_MAX: usize = 16 * 1_024;
 
-/// Time from a request's head to its answer's head; beyond it the answer is `OVERLOADED`.
+/// Time from the head of a request to the head of its response; after that the response is
+/// `OVERLOADED`.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
-/// What the REST side works with.
+/// The state of the REST side.
 #[derive(Clone)]
 pub struct ApiState {
     /// Accounts; connect tokens, limits and counts; the time.
     pub env: Environment,
-    /// What people can talk about.
+    /// The topics that people can talk about.
     pub categories: Arc<CategoryList>,
     /// Issues and checks access tokens.
     pub access: Arc<AccessTokens>,
-    /// Takes a user out of everything that runs before the account is erased.
+    /// Removes a user from everything that is running, before the account is erased.
     pub departure: Arc<dyn Departure>,
-    /// What clients are told, and which origins may ask.
+    /// The addresses for clients, and the origins that may ask.
     pub addresses: Arc<Addresses>,
-    /// How much one client may ask for.
+    /// How many requests one client may make.
     pub limits: ClientLimits,
     /// Turns addresses into pseudonyms.
     pub pseudonyms: Arc<PseudonymKey>,
-    /// How long an unused account lives.
+    /// How long an unused account is kept.
     pub account_idle: Duration,
     /// A folder of static files to serve at `/`.
     pub web_root: Option<PathBuf>,
 }
 
-/// Takes a user out of everything that runs: chat, queue, connections.
+/// Removes a user from everything that is running: chat, queue, connections.
 #[async_trait]
 pub trait Departure: Send + Sync + 'static {
     /// Ends the user's chat, cancels the ticket, closes the connections with `ACCOUNT_GONE`. `Ok`
-    /// means that all of it is done; idempotent.
+    /// means that all of this is done; idempotent.
     async fn depart(&self, user: UserId) -> Result<(), StoreError>;
 }
 
-/// The HTTP interface. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, else all
-/// clients share one limit.
+/// The HTTP interface. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`;
+/// otherwise all clients share one limit.
 pub fn router(state: ApiState) -> Router {
     let state = Arc::new(state);
     let (described, _document) = described().split_for_parts();
@@ -91,7 +92,7 @@ pub fn router(state: ApiState) -> Router {
     headers::protect(router, &state.addresses).with_state(state)
 }
 
-/// What a node has of it that takes connections and serves no REST: its own health.
+/// The part for a node that accepts connections but serves no REST: its own health.
 pub fn health_router(env: Environment, addresses: &Arc<Addresses>) -> Router {
     let router = health::router()
         .fallback(problem::nowhere)

@@ -34,17 +34,17 @@ pub(super) struct RefreshBody {
 pub(super) struct Refreshed {
     /// Send it as `Authorization: Bearer …`.
     access_token: String,
-    /// Its life, in milliseconds from now.
+    /// Its lifetime, in milliseconds from now.
     access_expires_in_ms: u64,
-    /// Takes the place of the one that was sent.
+    /// Replaces the token that was sent.
     refresh_token: String,
 }
 
 /// Refresh tokens
 ///
-/// Takes a refresh token and gives new tokens. Each refresh token is good once; for 10 seconds it
-/// can be sent again, in case the answer was lost. Using an old one later revokes all that came from
-/// it.
+/// Exchanges a refresh token for new tokens. Each refresh token can be used once; for 10 seconds it
+/// can be sent again, in case the response was lost. Later use of an old token revokes all tokens
+/// that came from it.
 #[utoipa::path(
     post,
     path = "/v1/auth/refresh",

@@ -14,10 +14,10 @@ use serde_json::{Map, Value};
 
 use super::problem::{FieldError, Problem};
 
-/// Longest part of an unknown field's name that is repeated to its sender, in characters.
+/// How much of an unknown field's name is repeated to its sender, in characters.
 const ECHO_CHARS_MAX: usize = 64;
 
-/// The fields of a body that have not been read yet, and what was wrong with those that have.
+/// The fields of a body that are not read yet, and the faults of those that are.
 pub(super) struct Fields {
     unread: Map<String, Value>,
     errors: Vec<FieldError>,
@@ -56,7 +56,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 }
 
 impl Fields {
-    /// A field that must be there.
+    /// A mandatory field.
     pub(super) fn required<T>(&mut self, field: Field<T>) -> Option<T> {
         match self.unread.remove(field.name) {
             Some(value) => self.read(field, value),
@@ -67,7 +67,7 @@ impl Fields {
         }
     }
 
-    /// A field that may be left out.
+    /// An optional field.
     pub(super) fn optional<T>(&mut self, field: Field<T>) -> Option<T> {
         let value = self.unread.remove(field.name)?;
         self.read(field, value)
@@ -80,7 +80,7 @@ impl Fields {
         }
     }
 
-    /// `value` if every field was good and none is left over.
+    /// `value` if every field was valid and none is left over.
     pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<T, Problem> {
         let unknown: Vec<String> = self.unread.keys().map(|name| echo(name)).collect();
         for name in unknown {
@@ -109,7 +109,7 @@ impl Fields {
 
 type Read<T> = Result<T, Vec<FieldError>>;
 
-/// A known field: its name, and how it is read.
+/// A known field: its name, and how to read it.
 pub(super) struct Field<T> {
     name: &'static str,
     read: fn(&str, Value) -> Read<T>,

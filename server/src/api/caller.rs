@@ -1,4 +1,4 @@
-//! Who asks: the account behind an access token, the network behind a limit.
+//! The caller of a request: the account behind an access token, the network behind a limit.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use nowrong_protocol::ErrorCode;
 
 use super::{ApiState, problem::Problem};
 
-/// The account that asks, by its access token.
+/// The account that makes the request, by its access token.
 pub(super) struct Caller(pub(super) User);
 
 impl FromRequestParts<Arc<ApiState>> for Caller {
@@ -34,7 +34,7 @@ impl FromRequestParts<Arc<ApiState>> for Caller {
 }
 
 impl ApiState {
-    /// Takes one unit of what a client's network may ask for.
+    /// Takes one unit from the limit of the client's network.
     pub(super) async fn take(
         &self,
         name: &'static str,
@@ -54,7 +54,7 @@ impl ApiState {
         }
     }
 
-    /// When an account that is used now is erased unless it is used again.
+    /// When an account that is used now will be erased, unless it is used again.
     pub(super) fn expiry(&self) -> u64 {
         self.env
             .clock
@@ -62,7 +62,7 @@ impl ApiState {
             .saturating_add(millis(self.account_idle))
     }
 
-    /// Notes that an account is used. It is written at most 16 times in its idle life, because each
+    /// Notes that an account is used. At most 16 writes are made per idle lifetime, because each
     /// write is a commit.
     pub(super) async fn touch(&self, user: User) -> Result<(), Problem> {
         let expires_at = self.expiry();

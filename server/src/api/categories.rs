@@ -1,4 +1,4 @@
-//! `GET /v1/categories`: what people can talk about, and how many are there.
+//! `GET /v1/categories`: the topics, and how many people are there.
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +25,7 @@ use super::{
     users::Bracket,
 };
 
-/// How long a copy may be shown without asking again: counts change all the time.
+/// How long a cached copy may be shown without asking again: counts change all the time.
 const CACHE: &str = "public, max-age=5";
 
 /// All categories.
@@ -61,16 +61,16 @@ pub(super) struct CategoryView {
 
 /// Categories
 ///
-/// Everybody may ask. The answer has a strong `ETag`.
+/// Needs no account. The response has a strong `ETag`.
 #[utoipa::path(
     get,
     path = "/v1/categories",
     tag = "Categories",
     operation_id = "categories",
-    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of an earlier answer.")),
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of an earlier response.")),
     responses(
         (status = 200, description = "All categories.", body = Categories,
-         headers(("ETag" = String, description = "Changes whenever the answer does."))),
+         headers(("ETag" = String, description = "Changes whenever the response does."))),
         (status = 304, description = "Nothing has changed."),
         (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
     )
@@ -94,18 +94,18 @@ pub(super) async fn list(
     Ok((cached, kind, shown.body.clone()).into_response())
 }
 
-/// The categories that people can join here, and the newest answer that shows them: everybody who comes
-/// asks for it, and it is the same until somebody joins or leaves.
+/// The categories that people can join here, and the newest response that lists them: every
+/// newcomer requests it, and it stays the same until somebody joins or leaves.
 #[derive(Debug)]
 pub struct CategoryList {
     categories: Arc<[Category]>,
     newest: Mutex<Option<Arc<Shown>>>,
 }
 
-/// An answer.
+/// A prepared response.
 #[derive(Debug)]
 struct Shown {
-    /// Of each category, in their order.
+    /// The counts of each category, in their order.
     counts: Vec<Counts>,
     body: Bytes,
     tag: String,
@@ -120,9 +120,9 @@ impl CategoryList {
         }
     }
 
-    /// The answer by the counts of now.
+    /// The response for the current counts.
     async fn show(&self, presence: &(impl Presence + ?Sized)) -> Result<Arc<Shown>, BrokerError> {
-        // Asked for at once: of a broker on another machine they all come in one round trip.
+        // Requested together: with a broker on another machine this takes a single round trip.
         let counted = self.categories.iter();
         let counts = try_join_all(counted.map(|category| presence.counts(&category.id))).await?;
         let newest = || self.newest.lock().unwrap_or_else(PoisonError::into_inner);
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use crate::config::categories::built_in;
 
-    /// Never answers; knows how often it was asked.
+    /// Never replies; counts how often it was asked.
     #[derive(Default)]
     struct Silent(AtomicUsize);
 

@@ -1,4 +1,4 @@
-//! `POST /v1/connect`: where to connect, and the token to say `Hello` with.
+//! `POST /v1/connect`: where to connect, and the token for the `Hello`.
 
 use std::sync::Arc;
 
@@ -25,11 +25,11 @@ use crate::peer::Peer;
 /// The way to a connection.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Connect {
-    /// For the first frame; good once.
+    /// For the first frame; it can be used once.
     connect_token: String,
-    /// Its life, in milliseconds from now.
+    /// Its lifetime, in milliseconds from now.
     expires_in_ms: u64,
-    /// Where to.
+    /// Where to connect.
     endpoint: EndpointView,
 }
 
@@ -44,15 +44,15 @@ pub(super) struct EndpointView {
     #[schema(example = "wss://chat.example/v1/websocket")]
     websocket: String,
     /// SHA-256 of a development certificate in base64, for `serverCertificateHashes`; null when the
-    /// certificate is an ordinary one.
+    /// certificate is signed by a public authority.
     #[schema(required)]
     certificate_hash: Option<String>,
 }
 
 /// Connect
 ///
-/// Call it before each connection: the token is good once, for 30 seconds, and the endpoint is of the
-/// node where the client is best off now.
+/// Call it before each connection: the token can be used once, within 30 seconds, and the endpoint
+/// is that of the best node for the client at the moment.
 #[utoipa::path(
     post,
     path = "/v1/connect",
@@ -88,7 +88,7 @@ pub(super) async fn connect(
 }
 
 impl ApiState {
-    /// Where this user is best off.
+    /// The best node for this user.
     async fn endpoint_for(&self, user: &User) -> Result<NodeEndpoint, Problem> {
         let nodes = self.env.broker.nodes();
         let is_choice = nodes.iter().filter(|node| node.takes_clients()).count() > 1;
@@ -107,8 +107,8 @@ impl ApiState {
         })
     }
 
-    /// The nodes that already work for this user: where the connection is that may be about to be
-    /// replaced, and where the partner of the chat is.
+    /// The nodes that already work for this user: the one with a connection that is perhaps about
+    /// to be replaced, and the one with the partner of the chat.
     async fn wished(&self, user: &User, nodes: &[NodeView]) -> Result<Vec<NodeId>, Problem> {
         let is_open = |id| {
             nodes

@@ -1,5 +1,5 @@
-//! `/openapi.json` and `/docs`: what the interface is, for programs and for people. The page comes
-//! out of the binary and loads nothing from elsewhere.
+//! `/openapi.json` and `/docs`: a description of the interface, for programs and for people. The
+//! page is part of the binary and loads nothing from elsewhere.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! What surrounds every request: deadline, panic net, origin check, CORS, security headers.
+//! The layers around every request: deadline, catching of panics, origin check, CORS, security
+//! headers.
 
 use std::{any::Any, sync::Arc, time::Duration};
 
@@ -36,7 +37,7 @@ const FIXED: [(HeaderName, &str); 4] = [
     ),
 ];
 
-/// Puts all of it around `router`, the outermost last.
+/// Puts all layers around `router`, the outermost last.
 pub(super) fn protect<S>(router: Router<S>, addresses: &Arc<Addresses>) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -50,15 +51,15 @@ where
         .layer(from_fn_with_state(policy, secure))
 }
 
-/// Refuses what a foreign page asks for under `/v1`. Without CORS headers the page could not read
-/// the answer anyway; this way nothing is done either.
+/// Refuses requests of a foreign page under `/v1`. Without CORS headers the page could not read the
+/// response anyway; this way the request has no effect either.
 async fn check_origin(
     State(addresses): State<Arc<Addresses>>,
     request: Request,
     next: Next,
 ) -> Response {
     let origin = request.headers().get(header::ORIGIN);
-    // A value that is not text is no origin of ours.
+    // A value that is not text is not an origin of ours.
     let origin = origin.map(|origin| origin.to_str().unwrap_or("null"));
     let is_api = request.uri().path().starts_with("/v1/");
     if is_api && !addresses.allows(origin) {
@@ -76,7 +77,7 @@ async fn hold_deadline(request: Request, next: Next) -> Response {
     })
 }
 
-/// The panic's own text stays where the panic hook wrote it: it may hold what a person wrote.
+/// The panic's own text stays where the panic hook wrote it: it may contain text of a person.
 fn after_panic(_panic: Box<dyn Any + Send>) -> Response {
     error!("a request panicked");
     Problem::new(ErrorCode::INTERNAL).into_response()

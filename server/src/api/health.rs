@@ -1,4 +1,4 @@
-//! `/healthz` and `/readyz`: for whoever watches the process.
+//! `/healthz` and `/readyz`: for the supervisor of the process.
 
 use std::sync::Arc;
 
@@ -31,14 +31,14 @@ fn is_draining(broker: &dyn Broker) -> bool {
     own.is_some_and(|own| own.status.is_draining)
 }
 
-/// Both, where nothing else of REST is served.
+/// Both routes, for a node that serves no other REST.
 pub(super) fn router() -> Router<Environment> {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
 }
 
-/// That it is well.
+/// The answer of a healthy node.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Health {
     /// `ok`.
@@ -50,7 +50,7 @@ const OK: Health = Health { status: "ok" };
 
 /// Alive
 ///
-/// The process answers; nothing else is looked at.
+/// The process responds; nothing else is checked.
 #[utoipa::path(
     get,
     path = "/healthz",
@@ -64,8 +64,8 @@ pub(super) async fn healthz() -> Json<Health> {
 
 /// Ready
 ///
-/// The store can be written to, the broker answers, and the node is not about to stop; else the problem
-/// says which of it is so.
+/// The store can be written to, the broker responds, and the node is not about to stop; otherwise
+/// the problem says which of these fails.
 #[utoipa::path(
     get,
     path = "/readyz",

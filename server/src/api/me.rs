@@ -17,7 +17,7 @@ use super::{
     users::{InterestText, UserView},
 };
 
-/// What can be changed about an account; what is left out stays.
+/// The parts of an account that can be changed; a field that is left out stays as it is.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Change)]
@@ -42,7 +42,7 @@ pub(super) struct ChangeBody {
     interests: Option<Vec<String>>,
 }
 
-/// Own account
+/// Your account
 #[utoipa::path(
     get,
     path = "/v1/me",
@@ -59,7 +59,7 @@ pub(super) async fn show(Caller(user): Caller) -> Json<UserView> {
     Json(user.into())
 }
 
-/// Change the own account
+/// Change your account
 ///
 /// The age bracket cannot be changed. A running chat keeps the name it began with.
 #[utoipa::path(
@@ -106,9 +106,9 @@ fn changed(mut user: User, mut fields: Fields) -> Result<User, Problem> {
     fields.finish(Some(user))
 }
 
-/// Erase the own account
+/// Erase your account
 ///
-/// Ends its chat, and removes it with all that is its own.
+/// Ends its chat, and removes the account with everything that belongs to it.
 #[utoipa::path(
     delete,
     path = "/v1/me",
@@ -116,7 +116,7 @@ fn changed(mut user: User, mut fields: Fields) -> Result<User, Problem> {
     operation_id = "eraseMe",
     security(("bearer" = [])),
     responses(
-        (status = 204, description = "It is gone."),
+        (status = 204, description = "The account is erased."),
         (status = 401, description = "The access token is missing, wrong or expired.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
     )

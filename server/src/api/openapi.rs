@@ -17,7 +17,7 @@ pub fn openapi() -> String {
     text
 }
 
-/// The part of the document that no handler says.
+/// The part of the document that does not come from the handlers.
 pub(super) fn frame() -> utoipa::openapi::OpenApi {
     Frame::openapi()
 }
@@ -26,14 +26,14 @@ pub(super) fn frame() -> utoipa::openapi::OpenApi {
 #[openapi(
     info(
         title = "NoWrong",
-        description = "Accounts, categories and the way to a connection. Chat itself is not here: it travels over WebTransport or WebSocket, as protocol/SPEC.md describes. Errors are problem documents (RFC 9457).",
+        description = "Accounts, categories and the way to a connection. Chat itself is not part of it: it uses WebTransport or WebSocket, as protocol/SPEC.md describes. Errors are problem documents (RFC 9457).",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     tags(
         (name = "Account", description = "Anonymous accounts and their tokens."),
-        (name = "Categories", description = "What people talk about."),
+        (name = "Categories", description = "The topics that people talk about."),
         (name = "Connection", description = "The way to a connection."),
-        (name = "Operation", description = "For whoever runs the server."),
+        (name = "Operation", description = "For operators of the server."),
     ),
     modifiers(&Bearer)
 )]

@@ -22,10 +22,10 @@ use crate::auth::AuthError;
 /// Most fields that one problem names.
 pub(super) const ERRORS_MAX: usize = 50;
 
-/// When a client asks again that met no node for it, in milliseconds: `Retry-After` counts whole seconds.
+/// Retry delay when no node accepts clients, in milliseconds: `Retry-After` counts whole seconds.
 const NO_NODE_RETRY_MS: u64 = 1_000;
 
-/// Why a request failed; answers as a [`ProblemDocument`].
+/// Why a request failed; it becomes a [`ProblemDocument`].
 #[derive(Clone, Debug)]
 pub struct Problem {
     code: ErrorCode,
@@ -142,7 +142,8 @@ impl Problem {
         }
     }
 
-    /// The node goes away; another one, or this one after its restart, takes the next request.
+    /// The node goes away; another one, or this one after its restart, will handle the next
+    /// request.
     pub(super) fn draining() -> Self {
         Self {
             retry_after_ms: Some(NO_NODE_RETRY_MS),
@@ -220,7 +221,7 @@ pub(super) fn router() -> Router<Arc<ApiState>> {
     Router::new().route("/problems/{kind}", get(page))
 }
 
-/// For a known address with another method; axum adds `Allow`.
+/// The answer for a known address with another method; axum adds `Allow`.
 pub(super) async fn method_not_allowed() -> Problem {
     Problem::new(ErrorCode::METHOD_NOT_ALLOWED)
 }
@@ -230,7 +231,7 @@ pub(super) async fn nowhere() -> Problem {
     not_found()
 }
 
-/// For an address that is none.
+/// The answer for an unknown address.
 pub(super) fn not_found() -> Problem {
     Problem::new(ErrorCode::NOT_FOUND)
 }

@@ -1,4 +1,4 @@
-//! Everything that is no other route: the files of `web_root`, or one small page that says what
+//! The fallback for all other addresses: the files of `web_root`, or one small page that says what
 //! this is.
 
 use std::{path::Path, sync::Arc};

@@ -1,5 +1,5 @@
-//! The HTTP interface as a client sees it: requests into the router, over the in-memory store and
-//! the local broker.
+//! The HTTP interface as a client sees it: requests to the router, with the in-memory store and the
+//! local broker.
 
 use std::{
     net::SocketAddr,
@@ -37,21 +37,21 @@ mod pages;
 mod surroundings;
 mod tokens;
 
-/// What clients are told of the node's certificate.
+/// The hash of the node's certificate for clients.
 const HASH: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-/// A server's HTTP side, and what a test can reach behind it.
+/// A server's HTTP side, and the parts behind it that a test can reach.
 struct Api {
     router: Router,
     state: ApiState,
     departed: Arc<Departed>,
 }
 
-/// What the API did to users before erasing them.
+/// Records how the API removed users before erasing them.
 #[derive(Default)]
 struct Departed {
     users: Mutex<Vec<UserId>>,
-    /// How the next departure goes.
+    /// How the next departure fails, if it does.
     trouble: Mutex<Option<Trouble>>,
 }
 
@@ -75,7 +75,7 @@ impl Departure for Departed {
     }
 }
 
-/// An answer, read whole.
+/// A response, read completely.
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,
@@ -109,7 +109,7 @@ impl Answer {
         fields.collect()
     }
 
-    /// Asserts that this is a whole problem document of that kind.
+    /// Asserts that this is a complete problem document of that kind.
     #[track_caller]
     fn is_problem(&self, status: u16, name: &str) -> &Self {
         assert_eq!(self.status.as_u16(), status, "{}", self.text());
@@ -133,7 +133,7 @@ impl Api {
         Self::with(|_| {}).await
     }
 
-    /// With changes to the state before the router is made.
+    /// Like `new`, with changes to the state before the router is made.
     async fn with(change: impl FnOnce(&mut ApiState)) -> Self {
         let clock = Clock::default();
         let store = Arc::new(EmbeddedStore::in_memory().unwrap());
@@ -195,7 +195,7 @@ impl Api {
             .await
     }
 
-    /// With an access token and, unless it is null, a body.
+    /// Makes a request with an access token and, unless it is null, a body.
     async fn call(&self, method: &str, path: &str, token: &str, body: &Value) -> Answer {
         let bearer = format!("Bearer {token}");
         let headers = [
@@ -210,7 +210,7 @@ impl Api {
         self.send(request(method, path, &headers, body)).await
     }
 
-    /// Registers somebody and answers the whole answer.
+    /// Registers a user and returns the whole response.
     async fn register(&self, name: &str) -> Value {
         let body = json!({ "name": name, "language": "en", "age_bracket": "18+" });
         let answer = self.post("/v1/users", &body).await;
@@ -218,7 +218,7 @@ impl Api {
         answer.json()
     }
 
-    /// Registers somebody and answers the access token.
+    /// Registers a user and returns the access token.
     async fn token(&self, name: &str) -> String {
         text(&self.register(name).await["access_token"])
     }
@@ -239,7 +239,7 @@ fn request(
     request
 }
 
-/// Says where a request comes from, as the listener does.
+/// Sets where a request comes from, as the listener does.
 fn from(request: &mut Request<Body>, address: &str) {
     let peer: SocketAddr = address.parse().unwrap();
     request.extensions_mut().insert(ConnectInfo(peer));

@@ -27,7 +27,7 @@ use super::{
 use crate::auth::{ACCESS_LIFETIME, AuthError, refresh::begin_refresh};
 use crate::peer::Peer;
 
-/// The bracket that a person declares; only people of the same one ever meet.
+/// The age bracket that a person declares; only people of the same bracket ever meet.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = AgeBracket)]
 pub(super) enum Bracket {
@@ -54,7 +54,7 @@ impl From<AgeBracket> for Bracket {
 #[expect(dead_code, reason = "describes an item; interests are read from text")]
 pub(super) struct InterestText(String);
 
-/// What a new account needs.
+/// The fields of a new account.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Register)]
@@ -119,9 +119,9 @@ pub(super) struct Registered {
     user: UserView,
     /// Send it as `Authorization: Bearer …`.
     access_token: String,
-    /// Its life, in milliseconds from now.
+    /// Its lifetime, in milliseconds from now.
     access_expires_in_ms: u64,
-    /// Good for one `POST /v1/auth/refresh`.
+    /// Can be used for one `POST /v1/auth/refresh`.
     refresh_token: String,
 }
 
@@ -165,7 +165,7 @@ impl Registration {
 
 /// Register
 ///
-/// Makes an anonymous account. It is erased when it was not used for 24 hours.
+/// Makes an anonymous account. It is erased when it has not been used for 24 hours.
 #[utoipa::path(
     post,
     path = "/v1/users",

@@ -1,4 +1,4 @@
-//! Accounts: registering, changing, erasing, lapsing.
+//! Accounts: registering, changing, erasing, expiring.
 
 use std::time::Duration;
 

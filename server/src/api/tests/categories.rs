@@ -1,4 +1,4 @@
-//! Categories: what is there, who is there, and copies that are still good.
+//! Categories: the list, the counts, and cached copies that are still valid.
 
 use nowrong_core::node::NodeId;
 use nowrong_core::{matching::Ticket, record::AgeBracket};

@@ -1,4 +1,5 @@
-//! What a hostile or mistaken client sends: each is a problem document, none is a failure.
+//! Requests of hostile or mistaken clients: each is answered with a problem document, and none
+//! makes the server fail.
 
 use std::sync::LazyLock;
 
@@ -141,7 +142,7 @@ async fn what_does_not_exist_is_a_problem_too() {
     }
 }
 
-/// One server for all cases of the properties: what they send must not add up to a failure either.
+/// One server for all cases of the properties: their requests must not add up to a failure either.
 static SHARED: LazyLock<(Runtime, Api, String)> = LazyLock::new(|| {
     let runtime = Runtime::new().unwrap();
     let (api, token) = runtime.block_on(async {
@@ -156,7 +157,7 @@ static SHARED: LazyLock<(Runtime, Api, String)> = LazyLock::new(|| {
     (runtime, api, token)
 });
 
-/// Sends a body to every route that reads one, and holds the answers to what they may be.
+/// Sends a body to every route that reads one, and checks that the responses are allowed.
 fn send_everywhere(body: &[u8]) -> Result<(), TestCaseError> {
     let (runtime, api, token) = &*SHARED;
     let bearer = format!("Bearer {token}");
@@ -175,7 +176,7 @@ fn send_everywhere(body: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// JSON that is nearly a good body.
+/// JSON that is nearly a valid body.
 fn nearly_good() -> impl Strategy<Value = String> {
     let name = prop_oneof![
         "name",

@@ -1,4 +1,4 @@
-//! What surrounds every request: headers, origins, readiness, panics.
+//! The layers around every request: headers, origins, readiness, panics.
 
 use nowrong_core::node::NodeStatus;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Refresh tokens, connect tokens, and the way to a connection.
+//! Refresh tokens, connect tokens, and the answer to `POST /v1/connect`.
 
 use std::{sync::Arc, time::Duration};
 
