@@ -1,8 +1,9 @@
-//! Who a client is: access, refresh and connect tokens.
+//! The identity of a client: access, refresh and connect tokens.
 //!
 //! Access tokens are signed and checked without IO ([`access`], keys in [`keys`]). Refresh and
-//! connect tokens are 32 random bytes; the store and the broker know only their SHA-256. No token is
-//! ever in a log: they travel as [`Redacted`](nowrong_base::privacy::Redacted). Expiry asks the server's clock, never the system's.
+//! connect tokens are 32 random bytes; the store and the broker know only their SHA-256. No token
+//! is ever in a log: they are passed on as [`Redacted`](nowrong_base::privacy::Redacted). Expiry is
+//! checked with the server's clock, never the system's.
 
 use nowrong_base::random::NoRandomness;
 use nowrong_broker::BrokerError;
@@ -18,17 +19,17 @@ pub mod token;
 
 pub use access::{ACCESS_LIFETIME, AccessTokens};
 
-/// Why there is no token or no key.
+/// Why a token or a key is not available.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthError {
-    /// The token is not (or no longer) good. Nobody is told in which way.
+    /// The token is not, or no longer, valid. The reason is not revealed.
     #[error("the token is refused")]
     Refused,
     /// A signing key cannot be read, written or used.
     #[error("cannot use the signing keys: {0}")]
     Keys(String),
-    /// The system has no randomness to give.
+    /// The system cannot provide randomness.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
     /// The store failed.

@@ -1,8 +1,8 @@
-//! The one source of randomness of the server: the system's, through aws-lc.
+//! The only source of randomness of the server: the system's, through aws-lc.
 
-/// The system has no randomness to give: nothing secure can be done.
+/// The system cannot provide randomness: nothing can be done securely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the system has no randomness to give")]
+#[error("the system cannot provide randomness")]
 pub struct NoRandomness;
 
 /// `N` random bytes.
@@ -18,9 +18,9 @@ pub fn try_bytes<const N: usize>() -> Result<[u8; N], NoRandomness> {
 /// `N` random bytes, for ids and dice.
 ///
 /// # Panics
-/// When the system has no randomness to give.
+/// When the system cannot provide randomness.
 pub fn bytes<const N: usize>() -> [u8; N] {
-    try_bytes().expect("the system gives randomness")
+    try_bytes().expect("the system provides randomness")
 }
 
 /// A random number below `bound`; 0 when `bound` is 0.

@@ -10,7 +10,7 @@ use super::{
     token::{OpaqueToken, token_hash},
 };
 
-/// Issues a connect token: good for one `Hello` at any node, within [`CONNECT_TOKEN_LIFETIME`].
+/// Issues a connect token, valid for one `Hello` at any node, within [`CONNECT_TOKEN_LIFETIME`].
 ///
 /// # Errors
 /// [`AuthError::Broker`] or [`AuthError::Randomness`].
@@ -27,11 +27,11 @@ pub async fn issue_connect<B: Admission + ?Sized>(
     Ok(token.text)
 }
 
-/// Uses up the connect token of a `Hello` and answers whose it was; `None` when it is unknown, used
-/// or expired.
+/// Uses up the connect token of a `Hello` and returns its user; `None` when it is unknown, used or
+/// expired.
 ///
 /// # Errors
-/// [`BrokerError`] when the broker cannot tell.
+/// [`BrokerError`] when the broker fails.
 pub async fn redeem_connect<B: Admission + ?Sized>(
     broker: &B,
     token: &str,

@@ -1,4 +1,5 @@
-//! Refresh tokens: rotated at each use; a family is revoked when one of it is used again.
+//! Refresh tokens: rotated at each use; a family is revoked when one of its old tokens is used
+//! again.
 
 use std::time::Duration;
 
@@ -12,11 +13,12 @@ use super::{
     token::{OpaqueToken, token_hash},
 };
 
-/// How long a refresh token that was just replaced may be used once more: its answer got lost.
+/// How long a refresh token that was just replaced may be used once more, in case the response was
+/// lost.
 pub const REFRESH_GRACE: Duration = Duration::from_secs(10);
 
-/// Begins a family of refresh tokens for an account and stores its first; it lives as long as the
-/// account.
+/// Begins a family of refresh tokens for an account and stores the first token, which lives as long
+/// as the account.
 ///
 /// # Errors
 /// [`AuthError::Store`] or [`AuthError::Randomness`].
@@ -46,7 +48,7 @@ pub async fn rotate_refresh(
     let hash = token_hash(used);
     let known = store.refresh(&hash, now).await?;
     let token = OpaqueToken::generate()?;
-    // Of a token that is past its grace the store tells nothing, but must hear of its use.
+    // The store returns nothing about a token after its grace, but must learn of its use.
     let (user, family) = known.map_or((UserId::from_bytes([0; 16]), [0; 16]), |known| {
         (known.user, known.family)
     });

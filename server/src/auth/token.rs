@@ -1,4 +1,4 @@
-//! Tokens that mean nothing in themselves: only their hash is stored.
+//! Opaque tokens: only their hash is stored.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -7,12 +7,12 @@ use nowrong_core::record::TokenHash;
 
 use super::AuthError;
 
-/// A token that means nothing in itself: 32 random bytes as base64url.
+/// An opaque token: 32 random bytes as base64url.
 #[derive(Debug)]
 pub struct OpaqueToken {
-    /// What its owner gets.
+    /// The text for its owner.
     pub text: Redacted<String>,
-    /// What is stored.
+    /// The hash that is stored.
     pub hash: TokenHash,
 }
 
@@ -30,7 +30,7 @@ impl OpaqueToken {
     }
 }
 
-/// SHA-256 of a token's text: under which it is stored.
+/// SHA-256 of a token's text, the key under which it is stored.
 pub fn token_hash(token: &str) -> TokenHash {
     let mut out = [0; 32];
     out.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
