@@ -9,7 +9,7 @@
 //! and of the members' signals, and sends notices to the other nodes through their inboxes
 //! ([`followers`]). The log is authoritative for the order, the store for durability.
 //!
-//! Start reading at [`Chats::send`] and [`Chat::pull`]. Locks are short and never held over an await.
+//! Start reading at [`Chats::send_message`] and [`Chat::pull`]. Locks are short and never held over an await.
 
 mod ending;
 mod followers;

@@ -1,7 +1,7 @@
 //! Coordination between nodes: connect tokens, limits, queues, presence counts, the chat log with
 //! its sequencing, and notices between nodes.
 //!
-//! These traits belong to their consumers ([`crate::api`], [`crate::chat`], [`crate::matching`]);
+//! These traits belong to their consumers (`api`, `chat` and `matching` of the server);
 //! adapters live below in `broker/` and pass the suite in `conformance`. The broker makes things
 //! fast, the store is authoritative: a broker that forgets everything costs waiting people their
 //! place and nothing else. Each method is one atomic step; dropping a future leaves its step done

@@ -1,6 +1,6 @@
 //! The durable, authoritative data: accounts, categories, chats, seats and messages.
 //!
-//! These traits belong to their consumers ([`crate::api`], [`crate::chat`], [`crate::matching`]);
+//! These traits belong to their consumers (`api`, `chat` and `matching` of the server);
 //! adapters live below in `store/`. Every adapter passes `conformance`. These rules hold for all
 //! methods: `Ok` from a writing method means durable (it survives `kill -9`, and power loss if the
 //! medium really stored it); a method that fails has changed nothing, or can be repeated without
