@@ -1,4 +1,4 @@
-//! Shared by every part of the server: the clock, randomness, locks, metrics, and types that keep
+//! Shared by every part of the server: the clock, randomness, locks, metrics, streams that sleep, and types that keep
 //! secrets and addresses out of logs.
 //!
 //! Nothing here knows of chats, stores or transports.
@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod dormant;
 pub mod lock;
 pub mod metrics;
 pub mod privacy;

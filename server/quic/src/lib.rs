@@ -14,7 +14,6 @@
 //! | [`admission_queue`] | which handshake begins next, when many clients come at once |
 //! | [`key`] | the secret with which a restarted server can end the connections of its last run |
 //! | [`runtime`] | how often the endpoint's own task reads its socket |
-//! | [`dormant`] | streams of events that are polled only when they have news |
 //!
 //! Start reading at [`Endpoint::bind`].
 
@@ -22,7 +21,6 @@
 
 mod admission_queue;
 mod connection;
-mod dormant;
 mod endpoint;
 mod key;
 mod runtime;
@@ -32,7 +30,6 @@ mod tests;
 pub use self::{
     admission_queue::{AdmissionQueue, Place, Turn},
     connection::{ApplicationCode, Connecting, Connection, ConnectionError, Incoming, PathStats},
-    dormant::Dormant,
     endpoint::{BindError, Endpoint},
     key::QuicKey,
     stream::{ReadError, RecvStream, SendStream, WriteError},

@@ -19,7 +19,7 @@ use std::{
 
 use quinn::{AsyncTimer, AsyncUdpSocket, Runtime, TokioRuntime};
 
-use crate::dormant::Wakes;
+use nowrong_base::dormant::Wakes;
 
 /// How often in a row the endpoint reads before others run. Each read takes some dozen packets, so the
 /// packets that wait in memory for their connections stay bounded.

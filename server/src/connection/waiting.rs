@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream};
-use nowrong_quic::Dormant;
+use nowrong_base::dormant::Dormant;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 

@@ -5,7 +5,8 @@
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use nowrong_quic::{Connection, Dormant, SendStream};
+use nowrong_base::dormant::Dormant;
+use nowrong_quic::{Connection, SendStream};
 
 use super::session::{LaneReader, Lanes, Stream, Watch, datagram};
 use crate::connection::LinkError;

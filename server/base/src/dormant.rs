@@ -16,29 +16,29 @@ use futures_util::{Stream, task::AtomicWaker};
 
 /// A waker that remembers a wake and passes it on to the task.
 #[derive(Debug, Default)]
-pub(crate) struct Wakes {
+pub struct Wakes {
     is_woken: AtomicBool,
     task: AtomicWaker,
 }
 
 impl Wakes {
     /// Wakes are passed on to this task from now on; without a call, to none.
-    pub(crate) fn register(&self, task: &Waker) {
+    pub fn register(&self, task: &Waker) {
         self.task.register(task);
     }
 
     /// Wakes are only remembered from now on.
-    pub(crate) fn deregister(&self) {
+    pub fn deregister(&self) {
         self.task.take();
     }
 
     /// Whether there was a wake since the last [`Self::take`].
-    pub(crate) fn is_woken(&self) -> bool {
+    pub fn is_woken(&self) -> bool {
         self.is_woken.load(Ordering::Acquire)
     }
 
     /// As [`Self::is_woken`], and forgets the wake.
-    pub(crate) fn take(&self) -> bool {
+    pub fn take(&self) -> bool {
         self.is_woken.swap(false, Ordering::AcqRel)
     }
 }
