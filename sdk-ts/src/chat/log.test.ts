@@ -9,7 +9,7 @@ function seqs(log: ChatLog): number[] {
 
 describe("the log", () => {
   it("holds each position once, in order, whatever the order of arrival", () => {
-    const arrivals = fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 40 });
+    const arrivals = fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 40, size: "max" });
     fc.assert(
       fc.property(arrivals, (order) => {
         const log = new ChatLog(0);
@@ -35,7 +35,7 @@ describe("the log", () => {
       fc.record({ type: fc.constant("restart" as const), lost: fc.nat(4) }),
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 30, size: "max" }), (steps) => {
         const server: { epoch: number; seq: number }[] = [];
         const log = new ChatLog(0);
         let epoch = 1;
@@ -73,6 +73,7 @@ describe("the log", () => {
     expect(log.insert(message(at(2, 2), "new"))).toBe("new");
     expect(log.messages.map(({ position }) => `${position.epoch}.${position.seq}`)).toEqual(["1.1", "2.2"]);
     expect(log.insert(message(at(1, 2), "old"))).toBe("void");
+    expect(log.insert(message(at(2, 2), "again"))).toBe("known");
   });
 
   it("continues from the middle of a chat, and takes older messages before it", () => {
@@ -80,6 +81,7 @@ describe("the log", () => {
     log.insert(message(at(1, 11), "eleven"));
     expect(log.position).toEqual(at(1, 11));
     expect(log.insert(message(at(1, 3), "too old"))).toBe("known");
+    expect(log.insert(message(at(1, 10), "too old"))).toBe("known");
     log.prepend([message(at(1, 9), "nine"), message(at(1, 10), "ten")], false);
     expect(seqs(log)).toEqual([9, 10, 11]);
     expect(log.base).toEqual(at(1, 8));
@@ -124,7 +126,7 @@ describe("a log that continues elsewhere", () => {
       log.insert(message(at(1, seq), "x"));
     }
     log.truncate(6);
-    expect([seqs(log), log.position, log.missing]).toEqual([[5, 6], at(1, 6), 0]);
+    expect([seqs(log), log.position, log.missing, log.base]).toEqual([[5, 6], at(1, 6), 0, at(1, 4)]);
     log.truncate(2);
     expect([seqs(log), log.position, log.base]).toEqual([[], at(1, 2), at(1, 2)]);
   });
@@ -137,6 +139,14 @@ describe("a log that continues elsewhere", () => {
     expect(log.missing).toBe(2);
     log.truncate(4);
     expect([seqs(log), log.position, log.missing]).toEqual([[1, 2], at(1, 2), 2]);
+  });
+
+  it("keeps its position when nothing above it is dropped", () => {
+    const log = new ChatLog(0);
+    log.insert(message(at(1, 1), "one"));
+    log.resume(at(2, 5));
+    log.truncate(5);
+    expect([log.position, log.base, log.missing]).toEqual([at(2, 5), at(0, 0), 0]);
   });
 
   it("takes a message below its position that it had given up", () => {
@@ -177,6 +187,13 @@ describe("older messages", () => {
     expect(log.messages[1]?.body).toEqual({ kind: "text", text: "five" });
   });
 
+  it("are taken once when a page repeats them, and move the beginning one by one", () => {
+    const log = new ChatLog(0, at(1, 5));
+    log.prepend([message(at(1, 5), "five"), message(at(1, 5), "again")], false);
+    expect([seqs(log), log.base]).toEqual([[5], at(1, 4)]);
+    expect(log.messages[0]?.body).toEqual({ kind: "text", text: "five" });
+  });
+
   it("do not move the beginning when there are none, or when they are newer", () => {
     const log = new ChatLog(0, at(1, 5));
     log.prepend([], false);
@@ -213,7 +230,7 @@ describe("a deletion", () => {
 
 describe("where a seq stands", () => {
   it("is found with and without holes", () => {
-    const held = fc.uniqueArray(fc.integer({ min: 1, max: 30 }), { maxLength: 20 });
+    const held = fc.uniqueArray(fc.integer({ min: 1, max: 30 }), { maxLength: 20, size: "max" });
     fc.assert(
       fc.property(held, fc.integer({ min: 0, max: 32 }), (order, seq) => {
         const log = new ChatLog(0);
@@ -244,7 +261,7 @@ describe("the newest message of another member", () => {
       }),
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 30 }), fc.nat(3), (steps, base) => {
+      fc.property(fc.array(step, { maxLength: 30, size: "max" }), fc.nat(3), (steps, base) => {
         const log = new ChatLog(0, at(1, base));
         for (const one of steps) {
           if (one.type === "insert") {

@@ -17,7 +17,7 @@ describe("the outbox", () => {
       fc.constant("postpone" as const),
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
         const outbox = new Outbox();
         let now = 0;
         let pushed = 0;
