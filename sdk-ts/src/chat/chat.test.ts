@@ -598,6 +598,8 @@ describe("the end", () => {
     world.say({ kind: "ended", chat: CHAT, reason: "left", member: 1, expiresAtMs: 5 });
     world.say({ kind: "ended", chat: CHAT, reason: "left", member: 1, expiresAtMs: 6 });
     expect(chat.expiresAtMs).toBe(6);
+    world.say({ kind: "gone", chat: CHAT });
+    expect(chat.end).toEqual({ reason: "left", member: 1, expiresAtMs: 6 });
     expect(ended).toHaveBeenCalledOnce();
   });
 
@@ -634,12 +636,13 @@ describe("the end", () => {
     heard.mockClear();
     const sent = chat.send("one");
     await chat[Symbol.asyncDispose]();
-    await expect(sent.acked).rejects.toMatchObject({ codeName: "CLOSED" });
+    const closed = { codeName: "CLOSED", message: "The chat's handle was closed." };
+    await expect(sent.acked).rejects.toMatchObject(closed);
     heard.mockClear();
     world.say(message(at(1, 1), "theirs"));
     expect(heard).not.toHaveBeenCalled();
     expect(chat.end).toBeNull();
-    expect(() => chat.send("more")).toThrow(expect.objectContaining({ codeName: "CLOSED" }));
+    expect(() => chat.send("more")).toThrow(expect.objectContaining(closed));
     chat.close();
     await world.environment.advance(1_000);
     expect(world.socket.all("delivered")).toEqual([]);
@@ -702,6 +705,7 @@ describe("the members", () => {
     await world.greet({ chat: chatState({ you: 1 }) });
     const { chat } = world.connection;
     expect([chat?.me.name, chat?.partner.name]).toEqual(["Bob", "Ada"]);
+    expect(chat?.members).toEqual(chatState().members);
     world.say({ kind: "memberTyping", chat: CHAT, member: 0, isTyping: true });
     expect(chat?.isPartnerTyping).toBe(true);
     expect(chat).toMatchObject({ category: "music", you: 1, startedAtMs: 2_000_000 });
