@@ -3,7 +3,7 @@ import type { Chat } from "../chat/chat.js";
 import { ConnectionClosedError, RequestError } from "../error.js";
 import { CloseCode, ErrorCode } from "../generated/code.js";
 import { settle } from "../testing/environment.js";
-import { at, chatState, serverBytes, TICKET, welcome } from "../testing/samples.js";
+import { at, CHAT, chatState, message, serverBytes, TICKET, welcome } from "../testing/samples.js";
 import { SilentWebTransport } from "../testing/webtransport.js";
 import { World } from "../testing/world.js";
 
@@ -16,6 +16,7 @@ describe("a connection", () => {
     expect(world.socket.last("hello")).toMatchObject({
       connectToken: "token-1",
       versions: { min: 1, max: 1 },
+      agent: expect.stringMatching(/^nowrong-sdk\/\d/),
       resume: [],
     });
     expect(states).toEqual(["ready"]);
@@ -152,6 +153,103 @@ describe("a connection", () => {
     }
     world.say({ kind: "bye", code: CloseCode.REPLACED, retryAfterMs: 0, reason: "" });
     expect(world.connection.state).toBe("closed");
+  });
+
+  it.each([
+    [128, 0, 250],
+    [255, 255, 500],
+    [0, 255, 2],
+    [0, 0, 0],
+  ])("draws the wait from two random bytes: %d, %d", async (high, low, waitMs) => {
+    const world = new World();
+    await world.greet();
+    world.environment.randomBytes = () => Uint8Array.of(high, low);
+    world.socket.lose();
+    await world.environment.advance(Math.max(0, waitMs - 1));
+    expect(world.environment.sockets).toHaveLength(waitMs === 0 ? 2 : 1);
+    await world.environment.advance(1);
+    expect(world.environment.sockets).toHaveLength(2);
+  });
+
+  it("tells the partner on each link whether the user looks", async () => {
+    const world = new World();
+    await world.chat();
+    world.environment.isPageVisible = false;
+    await world.reconnect({ chat: chatState() });
+    expect(world.socket.all("presence").map(({ state }) => state)).toEqual(["away"]);
+  });
+
+  it("moves once when it is asked to before the time of a GoAway", async () => {
+    const world = new World();
+    await world.greet();
+    world.say({ kind: "goAway", retryAfterMs: 5_000, endpoint: null });
+    void world.connection.move();
+    await world.greet();
+    await world.environment.advance(6_000);
+    expect(world.environment.sockets).toHaveLength(2);
+  });
+
+  it("gives a move up for another one", async () => {
+    const world = new World();
+    await world.greet();
+    void world.connection.move();
+    await settle();
+    void world.connection.move();
+    await settle();
+    expect(world.environment.sockets.map(({ readyState }) => readyState)).toEqual([1, 3, 0]);
+    await world.greet();
+    expect(world.connection.stats().links).toBe(2);
+  });
+
+  it("does not connect a second time for a hole while it moves", async () => {
+    const world = new World();
+    await world.chat();
+    void world.connection.move();
+    await settle();
+    world.environment.sockets[0]?.say(message(at(1, 3), "three"));
+    await settle();
+    expect(world.connection.state).toBe("ready");
+    expect(world.environment.sockets).toHaveLength(2);
+  });
+
+  it("has no timer left for a move when it is closed, or connects again", async () => {
+    const closed = new World();
+    await closed.greet();
+    closed.say({ kind: "goAway", retryAfterMs: 60_000, endpoint: null });
+    closed.connection.close();
+    await settle();
+    expect(closed.environment.timers).toBe(0);
+    const again = new World();
+    await again.chat();
+    await again.environment.advance(1_000);
+    const { timers } = again.environment;
+    again.say({ kind: "goAway", retryAfterMs: 60_000, endpoint: null }, message(at(1, 3), "three"));
+    await settle();
+    await again.greet({ chat: chatState({ head: at(1, 3) }) }, message(at(1, 3), "three"));
+    await again.environment.advance(1_000);
+    expect(again.environment.timers).toBe(timers);
+  });
+
+  it("closes the old link of a hole, and resumes at once", async () => {
+    const world = new World();
+    await world.chat();
+    const old = world.socket;
+    world.say(message(at(1, 3), "three"));
+    expect(old.last("bye").code).toBe(CloseCode.CLIENT_LEFT);
+    await settle();
+    expect(world.environment.sockets).toHaveLength(2);
+    expect(world.connection.transport).toBeNull();
+  });
+
+  it("reports a chat that was open before, and a frame about an unknown chat does nothing", async () => {
+    const world = new World();
+    const heard: string[] = [];
+    world.connection.on("chat", ({ id }) => heard.push(id));
+    await world.greet({ chat: chatState() });
+    world.say({ kind: "gone", chat: "019aabcd-ef01-7234-9567-89abcdef0109" }, { kind: "done", request: 77 });
+    await world.reconnect({ chat: chatState() });
+    expect(heard).toEqual([CHAT]);
+    expect(world.connection.chat?.end).toBeNull();
   });
 
   it("waits longer and longer for a server that accepts and drops", async () => {
