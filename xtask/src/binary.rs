@@ -33,8 +33,29 @@ pub fn build<const N: usize>(
 ) -> anyhow::Result<[PathBuf; N]> {
     let bins = names.iter().flat_map(|name| ["--bin", name]);
     build_once(root, &names, bins.collect(), is_release)?;
+    Ok(paths(root, names, is_release))
+}
+
+fn paths<const N: usize>(root: &Path, names: [&str; N], is_release: bool) -> [PathBuf; N] {
     let folder = tree::target_dir(root).join(if is_release { "release" } else { "debug" });
-    Ok(names.map(|name| folder.join(name)))
+    names.map(|name| folder.join(name))
+}
+
+/// Builds these programs without what is on by default and only clusters need; returns where they are.
+///
+/// # Errors
+/// When one does not build.
+pub fn build_lean<const N: usize>(
+    root: &Path,
+    names: [&str; N],
+    is_release: bool,
+) -> anyhow::Result<[PathBuf; N]> {
+    let bins = names.iter().flat_map(|name| ["--bin", name]);
+    cargo_build(root, is_release)
+        .arg("--no-default-features")
+        .args(bins)
+        .run()?;
+    Ok(paths(root, names, is_release))
 }
 
 /// Builds every program, not optimised.
@@ -57,12 +78,15 @@ fn build_once(
     if is_built(ALL) || names.iter().all(|name| is_built(name)) {
         return Ok(());
     }
-    let mut build = Run::new(root, "cargo").args(["build", "--locked", "--workspace"]);
-    build = build.args(which);
-    if is_release {
-        build = build.arg("--release");
-    }
-    build.run()?;
+    cargo_build(root, is_release).args(which).run()?;
     built.extend(names.iter().map(|name| ((*name).to_owned(), is_release)));
     Ok(())
+}
+
+fn cargo_build(root: &Path, is_release: bool) -> Run {
+    let build = Run::new(root, "cargo").args(["build", "--locked", "--workspace"]);
+    if is_release {
+        return build.arg("--release");
+    }
+    build
 }

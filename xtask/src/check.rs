@@ -127,12 +127,23 @@ fn minutes(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What the server is also linted with: nothing of what is on by default, and each of it alone. Cargo checks
+/// again what depends on it, and nothing else.
+const SERVER_FEATURES: [&str; 3] = ["", "nowrong-server/mongodb", "nowrong-server/redis"];
+
 fn clippy(root: &Path) -> anyhow::Result<()> {
-    let clippy = ["clippy", "--workspace", "--all-targets", "--locked"];
-    Run::new(root, "cargo")
-        .args(clippy)
-        .args(["--", "-D", "warnings"])
-        .run()
+    let lint = |flags: &[&str]| {
+        Run::new(root, "cargo")
+            .args(["clippy", "--workspace", "--locked"])
+            .args(flags)
+            .args(["--", "-D", "warnings"])
+            .run()
+    };
+    lint(&["--all-targets"])?;
+    for features in SERVER_FEATURES {
+        lint(&["--no-default-features", "--features", features])?;
+    }
+    Ok(())
 }
 
 fn budget(root: &Path) -> anyhow::Result<()> {

@@ -92,14 +92,22 @@ fn build(root: &Path, args: &DemoArgs) -> anyhow::Result<Programs> {
 }
 
 fn build_programs(root: &Path, args: &DemoArgs) -> anyhow::Result<Programs> {
-    Ok(if args.bot || args.cluster {
-        let [server, bot] = binary::build(root, [binary::SERVER, "bot"], args.release)?;
+    // One node needs no MongoDB and no Redis, which are a good part of what there is to compile.
+    let (server, bot) = ([binary::SERVER], [binary::SERVER, "bot"]);
+    Ok(if args.cluster {
+        let [server, bot] = binary::build(root, bot, args.release)?;
+        Programs {
+            server,
+            bot: Some(bot),
+        }
+    } else if args.bot {
+        let [server, bot] = binary::build_lean(root, bot, args.release)?;
         Programs {
             server,
             bot: Some(bot),
         }
     } else {
-        let [server] = binary::build(root, [binary::SERVER], args.release)?;
+        let [server] = binary::build_lean(root, server, args.release)?;
         Programs { server, bot: None }
     })
 }
