@@ -1,18 +1,45 @@
-//! Reads a source file as code: comments and the insides of strings are blanked out, tests cut off.
+//! Reads a source file as code, where comments and the insides of strings are blanked out and tests cut off; or as
+//! comments, where everything else is.
 //!
 //! It knows Rust and TypeScript just well enough for that: line and (nested) block comments,
 //! strings, raw strings, template strings, character literals against lifetimes.
 
 /// The same text with comments and string contents replaced by spaces; lines keep their numbers.
 pub fn code_of(text: &str) -> String {
+    kept(text, Kept::Code)
+}
+
+/// The same text with everything but comments replaced by spaces; lines keep their numbers.
+pub fn comments_of(text: &str) -> String {
+    kept(text, Kept::Comments)
+}
+
+fn kept(text: &str, kept: Kept) -> String {
     let mut blanker = Blanker {
+        kept,
         rest: text,
+        before: '\n',
         out: String::with_capacity(text.len()),
     };
     while !blanker.rest.is_empty() {
         blanker.step();
     }
     blanker.out
+}
+
+/// What is not blanked out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Code,
+    Comments,
+}
+
+/// What the next piece of a text is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Piece {
+    Code,
+    Comment,
+    Quoted,
 }
 
 /// The part of a Rust file before its inline tests.
@@ -55,41 +82,53 @@ fn body_end(code: &str) -> Option<usize> {
 }
 
 struct Blanker<'a> {
+    kept: Kept,
     rest: &'a str,
+    /// The character before the rest, or a space after a quotation or comment.
+    before: char,
     out: String,
 }
 
 impl Blanker<'_> {
     fn step(&mut self) {
-        if self.rest.starts_with("//") {
-            let end = self.rest.find('\n').unwrap_or(self.rest.len());
-            self.blank(end);
-        } else if self.rest.starts_with("/*") {
-            self.blank(block_comment_len(self.rest));
-        } else if let Some(hashes) = raw_string_hashes(self.rest, &self.out) {
-            let close = format!("\"{}", "#".repeat(hashes));
-            let open = hashes + 2;
-            let end = self.rest[open..]
-                .find(&close)
-                .map(|at| open + at + close.len());
-            self.blank(end.unwrap_or(self.rest.len()));
-        } else if self.rest.starts_with(['"', '`']) {
-            self.blank(quoted_len(self.rest));
-        } else if let Some(length) = char_literal_len(self.rest) {
-            self.blank(length);
+        let (piece, length) = self.next_piece();
+        let (taken, rest) = self.rest.split_at(length.min(self.rest.len()));
+        let is_kept = match self.kept {
+            Kept::Code => piece == Piece::Code,
+            Kept::Comments => piece == Piece::Comment,
+        };
+        if is_kept {
+            self.out.push_str(taken);
         } else {
-            let width = self.rest.chars().next().map_or(1, char::len_utf8);
-            self.out.push_str(&self.rest[..width]);
-            self.rest = &self.rest[width..];
+            let keep_lines = |c| if c == '\n' { '\n' } else { ' ' };
+            self.out.extend(taken.chars().map(keep_lines));
         }
+        self.before = match piece {
+            Piece::Code => taken.chars().next_back().unwrap_or(' '),
+            Piece::Comment | Piece::Quoted => ' ',
+        };
+        self.rest = rest;
     }
 
-    /// Replaces the next `length` bytes by as many lines of spaces.
-    fn blank(&mut self, length: usize) {
-        let (gone, rest) = self.rest.split_at(length.min(self.rest.len()));
-        let keep_lines = |c| if c == '\n' { '\n' } else { ' ' };
-        self.out.extend(gone.chars().map(keep_lines));
-        self.rest = rest;
+    fn next_piece(&self) -> (Piece, usize) {
+        let rest = self.rest;
+        if rest.starts_with("//") {
+            (Piece::Comment, rest.find('\n').unwrap_or(rest.len()))
+        } else if rest.starts_with("/*") {
+            (Piece::Comment, block_comment_len(rest))
+        } else if let Some(hashes) = raw_string_hashes(rest, self.before) {
+            let close = format!("\"{}", "#".repeat(hashes));
+            let open = hashes + 2;
+            let end = rest[open..].find(&close);
+            let length = end.map(|at| open + at + close.len());
+            (Piece::Quoted, length.unwrap_or(rest.len()))
+        } else if rest.starts_with(['"', '`']) {
+            (Piece::Quoted, quoted_len(rest))
+        } else if let Some(length) = char_literal_len(rest) {
+            (Piece::Quoted, length)
+        } else {
+            (Piece::Code, rest.chars().next().map_or(1, char::len_utf8))
+        }
     }
 }
 
@@ -109,10 +148,9 @@ fn block_comment_len(text: &str) -> usize {
 }
 
 /// The number of `#` of a raw string that starts here, unless the `r` ends an identifier.
-fn raw_string_hashes(text: &str, before: &str) -> Option<usize> {
+fn raw_string_hashes(text: &str, before: char) -> Option<usize> {
     let after = text.strip_prefix('r')?;
-    let is_word = |c: char| (c.is_alphanumeric() && c != 'b') || c == '_';
-    if before.chars().next_back().is_some_and(is_word) {
+    if (before.is_alphanumeric() && before != 'b') || before == '_' {
         return None;
     }
     let hashes = after.len() - after.trim_start_matches('#').len();
@@ -132,7 +170,7 @@ fn quoted_len(text: &str) -> usize {
     text.len()
 }
 
-/// The length of a character literal (or a short single-quoted string); a lifetime is none.
+/// The length of a character literal (or a short single-quoted string); a lifetime is not one.
 fn char_literal_len(text: &str) -> Option<usize> {
     let inside = text.strip_prefix('\'')?;
     let line = &inside[..inside.find('\n').unwrap_or(inside.len())];
@@ -165,6 +203,14 @@ mod tests {
         check("'\\'' + '\\u{41}' + a", "     +          + a");
         check("`a ${b}` + c", "         + c");
         check("\"never closed", "             ");
+    }
+
+    #[test]
+    fn comments_are_what_code_is_not() {
+        let check = |text, expected| assert_eq!(comments_of(text), expected, "{text}");
+        check("a // b\nc", "  // b\n ");
+        check("f(\"// x\") /* y */", "          /* y */");
+        check("let bar = '\"'; // z", "               // z");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::source;
 use crate::{output::say, tree};
 
 mod document;
+mod words;
 
 /// Longest source file in lines, tests apart: beyond it a file has more than one subject.
 const FILE_LINES_MAX: usize = 600;
@@ -30,7 +31,7 @@ const FOREIGN: [&str; 4] = [
 /// Left-overs of work in progress.
 const LEFT_OVERS: [&str; 4] = ["todo!(", "unimplemented!(", "dbg!(", "debugger;"];
 
-/// Folders that only exist on the machine of whoever wrote them down, in two halves so that this
+/// Folders that only exist on the machine of the person who wrote them down, in two halves so that this
 /// file passes its own rule.
 const MACHINE_PATHS: [(&str, &str); 4] = [
     ("/ho", "me/"),
@@ -61,6 +62,7 @@ pub fn tidy(root: &Path) -> anyhow::Result<()> {
         }
     }
     findings.extend(document::check(root, &paths)?);
+    findings.extend(words::check(root, &paths)?);
     for finding in &findings {
         say!(
             "   {}:{}: {}",
