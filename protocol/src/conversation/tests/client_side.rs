@@ -306,6 +306,7 @@ fn client_skips_unknown_frames_up_to_a_bound() {
     for _ in 0..UNKNOWN_FRAMES_MAX {
         assert_eq!(client.live(&unknown), []);
     }
+    assert_eq!(client.talk.unknown_frames(), UNKNOWN_FRAMES_MAX);
     let done = envelope::encode(&Done { request: 1 });
     assert_eq!(client.live(&done).len(), 1);
     let out = client.live(&unknown);

@@ -415,6 +415,7 @@ fn server_skips_unknown_frames_up_to_a_bound() {
     for _ in 0..UNKNOWN_FRAMES_MAX {
         assert_eq!(server.live(&unknown), []);
     }
+    assert_eq!(server.talk.unknown_frames(), UNKNOWN_FRAMES_MAX);
     assert_eq!(server.live(&envelope::encode(&leave(1))).len(), 1);
     let out = server.bulk(&unknown);
     server.closes(out, CloseCode::TOO_MANY_UNKNOWN);
