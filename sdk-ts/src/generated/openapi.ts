@@ -13,7 +13,7 @@ export interface paths {
         };
         /**
          * Alive
-         * @description The process answers; nothing else is looked at.
+         * @description The process responds; nothing else is checked.
          */
         get: operations["healthz"];
         put?: never;
@@ -33,8 +33,8 @@ export interface paths {
         };
         /**
          * Ready
-         * @description The store can be written to, the broker answers, and the node is not about to stop; else the problem
-         *     says which of it is so.
+         * @description The store can be written to, the broker responds, and the node is not about to stop; otherwise
+         *     the problem says which of these fails.
          */
         get: operations["readyz"];
         put?: never;
@@ -56,9 +56,9 @@ export interface paths {
         put?: never;
         /**
          * Refresh tokens
-         * @description Takes a refresh token and gives new tokens. Each refresh token is good once; for 10 seconds it
-         *     can be sent again, in case the answer was lost. Using an old one later revokes all that came from
-         *     it.
+         * @description Exchanges a refresh token for new tokens. Each refresh token can be used once; for 10 seconds it
+         *     can be sent again, in case the response was lost. Later use of an old token revokes all tokens
+         *     that came from it.
          */
         post: operations["refresh"];
         delete?: never;
@@ -76,7 +76,7 @@ export interface paths {
         };
         /**
          * Categories
-         * @description Everybody may ask. The answer has a strong `ETag`.
+         * @description Needs no account. The response has a strong `ETag`.
          */
         get: operations["categories"];
         put?: never;
@@ -98,8 +98,8 @@ export interface paths {
         put?: never;
         /**
          * Connect
-         * @description Call it before each connection: the token is good once, for 30 seconds, and the endpoint is of the
-         *     node where the client is best off now.
+         * @description Call it before each connection: the token can be used once, within 30 seconds, and the endpoint
+         *     is that of the best node for the client at the moment.
          */
         post: operations["connect"];
         delete?: never;
@@ -115,19 +115,19 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Own account */
+        /** Your account */
         get: operations["me"];
         put?: never;
         post?: never;
         /**
-         * Erase the own account
-         * @description Ends its chat, and removes it with all that is its own.
+         * Erase your account
+         * @description Ends its chat, and removes the account with everything that belongs to it.
          */
         delete: operations["eraseMe"];
         options?: never;
         head?: never;
         /**
-         * Change the own account
+         * Change your account
          * @description The age bracket cannot be changed. A running chat keeps the name it began with.
          */
         patch: operations["changeMe"];
@@ -144,7 +144,7 @@ export interface paths {
         put?: never;
         /**
          * Register
-         * @description Makes an anonymous account. It is erased when it was not used for 24 hours.
+         * @description Makes an anonymous account. It is erased when it has not been used for 24 hours.
          */
         post: operations["register"];
         delete?: never;
@@ -158,7 +158,7 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
-         * @description The bracket that a person declares; only people of the same one ever meet.
+         * @description The age bracket that a person declares; only people of the same bracket ever meet.
          * @enum {string}
          */
         AgeBracket: "13-17" | "18+";
@@ -196,7 +196,7 @@ export interface components {
              */
             waiting: number;
         };
-        /** @description What can be changed about an account; what is left out stays. */
+        /** @description The parts of an account that can be changed; a field that is left out stays as it is. */
         Change: {
             /** @description What to talk about: at most 10, at most 64 bytes each. */
             interests?: components["schemas"]["Interest"][];
@@ -213,13 +213,13 @@ export interface components {
         };
         /** @description The way to a connection. */
         Connect: {
-            /** @description For the first frame; good once. */
+            /** @description For the first frame; it can be used once. */
             connect_token: string;
-            /** @description Where to. */
+            /** @description Where to connect. */
             endpoint: components["schemas"]["Endpoint"];
             /**
              * Format: int64
-             * @description Its life, in milliseconds from now.
+             * @description Its lifetime, in milliseconds from now.
              */
             expires_in_ms: number;
         };
@@ -227,7 +227,7 @@ export interface components {
         Endpoint: {
             /**
              * @description SHA-256 of a development certificate in base64, for `serverCertificateHashes`; null when the
-             *     certificate is an ordinary one.
+             *     certificate is signed by a public authority.
              */
             certificate_hash: string | null;
             /**
@@ -254,7 +254,7 @@ export interface components {
              */
             field: string;
         };
-        /** @description That it is well. */
+        /** @description The answer of a healthy node. */
         Health: {
             /**
              * @description `ok`.
@@ -315,15 +315,15 @@ export interface components {
         Refreshed: {
             /**
              * Format: int64
-             * @description Its life, in milliseconds from now.
+             * @description Its lifetime, in milliseconds from now.
              */
             access_expires_in_ms: number;
             /** @description Send it as `Authorization: Bearer …`. */
             access_token: string;
-            /** @description Takes the place of the one that was sent. */
+            /** @description Replaces the token that was sent. */
             refresh_token: string;
         };
-        /** @description What a new account needs. */
+        /** @description The fields of a new account. */
         Register: {
             /** @description The bracket of the person's age. */
             age_bracket: components["schemas"]["AgeBracket"];
@@ -344,12 +344,12 @@ export interface components {
         Registered: {
             /**
              * Format: int64
-             * @description Its life, in milliseconds from now.
+             * @description Its lifetime, in milliseconds from now.
              */
             access_expires_in_ms: number;
             /** @description Send it as `Authorization: Bearer …`. */
             access_token: string;
-            /** @description Good for one `POST /v1/auth/refresh`. */
+            /** @description Can be used for one `POST /v1/auth/refresh`. */
             refresh_token: string;
             /** @description The account. */
             user: components["schemas"]["User"];
@@ -497,7 +497,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of an earlier answer. */
+                /** @description The `ETag` of an earlier response. */
                 "If-None-Match"?: string | null;
             };
             path?: never;
@@ -508,7 +508,7 @@ export interface operations {
             /** @description All categories. */
             200: {
                 headers: {
-                    /** @description Changes whenever the answer does. */
+                    /** @description Changes whenever the response does. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -637,7 +637,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is gone. */
+            /** @description The account is erased. */
             204: {
                 headers: {
                     [name: string]: unknown;

@@ -239,5 +239,6 @@ const CHAT_LOCKS_MAX: f64 = 7.0;
 /// Locks of users: one for each wake.
 const USER_LOCKS_MAX: f64 = 2.0;
 
-/// Allocations on the thread of the node and of both clients, but not on that of the store.
-const ALLOCATIONS_MAX: f64 = 40.0;
+/// Allocations on the thread of the node and of both clients, but not on that of the store: 23 and a little, since
+/// messages that come together share some.
+const ALLOCATIONS_MAX: f64 = 26.0;
