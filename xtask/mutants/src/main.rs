@@ -17,7 +17,12 @@
     reason = "nothing depends on this crate: `pub` means used by another module"
 )]
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
@@ -77,6 +82,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<()> {
     let equivalents = Equivalents::read(&args.root)?;
+    let _alone = claim(&args.out)?;
     let mutants = choose(args)?;
     if mutants.is_empty() {
         println!("   nothing to try");
@@ -86,6 +92,16 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let records = Records::open(&args.out.join("rust"))?;
     try_all(&mutants, &copy, &records)?;
     judge(&mutants, &records, &equivalents, args.package.is_none())
+}
+
+/// Only one run at a time: two would see each other's mutants in the copy. The claim ends with the process.
+fn claim(out: &Path) -> anyhow::Result<File> {
+    std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+    let file = File::create(out.join("lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(error) => bail!("another run is at work in {}: {error}", out.display()),
+    }
 }
 
 fn choose(args: &Args) -> anyhow::Result<Vec<Mutant>> {
@@ -161,4 +177,18 @@ fn judge(
         bail!("{percent} % of the viable mutants were caught, under {CAUGHT_PERCENT_MIN} %");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_runs_do_not_meet() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = claim(folder.path()).unwrap();
+        assert!(claim(folder.path()).is_err());
+        drop(first);
+        assert!(claim(folder.path()).is_ok());
+    }
 }
