@@ -5,7 +5,8 @@
 use std::{
     fs::{self, File},
     os::unix::process::CommandExt as _,
-    process::{Child, Command, ExitStatus, Stdio},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -21,6 +22,12 @@ const TESTS_DEADLINE: Duration = Duration::from_secs(180);
 
 /// How often a command is looked at: short against all of them.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How often its output is read for a test that failed: the others, which may hang, need not end then.
+const READ_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the harness says of a test that failed, at once.
+const FAILED: &str = "FAILED";
 
 /// The core is optimised for its models, which is slow to compile; here few of them run.
 const CONFIG: &str = "profile.dev.package.nowrong-core.opt-level=1";
@@ -58,31 +65,35 @@ pub fn attempt(copy: &Copy, subject: &Subject, mutant: &Mutant) -> anyhow::Resul
 fn stages(copy: &Copy, subject: &Subject) -> anyhow::Result<Outcome> {
     for stage in subject.stages {
         let what = stage.split(|word| *word == "--").next().unwrap_or_default();
-        match cargo_test(
-            copy,
-            subject,
-            &[what, &["--no-run"]].concat(),
-            BUILD_DEADLINE,
-        )? {
-            Some(status) if status.success() => {}
-            _ => return Ok(Outcome::Unviable),
+        let build = [what, &["--no-run"]].concat();
+        match cargo_test(copy, subject, &build, BUILD_DEADLINE)? {
+            Ending::Passed => {}
+            Ending::Failed | Ending::Hung => return Ok(Outcome::Unviable),
         }
         match cargo_test(copy, subject, stage, TESTS_DEADLINE)? {
-            Some(status) if status.success() => {}
-            Some(_) => return Ok(Outcome::Caught),
-            None => return Ok(Outcome::Hung),
+            Ending::Passed => {}
+            Ending::Failed => return Ok(Outcome::Caught),
+            Ending::Hung => return Ok(Outcome::Hung),
         }
     }
     Ok(Outcome::Survived)
 }
 
-/// Runs `cargo test` for the subject; `None` when it did not end in time and was ended.
+/// How `cargo test` ended.
+enum Ending {
+    Passed,
+    Failed,
+    /// It did not end in its time.
+    Hung,
+}
+
+/// Runs `cargo test` for the subject, until it ends, a test fails, or its time is over.
 fn cargo_test(
     copy: &Copy,
     subject: &Subject,
     words: &[&str],
     deadline: Duration,
-) -> anyhow::Result<Option<ExitStatus>> {
+) -> anyhow::Result<Ending> {
     let file = File::create(log(copy))?;
     let child = Command::new("cargo")
         .current_dir(copy.root())
@@ -99,14 +110,14 @@ fn cargo_test(
         .process_group(0)
         .spawn()
         .context("cannot start cargo")?;
-    wait(child, deadline)
+    wait(child, &log(copy), deadline)
 }
 
-fn target(copy: &Copy) -> std::path::PathBuf {
+fn target(copy: &Copy) -> PathBuf {
     copy.root().with_file_name("target")
 }
 
-fn log(copy: &Copy) -> std::path::PathBuf {
+fn log(copy: &Copy) -> PathBuf {
     copy.root().with_file_name("tests.log")
 }
 
@@ -114,20 +125,38 @@ fn log(copy: &Copy) -> std::path::PathBuf {
     clippy::disallowed_methods,
     reason = "std waits for a child without a deadline only, and there is no runtime here to stall"
 )]
-fn wait(mut child: Child, deadline: Duration) -> anyhow::Result<Option<ExitStatus>> {
+fn wait(mut child: Child, log: &Path, deadline: Duration) -> anyhow::Result<Ending> {
     let started = Instant::now();
+    let mut read_at = started;
     loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
+            return Ok(if status.success() {
+                Ending::Passed
+            } else {
+                Ending::Failed
+            });
         }
         if started.elapsed() > deadline {
-            let group = format!("-{}", child.id());
-            Command::new("kill")
-                .args(["-KILL", "--", &group])
-                .status()?;
-            child.wait()?;
-            return Ok(None);
+            kill(&mut child)?;
+            return Ok(Ending::Hung);
+        }
+        if read_at.elapsed() > READ_INTERVAL {
+            read_at = Instant::now();
+            if fs::read_to_string(log).is_ok_and(|text| text.contains(FAILED)) {
+                kill(&mut child)?;
+                return Ok(Ending::Failed);
+            }
         }
         std::thread::sleep(POLL_INTERVAL);
     }
+}
+
+/// Ends the command and all that it started.
+fn kill(child: &mut Child) -> anyhow::Result<()> {
+    let group = format!("-{}", child.id());
+    Command::new("kill")
+        .args(["-KILL", "--", &group])
+        .status()?;
+    child.wait()?;
+    Ok(())
 }
