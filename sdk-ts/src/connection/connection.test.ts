@@ -484,7 +484,8 @@ describe("a connection", () => {
     const chat = await world.chat();
     world.socket.lose();
     const waiting = Array.from({ length: 64 }, () => chat.delete(at(1, 1)));
-    await expect(chat.delete(at(1, 1))).rejects.toMatchObject({ codeName: "QUEUE_FULL" });
+    const full = { codeName: "QUEUE_FULL", message: "Too many requests wait for a connection." };
+    await expect(chat.delete(at(1, 1))).rejects.toMatchObject(full);
     await world.environment.advance(1_000);
     await world.greet({ chat: chatState() });
     expect(world.socket.all("delete")).toHaveLength(64);
@@ -523,7 +524,8 @@ describe("a connection", () => {
     const world = new World();
     const chat = await world.chat();
     const deleted = chat.delete(at(1, 1));
-    const failed = expect(deleted).rejects.toMatchObject({ codeName: "TIMEOUT" });
+    const late = { codeName: "TIMEOUT", message: "No reply came in time." };
+    const failed = expect(deleted).rejects.toMatchObject(late);
     await world.environment.advance(4_000);
     world.say({ kind: "pong", nonce: world.socket.last("ping").nonce });
     await world.environment.advance(11_000);

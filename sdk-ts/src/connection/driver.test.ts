@@ -1,11 +1,13 @@
 import { describe, expect, it, vi } from "vitest";
 import { CloseCode } from "../generated/code.js";
 import type { Hello } from "../generated/connect.js";
-import type { ServerFrame } from "../generated/frame.js";
+import { encodeServerFrame, FrameType, type ServerFrame } from "../generated/frame.js";
+import type { Link } from "../link/link.js";
 import { openWebSocket } from "../link/websocket.js";
 import { FakeEnvironment, settle } from "../testing/environment.js";
-import { welcome } from "../testing/samples.js";
+import { serverBytes, welcome } from "../testing/samples.js";
 import type { FakeSocket } from "../testing/socket.js";
+import { Writer, writeU32 } from "../wire/codec.js";
 import { Alarm } from "./alarm.js";
 import { closedError, Driver } from "./driver.js";
 
@@ -129,8 +131,9 @@ describe("a driver", () => {
     const course = new Course();
     const heard: string[] = [];
     course.listener.push.mockImplementation((frame: ServerFrame) => {
-      heard.push(frame.kind);
+      heard.push(`${frame.kind} begins`);
       course.driver.send({ kind: "ping", nonce: heard.length });
+      heard.push(`${frame.kind} ends`);
     });
     const socket = await course.ready();
     socket.say(
@@ -138,9 +141,9 @@ describe("a driver", () => {
       { kind: "goAway", retryAfterMs: 1, endpoint: null },
       { kind: "gone", chat: "019aabcd-ef01-7234-9567-89abcdef0101" },
     );
-    expect(heard).toEqual(["done", "gone"]);
+    expect(heard).toEqual(["done begins", "done ends", "gone begins", "gone ends"]);
     expect(course.listener.goAway).toHaveBeenCalledOnce();
-    expect(socket.all("ping").map(({ nonce }) => nonce)).toEqual([1, 2]);
+    expect(socket.all("ping").map(({ nonce }) => nonce)).toEqual([1, 3]);
   });
 
   it("pings only when it has sent nothing for a while", async () => {
@@ -149,7 +152,7 @@ describe("a driver", () => {
     for (let round = 0; round < 5; round += 1) {
       await course.environment.advance(10_000);
       course.driver.send({ kind: "pong", nonce: 0 });
-      socket.say({ kind: "ping", nonce: 0 });
+      socket.say({ kind: "done", request: 1 });
     }
     expect(socket.all("ping")).toEqual([]);
     await course.environment.advance(20_000);
@@ -167,6 +170,24 @@ describe("a driver", () => {
     }
     expect(course.environment.scheduled).toBe(scheduled);
     expect(course.environment.timers).toBe(1);
+  });
+
+  it("has the link send copies once the server does", async () => {
+    const course = new Course();
+    const startCopies = vi.fn();
+    const stats = () => ({ sentBytes: 0, receivedBytes: 0, droppedSignals: 0 });
+    const link: Link = { transport: "webtransport", send: vi.fn(), startCopies, close: vi.fn(), stats };
+    const address = { url: "https://host/", certificateHash: null };
+    await course.driver.open(() => Promise.resolve(link), address, new AbortController().signal);
+    course.driver.begin(HELLO);
+    course.driver.bytes("live", serverBytes(welcome()));
+    expect(startCopies).not.toHaveBeenCalled();
+    const copy = new Writer();
+    writeU32(copy, FrameType.laneCopy);
+    encodeServerFrame(copy, { kind: "laneCopy", offset: 0, bytes: serverBytes(welcome()) });
+    course.driver.datagram(copy.finish());
+    expect(startCopies).toHaveBeenCalledOnce();
+    expect(course.listener.welcome).toHaveBeenCalledOnce();
   });
 
   it("hands datagrams and the bytes of streams to the conversation", async () => {

@@ -54,7 +54,8 @@ describe("requests", () => {
     for (let count = 0; count < 256; count += 1) {
       asked.open();
     }
-    expect(() => asked.open()).toThrow(expect.objectContaining({ codeName: "QUEUE_FULL" }));
+    const full = { codeName: "QUEUE_FULL", message: "Too many requests wait for their replies." };
+    expect(() => asked.open()).toThrow(expect.objectContaining(full));
     asked.requests.handle({ kind: "done", request: 7 });
     expect(asked.open()).toBe(257);
   });
@@ -80,6 +81,19 @@ describe("requests", () => {
     expect(asked.settled).toEqual([]);
     await asked.environment.advance(1);
     expect(asked.settled).toEqual([[1, "TIMEOUT"]]);
+  });
+
+  it("have deadlines of their own after others have failed", async () => {
+    const asked = new Asked();
+    asked.open();
+    await asked.environment.advance(REPLY_DEADLINE_MS);
+    asked.open();
+    await asked.environment.advance(REPLY_DEADLINE_MS);
+    expect(asked.settled).toEqual([
+      [1, "TIMEOUT"],
+      [2, "TIMEOUT"],
+    ]);
+    expect(asked.late).toEqual([4_000, 19_000]);
   });
 
   it("share one timer, which is not set again for each", async () => {
