@@ -131,6 +131,7 @@ describe("sending", () => {
     const world = new World();
     const chat = await world.chat();
     world.socket.lose();
+    chat.typing();
     const sent = chat.send("one");
     expect([texts(chat), sent.status]).toEqual([["one (pending)"], "pending"]);
     await world.environment.advance(1_000);

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { Chat } from "../chat/chat.js";
 import { ConnectionClosedError, RequestError } from "../error.js";
 import { CloseCode, ErrorCode } from "../generated/code.js";
@@ -11,8 +11,11 @@ describe("a connection", () => {
   it("says Hello with a token of its own and is ready at Welcome", async () => {
     const world = new World();
     const states: string[] = [];
+    const tickets = vi.fn();
     world.connection.on("state", (state) => states.push(state));
+    world.connection.on("ticket", tickets);
     await world.greet();
+    expect(tickets).not.toHaveBeenCalled();
     expect(world.socket.last("hello")).toMatchObject({
       connectToken: "token-1",
       versions: { min: 1, max: 1 },
@@ -139,6 +142,19 @@ describe("a connection", () => {
     expect(world.connection.state).toBe("closed");
   });
 
+  it("stops when it is refused for another reason, though it had a rival", async () => {
+    const world = new World();
+    world.webtransport = "https://host:4433/";
+    world.environment.WebTransport = SilentWebTransport as unknown as typeof globalThis.WebTransport;
+    await world.environment.advance(300);
+    world.socket.open();
+    await world.environment.advance(1_000);
+    world.say(welcome(), { kind: "bye", code: CloseCode.ACCOUNT_GONE, retryAfterMs: 0, reason: "" });
+    expect(world.connection.state).toBe("closed");
+    world.connection.close();
+    expect(world.connection.error).toMatchObject({ codeName: "ACCOUNT_GONE" });
+  });
+
   it("stops when it is replaced later than an attempt of its own race could come through", async () => {
     const world = new World();
     world.webtransport = "https://host:4433/";
@@ -187,6 +203,16 @@ describe("a connection", () => {
     await world.greet();
     await world.environment.advance(6_000);
     expect(world.environment.sockets).toHaveLength(2);
+  });
+
+  it("does not report a state that has not changed", async () => {
+    const world = new World();
+    const states: string[] = [];
+    world.connection.on("state", (state) => states.push(state));
+    await world.greet();
+    void world.connection.move();
+    await world.greet();
+    expect([states, world.connection.stats().links]).toEqual([["ready"], 2]);
   });
 
   it("gives a move up for another one", async () => {
@@ -383,11 +409,17 @@ describe("a connection", () => {
     const world = new World();
     await world.greet();
     const ids = [1, 2, 3, 4, 5].map((last) => `019aabcd-ef01-7234-9567-89abcdef010${last}`);
+    const chats: Chat[] = [];
+    world.connection.on("chat", (chat) => chats.push(chat));
     for (const chat of ids) {
       world.say({ kind: "matched", ticket: TICKET, chat: chatState({ chat }) });
     }
     await world.reconnect();
     expect(world.socket.last("hello").resume.map(({ chat }) => chat)).toEqual(ids.slice(1));
+    for (const chat of ids) {
+      world.say({ kind: "ended", chat, reason: "left", member: 1, expiresAtMs: 1 });
+    }
+    expect(chats.map(({ end }) => end?.reason)).toEqual(ids.map(() => "left"));
   });
 
   it("closes the chats that it holds when it is closed, and forgets a chat whose handle is closed", async () => {
@@ -437,6 +469,7 @@ describe("a connection", () => {
     world.connection.on("state", (state) => states.push(state));
     await world.greet();
     await world.connection[Symbol.asyncDispose]();
+    expect(world.connection.state).toBe("closed");
     world.connection.close();
     expect(states).toEqual(["ready", "closed"]);
     expect(world.connection.error).toMatchObject({ codeName: "CLIENT_LEFT" });
