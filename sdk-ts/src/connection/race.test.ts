@@ -32,7 +32,10 @@ class FakeLink implements Link {
   startCopies(): void {}
 
   close(): void {
-    this.isClosed = true;
+    if (!this.isClosed) {
+      this.isClosed = true;
+      queueMicrotask(() => this.#events.closed());
+    }
   }
 
   stats() {
@@ -179,6 +182,57 @@ describe("the race", () => {
     (await course.open("websocket")).say(welcome());
     expect((await course.result).transport).toBe("websocket");
     expect(course.failures.isFresh(WT_URL, course.environment.now())).toBe(true);
+  });
+
+  it("starts the WebSocket once, though its time comes after WebTransport has failed", async () => {
+    const course = new Course().run();
+    await settle();
+    course.link("webtransport").fail();
+    await settle();
+    const link = course.link("websocket");
+    await course.environment.advance(300);
+    expect(course.link("websocket")).toBe(link);
+    expect(course.tokens).toHaveLength(2);
+  });
+
+  it("gives no turn to an attempt that opens after its time", async () => {
+    const course = new Course().run();
+    await course.environment.advance(3_000);
+    const late = await course.open("webtransport");
+    expect([late.isClosed, late.hasGreeted]).toEqual([true, false]);
+    (await course.open("websocket")).say(welcome());
+    expect((await course.result).transport).toBe("websocket");
+  });
+
+  it("closes an attempt that waits for its turn when the other one wins", async () => {
+    const course = new Course().run();
+    await course.environment.advance(300);
+    const first = await course.open("websocket");
+    const second = await course.open("webtransport");
+    first.say(welcome());
+    expect([second.isClosed, second.hasGreeted]).toEqual([true, false]);
+    expect((await course.result).hadRival).toBe(false);
+  });
+
+  it("keeps the turn of an attempt when the one that waits fails", async () => {
+    const course = new Course().run();
+    await course.environment.advance(300);
+    const first = await course.open("webtransport");
+    const second = await course.open("websocket");
+    second.lose();
+    first.say(welcome());
+    const driver = await course.result;
+    expect([driver.transport, driver.hadRival]).toEqual(["webtransport", false]);
+    expect(second.hasGreeted).toBe(false);
+  });
+
+  it("does not wait for a WebSocket once WebTransport has won", async () => {
+    const course = new Course().run();
+    await course.environment.advance(300);
+    (await course.open("webtransport")).say(welcome());
+    await course.result;
+    await course.environment.advance(20_000);
+    expect(course.failures.isFresh("ws://host/ws", course.environment.now())).toBe(false);
   });
 
   it("lets one attempt at a time say Hello", async () => {
@@ -436,7 +490,10 @@ describe("the race", () => {
     await settle();
     course.abort.abort();
     await expect(course.result).rejects.toThrow(/given up/);
+    expect(course.environment.timers).toBe(0);
     expect((await course.open("webtransport")).isClosed).toBe(true);
+    await settle();
+    expect(course.failures.isFresh(WT_URL, course.environment.now())).toBe(false);
   });
 });
 
