@@ -81,10 +81,25 @@ impl Matching {
                 return;
             }
         };
+        self.tell_match(&[&offer.ticket, &offer.partner], &chat);
+        self.chats.count_members(&chat).await;
+    }
+
+    /// Tells the owners of the tickets that they are in the chat. Every seat that is taken is so before
+    /// anyone is told, so that each member sees the other one there.
+    fn tell_match(&self, tickets: &[&Ticket; 2], chat: &Arc<Chat>) {
         let here = self.env.broker.id();
-        let tickets = [&offer.ticket, &offer.partner];
-        for ticket in tickets.into_iter().filter(|ticket| ticket.node != here) {
+        let is_here = |ticket: &&&Ticket| ticket.node == here;
+        for ticket in tickets.iter().filter(|ticket| !is_here(ticket)) {
             chat.expect_member_on(ticket.user, ticket.node);
+        }
+        for ticket in tickets.iter().filter(is_here) {
+            self.take_seat(ticket.user, chat);
+        }
+        for ticket in tickets.iter().filter(is_here) {
+            self.take_match(ticket.id, ticket.user, chat);
+        }
+        for ticket in tickets.iter().filter(|ticket| !is_here(ticket)) {
             let matched = Notice::Matched {
                 ticket: ticket.id,
                 user: ticket.user,
@@ -92,10 +107,16 @@ impl Matching {
             };
             self.env.broker.tell(&[ticket.node], matched);
         }
-        for ticket in tickets.into_iter().filter(|ticket| ticket.node == here) {
-            self.take_match(ticket.id, ticket.user, &chat);
+    }
+
+    /// Takes the seat of a user who is connected here; `false` when the user is not.
+    fn take_seat(&self, user: UserId, chat: &Chat) -> bool {
+        let owner = self.hub.entry(user);
+        let is_connected = owner.is_some_and(|owner| owner.state().connection.is_some());
+        if is_connected && let Some(member) = chat.member(user) {
+            chat.take_seat(member);
         }
-        self.chats.count_members(&chat).await;
+        is_connected
     }
 
     /// Moves the user to the chat; `false` when the user is not here. A chat that has ended
@@ -105,7 +126,7 @@ impl Matching {
         let Some(owner) = self.hub.entry(user) else {
             return false;
         };
-        let is_connected = {
+        {
             let mut state = owner.state();
             if chat.has_ended() && state.has_moved_on(ticket, chat.id) {
                 return true;
@@ -113,11 +134,8 @@ impl Matching {
             state.ticket = None;
             state.chat = Some(chat.as_current());
             state.push(Push::Matched(ticket, chat.id));
-            state.connection.is_some()
-        };
-        if is_connected && let Some(member) = chat.member(user) {
-            chat.take_seat(member);
         }
+        let is_connected = self.take_seat(user, chat);
         owner.wake();
         is_connected
     }

@@ -367,3 +367,48 @@ fn a_gap_that_stays_is_torn_and_void_in_the_next_epoch() {
     assert_eq!(appended(&mut state, second), 1);
     assert_eq!(state.messages.progress().epoch, 2);
 }
+
+#[test]
+fn a_member_is_counted_once_where_the_connection_is_and_no_longer_when_it_goes() {
+    let mut state = state();
+    assert_eq!(state.recount(), 2, "both are here");
+    assert_eq!(state.recount(), 0, "and were counted");
+    let there = Home::There(NodeId([1; 8]));
+    state.member_mut(1).expect("two members").set_home(there);
+    assert_eq!(state.recount(), -1);
+    assert_eq!(state.recount(), 0);
+    state.set_end(ChatEnd {
+        reason: EndReason::Left,
+        member: None,
+        at: START,
+        expires_at: START,
+    });
+    assert_eq!(state.recount(), -1, "nobody chats in an ended chat");
+}
+
+#[test]
+fn a_rebuilt_tail_goes_on_after_what_the_store_has() {
+    let mut state = state();
+    let epochs = [Epoch { number: 1, base: 0 }];
+    state
+        .messages
+        .rebuild(rebuilt(&epochs, &[message(1, 0), message(2, 1)]));
+    assert_eq!(frames_after(&state, 1), None, "the store has seq 2");
+    assert_eq!(appended(&mut state, message(3, 0)), 1);
+    let third = vec![(3, Bytes::from("frame 3"))];
+    assert_eq!(frames_after(&state, 2), Some(third));
+}
+
+#[test]
+fn a_rebuild_fails_those_sends_alone_that_are_void() {
+    let epochs = [Epoch { number: 1, base: 0 }, Epoch { number: 2, base: 1 }];
+    for (sent, expected) in [(1, 0), (2, 1), (3, 1)] {
+        let mut state = state();
+        for seq in 1..=sent {
+            appended(&mut state, message(seq, 0));
+        }
+        durable(&mut state, sent - 1);
+        state.messages.rebuild(rebuilt(&epochs, &[message(1, 0)]));
+        assert_eq!(state.messages.failures, expected, "{sent}");
+    }
+}

@@ -27,6 +27,14 @@ fn positions_count_from_one_without_a_gap() {
 }
 
 #[test]
+fn a_log_gives_positions_in_its_own_epoch() {
+    let epoch = Epoch { number: 4, base: 0 };
+    let mut log = ChatLog::new(epoch, []);
+    assert_eq!(log.epoch(), 4);
+    assert_eq!(append(&mut log, 1), Appended::New(Position::new(4, 1)));
+}
+
+#[test]
 fn a_message_sent_again_has_its_first_position_and_time() {
     let mut log = log(0);
     append(&mut log, 1);

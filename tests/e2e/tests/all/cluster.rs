@@ -134,25 +134,8 @@ impl Someone {
         });
         let chat = chat.await;
         self.take(&chat);
-        // A seat is held until the connection of its member takes it, which may be a moment after the
-        // partner was told of the match.
-        for (index, member) in (0..).zip(&chat.members) {
-            match member.0.seat {
-                SeatState::Taken => {}
-                SeatState::Held => self.takes_the_seat(index).await,
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    async fn takes_the_seat(&mut self, member: u8) {
-        self.wait("a seat that is taken", |frame| match frame {
-            ServerFrame::Seat(seat) if seat.member == member => {
-                (seat.state == SeatState::Taken).then_some(())
-            }
-            _ => None,
-        })
-        .await;
+        let seats: Vec<_> = chat.members.iter().map(|member| member.0.seat).collect();
+        assert_eq!(seats, [SeatState::Taken; 2]);
     }
 
     /// Sends, and waits for the ack; sends again what is refused for the moment.
