@@ -34,7 +34,7 @@ impl Refusal {
         }
     }
 
-    /// The frame that answers the request.
+    /// The reply to the request.
     pub fn into_fail(self, request: u32) -> Fail {
         Fail {
             request,

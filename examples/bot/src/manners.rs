@@ -27,7 +27,7 @@ pub(crate) fn greeting(category: &str) -> String {
     format!("Hello! I am a friendly bot, here to keep you company about {topic}. How are you?")
 }
 
-/// A kind answer to `text`; `turn` counts the answers so far, so that they vary.
+/// A kind reply to `text`; `turn` counts the replies so far, so that they vary.
 pub(crate) fn reply(text: &str, turn: usize) -> String {
     let said = text.trim().to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));

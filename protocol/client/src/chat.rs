@@ -87,7 +87,7 @@ pub enum ChatEvent {
 pub struct Outgoing {
     /// Chosen by the client when `None`. Sending the same id again is the same message.
     pub client_message_id: Option<ClientMessageId>,
-    /// The message that this one answers.
+    /// The message that this one replies to.
     pub reply_to: Option<Position>,
     /// What it says.
     pub body: Body,

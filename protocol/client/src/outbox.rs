@@ -20,7 +20,7 @@ pub const OUTBOX_MAX: usize = 1_024;
 pub struct Draft {
     /// The message's own id; sending a draft with the same id again is the same message.
     pub client_message_id: ClientMessageId,
-    /// The message that this one answers.
+    /// The message that this one replies to.
     pub reply_to: Option<Position>,
     /// What it says.
     pub body: Body,

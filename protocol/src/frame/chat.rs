@@ -159,7 +159,7 @@ pub struct Send {
     pub chat: ChatId,
     /// Chosen by the client, once per message.
     pub client_message_id: ClientMessageId,
-    /// The message that this one answers.
+    /// The message that this one replies to.
     pub reply_to: Option<Position>,
     /// What it says.
     pub body: Body,
@@ -190,7 +190,7 @@ pub struct Message {
     pub client_message_id: ClientMessageId,
     /// When the server took it, in milliseconds since the Unix epoch.
     pub at_ms: u64,
-    /// The message that this one answers.
+    /// The message that this one replies to.
     pub reply_to: Option<Position>,
     /// What it says.
     pub body: Body,

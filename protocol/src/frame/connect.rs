@@ -105,7 +105,7 @@ pub struct Ping {
     pub nonce: u32,
 }
 
-/// Answers a `Ping`.
+/// The reply to a `Ping`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pong {
     /// The nonce of the `Ping`.

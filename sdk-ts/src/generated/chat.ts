@@ -270,7 +270,7 @@ export interface Send {
   readonly chat: ChatId;
   /** Chosen by the client, once per message. */
   readonly clientMessageId: ClientMessageId;
-  /** The message that this one answers. */
+  /** The message that this one replies to. */
   readonly replyTo: Position | null;
   /** What it says. */
   readonly body: Body;
@@ -343,7 +343,7 @@ export interface Message {
   readonly clientMessageId: ClientMessageId;
   /** When the server took it, in milliseconds since the Unix epoch. */
   readonly atMs: number;
-  /** The message that this one answers. */
+  /** The message that this one replies to. */
   readonly replyTo: Position | null;
   /** What it says. */
   readonly body: Body;

@@ -302,7 +302,7 @@ export function decodePing(reader: Reader): Ping {
   };
 }
 
-/** Answers a `Ping`. */
+/** The reply to a `Ping`. */
 export interface Pong {
   /** Tells the frames apart. */
   readonly kind: "pong";

@@ -194,7 +194,7 @@ export const FrameType = {
   bye: 3,
   /** Asks for a `Pong` with the same nonce. */
   ping: 5,
-  /** Answers a `Ping`. */
+  /** The reply to a `Ping`. */
   pong: 6,
   /**
    * A copy of bytes of the live lane, in a datagram: over a link that loses packets it may arrive

@@ -123,7 +123,7 @@ pub trait Queue: Send + Sync + 'static {
     ) -> Result<Option<Ticket>, BrokerError>;
 
     /// At most `limit` tickets of this node in the queue, ordered by id, after `after`. A broker
-    /// inside the node loses no answers, so no ticket can be left over: it returns none.
+    /// inside the node never loses a reply, so no ticket can be left over: it returns none.
     async fn own_tickets(
         &self,
         after: Option<TicketId>,

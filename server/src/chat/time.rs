@@ -23,7 +23,7 @@ struct Tick {
     now: UnixMs,
     /// The live nodes, including this one.
     live: Vec<NodeId>,
-    /// Whether the broker still answers where users are.
+    /// Whether the broker still says where users are.
     is_anyone_known: bool,
 }
 

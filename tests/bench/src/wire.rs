@@ -166,7 +166,7 @@ impl Wire {
                     Message::Binary(bytes) => return Ok(bytes),
                     Message::Text(text) => return Ok(text.into()),
                     Message::Close(frame) => bail!("the WebSocket was closed: {frame:?}"),
-                    // tungstenite answers a ping by itself.
+                    // tungstenite replies to a ping by itself.
                     Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
                 }
             },

@@ -370,7 +370,7 @@ class Ping(Frame):
 
 @frame(6, Sender.BOTH, Lane.LIVE)
 class Pong(Frame):
-    """Answers a `Ping`."""
+    """The reply to a `Ping`."""
 
     nonce: U32
 

@@ -2,7 +2,7 @@
 //!
 //! It touches no socket and no clock: the client's task fetches frames with [`Held::take_frames`]
 //! and sends them. To the handles it speaks directly, through the channels of their tickets, chats
-//! and answers; it never waits for one. Requests made while there is no connection wait here for
+//! and requests; it never waits for one. Requests made while there is no connection wait here for
 //! the next `Welcome`.
 
 use std::{collections::VecDeque, time::Instant};

@@ -78,7 +78,7 @@ impl WebSocketLink {
                 Some(Ok(Message::Binary(bytes))) => return Ok(Received::Message(bytes)),
                 Some(Ok(Message::Text(_))) => return Ok(Received::Violation(CloseCode::BAD_FRAME)),
                 Some(Ok(Message::Close(_))) | None => return Err(LinkError::new("closed")),
-                // tungstenite answers a ping by itself.
+                // tungstenite replies to a ping by itself.
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => {
                     return Ok(Received::Violation(CloseCode::FRAME_TOO_LARGE));

@@ -209,9 +209,9 @@ impl Messages {
         !self.unpersisted.is_empty()
     }
 
-    /// The next messages for the store: the run without a gap after the durable ones, whoever sent
-    /// them (rules `StoreWholeRun`, `StoreAscending`). A later message is never durable before an
-    /// earlier one.
+    /// The next messages for the store: the run without a gap after the durable ones, of all
+    /// senders (rules `StoreWholeRun`, `StoreAscending`). A later message is never durable before
+    /// an earlier one.
     pub fn next_batch(&self) -> Vec<StoredMessage> {
         let run = self.unpersisted.iter().take(PERSIST_BATCH_MAX);
         run.cloned().collect()

@@ -1,6 +1,6 @@
 //! An explicit-state model checker: visits every state that a model can reach, breadth first.
 //!
-//! It answers two questions. Is a property broken in any state? Then the shortest way there is the
+//! It settles two questions. Is a property broken in any state? Then the shortest way there is the
 //! counterexample. Is there a state from which the goal cannot be reached by guaranteed actions
 //! alone, that is, without luck and without further faults? Then somebody would wait without end.
 //! The second question is why this is not `stateright`: its liveness check covers only runs that

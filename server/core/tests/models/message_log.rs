@@ -59,7 +59,7 @@ enum Rule {
     /// The ids of the seed are read after the base was set.
     ReadKnownAfterBase,
     /// A node stores the whole run of messages after the last one that it knows to be durable,
-    /// whoever sent them.
+    /// those of all senders.
     StoreWholeRun,
     /// The messages of a run become durable in ascending order.
     StoreAscending,

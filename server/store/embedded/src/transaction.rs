@@ -157,7 +157,7 @@ impl<'t> Transaction<'t> {
         Ok(())
     }
 
-    /// Moves the expiry entry of `what` from one time to another; `None` is no entry.
+    /// Moves the expiry entry of `what` from one time to another; `None` means that there is none.
     pub(super) fn move_expiry(
         &mut self,
         what: Expiring,

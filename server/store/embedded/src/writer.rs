@@ -1,8 +1,8 @@
 //! The writer: one thread that owns all write transactions and the key vault.
 //!
 //! It takes all waiting jobs, at most [`BATCH_JOBS_MAX`], runs them in one transaction, writes the
-//! keys, commits with one fsync and answers all (group commit). A job decides by the data that it
-//! sees, so its logical outcome (such as a taken name) affects no other job; if a job meets a
+//! keys, commits with one fsync and replies to all (group commit). A job decides by the data that
+//! it sees, so its logical outcome (such as a taken name) affects no other job; if a job meets a
 //! corrupt record, the batch runs again one by one, so that only this job fails. When the medium
 //! fails, the whole batch fails with [`StoreError::Unavailable`], the file is reopened (redb
 //! refuses to continue after an IO error) and writes are refused for [`SUSPENSION`], while reads
@@ -239,7 +239,7 @@ impl Thread {
         self.finish();
     }
 
-    /// Runs a batch and answers its jobs.
+    /// Runs a batch and replies to its jobs.
     fn perform(&mut self, mut batch: Vec<Box<dyn Job>>) {
         let done = match self.attempt(&mut batch) {
             Err(Fault::Corrupt(_)) if batch.len() > 1 => {

@@ -26,7 +26,7 @@ pub const APP_SECRET: &str = "bench-secret";
 /// Asks for a pong.
 const PING: Bytes = Bytes::from_static(br#"{"event":"pusher:ping"}"#);
 
-/// Answers a ping.
+/// The reply to a ping.
 const PONG: Bytes = Bytes::from_static(br#"{"event":"pusher:pong"}"#);
 
 /// A client of Sockudo.
