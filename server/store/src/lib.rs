@@ -10,9 +10,9 @@
 //! Several nodes may share one store. Their interplay is modelled in `server/core/tests/models`;
 //! the rules and actions named here are those of the models.
 //!
-//! Message bodies arrive here sealed under the key of their chat ([`ChatKey`]); the store keeps the
-//! key separate from the messages and destroys it with the chat, so that no old page or copy of the
-//! messages can be read afterwards.
+//! Message bodies arrive here sealed under the key of their chat
+//! ([`ChatKey`](nowrong_core::record::ChatKey)); the store keeps the key separate from the messages and
+//! destroys it with the chat, so that no old page or copy of the messages can be read afterwards.
 
 #![forbid(unsafe_code)]
 
