@@ -128,6 +128,15 @@ describe("copies of the live lane", () => {
     expect(talk.conversation.droppedDatagrams).toBe(0);
   });
 
+  it("count from the bytes of the live lane alone", () => {
+    const talk = Talk.ready();
+    const page = bytes({ kind: "page", request: 2, messages: [], hasMore: false });
+    talk.input({ type: "bytes", lane: "bulk", bytes: page });
+    talk.outputs.length = 0;
+    talk.input({ type: "datagram", bytes: datagram(opening, bytes(gone)) });
+    expect(talk.outputs).toEqual([{ type: "copied" }, { type: "push", frame: gone }]);
+  });
+
   it("are dropped behind a gap", () => {
     const talk = Talk.ready().input({ type: "datagram", bytes: datagram(opening + 1, bytes(gone)) });
     expect(talk.outputs).toEqual([{ type: "copied" }]);
@@ -139,6 +148,7 @@ describe("copies of the live lane", () => {
     const copy: ServerFrame = { kind: "laneCopy", offset: 0, bytes: bytes(gone) };
     const talk = Talk.ready().input({ type: "message", bytes: bytes(copy) });
     expect(talk.outputs).toEqual([]);
+    expect(talk.conversation.unknownFrames).toBe(0);
   });
 });
 
@@ -219,6 +229,8 @@ describe("what a server does wrong", () => {
     const done = bytes({ kind: "done", request: 1 });
     const talk = Talk.ready().input({ type: "message", bytes: new Uint8Array([...bytes(bye), ...done]) });
     expect(talk.outputs.map(({ type }) => type)).toEqual(["closed"]);
+    expect(talk.live({ kind: "done", request: 2 }).outputs).toHaveLength(1);
+    expect(talk.input({ type: "close", code: CloseCode.CLIENT_LEFT }).outputs).toHaveLength(1);
     const wrong = Talk.ready().input({
       type: "message",
       bytes: new Uint8Array([...bytes(welcome()), ...done, 7]),
@@ -254,6 +266,24 @@ describe("what a server does wrong", () => {
     expect(talk.code).toBeUndefined();
     expect(talk.conversation.unknownFrames).toBe(1_000);
     expect(talk.input({ type: "message", bytes: unhex("fb007000") }).code).toBe(CloseCode.TOO_MANY_UNKNOWN);
+  });
+
+  it("nothing more is read of a message that holds too many unknown frames", () => {
+    const unknown = unhex("fb007000");
+    const flood = new Uint8Array(1_002 * unknown.length + 3);
+    for (let at = 0; at < 1_002; at += 1) {
+      flood.set(unknown, at * unknown.length);
+    }
+    flood.set(bytes({ kind: "done", request: 1 }), 1_002 * unknown.length);
+    const talk = Talk.ready().input({ type: "message", bytes: flood });
+    expect(talk.outputs.map(({ type }) => type)).toEqual(["transmit"]);
+    expect(talk.code).toBe(CloseCode.TOO_MANY_UNKNOWN);
+  });
+
+  it("a frame of an unknown type may come on either lane", () => {
+    const talk = Talk.ready().input({ type: "bytes", lane: "bulk", bytes: unhex("fb007000") });
+    expect(talk.outputs).toEqual([]);
+    expect(talk.conversation.unknownFrames).toBe(1);
   });
 
   it("costs nothing as a datagram", () => {
@@ -423,12 +453,16 @@ describe("an open connection", () => {
     const talk = Talk.ready().input({ type: "datagram", bytes: longest });
     expect(talk.outputs).toHaveLength(1);
     talk.input({ type: "datagram", bytes: unhex(`50${CHAT.replaceAll("-", "")}01`) });
+    const longer = new Uint8Array(1_001);
+    longer.set(unhex(typing));
+    talk.input({ type: "datagram", bytes: longer });
     expect(talk.outputs).toHaveLength(1);
-    expect(talk.conversation.droppedDatagrams).toBe(1);
+    expect(talk.conversation.droppedDatagrams).toBe(2);
   });
 
   it("is lost with its link, and comes back", () => {
-    const talk = Talk.ready().input({ type: "linkClosed" });
+    const talk = Talk.ready();
+    talk.input({ type: "bytes", lane: "live", bytes: unhex("07") }).input({ type: "linkClosed" });
     const closed = { code: null, shouldReconnect: true, retryAfterMs: 0 };
     expect(talk.outputs).toEqual([{ type: "closed", closed }]);
     expect(talk.conversation.pollTimeout()).toBeNull();

@@ -54,6 +54,9 @@ describe("a writer of copies", () => {
   });
 
   it("keeps a copy within a datagram", () => {
+    const longest = started();
+    longest.wrote(new Uint8Array(COPY_BYTES_MAX), 0);
+    expect(longest.take(COPY_DELAY_MS)?.bytes).toHaveLength(COPY_BYTES_MAX);
     const writer = started();
     writer.wrote(new Uint8Array(COPY_BYTES_MAX), 0);
     writer.wrote(encode("ten bytes!"), 0);
