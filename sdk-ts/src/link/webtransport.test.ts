@@ -89,6 +89,13 @@ describe("opening", () => {
       outgoingHighWaterMark: 256,
     });
     expect("incomingMaxBufferedDatagrams" in course.session.datagrams).toBe(false);
+    const newer = new Course({ style: "createWritable" });
+    await newer.open();
+    expect(newer.session.datagrams).toMatchObject({
+      incomingMaxBufferedDatagrams: 256,
+      outgoingHighWaterMark: 256,
+    });
+    expect("incomingHighWaterMark" in newer.session.datagrams).toBe(false);
   });
 
   it("fails with the browser's reason as the cause", async () => {

@@ -141,11 +141,13 @@ export class FakeWebTransport {
       this.#break = reject;
     });
     const { writable } = this.datagramSink;
-    const side = style === "writable" ? { writable } : { createWritable: () => writable };
+    const side =
+      style === "writable"
+        ? { writable, incomingHighWaterMark: 1 }
+        : { createWritable: () => writable, incomingMaxBufferedDatagrams: 1 };
     this.datagrams = {
       readable: this.datagramSource.readable,
       maxDatagramSize: 1_000,
-      incomingHighWaterMark: 1,
       outgoingHighWaterMark: 1,
       ...side,
     };
