@@ -4,7 +4,7 @@ import { type Browser, startChromium, startFirefox } from "./browsers.ts";
 import { meet, Person } from "./person.ts";
 import { Server } from "./server.ts";
 
-/** A UDP port that accepts all packets and never answers, as behind a firewall that drops QUIC. */
+/** A UDP port that accepts all packets and never replies, as behind a firewall that drops QUIC. */
 let hole: Socket;
 let server: Server;
 let browsers: Browser[];

@@ -88,7 +88,7 @@ export class Driver implements LinkEvents {
     }
   }
 
-  /** Checks whether the server answers within `deadlineMs`; if it does not, the connection is over. */
+  /** Checks whether the server replies within `deadlineMs`; if it does not, the connection is over. */
   check(deadlineMs: number): void {
     this.#input((conversation, now) => conversation.handleInput({ type: "check", deadlineMs }, now));
   }

@@ -11,7 +11,7 @@ import { FailureMemory, race } from "./race.js";
 
 const WT_URL = "https://host:4433/v1/webtransport";
 
-/** One attempt as the network sees it: the test opens it, lets it fail, and answers over it. */
+/** One attempt as the network sees it: the test opens it, lets it fail, and replies over it. */
 class FakeLink implements Link {
   readonly transport: TransportName;
   readonly sent: ClientFrame[] = [];

@@ -14,7 +14,7 @@ interface Call {
 
 const USER = { id: "u", name: "Ada", language: "en", interests: [], age_bracket: "18+", expires_at_ms: 9 };
 
-/** A server whose answers the test decides. */
+/** A server whose replies the test decides. */
 class FakeRest {
   readonly calls: Call[] = [];
   readonly environment: FakeEnvironment;

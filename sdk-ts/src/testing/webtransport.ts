@@ -225,7 +225,7 @@ export class FakeWebTransport {
   }
 }
 
-/** A WebTransport that opens, accepts everything, and never answers. */
+/** A WebTransport that opens, accepts everything, and never replies. */
 export class SilentWebTransport {
   readonly ready = Promise.resolve();
   readonly closed = new Promise<never>(() => undefined);
