@@ -2,7 +2,8 @@ import { describe, expect, it, vi } from "vitest";
 import { NoWrong } from "../client.js";
 import { RequestError } from "../error.js";
 import { ErrorCode } from "../generated/code.js";
-import { FakeEnvironment } from "../testing/environment.js";
+import { FakeEnvironment, settle } from "../testing/environment.js";
+import { welcome } from "../testing/samples.js";
 import { memoryStorage } from "./tokens.js";
 
 interface Call {
@@ -161,6 +162,22 @@ describe("accounts", () => {
     client.close();
     expect(closes.map((close) => close.mock.calls.length)).toEqual([0, 1]);
     expect(second.state).toBe("closed");
+  });
+
+  it("hold a connection that has become ready", async () => {
+    const rest = new FakeRest();
+    const client = await register(rest);
+    const endpoint = { webtransport: null, websocket: "wss://host/ws" };
+    rest.answer = () => json(200, { connect_token: "once", endpoint });
+    const connection = client.connect();
+    await rest.environment.advance(0);
+    const [socket] = rest.environment.sockets;
+    socket?.open();
+    await settle();
+    socket?.say(welcome());
+    expect(connection.state).toBe("ready");
+    client.close();
+    expect(connection.state).toBe("closed");
   });
 
   it("are erased with their tokens", async () => {
