@@ -235,6 +235,14 @@ describe("an account", () => {
     expect(rest.calls.map(({ path }) => path)).toEqual(["https://page/v1/users", "/v1/users"]);
   });
 
+  it("is at an address that may end with slashes", async () => {
+    const rest = new FakeRest();
+    const { environment } = rest;
+    const options = { name: "Ada", language: "en", ageBracket: "18+", environment } as const;
+    await NoWrong.register({ ...options, url: "https://host//" });
+    expect(rest.calls[0]?.path).toBe("/v1/users");
+  });
+
   it("has its calls neither cached nor sent with cookies", async () => {
     const rest = new FakeRest();
     await register(rest);
@@ -274,6 +282,7 @@ describe("a connect token", () => {
     const [session] = sessions;
     return {
       rest,
+      sessions: sessions.length,
       webtransport: session?.url,
       hashes: session?.options.serverCertificateHashes,
       websocket: sockets[0]?.url,
@@ -282,7 +291,11 @@ describe("a connect token", () => {
   const both = { webtransport: "https://host:4433/", websocket: "wss://host/ws" };
 
   it("is asked for with the access token, and says where the server is", async () => {
-    const { rest, ...found } = await tried({ ...both, certificate_hash: btoa("\u0001\u0002\u00ff") });
+    const { rest, sessions, ...found } = await tried({
+      ...both,
+      certificate_hash: btoa("\u0001\u0002\u00ff"),
+    });
+    expect(sessions).toBe(1);
     expect(found).toEqual({
       ...both,
       hashes: [{ algorithm: "sha-256", value: Uint8Array.of(1, 2, 255) }],
@@ -301,7 +314,7 @@ describe("a connect token", () => {
     "has no address where the server names none: %o",
     async (none) => {
       const found = await tried({ ...both, ...none });
-      expect([found.webtransport, found.websocket]).toEqual([undefined, both.websocket]);
+      expect([found.sessions, found.websocket]).toEqual([0, both.websocket]);
     },
   );
 
@@ -380,6 +393,7 @@ describe("failures", () => {
     expect(failure).toBeInstanceOf(RequestError);
     expect(failure).toMatchObject({
       codeName: "INVALID",
+      detail: "y",
       fields: errors,
       retryAfterMs: 7,
       isTemporary: false,
