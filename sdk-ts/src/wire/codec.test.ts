@@ -167,9 +167,13 @@ describe("ids", () => {
 describe("a writer", () => {
   it("grows as it is written to, and keeps what is there", () => {
     const writer = new Writer(2);
+    const memories = new Set<Uint8Array>();
     for (let byte = 0; byte < 100; byte += 1) {
       writeU8(writer, byte);
+      memories.add(writer.bytes);
     }
+    // 2, 4, 8 … 128: each time twice as much.
+    expect(memories.size).toBe(7);
     expect([...writer.view()]).toEqual(Array.from({ length: 100 }, (_, byte) => byte));
     expect(writer.bytes.length).toBeLessThanOrEqual(128);
     writeRaw(writer, new Uint8Array(1_000).fill(7));
