@@ -132,7 +132,7 @@ impl Chat {
     /// The state, locked. Never await with it.
     fn state(&self) -> MutexGuard<'_, State> {
         #[cfg(test)]
-        crate::connection::tests::count_chat_lock();
+        crate::counted::count_chat_lock();
         lock(&self.state)
     }
 

@@ -355,4 +355,4 @@ async fn woken(entry: Option<&UserEntry>) {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

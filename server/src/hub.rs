@@ -133,7 +133,7 @@ impl UserEntry {
     /// The state, locked. Never await with it.
     pub fn state(&self) -> MutexGuard<'_, UserState> {
         #[cfg(test)]
-        crate::connection::tests::count_user_lock();
+        crate::counted::count_user_lock();
         lock(&self.state)
     }
 

@@ -17,6 +17,8 @@ mod auth;
 mod chat;
 mod config;
 mod connection;
+#[cfg(test)]
+mod counted;
 mod environment;
 mod hub;
 mod inbox;

@@ -2,7 +2,6 @@
 //! node behind them, on one thread.
 
 use std::{
-    cell::Cell,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -27,24 +26,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    auth::connect::issue_connect, chat::Chats, environment::Environment, hub::Hub,
+    auth::connect::issue_connect, chat::Chats, counted, environment::Environment, hub::Hub,
     matching::Matching,
 };
-
-thread_local! {
-    static CHAT_LOCKS: Cell<u64> = const { Cell::new(0) };
-    static USER_LOCKS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// The state of a chat is locked.
-pub(crate) fn count_chat_lock() {
-    CHAT_LOCKS.set(CHAT_LOCKS.get() + 1);
-}
-
-/// The state of a user is locked.
-pub(crate) fn count_user_lock() {
-    USER_LOCKS.set(USER_LOCKS.get() + 1);
-}
 
 /// Messages that are counted over.
 const MESSAGES: u64 = 100;
@@ -206,7 +190,7 @@ fn a_message_takes_few_locks_and_few_allocations() {
     // Buffers have their size then.
     runtime.block_on(say(&mut ana, &mut ben, text(chat, 1)));
     let messages: Vec<_> = (2..MESSAGES + 2).map(|number| text(chat, number)).collect();
-    let before = (CHAT_LOCKS.get(), USER_LOCKS.get());
+    let before = (counted::chat_locks(), counted::user_locks());
     let begun = Instant::now();
     let allocations = allocation_counter::measure(|| {
         runtime.block_on(async {
@@ -217,8 +201,8 @@ fn a_message_takes_few_locks_and_few_allocations() {
     });
     let per_message = |count: u64| count as f64 / MESSAGES as f64;
     let locks = (
-        per_message(CHAT_LOCKS.get() - before.0),
-        per_message(USER_LOCKS.get() - before.1),
+        per_message(counted::chat_locks() - before.0),
+        per_message(counted::user_locks() - before.1),
     );
     let allocated = per_message(allocations.count_total);
     println!(
