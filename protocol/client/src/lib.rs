@@ -7,8 +7,8 @@
 //! let user = Api::new("http://127.0.0.1:8080")?.register(&NewAccount::named("Ana")).await?;
 //! let client = Client::connect(&user, ConnectOptions::default()).await?;
 //! let mut chat = client.join("music", &[]).await?.matched().await?;
-//! chat.send("Hello!").await?; // returns when the message is durable while let Some(event) =
-//! chat.next_event().await {
+//! chat.send("Hello!").await?; // returns when the message is durable
+//! while let Some(event) = chat.next_event().await {
 //!     if let ChatEvent::Message(message) = event {
 //!         println!("{:?}", message.body);
 //!     }
