@@ -56,6 +56,8 @@ pub struct State {
     checked_at: UnixMs,
     /// The other nodes that follow the chat, by the broker's last answer.
     pub elsewhere: Vec<NodeId>,
+    /// The newest position whose reply set `elsewhere`.
+    followed_at: Position,
     members: Vec<MemberState>,
     last_spoke: UnixMs,
     pub(super) idle: Versioned<UnixMs>,
@@ -74,6 +76,7 @@ impl State {
             is_queued_to_check: false,
             checked_at: now,
             elsewhere: Vec::new(),
+            followed_at: Position::START,
             members: record.members.iter().map(member).collect(),
             last_spoke: now,
             idle: Versioned::new(0),
@@ -97,7 +100,8 @@ impl State {
     /// Sets the other nodes that followed the chat when the log assigned a position. Of two
     /// simultaneous replies, the one with the later position is newer and stays.
     pub fn set_followers(&mut self, position: Position, elsewhere: Vec<NodeId>) {
-        if position > self.messages.head {
+        if position > self.followed_at {
+            self.followed_at = position;
             self.elsewhere = elsewhere;
         }
     }

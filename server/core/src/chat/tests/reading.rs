@@ -214,6 +214,11 @@ fn the_followers_of_the_newest_position_stay() {
     assert_eq!(state.elsewhere, [node], "an older reply came later");
     state.set_followers(Position::new(1, 2), vec![]);
     assert!(state.elsewhere.is_empty());
+    // The reply to 4 comes before that to 3, whose message is then still missing here.
+    state.set_followers(Position::new(1, 4), vec![node]);
+    appended(&mut state, message(4, 0));
+    state.set_followers(Position::new(1, 3), vec![]);
+    assert_eq!(state.elsewhere, [node], "an older reply, ahead of the head");
 }
 
 #[test]
