@@ -5,11 +5,15 @@
 local here = memory()
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'memory')
 if meta[1] ~= ARGV[1] or meta[3] ~= here then return { 'none', {}, { here } } end
+-- The field '' is there as long as the key is. Without the key (evicted, or deleted by hand) a message that
+-- was sent before would get a second position: such a log counts as missing.
+local ids = redis.call('HMGET', KEYS[2], '', ARGV[2])
+if not ids[1] then return { 'none', {}, { here } } end
 if redis.call('SADD', KEYS[4], ARGV[7]) == 1 then
   redis.call('PEXPIRE', KEYS[4], redis.call('PTTL', KEYS[1]))
 end
 local nodes = redis.call('SMEMBERS', KEYS[4])
-local known = redis.call('HGET', KEYS[2], ARGV[2])
+local known = ids[2]
 if known then
   local epoch, seq, at = string.match(known, '^(%d+) (%d+) (%d+)$')
   return { 'again', nodes, { seq, epoch, at } }

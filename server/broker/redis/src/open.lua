@@ -10,7 +10,8 @@ if open[2] == here and tonumber(open[1]) >= tonumber(ARGV[1]) then return 0 end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'seq', ARGV[2], 'memory', here)
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
--- The field keeps the key, and with it its expiry, until the first message comes.
+-- The field keeps the key, and with it its expiry, until the first message comes, and shows append.lua
+-- that the key is still there.
 redis.call('HSET', KEYS[2], '', '')
 for i = 6, #ARGV, 2 do
   redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])

@@ -139,6 +139,28 @@ mod single {
     }
 
     #[tokio::test]
+    async fn g2_a_log_without_its_ids_gives_no_position() {
+        let server = Server::start(&[]);
+        let broker = broker_at(&server.url()).await;
+        let here = memory(&*broker).await;
+        assert!(broker.open_log(CHAT, seed(1, 0)).await.expect("open"));
+        broker.append(CHAT, 1, &draft(0, 1)).await.expect("append");
+        let ids = broker.parts.keys.chat(CHAT, "ids");
+        // As an eviction does.
+        server.ask(&["DEL", &ids]);
+        let placed = broker.append(CHAT, 1, &draft(0, 1)).await.expect("append");
+        assert_eq!(placed.outcome, AppendOutcome::NoLog(here.clone()));
+        // The next epoch opens it again.
+        let next = LogSeed {
+            incarnation: Some(here),
+            ..seed(2, 1)
+        };
+        assert!(broker.open_log(CHAT, next).await.expect("open"));
+        let placed = broker.append(CHAT, 2, &draft(0, 2)).await.expect("append");
+        assert_eq!(placed.outcome, AppendOutcome::New(Position::new(2, 2)));
+    }
+
+    #[tokio::test]
     async fn g1_what_redis_kept_of_another_memory_is_not_there() {
         let server = Server::start(&DEBUG);
         let broker = broker_at(&server.url()).await;
