@@ -83,6 +83,8 @@ macro_rules! store_conformance {
             a_batch_is_stored_whole,
             pages_meet_at_their_borders,
             chats_do_not_see_each_others_messages,
+            g1_a_message_of_an_erased_chat_is_never_called_stored,
+            g1_a_message_of_an_expired_chat_is_never_called_stored,
             many_tasks_append_at_once,
             deleting_a_message_erases_its_body,
             expired_records_are_not_read_though_not_swept,

@@ -179,9 +179,10 @@ pub trait ChatStore: Send + Sync + 'static {
 pub trait MessageStore: Send + Sync + 'static {
     /// Stores messages, all or none, idempotent on (chat, position): the first message at a
     /// position stays, deleted or not. The messages of a chat must be in ascending order. Then
-    /// checks the epochs again (actions `Insert`, `Recheck`): only messages of chats that are not
-    /// in [`Stored::void`] may be acked. A message of a chat that no longer exists counts as
-    /// expired: `Ok`, and nothing is kept. Calls from many tasks are committed together.
+    /// checks the epochs again, and that each chat still exists and can be read (actions `Insert`,
+    /// `Recheck`; rules `RecheckEpoch`, `RecheckChat`): only messages of chats that are neither in
+    /// [`Stored::void`] nor in [`Stored::gone`] may be acked. Calls from many tasks are committed
+    /// together.
     async fn append(&self, messages: &[StoredMessage]) -> Result<Stored, StoreError>;
 
     /// Messages with a position after `after`, ascending, at most `limit`; fewer when there are no more.
@@ -267,4 +268,8 @@ pub struct Stored {
     /// Chats that have another epoch by now, or another message at one of the positions: the
     /// messages just written to them may be void, and must not be acked. Each once, in no order.
     pub void: Vec<ChatId>,
+    /// Chats that were erased, or whose key was, or that had expired when one of the messages was
+    /// accepted: nobody can read them any more, so no message of them may be acked. Each once, in no
+    /// order, and none of them is in `void`.
+    pub gone: Vec<ChatId>,
 }

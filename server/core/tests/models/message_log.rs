@@ -8,7 +8,8 @@
 //! A message is delivered as soon as it has a position, and acked when it is durable. Redis may be
 //! replaced at any moment by a replica that lacks the newest writes or all of them; then the log
 //! continues from the store under the next epoch, and messages that never reached the store are
-//! void.
+//! void. The store may erase the chat at any moment (it expires, or somebody removes it): then nothing
+//! more may be acked.
 //!
 //! # How to read it
 //!
@@ -65,6 +66,8 @@ enum Rule {
     StoreAscending,
     /// After a durable write the epoch is read again, and acks follow only if it is unchanged.
     RecheckEpoch,
+    /// After a durable write the chat and its key are read again, and acks follow only if both are there.
+    RecheckChat,
     /// The epoch is counted up first, then the base is read.
     BumpThenBase,
     /// The base is the newest surviving message: void messages stay void.
@@ -134,6 +137,8 @@ enum Action {
     Trim,
     /// The node notices the failover.
     Redirect { n: usize },
+    /// Fault: the store erases the chat.
+    Erase,
     /// Only without [`Rule::BumpThenBase`]: the base is read before the epoch is incremented.
     ReadBase { n: usize },
 }
@@ -147,6 +152,7 @@ struct Bounds {
     failovers: u8,
     moves: u8,
     trims: u8,
+    erasures: u8,
     epochs_max: Number,
 }
 
@@ -184,6 +190,7 @@ struct Faults {
     failovers: u8,
     moves: u8,
     trims: u8,
+    erasures: u8,
 }
 
 type Rows = BTreeMap<(Number, Seq), Id>;
@@ -194,6 +201,8 @@ struct Store {
     /// The bases of the epochs, from number 1; only the last may not be set yet.
     bases: Vec<Option<Seq>>,
     rows: Rows,
+    /// The messages that it had when it erased the chat.
+    erased: Option<Vec<Id>>,
 }
 
 /// The data of the chat in Redis.
@@ -310,6 +319,7 @@ impl Model for MessageLog {
             failovers,
             moves,
             trims,
+            erasures,
             ..
         } = self.bounds;
         let client = |n| Client {
@@ -320,6 +330,7 @@ impl Model for MessageLog {
             store: Store {
                 bases: vec![Some(0)],
                 rows: Rows::new(),
+                erased: None,
             },
             redis: Some(Log {
                 number: 1,
@@ -339,6 +350,7 @@ impl Model for MessageLog {
                 failovers,
                 moves,
                 trims,
+                erasures,
             },
             has_conflict: false,
         }
@@ -387,10 +399,15 @@ impl Model for MessageLog {
                 | Action::Crash { .. }
                 | Action::Failover { .. }
                 | Action::Trim
+                | Action::Erase
         )
     }
 
     fn is_goal(&self, s: &State) -> bool {
+        // The members of an erased chat are told that it ended, as soon as a node learns of it.
+        if s.store.erased.is_some() {
+            return true;
+        }
         let all = self.bounds.senders.len();
         let is_caught_up = |c: &Client| c.node.is_some() && c.held.len() == all;
         s.acked.iter().all(Option::is_some) && s.clients.iter().all(is_caught_up)
@@ -466,6 +483,9 @@ impl MessageLog {
         }
         if s.faults.trims > 0 {
             actions.push(Action::Trim);
+        }
+        if s.faults.erasures > 0 {
+            actions.push(Action::Erase);
         }
     }
 }

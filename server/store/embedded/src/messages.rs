@@ -80,15 +80,17 @@ impl MessageStore for EmbeddedStore {
 }
 
 impl Transaction<'_> {
-    /// Stores the messages that are not stored yet. A message of a chat that no longer exists
-    /// counts as expired and is not kept. The epochs are those of this same transaction: a message
-    /// that is not void now is durable before the next epoch begins, and so below its base.
+    /// Stores the messages that are not stored yet. The chats, their keys and epochs are those of this
+    /// same transaction: a message that is not void now is durable before the next epoch begins, and so
+    /// below its base.
     fn append(&mut self, messages: &[StoredMessage]) -> Result<Stored, Fault> {
-        let mut void = BTreeSet::new();
+        let (mut void, mut gone) = (BTreeSet::new(), BTreeSet::new());
         for message in messages {
-            let id = message.chat.as_bytes();
-            let chat = load::<_, ChatRecord>(self.chats.read()?, id)?;
-            let Some(chat) = chat.filter(|_| !void.contains(&message.chat)) else {
+            if void.contains(&message.chat) || gone.contains(&message.chat) {
+                continue;
+            }
+            let Some(chat) = self.readable(message.chat, message.at)? else {
+                gone.insert(message.chat);
                 continue;
             };
             let newest = chat.epochs.last().map_or(0, |epoch| epoch.number);
@@ -96,8 +98,16 @@ impl Transaction<'_> {
                 void.insert(message.chat);
             }
         }
-        let void = void.into_iter().collect();
-        Ok(Stored { void })
+        Ok(Stored {
+            void: void.into_iter().collect(),
+            gone: gone.into_iter().collect(),
+        })
+    }
+
+    /// The record of a chat that had not expired at `at`, and has its key.
+    fn readable(&self, id: ChatId, at: UnixMs) -> Result<Option<ChatRecord>, Fault> {
+        let chat = load::<_, ChatRecord>(self.chats.read()?, id.as_bytes())?;
+        Ok(chat.filter(|chat| chat.expires_at > at && self.has_key(id)))
     }
 
     /// Stores a message, unless it is stored already. `false`: its position has another message.

@@ -60,7 +60,13 @@ impl ChatStore for MongoStore {
         self.call("seat", |shared| async move {
             let filter = doc! { "_id": user_key(user), "expiresAt": alive(now) };
             let seat = shared.seats.find_one(filter).hint(by_key()).await?;
-            Ok(seat.and_then(|seat| seat.chat(now)))
+            let Some(chat) = seat.and_then(|seat| seat.chat(now)) else {
+                return Ok(None);
+            };
+            // Without its key the chat cannot be read, so nobody has a seat in it.
+            let readable = doc! { "_id": chat_key(chat), "expiresAt": alive(now) };
+            let key = shared.keys.find_one(readable).hint(by_key()).await?;
+            Ok(key.map(|_| chat))
         })
         .await
     }

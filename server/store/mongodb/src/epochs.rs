@@ -3,7 +3,7 @@
 //! The steps are those of the model `message_log`. Each runs in a causally consistent session, so
 //! that it never reads data older than it wrote or read before, whichever server replies.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use mongodb::{
     ClientSession,
@@ -103,22 +103,24 @@ impl Shared {
         Ok(())
     }
 
-    /// Action `Recheck`: adds to `void` the chats of `messages` that have a newer epoch. The
-    /// session is the one in which they were stored.
+    /// Action `Recheck`: adds to `void` the chats of `messages` that have a newer epoch. Returns the
+    /// chats that still exist. The session is the one in which the messages were stored.
     pub(super) async fn recheck(
         &self,
         session: &mut ClientSession,
         messages: &[StoredMessage],
         void: &mut BTreeSet<ChatId>,
-    ) -> Result<(), Fault> {
+    ) -> Result<HashSet<ChatId>, Fault> {
         let ids: BTreeSet<ChatId> = messages.iter().map(|message| message.chat).collect();
         let ids: Vec<Bson> = ids.into_iter().map(chat_key).collect();
         let chats = self.chats.clone_with_type::<EpochsRecord>();
         let find = chats.find(doc! { "_id": { "$in": ids } }).hint(by_key());
         let find = find.projection(doc! { "epochs": 1 });
         let mut found = find.session(&mut *session).await?;
+        let mut known = HashSet::new();
         while let Some(chat) = found.next(session).await {
             let chat = chat?;
+            known.insert(chat.id());
             let newest = chat.epochs.last().map_or(0, |epoch| epoch.number);
             let is_overtaken = messages.iter().any(|message| {
                 message.chat == chat.id() && i64::from(message.position.epoch) != newest
@@ -127,6 +129,6 @@ impl Shared {
                 void.insert(chat.id());
             }
         }
-        Ok(())
+        Ok(known)
     }
 }

@@ -18,7 +18,7 @@ use nowrong_store::{MessageStore, StoreError, Stored};
 use super::{
     MongoStore, Shared,
     fault::{Fault, is_duplicate},
-    record::{Identity, MessageRecord, alive, by_key, chat_key, keys_of, message_key},
+    record::{Identity, MessageRecord, alive, by_key, chat_key, date, keys_of, message_key},
     transaction::{self, Transaction},
 };
 
@@ -35,9 +35,15 @@ impl MessageStore for MongoStore {
                 tracing::error!(%chat, "two messages for one position");
             }
             let recheck = shared.recheck(&mut session, &messages, &mut void);
-            tokio::try_join!(recheck, shared.remove_unreadable(&messages))?;
-            let void = void.into_iter().collect();
-            Ok(Stored { void })
+            let (known, readable) = tokio::try_join!(recheck, shared.readable(&messages))?;
+            let is_gone = |chat: &ChatId| !known.contains(chat) || !readable.contains(chat);
+            let chats = messages.iter().map(|message| message.chat);
+            let gone: BTreeSet<ChatId> = chats.filter(is_gone).collect();
+            shared.remove_all_of(&gone, &messages).await?;
+            Ok(Stored {
+                void: void.difference(&gone).copied().collect(),
+                gone: gone.into_iter().collect(),
+            })
         })
         .await
     }
@@ -171,25 +177,43 @@ impl Shared {
         }
     }
 
-    /// Removes those of `messages` whose chat was shredded before they were stored. The sweep
-    /// removes the key of a chat first and its messages afterwards: it finds all messages that are
-    /// stored while there is a key, and this call removes later ones.
-    async fn remove_unreadable(&self, messages: &[StoredMessage]) -> Result<(), Fault> {
-        let chats: BTreeSet<ChatId> = messages.iter().map(|message| message.chat).collect();
-        let chats: Vec<Bson> = chats.into_iter().map(chat_key).collect();
+    /// The chats of `messages` that have their key and had not expired when the messages were accepted.
+    async fn readable(&self, messages: &[StoredMessage]) -> Result<HashSet<ChatId>, Fault> {
+        let mut newest = HashMap::new();
+        for message in messages {
+            let at = newest.entry(message.chat).or_insert(message.at);
+            *at = message.at.max(*at);
+        }
+        let chats: Vec<Bson> = newest.keys().copied().map(chat_key).collect();
         let find = self.keys.find(doc! { "_id": { "$in": chats } });
         let mut found = find.hint(by_key()).await?;
         let mut readable = HashSet::new();
         while found.advance().await? {
-            readable.insert(found.deserialize_current()?.chat());
+            let key = found.deserialize_current()?;
+            let at = newest.get(&key.chat());
+            if at.is_some_and(|at| key.expires_at > date(*at)) {
+                readable.insert(key.chat());
+            }
         }
-        let unreadable = messages.iter().filter(|it| !readable.contains(&it.chat));
+        Ok(readable)
+    }
+
+    /// Removes those of `messages` whose chat is gone. The sweep removes the key of a chat first and its
+    /// messages afterwards: it finds all messages that are stored while there is a key, and this call
+    /// removes later ones.
+    async fn remove_all_of(
+        &self,
+        gone: &BTreeSet<ChatId>,
+        messages: &[StoredMessage],
+    ) -> Result<(), Fault> {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let unreadable = messages.iter().filter(|it| gone.contains(&it.chat));
         let unreadable = unreadable.map(|it| Bson::from(message_key(it.chat, it.position)));
         let unreadable: Vec<Bson> = unreadable.collect();
-        if !unreadable.is_empty() {
-            let delete = doc! { "_id": { "$in": unreadable } };
-            self.messages.delete_many(delete).hint(by_key()).await?;
-        }
+        let delete = doc! { "_id": { "$in": unreadable } };
+        self.messages.delete_many(delete).hint(by_key()).await?;
         Ok(())
     }
 

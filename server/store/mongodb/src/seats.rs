@@ -36,9 +36,14 @@ impl Transaction {
         let seats = self.shared.seats.clone();
         let wanted: Vec<Bson> = members.iter().map(|(user, _)| user_key(*user)).collect();
         let found = self.all(&seats, doc! { "_id": { "$in": wanted } }).await?;
-        let hinders = |(user, _): &&(UserId, _)| found.iter().any(|seat| seat.hinders(*user, chat));
-        if let Some((user, _)) = members.iter().find(hinders) {
-            return Ok(Opening::Seated(*user));
+        for (user, _) in &members {
+            let other = found.iter().find_map(|seat| seat.other_chat(*user, chat));
+            // Nobody has a seat in a chat that was erased.
+            if let Some(other) = other
+                && self.is_there(other).await?
+            {
+                return Ok(Opening::Seated(*user));
+            }
         }
         let is_spent = |(user, ticket): &&(UserId, TicketId)| {
             let mut seats = found.iter().filter(|seat| seat.user() == *user);
@@ -65,11 +70,13 @@ impl Transaction {
         Ok(Opening::Opened)
     }
 
-    /// Whether the chat was ever opened.
+    /// Whether the chat was opened, and neither it nor its key was erased since.
     async fn is_there(&mut self, chat: ChatId) -> Result<bool, Fault> {
-        let keys = self.shared.keys.clone();
-        let key = self.one(&keys, doc! { "_id": chat_key(chat) }).await?;
-        Ok(key.is_some())
+        let id = doc! { "_id": chat_key(chat) };
+        let keys = self.shared.keys.clone_with_type::<Document>();
+        let chats = self.shared.chats.clone_with_type::<Document>();
+        let has_key = self.one(&keys, id.clone()).await?.is_some();
+        Ok(has_key && self.one(&chats, id).await?.is_some())
     }
 
     /// Whether one of `users` has blocked another.

@@ -266,12 +266,62 @@ pub async fn chats_do_not_see_each_others_messages(store: Subject) {
         after
     );
     let nobodys = store.append(&[message(99, 1, 1)]).await.unwrap();
-    assert_eq!(nobodys, Stored::default());
+    assert_eq!(nobodys, gone(99));
     let unknown = store
         .messages_after(chat_id(99), Position::START, 10, NOW)
         .await
         .unwrap();
     assert_eq!(unknown, []);
+}
+
+/// What an append returns that has met this erased chat and no other hindrance.
+fn gone(chat: u64) -> Stored {
+    Stored {
+        gone: vec![chat_id(chat)],
+        ..Stored::default()
+    }
+}
+
+pub async fn g1_a_message_of_an_erased_chat_is_never_called_stored(store: Subject) {
+    let mut young = chat(2, &[3, 4]);
+    young.expires_at = NOW + 2 * DAY;
+    for opened in [chat(1, &[1, 2]), young] {
+        store.open_chat(&opened, &tickets()).await.unwrap();
+    }
+    let sent: Vec<_> = (1..=25).map(|seq| message(1, 1, seq)).collect();
+    store.append(&sent).await.unwrap();
+    // In small steps of a sweep: the key is destroyed, other parts of the chat are still stored.
+    while store.chat(chat_id(1), NOW).await.unwrap().is_some() {
+        store.sweep(NOW + DAY, 4).await.unwrap();
+    }
+    let batch = [message(1, 1, 26), message(2, 1, 1), message(1, 1, 27)];
+    assert_eq!(store.append(&batch).await.unwrap(), gone(1));
+    let again = store.append(&[message(1, 1, 25)]).await.unwrap();
+    assert_eq!(again, gone(1), "though it was stored before");
+    let older = store.append(&[message(1, 9, 28)]).await.unwrap();
+    assert_eq!(older, gone(1), "whatever its epoch");
+    assert_eq!(all(&store, 1).await, []);
+    assert_eq!(all(&store, 2).await, [message(2, 1, 1)]);
+    while store.sweep(NOW + DAY, 1_000).await.unwrap() > 0 {}
+    let late = store.append(&[message(1, 1, 26)]).await.unwrap();
+    assert_eq!(late, gone(1), "nothing of it is left");
+    let left = store.sweep(NOW + DAY, 1_000).await.unwrap();
+    assert_eq!(left, 0, "and nothing was kept");
+}
+
+pub async fn g1_a_message_of_an_expired_chat_is_never_called_stored(store: Subject) {
+    let opened = chat(1, &[1, 2]);
+    store.open_chat(&opened, &tickets()).await.unwrap();
+    let over = NOW + 60_000;
+    store.end_chat(opened.id, &end(over)).await.unwrap();
+    let at = |at, seq| StoredMessage {
+        at,
+        ..message(1, 1, seq)
+    };
+    let before = store.append(&[at(over - 1, 1)]).await.unwrap();
+    assert_eq!(before, Stored::default(), "it can still be read");
+    let after = store.append(&[at(over, 2)]).await.unwrap();
+    assert_eq!(after, gone(1), "though it was not swept");
 }
 
 pub async fn many_tasks_append_at_once(store: Subject) {

@@ -10,6 +10,8 @@ use super::{
 
 /// Every reader of the store always finds an acked message at its position.
 pub(super) const ACKED_LOST: &str = "G1: an acked message is not where it was acked";
+/// What was acked was stored, also in a chat that was erased since.
+pub(super) const ACKED_NEVER: &str = "G1: a message was acked that was never stored";
 /// A message shows once.
 pub(super) const TWICE: &str = "G2: a message has two positions";
 /// The store has no gap.
@@ -24,6 +26,9 @@ pub(super) const NOT_DURABLE: &str = "G1: a node considers a message durable tha
 pub(super) const CONFLICT: &str = "a position was given to two messages";
 
 pub(super) fn broken(s: &State, without: Option<Rule>) -> Option<&'static str> {
+    if let Some(erased) = &s.store.erased {
+        return broken_after(s, erased);
+    }
     let bases = s.store.bases_so_far();
     let stored = surviving(&s.store.rows, &bases);
     if !s.acked.iter().enumerate().all(|(m, at)| is_kept(s, m, *at)) {
@@ -49,6 +54,19 @@ pub(super) fn broken(s: &State, without: Option<Rule>) -> Option<&'static str> {
     // The rules make conflicts impossible; without one of them, detecting conflicts is the safety
     // net.
     (s.has_conflict && without.is_none()).then_some(CONFLICT)
+}
+
+/// After the chat was erased with these messages: nothing else was ever called durable, nor is acked.
+fn broken_after(s: &State, erased: &[Id]) -> Option<&'static str> {
+    let was_stored = |m: usize| erased.contains(&(m as Id));
+    let mut acked = s.acked.iter().enumerate().filter(|(_, at)| at.is_some());
+    if !acked.all(|(m, _)| was_stored(m)) {
+        return Some(ACKED_NEVER);
+    }
+    let chats = s.nodes.iter().filter_map(|node| node.chat.as_ref());
+    let mut durables = chats.map(|chat| chat.log.get(..chat.durable.into()));
+    let is_true = |log: Option<&[Id]>| log.is_some_and(|log| erased.starts_with(log));
+    (!durables.all(is_true)).then_some(NOT_DURABLE)
 }
 
 fn is_kept(s: &State, m: usize, acked: Option<(Number, Seq)>) -> bool {

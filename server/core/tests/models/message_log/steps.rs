@@ -30,12 +30,16 @@ impl MessageLog {
             Action::Crash { n } => crash(s, n),
             Action::Failover { keep } => failover(s, keep),
             Action::Trim => trim(s),
+            Action::Erase => erase(s),
             Action::Redirect { n } => redirect(s, n),
             Action::ReadBase { n } => self.read_base(s, n),
         }
     }
 
     fn load_first(&self, s: &mut State, n: usize) -> Option<()> {
+        if s.store.erased.is_some() {
+            return None;
+        }
         let node = &mut s.nodes[n];
         let read = if self.has(Rule::MessagesThenEpochs) {
             Read::Messages(s.store.rows.clone())
@@ -53,6 +57,9 @@ impl MessageLog {
     }
 
     fn load_second(&self, s: &mut State, n: usize) -> Option<()> {
+        if s.store.erased.is_some() {
+            return None;
+        }
         let (rows, bases) = match s.nodes[n].read.clone()? {
             Read::Messages(rows) => (rows, s.store.set_bases()?),
             Read::Epochs(bases) => (s.store.rows.clone(), bases),
@@ -212,6 +219,9 @@ impl MessageLog {
             return None;
         }
         let (seq, m) = run.rows.remove(at);
+        if store.erased.is_some() {
+            return Some(true); // Accepted, but not kept.
+        }
         Some(*store.rows.entry((run.number, seq)).or_insert(m) == m)
     }
 
@@ -219,7 +229,9 @@ impl MessageLog {
         s.nodes[n].run.as_ref().filter(|run| run.rows.is_empty())?;
         let run = s.nodes[n].run.take()?;
         let chat = s.nodes[n].chat.as_mut()?;
-        if s.store.number() != run.number && self.has(Rule::RecheckEpoch) {
+        let is_overtaken = s.store.number() != run.number && self.has(Rule::RecheckEpoch);
+        let is_gone = s.store.erased.is_some() && self.has(Rule::RecheckChat);
+        if is_overtaken || is_gone {
             return unload(s, n);
         }
         chat.durable = chat.durable.max(run.up_to);
@@ -250,7 +262,7 @@ impl MessageLog {
         if !is_needed && !s.nodes[n].chat.as_ref()?.is_torn {
             return None;
         }
-        if s.store.number() != number {
+        if s.store.number() != number || s.store.erased.is_some() {
             return unload(s, n);
         }
         if number >= self.bounds.epochs_max {
@@ -276,6 +288,9 @@ impl MessageLog {
     }
 
     fn set_base(&self, s: &mut State) -> Option<()> {
+        if s.store.erased.is_some() {
+            return None;
+        }
         let number = s.store.number();
         let base = self.base(&s.store, number - 1);
         let last = s.store.bases.last_mut()?;
@@ -380,7 +395,7 @@ pub(super) fn forget(s: &mut State, without: Option<Rule>) {
     for log in [&mut s.redis, &mut s.deposed] {
         log.take_if(|log| log.number < oldest);
     }
-    let Store { bases, rows } = &mut s.store;
+    let Store { bases, rows, .. } = &mut s.store;
     let lives = |number: Number, seq| {
         let later = bases.iter().skip(number.into()).flatten();
         later.copied().all(|base| base >= seq)
@@ -475,4 +490,12 @@ fn trim(s: &mut State) -> Option<()> {
     s.faults.trims = s.faults.trims.checked_sub(1)?;
     let log = s.redis.as_mut()?;
     (log.trimmed < log.appended.len()).then(|| log.trimmed += 1)
+}
+
+fn erase(s: &mut State) -> Option<()> {
+    s.faults.erasures = s.faults.erasures.checked_sub(1)?;
+    let stored = surviving(&s.store.rows, &s.store.bases_so_far());
+    s.store.rows.clear();
+    s.store.erased = Some(stored);
+    Some(())
 }

@@ -10,6 +10,7 @@ const TWO: Bounds = Bounds {
     failovers: 0,
     moves: 0,
     trims: 0,
+    erasures: 0,
     epochs_max: 3,
 };
 
@@ -23,6 +24,8 @@ const FAILOVER: Bounds = Bounds {
     failovers: 1,
     ..TWO
 };
+
+const ERASURE: Bounds = Bounds { erasures: 1, ..TWO };
 
 const CRASH_AND_FAILOVER: Bounds = Bounds {
     crashes: 1,
@@ -87,6 +90,20 @@ fn the_log_drops_what_is_not_durable() {
     holds(Bounds { trims: 1, ..TWO });
 }
 
+#[test]
+fn the_store_erases_the_chat() {
+    holds(ERASURE);
+}
+
+#[test]
+fn the_store_erases_the_chat_and_redis_fails_over() {
+    holds(Bounds {
+        senders: &[0],
+        failovers: 1,
+        ..ERASURE
+    });
+}
+
 fn holds(bounds: Bounds) {
     let without = None;
     let checked = check(&MessageLog { bounds, without }).unwrap();
@@ -125,6 +142,7 @@ fn the_store_must_have_no_hole() {
 fn a_late_write_must_not_be_acked() {
     breaks(Rule::AckDurable, TWO, ACKED_LOST);
     breaks(Rule::RecheckEpoch, FAILOVER, NOT_DURABLE);
+    breaks(Rule::RecheckChat, ERASURE, NOT_DURABLE);
     breaks(Rule::IgnoreVoid, FAILOVER, NOT_DURABLE);
     breaks(Rule::MessagesThenEpochs, CRASH_AND_FAILOVER, NOT_DURABLE);
     breaks(Rule::BumpThenBase, FAILOVER, ACKED_LOST);

@@ -52,10 +52,10 @@ impl SeatRecord {
         chat.filter(|_| unix_ms(free_at) > now)
     }
 
-    /// Whether this seat keeps `user` out of `chat`.
-    pub(crate) fn hinders(&self, user: UserId, chat: &Chat) -> bool {
+    /// The other chat, if any, that this seat keeps `user` in when `chat` starts.
+    pub(crate) fn other_chat(&self, user: UserId, chat: &Chat) -> Option<ChatId> {
         let other = self.chat(chat.started_at);
-        self.user() == user && other.is_some_and(|other| other != chat.id)
+        other.filter(|other| self.user() == user && *other != chat.id)
     }
 
     fn is_alive(&self, now: UnixMs) -> bool {
