@@ -213,8 +213,8 @@ impl Chat {
     }
 
     /// Sends a message and waits until it is durable. While the connection is lost the message
-    /// waits, and it is sent again on the next connection. A message that the server finds too fast
-    /// waits too.
+    /// waits, and it is sent again on the next connection. A message that the server finds too fast, or
+    /// cannot take right now, waits too and is sent again: the partner may see it already.
     ///
     /// # Errors
     /// [`Error`]; after [`Error::NoReply`] or [`Error::Closed`] it is unknown whether the server

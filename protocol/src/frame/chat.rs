@@ -284,7 +284,7 @@ open_enum! {
         Gone = 2,
         /// No member said anything for too long.
         Idle = 3,
-        /// The chat reached the longest lifetime of anything on this server, 24 h.
+        /// The chat reached the longest lifetime of anything on this server, 24 h, or was erased before.
         Expired = 4,
     }
 }

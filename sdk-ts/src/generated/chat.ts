@@ -595,7 +595,7 @@ export function decodeEnded(reader: Reader): Ended {
  * - `left`: A member left.
  * - `gone`: A member's connection was gone for longer than the seat is held.
  * - `idle`: No member said anything for too long.
- * - `expired`: The chat reached the longest lifetime of anything on this server, 24 h.
+ * - `expired`: The chat reached the longest lifetime of anything on this server, 24 h, or was erased before.
  * - `unknown:N`: number N of a newer version.
  */
 export type EndReason =

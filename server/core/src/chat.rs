@@ -14,7 +14,7 @@ mod tests;
 mod view;
 
 pub use members::{Home, MemberState};
-pub use messages::{Messages, Progress, Rebuilt};
+pub use messages::{Messages, Progress, Rebuilt, STORE_PATIENCE_MS};
 pub use reader::{Pulled, Reader, Sent};
 pub use state::{ChatRules, Due, Heard, HeardReply, OwnMessage, State};
 pub use view::View;

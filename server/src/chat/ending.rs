@@ -27,10 +27,34 @@ impl Chats {
             at,
             expires_at,
         };
+        self.store_end(chat, end).await
+    }
+
+    async fn store_end(&self, chat: &Arc<Chat>, end: ChatEnd) -> Result<(), Refusal> {
         let end = self.env.store.end_chat(chat.id, &end).await?.unwrap_or(end);
         self.announce_notice(chat, Notice::Ended { chat: chat.id, end });
         self.apply_end(chat, end).await;
         Ok(())
+    }
+
+    /// The store has erased the chat or its key, so nothing of it can be read or stored: ends it for all
+    /// members, and frees their seats. If the store refuses, the next tick tries again.
+    pub(super) async fn end_erased(&self, chat: &Arc<Chat>) {
+        tracing::error!(chat = %chat.id, "the store has erased a chat that was not over: it ends");
+        if let Err(refusal) = self.store_end(chat, self.erased_now()).await {
+            tracing::warn!(code = %refusal.code, chat = %chat.id, "a chat could not be ended");
+        }
+    }
+
+    /// The end of a chat of which nothing is left to read.
+    pub(super) fn erased_now(&self) -> ChatEnd {
+        let at = self.env.clock.now();
+        ChatEnd {
+            reason: EndReason::Expired,
+            member: None,
+            at,
+            expires_at: at,
+        }
     }
 
     /// The chat has ended, here or on another node.
@@ -56,14 +80,16 @@ impl Chats {
         self.learn_end(&chat).await
     }
 
-    /// Takes over the end of the chat on another node, if it has ended there.
+    /// Takes over the end of the chat on another node, if it has ended there, or been erased.
     ///
     /// # Errors
     /// [`Refusal`] when the store cannot be read.
-    pub(super) async fn learn_end(&self, chat: &Chat) -> Result<(), Refusal> {
+    pub(super) async fn learn_end(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
         let record = self.env.store.chat(chat.id, self.env.clock.now()).await?;
-        if let Some(end) = record.and_then(|record| record.end) {
-            self.apply_end(chat, end).await;
+        match record.map(|record| record.end) {
+            Some(Some(end)) => self.apply_end(chat, end).await,
+            Some(None) => {}
+            None => self.mark_gone(chat),
         }
         Ok(())
     }

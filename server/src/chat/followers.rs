@@ -10,11 +10,11 @@ use std::{sync::Arc, time::Duration};
 use nowrong_core::{
     chat::{Heard, HeardReply, Home, MemberState, State},
     node::NodeId,
-    record::{ChatEnd, Notice, Signal, UnixMs},
+    record::{Notice, Signal, UnixMs},
 };
 use nowrong_protocol::{
-    ChatId, ErrorCode, Position, UserId,
-    frame::{EndReason, PresenceState, SeatState},
+    ChatId, Position, UserId,
+    frame::{PresenceState, SeatState},
 };
 
 use super::{Chat, Chats};
@@ -251,7 +251,7 @@ impl Chats {
     /// [`Refusal`] when broker or store fail: then it is unknown.
     pub(super) async fn is_member_gone(
         &self,
-        chat: &Chat,
+        chat: &Arc<Chat>,
         me: u8,
         live: &[NodeId],
     ) -> Result<bool, Refusal> {
@@ -273,28 +273,21 @@ impl Chats {
         Ok(false)
     }
 
-    /// The store has no such chat: it ended on another node without notice, and has been erased
-    /// since.
-    async fn apply_loss(&self, chat: &Chat) {
-        let now = self.env.clock.now();
-        let end = ChatEnd {
-            reason: EndReason::Left,
-            member: None,
-            at: now,
-            expires_at: now,
-        };
-        self.apply_end(chat, end).await;
-    }
-
     /// Makes sure that this node has missed nothing of a chat, and that the other nodes know of the
     /// members here.
     pub(super) async fn check_chat(&self, chat: &Arc<Chat>) {
-        if !chat.log.initialized() || chat.has_ended() {
+        if chat.has_ended() {
+            return;
+        }
+        if chat.state().messages.is_gone() {
+            return self.end_erased(chat).await;
+        }
+        if !chat.log.initialized() {
             return;
         }
         if let Err(refusal) = self.catch_up_log(chat).await {
-            if refusal.code == ErrorCode::CHAT_UNKNOWN {
-                return self.apply_loss(chat).await;
+            if chat.state().messages.is_gone() {
+                return; // The next check, which is queued, ends it.
             }
             return tracing::warn!(code = %refusal.code, chat = %chat.id, "a log could not be read");
         }

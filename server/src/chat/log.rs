@@ -152,7 +152,11 @@ impl Chats {
             let Some(last) = batch.last() else {
                 return Ok(());
             };
-            if !self.env.store.append(&batch).await?.void.is_empty() {
+            let stored = self.env.store.append(&batch).await?;
+            if !stored.gone.is_empty() {
+                return Err(self.lost(chat));
+            }
+            if !stored.void.is_empty() {
                 return Ok(());
             }
             self.mark_durable(chat, last.position);
@@ -166,7 +170,7 @@ impl Chats {
         Ok(())
     }
 
-    async fn read_stored(&self, chat: &Chat) -> Result<StoredChat, Refusal> {
+    async fn read_stored(&self, chat: &Arc<Chat>) -> Result<StoredChat, Refusal> {
         for _ in 0..TRIES_MAX {
             if let Some(stored) = self.try_read_stored(chat).await? {
                 return Ok(stored);
@@ -176,7 +180,7 @@ impl Chats {
     }
 
     /// Actions `LoadMessages` and then `LoadEpochs`; `None` when an epoch began in between.
-    async fn try_read_stored(&self, chat: &Chat) -> Result<Option<StoredChat>, Refusal> {
+    async fn try_read_stored(&self, chat: &Arc<Chat>) -> Result<Option<StoredChat>, Refusal> {
         let (mut rebuilt, mut known) = (Rebuilt::default(), Vec::new());
         let now = self.env.clock.now();
         loop {
@@ -197,7 +201,7 @@ impl Chats {
             }
         }
         let Some(record) = self.env.store.chat(chat.id, now).await? else {
-            return Err(ErrorCode::CHAT_UNKNOWN.into());
+            return Err(self.lost(chat));
         };
         rebuilt.epochs = record.epochs;
         let end = record.end;
@@ -206,6 +210,12 @@ impl Chats {
             known,
             end,
         }))
+    }
+
+    /// The store has no such chat: it will be ended here.
+    fn lost(&self, chat: &Arc<Chat>) -> Refusal {
+        self.mark_gone(chat);
+        ErrorCode::CHAT_ENDED.into()
     }
 
     /// Action `CheckLog`: takes in the messages of the log that are not here yet. Returns the

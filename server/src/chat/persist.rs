@@ -2,6 +2,10 @@
 //! them to the store in one append, and tells the chats. While the store commits, and for at least
 //! [`APPEND_EVERY`] after it began, the next batch gathers, so batches grow with the load by
 //! themselves.
+//!
+//! A message is shown to others before it is stored, so it is never dropped because the store refuses:
+//! it waits, and [`Chats::tick`] hands it over again every second until the store takes it or the chat
+//! is over. Meanwhile no further message of the chat gets a position.
 
 use std::{
     collections::VecDeque,
@@ -12,6 +16,7 @@ use std::{
 use nowrong_base::lock::lock;
 use nowrong_core::record::{Notice, StoredMessage};
 use nowrong_protocol::Position;
+use nowrong_store::{StoreError, Stored};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -55,7 +60,11 @@ impl Persister {
             let Some(chat) = queue.pop_front() else { break };
             let messages = chat.state().take_batch();
             if let Some(last) = messages.last() {
-                batch.chats.push((chat, last.position));
+                batch.parts.push(Part {
+                    chat,
+                    last: last.position,
+                    count: messages.len(),
+                });
                 batch.messages.extend(messages);
             }
         }
@@ -67,8 +76,16 @@ impl Persister {
 #[derive(Default)]
 struct Batch {
     messages: Vec<StoredMessage>,
-    /// Each chat in it, with the position of its last message in the batch.
-    chats: Vec<(Arc<Chat>, Position)>,
+    /// The chats in it, in the order of the messages.
+    parts: Vec<Part>,
+}
+
+/// The messages of one chat in a batch.
+struct Part {
+    chat: Arc<Chat>,
+    /// The position of the last of them.
+    last: Position,
+    count: usize,
 }
 
 impl Chats {
@@ -96,24 +113,48 @@ impl Chats {
     }
 
     async fn persist_all(&self, batch: Batch) {
-        let Batch { messages, chats } = batch;
-        let outcome = self.env.store.append(&messages).await;
+        let Batch { messages, parts } = batch;
+        let outcome = self.append(&messages).await;
+        if !matches!(outcome, Err(StoreError::Corrupt(_))) || parts.len() == 1 {
+            return self.note_stored(&parts, &outcome);
+        }
+        // A chat that is corrupt in the store must not keep the others from it.
+        let mut left = &messages[..];
+        for part in parts {
+            let (own, others) = left.split_at(part.count);
+            left = others;
+            let outcome = self.append(own).await;
+            self.note_stored(&[part], &outcome);
+        }
+    }
+
+    async fn append(&self, messages: &[StoredMessage]) -> Result<Stored, StoreError> {
+        let outcome = self.env.store.append(messages).await;
         if let Err(error) = &outcome {
             tracing::warn!(%error, messages = messages.len(), "messages could not be stored");
         }
-        for (chat, last) in chats {
-            match &outcome {
+        outcome
+    }
+
+    fn note_stored(&self, parts: &[Part], outcome: &Result<Stored, StoreError>) {
+        for Part { chat, last, .. } in parts {
+            match outcome {
+                Ok(stored) if stored.gone.contains(&chat.id) => self.mark_gone(chat),
                 Ok(stored) if stored.void.contains(&chat.id) => {
                     chat.state().messages.set_void();
-                    self.rechecks.enqueue(&chat);
+                    self.rechecks.enqueue(chat);
                 }
-                Ok(_) => self.mark_durable(&chat, last),
-                Err(_) => {
-                    chat.state().messages.failures += 1;
-                    chat.wake_all();
-                }
+                Ok(_) => self.mark_durable(chat, *last),
+                Err(_) => chat.state().messages.set_refused(),
             }
         }
+    }
+
+    /// The store has erased the chat: fails the sends that wait, and has the chat ended.
+    pub(super) fn mark_gone(&self, chat: &Arc<Chat>) {
+        chat.state().messages.set_gone();
+        chat.wake_all();
+        self.rechecks.enqueue(chat);
     }
 
     /// The store has everything up to this position: acks the senders, and tells the other nodes

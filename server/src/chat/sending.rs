@@ -24,8 +24,8 @@ impl Chats {
     /// seq is durable: see [`Reader::sent`](nowrong_core::chat::Reader::sent).
     ///
     /// # Errors
-    /// [`Refusal`] when the chat has ended or is full, the text is not acceptable, or the log cannot
-    /// be reached.
+    /// [`Refusal`] when the chat has ended or is full, the text is not acceptable, the store does not
+    /// take earlier messages of the chat, or the log cannot be reached.
     pub async fn send_message(
         &self,
         chat: &Arc<Chat>,
@@ -35,8 +35,12 @@ impl Chats {
         let body = accept_body(send.body)?;
         let epoch = {
             let state = chat.state();
-            if state.end.is_some() {
+            if state.end.is_some() || state.messages.is_gone() {
                 return Err(ErrorCode::CHAT_ENDED.into());
+            }
+            // Refused before it has a position: the others must not see what may never be stored.
+            if state.messages.is_refused() {
+                return Err(Refusal::retry_after(ErrorCode::STORAGE_UNAVAILABLE, 1_000));
             }
             if send
                 .reply_to
@@ -127,9 +131,9 @@ impl Chats {
         if is_missing {
             self.catch_up_log(chat).await?;
         }
-        let (failures, durable) = {
+        let (drops, durable) = {
             let state = chat.state();
-            (state.messages.failures, state.messages.durable)
+            (state.messages.drops, state.messages.durable)
         };
         if durable < position.seq {
             self.persister.enqueue(chat);
@@ -137,7 +141,8 @@ impl Chats {
         Ok(Sent {
             position,
             at,
-            failures,
+            since: self.env.clock.now(),
+            drops,
             is_new: false,
         })
     }

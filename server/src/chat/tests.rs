@@ -25,6 +25,8 @@ use nowrong_store_embedded::EmbeddedStore;
 use super::{Chat, Chats};
 use crate::environment::Environment;
 
+mod persisting;
+
 const RULES: ChatRules = ChatRules {
     seat_hold: Duration::from_secs(60),
     idle_notice: Duration::from_secs(600),
@@ -144,6 +146,30 @@ async fn a_chat_whose_end_was_not_heard_ends_when_its_people_are_found() {
     left.store.end_chat(left.chat.id, &unheard).await.unwrap();
     left.seats_run_out().await;
     assert_eq!(left.end(), Some(EndReason::Left));
+}
+
+#[tokio::test]
+async fn a_chat_that_was_erased_unheard_ends_when_its_people_are_found() {
+    let left = Left::begin().await;
+    left.other.take_place(user_id(1)).await.unwrap();
+    let over = left.clock.now() + RULES.retention.as_millis() as u64;
+    while left.store.sweep(over, 1_000).await.unwrap() > 0 {}
+    left.seats_run_out().await;
+    left.chats.check_chat(&left.chat).await;
+    assert_eq!(left.end(), Some(EndReason::Expired));
+}
+
+#[tokio::test]
+async fn g8_a_chat_is_over_at_its_time_though_the_store_refuses() {
+    let left = Left::begin().await;
+    left.connect(0);
+    left.connect(1);
+    left.store.close().await;
+    left.chats.tick().await;
+    assert_eq!(left.end(), None);
+    left.clock.advance(RULES.retention);
+    left.chats.tick().await;
+    assert_eq!(left.end(), Some(EndReason::Expired));
 }
 
 #[tokio::test]

@@ -71,16 +71,22 @@ impl Chats {
         }
     }
 
-    /// Queues overdue work for a chat: messages that are not durable, a lasting gap, a check for
-    /// lost notices of other nodes.
+    /// Queues overdue work for a chat: messages that are not durable, a lasting gap, its end if the store
+    /// has erased it, a check for lost notices of other nodes. Wakes members whose sends wait for too long.
     fn queue_overdue(&self, chat: &Arc<Chat>, tick: &Tick) {
-        let (is_behind, is_due) = {
+        let (is_behind, has_late, is_due) = {
             let mut state = chat.state();
             let is_torn = state.messages.is_torn() || state.messages.is_void();
+            let is_lost = state.messages.is_gone() && state.end.is_none();
+            let has_late = state.messages.note_time(tick.now);
             let is_shared = tick.has_others() && state.may_be_shared();
             let is_due = is_shared && state.is_check_due(tick.now, CHECK_EVERY);
-            (state.messages.has_unpersisted(), is_torn || is_due)
+            let is_behind = state.messages.has_unpersisted();
+            (is_behind, has_late, is_torn || is_lost || is_due)
         };
+        if has_late {
+            chat.wake_all();
+        }
         if is_behind {
             self.persister.enqueue(chat);
         }
@@ -130,6 +136,11 @@ impl Chats {
     async fn try_end(&self, chat: &Arc<Chat>, reason: EndReason, member: Option<u8>) {
         if let Err(refusal) = self.end_chat(chat, reason, member).await {
             tracing::warn!(code = %refusal.code, chat = %chat.id, "a chat could not be ended");
+            if reason == EndReason::Expired {
+                // It is over whether or not the store can note it: nobody can read it any more. So this is
+                // also how long a message waits that the store never takes.
+                self.apply_end(chat, self.erased_now()).await;
+            }
         }
     }
 
@@ -147,6 +158,11 @@ impl Chats {
             (false, false) => return,
         };
         self.forget_chat(chat);
+        if is_erased {
+            // Whoever still waits for an ack will not get it.
+            chat.state().messages.set_gone();
+            chat.wake_all();
+        }
         if let Err(error) = let_go {
             tracing::warn!(%error, chat = %chat.id, "a log could not be released");
         }

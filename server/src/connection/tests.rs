@@ -1,7 +1,8 @@
-//! What a message costs on its way through a node, counted: two clients on links in memory, and all of the
-//! node behind them, on one thread.
+//! Two clients on links in memory, and all of the node behind them, on one thread: what a message costs on its
+//! way, counted, and what both are told when the store has erased their chat.
 
 use std::{
+    cell::Cell,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,9 +11,9 @@ use bytes::Bytes;
 use nowrong_broker::local::LocalBroker;
 use nowrong_core::chat::ChatRules;
 use nowrong_protocol::{
-    ChatId, ClientFrame, ClientMessageId, ServerFrame,
+    ChatId, ClientFrame, ClientMessageId, ErrorCode, ServerFrame,
     envelope::Decoder,
-    frame::{Body, Hello, Send},
+    frame::{Body, EndReason, Hello, Send},
     limits::FRAME_BYTES_MAX,
     version::VersionRange,
 };
@@ -226,3 +227,44 @@ const USER_LOCKS_MAX: f64 = 2.0;
 /// Allocations on the thread of the node and of both clients, but not on that of the store: 23 and a little, since
 /// messages that come together share some.
 const ALLOCATIONS_MAX: f64 = 26.0;
+
+/// How long the end of an erased chat may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn g1_a_message_in_a_chat_that_the_store_erased_is_not_acked_and_the_chat_ends_for_both() {
+    for is_log_lost in [false, true] {
+        let (node, chat) = node().await;
+        let chats = node.chats().clone();
+        tokio::spawn(async move { chats.run_rechecks(CancellationToken::new()).await });
+        let mut ana = Client::connect(&node, 1).await;
+        let mut ben = Client::connect(&node, 2).await;
+        say(&mut ana, &mut ben, text(chat, 1)).await;
+        let (store, over) = (&node.env().store, node.env().clock.now() + 3_600_000);
+        while store.sweep(over, 1_000).await.unwrap() > 0 {}
+        if is_log_lost {
+            node.env().broker.close_log(chat).await.unwrap();
+        }
+        ana.send(text(chat, 2)).await;
+        let (has_failed, has_ended) = (Cell::new(false), Cell::new(false));
+        let is_over = |frame: &ServerFrame| match frame {
+            ServerFrame::Ack(ack) => panic!("{ack:?}"),
+            ServerFrame::Fail(fail) => {
+                assert_eq!((fail.request, fail.code), (2, ErrorCode::CHAT_ENDED));
+                has_failed.set(true);
+            }
+            ServerFrame::Ended(ended) => {
+                assert_eq!((ended.reason, ended.member), (EndReason::Expired, None));
+                has_ended.set(true);
+            }
+            _ => {}
+        };
+        let hers = ana.next(|frame| {
+            is_over(frame);
+            has_failed.get() && has_ended.get()
+        });
+        timeout(PATIENCE, hers).await.unwrap();
+        let his = ben.next(|frame| matches!(frame, ServerFrame::Ended(_)));
+        timeout(PATIENCE, his).await.unwrap();
+    }
+}

@@ -74,6 +74,7 @@ impl Cluster {
             let mut options = ServerOptions {
                 flags: flags.clone(),
                 is_quiet: true,
+                ..ServerOptions::default()
             };
             if shape.has_metrics {
                 let port = free_port()?;

@@ -23,6 +23,9 @@ pub struct ServerOptions {
     pub flags: Vec<String>,
     /// Whether the log holds only what went wrong.
     pub is_quiet: bool,
+    /// Whether [`TestServer::limit_files`] will be called: beyond the limit, writes fail as on a full disk
+    /// instead of ending the process.
+    pub is_limited: bool,
 }
 
 impl ServerOptions {
@@ -30,7 +33,7 @@ impl ServerOptions {
     pub fn flags(flags: &[&str]) -> Self {
         Self {
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
-            is_quiet: false,
+            ..Self::default()
         }
     }
 }
@@ -178,6 +181,24 @@ impl TestServer {
         Ok(())
     }
 
+    /// From now on no file can be written beyond this many bytes; `None` lifts the limit. See
+    /// [`ServerOptions::is_limited`].
+    ///
+    /// # Errors
+    /// When the process is gone, or `prlimit` is missing.
+    pub async fn limit_files(&self, bytes: Option<u64>) -> anyhow::Result<()> {
+        let pid = self.child.id().context("the server has ended")?.to_string();
+        let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let limit = format!("--fsize={limit}:");
+        let status = Command::new("prlimit")
+            .args(["--pid", &pid, &limit])
+            .status();
+        if !status.await.context("prlimit (util-linux)")?.success() {
+            bail!("prlimit {limit} failed");
+        }
+        Ok(())
+    }
+
     /// The resident memory of the process in bytes.
     ///
     /// # Errors
@@ -209,7 +230,7 @@ async fn spawn(
         .create(true)
         .append(true)
         .open(folder.join("log"))?;
-    let mut child = Command::new(binary()?)
+    let mut child = program(options)?
         // Ours; the server would take it for a key of its own.
         .env_remove("NOWRONG_BIN")
         .arg("serve")
@@ -245,6 +266,19 @@ async fn spawn(
         bail!("the server did not get ready; it said:\n{said}");
     };
     Ok((child, places(&ready)?))
+}
+
+/// The server, before it has any argument.
+fn program(options: &ServerOptions) -> anyhow::Result<Command> {
+    if !options.is_limited {
+        return Ok(Command::new(binary()?));
+    }
+    // A signal that is ignored stays ignored in the program that a shell becomes.
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", r#"trap '' XFSZ; exec "$0" "$@""#])
+        .arg(binary()?);
+    Ok(shell)
 }
 
 /// Reads the line `ready http=… webtransport=… websocket=…`.

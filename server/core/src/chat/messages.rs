@@ -20,6 +20,12 @@ const PERSIST_BATCH_MAX: usize = 256;
 /// For how many messages a chat keeps memory allocated when none waits for the store.
 const UNPERSISTED_KEPT: usize = 8;
 
+/// How long a send waits for the store before its sender is told to send it again, in milliseconds:
+/// longer than a failover of the store, and a client gives up a request after
+/// [`REPLY_DEADLINE`](nowrong_protocol::limits::REPLY_DEADLINE), 15 s. The message itself waits on
+/// until it is stored or the chat is over.
+pub const STORE_PATIENCE_MS: u64 = 10_000;
+
 /// The progress of the messages of a chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
@@ -27,8 +33,13 @@ pub struct Progress {
     pub head: u64,
     /// Every message up to this seq is durable.
     pub durable: u64,
-    /// How often the store has refused. A send that has waited since a smaller count has failed.
-    pub failures: u64,
+    /// How often this node dropped messages that waited, to start again from the store. A send that has
+    /// waited since a smaller count has failed.
+    pub drops: u64,
+    /// Sends that were accepted at this time or before, and are not durable, have waited too long.
+    pub late_until: UnixMs,
+    /// Whether the store has erased the chat: what is not durable never will be.
+    pub is_gone: bool,
     /// The epoch of the log. A position of an older one may be void.
     pub epoch: u32,
 }
@@ -40,8 +51,8 @@ pub struct Messages {
     pub head: Position,
     /// Every seq up to this one is in the store.
     pub durable: u64,
-    /// How often the store has refused: sends that were waiting then have failed.
-    pub failures: u64,
+    /// See [`Progress::drops`].
+    pub drops: u64,
     /// Positions of messages that were deleted, in the order in which this node learned of it.
     pub deleted: Vec<Position>,
     epochs: Vec<Epoch>,
@@ -56,6 +67,14 @@ pub struct Messages {
     unpersisted: VecDeque<StoredMessage>,
     /// Whether the store has reported that the messages waiting for it may be void.
     is_void: bool,
+    /// Whether the store has reported that it has erased the chat.
+    is_gone: bool,
+    /// Whether the store has refused the messages that wait for it, and taken none since.
+    is_refused: bool,
+    /// The oldest message that waited when the time was last noted, and since when it is known to wait.
+    waiting: Option<(u64, UnixMs)>,
+    /// See [`Progress::late_until`].
+    late_until: UnixMs,
 }
 
 impl Messages {
@@ -64,7 +83,7 @@ impl Messages {
         Self {
             head: Position::START,
             durable: 0,
-            failures: 0,
+            drops: 0,
             deleted: Vec::new(),
             epochs: epochs.to_vec(),
             senders: Vec::new(),
@@ -73,6 +92,10 @@ impl Messages {
             stuck_at: None,
             unpersisted: VecDeque::new(),
             is_void: false,
+            is_gone: false,
+            is_refused: false,
+            waiting: None,
+            late_until: 0,
         }
     }
 
@@ -87,14 +110,15 @@ impl Messages {
         } = rebuilt;
         let is_void = |message: &StoredMessage| message.position.seq > head.seq;
         let has_void = !self.early.is_empty() || self.unpersisted.iter().any(is_void);
-        let failures = self.failures + u64::from(has_void);
+        let drops = self.drops + u64::from(has_void);
         let news = deleted.into_iter().filter(|at| !self.deleted.contains(at));
         let news: Vec<_> = news.collect();
         self.deleted.extend(news);
         *self = Self {
             head,
             durable: head.seq,
-            failures,
+            drops,
+            late_until: self.late_until,
             senders,
             tail: Tail::after(head.seq),
             deleted: std::mem::take(&mut self.deleted),
@@ -154,13 +178,54 @@ impl Messages {
         self.is_void
     }
 
+    /// The store has erased the chat, or its key: nothing that waits for it will be stored.
+    pub fn set_gone(&mut self) {
+        self.is_gone = true;
+        self.unpersisted.clear();
+        self.early.clear();
+    }
+
+    /// Whether the store has erased the chat.
+    pub fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+
+    /// The store has refused the messages that wait for it. They wait on.
+    pub fn set_refused(&mut self) {
+        self.is_refused = true;
+    }
+
+    /// Whether messages wait that the store has refused. Until it takes them, no further message should
+    /// get a position: others would see it although it may never be stored.
+    pub fn is_refused(&self) -> bool {
+        self.is_refused && self.has_unpersisted()
+    }
+
+    /// Notes the time, about once a second: a message that still waits after [`STORE_PATIENCE_MS`] makes
+    /// the sends of that time late. Returns whether some are. Only times of this node are compared.
+    pub fn note_time(&mut self, now: UnixMs) -> bool {
+        let oldest = self.unpersisted.front().map(|message| message.position.seq);
+        let known = self.waiting.filter(|(seq, _)| Some(*seq) == oldest);
+        let since = known.map_or(now, |(_, since)| since);
+        self.waiting = oldest.map(|seq| (seq, since));
+        let before = now.saturating_sub(STORE_PATIENCE_MS);
+        let has_late = oldest.is_some() && since <= before;
+        if has_late {
+            self.is_refused = true;
+            self.late_until = before;
+        }
+        has_late
+    }
+
     /// The progress of the messages.
     pub fn progress(&self) -> Progress {
         Progress {
             head: self.head.seq,
             // Another node's notice of durability may have come before the messages themselves.
             durable: self.durable.min(self.head.seq),
-            failures: self.failures,
+            drops: self.drops,
+            late_until: self.late_until,
+            is_gone: self.is_gone,
             epoch: self.epoch(),
         }
     }
@@ -229,6 +294,7 @@ impl Messages {
         let is_durable = |message: &StoredMessage| message.position.seq <= self.durable;
         let stored = self.unpersisted.partition_point(is_durable);
         self.unpersisted.drain(..stored);
+        self.is_refused = false;
         if self.unpersisted.is_empty() {
             self.unpersisted.shrink_to(UNPERSISTED_KEPT);
         }

@@ -15,8 +15,8 @@ use crate::record::UnixMs;
 /// below the limit of a WebSocket message, and its socket accepts it at once.
 const GATHER_BYTES: usize = 64 * 1024;
 
-/// How long a client waits before it sends a message again that the store has refused.
-const REFUSED_RETRY_MS: u32 = 1_000;
+/// How long a client waits before it sends a message again that is not stored yet.
+const NOT_STORED_RETRY_MS: u32 = 1_000;
 
 /// A sent message: the content of its `Ack` once it is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +25,10 @@ pub struct Sent {
     pub position: Position,
     /// When the server accepted it.
     pub at: UnixMs,
-    /// The store's count of refusals when the message was accepted: see [`Progress::failures`].
-    pub failures: u64,
+    /// Since when this send waits: later than `at` when the message was sent again.
+    pub since: UnixMs,
+    /// The count when the send was accepted: see [`Progress::drops`].
+    pub drops: u64,
     /// Whether it got its position just now and still has it. If not, the client may not hold it yet.
     pub is_new: bool,
 }
@@ -108,8 +110,8 @@ impl Reader {
         true
     }
 
-    /// Acks messages that became durable, into `live`; fails messages that the store refused and
-    /// void ones.
+    /// Acks messages that became durable, into `live`. Fails those that were dropped or have waited for
+    /// too long: they should be sent again. Fails for good what waits in a chat that was erased.
     fn settle(
         &mut self,
         state: &State,
@@ -129,20 +131,27 @@ impl Reader {
                 envelope::encode_into(&ack, live);
                 return false;
             }
-            let is_refused = is_void || sent.failures != progress.failures;
-            if is_refused {
-                frames.push(refused(*request).into());
-            }
-            !is_refused
+            let is_dropped = is_void || sent.drops != progress.drops;
+            let fail = match progress.is_gone {
+                true => failed(*request, ErrorCode::CHAT_ENDED, 0),
+                false if is_dropped || sent.since <= progress.late_until => failed(
+                    *request,
+                    ErrorCode::STORAGE_UNAVAILABLE,
+                    NOT_STORED_RETRY_MS,
+                ),
+                false => return true,
+            };
+            frames.push(fail.into());
+            false
         });
     }
 }
 
-fn refused(request: u32) -> Fail {
+fn failed(request: u32, code: ErrorCode, retry_after_ms: u32) -> Fail {
     Fail {
         request,
-        code: ErrorCode::STORAGE_UNAVAILABLE,
-        retry_after_ms: REFUSED_RETRY_MS,
+        code,
+        retry_after_ms,
         detail: String::new(),
     }
 }

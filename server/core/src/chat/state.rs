@@ -121,7 +121,8 @@ impl State {
             sent: Sent {
                 position,
                 at,
-                failures: self.messages.failures,
+                since: at,
+                drops: self.messages.drops,
                 is_new: !self.messages.is_void_position(position),
             },
             is_newly_queued: self.queue_to_persist(),

@@ -13,3 +13,4 @@ mod g8_time;
 mod mongodb;
 mod roles;
 mod stop;
+mod unstored;

@@ -8,9 +8,12 @@ use std::{
     process::{Output, Stdio},
 };
 
-use e2e::{ServerOptions, TestServer, eventually, matched_pair, within};
-use nowrong_client::{Chat, Error, Outgoing};
-use nowrong_protocol::{ClientMessageId, Position, frame::Body};
+use e2e::{Person, ServerOptions, TestServer, eventually, matched_pair, within};
+use nowrong_client::{Chat, ChatEvent, Outgoing, Transport};
+use nowrong_protocol::{
+    ClientMessageId, ErrorCode, Position,
+    frame::{Body, EndReason},
+};
 use services::{
     mongodb::ReplicaSet,
     shared::{Setting, find},
@@ -102,19 +105,18 @@ async fn g1_on_mongodb_acked_messages_survive_the_death_of_the_node_and_of_the_s
         reply_to: None,
         body: Body::Text("late".to_owned()),
     };
-    let refused = within("a refusal", ana_chat.send(late.clone()))
-        .await
-        .unwrap_err();
-    match refused {
-        Error::Refused { code, .. } => assert!(code.is_temporary(), "{code}"),
-        Error::NoReply => {}
-        other => panic!("{other}"),
-    }
+    let sending = tokio::spawn({
+        let ana_chat = ana_chat.clone();
+        async move { ana_chat.send(late).await }
+    });
+    let mut held = acked.clone();
+    held.push((Position::new(2, 5), "late".to_owned()));
+    holds(&ben_chat, &held).await;
+    assert!(!sending.is_finished(), "he sees it, and she waits");
 
     set.members[0].restart().unwrap();
     eventually("ready again", || async { ready().await.ok() }).await;
-    // Whether the first was stored after all or not: sent again it is the same message.
-    let sent = within("an ack", ana_chat.send(late)).await.unwrap();
+    let sent = within("an ack", sending).await.unwrap().unwrap();
     acked.push((sent.position, "late".to_owned()));
     let sent = within("an ack", ben_chat.send("last")).await.unwrap();
     acked.push((sent.position, "last".to_owned()));
@@ -124,6 +126,75 @@ async fn g1_on_mongodb_acked_messages_survive_the_death_of_the_node_and_of_the_s
         server.log().contains("the store"),
         "the log says what was down"
     );
+}
+
+/// The person is in no chat: another one meets them.
+async fn is_matched_again(server: &TestServer, person: &Person) {
+    let joined = within("the queue", person.client.join("music", &[])).await;
+    let cara = Person::arrive(server, "Cara", Transport::WebSocket.into()).await;
+    let cara = cara.unwrap();
+    let mut waiting = within("the queue", cara.client.join("music", &[]))
+        .await
+        .unwrap();
+    let met = within("a match", waiting.matched()).await.unwrap();
+    let also = within("a match", joined.unwrap().matched()).await.unwrap();
+    assert_eq!(also.id(), met.id());
+}
+
+/// Waits until the chat ends; returns why.
+async fn end_of(chat: &mut Chat) -> EndReason {
+    let ended = async {
+        loop {
+            match chat.next_event().await.expect("the client is open") {
+                ChatEvent::Ended { reason, .. } => return reason,
+                _ => {}
+            }
+        }
+    };
+    within("the end of the chat", ended).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_a_message_in_a_chat_without_its_key_is_not_acked_and_the_chat_ends_for_both() {
+    let store = new_database();
+    let flags = ["--store", &store];
+    let server = TestServer::start_with(ServerOptions::flags(&flags))
+        .await
+        .unwrap();
+    let [(ana, mut ana_chat), (_ben, mut ben_chat)] = matched_pair(&server).await.unwrap();
+    within("an ack", ana_chat.send("one")).await.unwrap();
+    nowrong_store_mongodb::testing::shred(&store, ana_chat.id()).await;
+    let refused = within("a refusal", ana_chat.send("two")).await.unwrap_err();
+    assert_eq!(refused.code(), Some(ErrorCode::CHAT_ENDED));
+    for chat in [&mut ana_chat, &mut ben_chat] {
+        assert_eq!(end_of(chat).await, EndReason::Expired);
+    }
+    let said = "the store has erased a chat";
+    eventually("a line in the log", || async {
+        server.log().contains(said).then_some(())
+    })
+    .await;
+    let texts = ["one", "two"].map(|text| server.log().contains(&format!("\"{text}\"")));
+    assert_eq!(texts, [false, false], "no text is logged");
+    is_matched_again(&server, &ana).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chat_that_lost_its_key_while_the_node_was_down_keeps_nobody() {
+    let store = new_database();
+    let flags = ["--store", &store];
+    let mut server = TestServer::start_with(ServerOptions::flags(&flags))
+        .await
+        .unwrap();
+    let [(ana, ana_chat), (ben, _ben_chat)] = matched_pair(&server).await.unwrap();
+    within("an ack", ana_chat.send("one")).await.unwrap();
+    server.kill().await.unwrap();
+    nowrong_store_mongodb::testing::shred(&store, ana_chat.id()).await;
+    server.restart().await.unwrap();
+    for person in [&ana, &ben] {
+        within("coming back", person.client.opened()).await.unwrap();
+    }
+    is_matched_again(&server, &ana).await;
 }
 
 #[tokio::test]

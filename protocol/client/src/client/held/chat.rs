@@ -25,6 +25,9 @@ use crate::{
 /// become a tight loop.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 
+/// The same after the server could not take the message now: it needs time.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+
 /// See the module.
 pub(super) struct HeldChat {
     state: ChatState,
@@ -249,11 +252,15 @@ impl HeldChat {
         drop(answer.send(Ok(sent)));
     }
 
-    /// A request failed; it may be one of our messages. A message that came too fast waits and is
-    /// sent again.
+    /// A request failed; it may be one of our messages. After a temporary failure that waits and is sent
+    /// again: the partner may see it already.
     pub(super) fn fail(&mut self, fail: &Fail, now: Instant) {
-        if fail.code == ErrorCode::RATE_LIMITED && self.outbox.put_back(fail.request) {
-            let wait = Duration::from_millis(fail.retry_after_ms.into()).max(PAUSE_MIN);
+        if fail.code.is_temporary() && self.outbox.put_back(fail.request) {
+            let least = match fail.code {
+                ErrorCode::RATE_LIMITED => PAUSE_MIN,
+                _ => RETRY_MIN,
+            };
+            let wait = Duration::from_millis(fail.retry_after_ms.into()).max(least);
             self.paused_until = self.paused_until.max(Some(now + wait));
         } else if let Some((_, answer)) = self.outbox.settle(fail.request) {
             drop(answer.send(Err(fail.clone().into())));

@@ -430,23 +430,29 @@ fn what_did_not_outlive_a_restart_is_dropped() {
 }
 
 #[test]
-fn a_message_that_came_too_fast_waits_its_time() {
-    let (mut world, _chat) = World::chatting();
-    let mut sent = world.send(7);
-    let request = only_request(&world.frames());
-    let code = ErrorCode::RATE_LIMITED;
-    world.push(Fail {
-        request,
-        code,
-        retry_after_ms: 500,
-        detail: String::new(),
-    });
-    assert_eq!(sent.try_recv().err(), Some(TryRecvError::Empty));
-    assert_eq!(world.frames(), []);
-    let due = world.now + Duration::from_millis(500);
-    assert_eq!(world.held.deadline(), Some(due));
-    world.now = due;
-    only_request(&world.frames());
+fn a_message_that_the_server_cannot_take_now_waits_its_time() {
+    for (code, retry_after_ms, waits_ms) in [
+        (ErrorCode::RATE_LIMITED, 500, 500),
+        (ErrorCode::RATE_LIMITED, 0, 50),
+        (ErrorCode::STORAGE_UNAVAILABLE, 1_500, 1_500),
+        (ErrorCode::INTERNAL, 0, 1_000),
+    ] {
+        let (mut world, _chat) = World::chatting();
+        let mut sent = world.send(7);
+        let request = only_request(&world.frames());
+        world.push(Fail {
+            request,
+            code,
+            retry_after_ms,
+            detail: String::new(),
+        });
+        assert_eq!(sent.try_recv().err(), Some(TryRecvError::Empty), "{code}");
+        assert_eq!(world.frames(), []);
+        let due = world.now + Duration::from_millis(waits_ms);
+        assert_eq!(world.held.deadline(), Some(due));
+        world.now = due;
+        only_request(&world.frames());
+    }
 }
 
 #[test]

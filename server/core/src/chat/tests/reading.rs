@@ -107,15 +107,107 @@ fn a_message_that_was_sent_before_is_told_like_one_of_others() {
 }
 
 #[test]
-fn what_the_store_refused_fails_and_a_later_send_waits_on() {
+fn what_was_dropped_fails_and_a_later_send_waits_on() {
     let mut state = state();
     let mut client = Client::new(&state);
     client.send(&mut state, 1);
-    state.messages.failures += 1;
+    state.messages.drops += 1;
     client.send(&mut state, 2);
     client.pull(&state);
     assert_eq!(client.failed(), [1]);
     assert_eq!(client.reader.unacked(), 1);
+}
+
+#[test]
+fn what_the_store_refused_waits_and_is_acked_when_it_is_stored() {
+    let mut state = state();
+    let mut client = Client::new(&state);
+    assert!(!state.messages.is_refused());
+    client.send(&mut state, 1);
+    assert_eq!(seqs(&state.take_batch()), [1]);
+    assert!(!state.messages.is_refused(), "it is under way");
+    state.messages.set_refused();
+    assert!(state.messages.is_refused(), "a next one must wait");
+    client.pull(&state);
+    assert_eq!(client.failed(), [0u32; 0], "others may see it already");
+    assert_eq!(seqs(&state.take_batch()), [1], "it is handed over again");
+    durable(&mut state, 1);
+    client.pull(&state);
+    assert_eq!(client.live, ack(1));
+    assert!(!state.messages.is_refused());
+    client.send(&mut state, 2);
+    assert!(!state.messages.is_refused(), "the store takes them again");
+}
+
+#[test]
+fn a_send_that_waits_for_too_long_is_to_be_sent_again_and_its_message_waits_on() {
+    let mut state = state();
+    let mut client = Client::new(&state);
+    let own = client.send(&mut state, 1);
+    let patience_ends = START + 1 + STORE_PATIENCE_MS;
+    for now in [START + 1, patience_ends - 1] {
+        assert!(!state.messages.note_time(now));
+    }
+    client.pull(&state);
+    assert_eq!(client.failed(), [0u32; 0]);
+    assert!(state.messages.note_time(patience_ends));
+    client.pull(&state);
+    assert_eq!(client.failed(), [1]);
+    assert!(state.messages.is_refused(), "whatever keeps the store");
+    assert_eq!(seqs(&state.take_batch()), [1], "its message is not dropped");
+    let again = Sent {
+        is_new: false,
+        since: patience_ends + 1,
+        ..own.sent
+    };
+    client.reader.sent(9, again);
+    client.pull(&state);
+    assert_eq!(client.failed(), [0u32; 0], "the new send has its own time");
+    durable(&mut state, 1);
+    client.pull(&state);
+    let (request, position, at_ms) = (9, Position::new(1, 1), START + 1);
+    let acked = encode(&Ack {
+        request,
+        position,
+        at_ms,
+    });
+    assert_eq!(client.live, acked);
+}
+
+#[test]
+fn as_long_as_the_store_takes_some_nothing_is_late() {
+    let mut state = state();
+    for seq in 1..=4 {
+        own(&mut state, message(seq, 0));
+        // Also after a jump of the clock, or when another node's clock is far behind.
+        let now = START + seq * 2 * STORE_PATIENCE_MS;
+        assert!(!state.messages.note_time(now), "{seq}");
+        durable(&mut state, seq);
+    }
+    assert_eq!(state.messages.progress().late_until, 0);
+}
+
+#[test]
+fn what_is_not_stored_of_an_erased_chat_fails_for_good() {
+    let mut state = state();
+    let mut client = Client::new(&state);
+    client.send(&mut state, 1);
+    client.send(&mut state, 2);
+    durable(&mut state, 1);
+    state.messages.set_gone();
+    client.pull(&state);
+    assert_eq!(client.live, ack(1));
+    let [ServerFrame::Fail(fail)] = &client.frames[..] else {
+        panic!("{:?}", client.frames);
+    };
+    assert_eq!((fail.request, fail.code), (2, ErrorCode::CHAT_ENDED));
+    assert!(!state.messages.has_unpersisted() && !state.messages.is_refused());
+    // One that was under way meanwhile fails too.
+    client.frames.clear();
+    client.send(&mut state, 3);
+    client.pull(&state);
+    assert_eq!(client.frames.len(), 1);
+    assert_eq!(client.reader.unacked(), 0);
 }
 
 #[test]
