@@ -13,6 +13,7 @@
 //! | [`pace`] | how fast one client may go | G10 |
 //! | [`placement`] | which node a client is sent to | |
 //! | [`record`] | the data of accounts, chats and messages | G8 |
+//! | [`refresh`] | whether a refresh token that comes again is repeated or stolen | |
 //! | [`text`] | what people may write, and which names look alike | G10, G11 |
 //!
 //! Each module is tested against a naive model of itself. Hash maps are used where their order does
@@ -28,4 +29,5 @@ pub mod node;
 pub mod pace;
 pub mod placement;
 pub mod record;
+pub mod refresh;
 pub mod text;

@@ -12,7 +12,7 @@ mod message;
 mod notice;
 mod time;
 
-pub use account::{AgeBracket, RefreshToken, TokenHash, User};
+pub use account::{AgeBracket, RefreshToken, Registration, RegistrationKey, TokenHash, User};
 pub use category::Category;
 pub use chat::{Chat, ChatEnd, ChatKey, ChatMember, Cursors, Epoch, Survivors};
 pub use message::{Draft, KnownMessage, StoredMessage};

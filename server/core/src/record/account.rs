@@ -52,3 +52,26 @@ pub struct RefreshToken {
     /// When it can no longer be used.
     pub expires_at: UnixMs,
 }
+
+/// A new account with its first refresh token: they are stored in one step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The account; it begins at its `created_at`.
+    pub user: User,
+    /// Its first refresh token, of a family of its own.
+    pub token: RefreshToken,
+    /// The key under which the same request may be sent again.
+    pub key: Option<RegistrationKey>,
+}
+
+/// The key that a client has made for one registration, by its hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistrationKey {
+    /// The hash of the key.
+    pub hash: TokenHash,
+    /// A hash of key and request, to notice that another request comes with the same key. Nobody
+    /// who does not have the key can guess the request from it.
+    pub request: [u8; 32],
+    /// When it is forgotten.
+    pub expires_at: UnixMs,
+}
