@@ -5,6 +5,21 @@
 //! bodies are bounded by [`BODY_BYTES_MAX`] and the time by [`DEADLINE`]; security headers are
 //! always set; only the configured web origins may read anything under `/v1`. No address, name or
 //! token is ever logged here. Start reading at [`router`].
+//!
+//! Any response may be lost, so this is what the same request does when it comes again:
+//!
+//! | request | again |
+//! |---|---|
+//! | `POST /v1/users` with a key | the same account, other good tokens |
+//! | `POST /v1/users` without | `NAME_TAKEN`: the server cannot know who asks |
+//! | `POST /v1/auth/refresh` | other good tokens, until a successor was used |
+//! | `POST /v1/connect` | another connect token; unused ones lapse after 30 s |
+//! | `PATCH /v1/me` | nothing more |
+//! | `DELETE /v1/me` | `UNAUTHENTICATED`: the account is gone |
+//!
+//! What makes something over a connection is repeatable as well: `Send` by its client message id,
+//! `Join` (`ALREADY_QUEUED` or `ALREADY_IN_CHAT` names what there is), `Block` (one block), `Leave` and
+//! `Delete` (done is done).
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 

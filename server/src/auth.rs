@@ -13,6 +13,7 @@ pub mod access;
 pub mod connect;
 pub mod keys;
 pub mod refresh;
+pub mod registration;
 #[cfg(test)]
 mod tests;
 pub mod token;
@@ -26,6 +27,12 @@ pub enum AuthError {
     /// The token is not, or no longer, valid. The reason is not revealed.
     #[error("the token is refused")]
     Refused,
+    /// The tokens of the account are renewed too often.
+    #[error("the tokens are renewed too often")]
+    TooOften {
+        /// Earliest time to try again, in milliseconds from now.
+        retry_after_ms: u64,
+    },
     /// A signing key cannot be read, written or used.
     #[error("cannot use the signing keys: {0}")]
     Keys(String),

@@ -56,9 +56,11 @@ export interface paths {
         put?: never;
         /**
          * Refresh tokens
-         * @description Exchanges a refresh token for new tokens. Each refresh token can be used once; for 10 seconds it
-         *     can be sent again, in case the response was lost. Later use of an old token revokes all tokens
-         *     that came from it.
+         * @description Exchanges a refresh token for new tokens. When the response is lost, or several tabs renew at
+         *     once, the same refresh token can be sent again, any number of times and however late: each
+         *     response has good tokens. That ends when a refresh token from one of these responses is itself
+         *     exchanged. A token that comes after that is taken for stolen: all tokens of the account are
+         *     revoked, and it can only be registered anew. A refresh token lives as long as the account.
          */
         post: operations["refresh"];
         delete?: never;
@@ -99,7 +101,8 @@ export interface paths {
         /**
          * Connect
          * @description Call it before each connection: the token can be used once, within 30 seconds, and the endpoint
-         *     is that of the best node for the client at the moment.
+         *     is that of the best node for the client at the moment. Calling it again, after a lost response,
+         *     is harmless: an unused token lapses.
          */
         post: operations["connect"];
         delete?: never;
@@ -144,7 +147,11 @@ export interface paths {
         put?: never;
         /**
          * Register
-         * @description Makes an anonymous account. It is erased when it has not been used for 24 hours.
+         * @description Makes an anonymous account. It is erased when it has not been used for 24 hours; a connection
+         *     and every request with its access token count as use. With the header `Idempotency-Key` the same
+         *     request can be sent again when its response was lost: for an hour, until the first refresh token
+         *     of the account is exchanged, each response has the same account and good tokens. Without the
+         *     header, a registration whose response was lost holds its name until it is erased.
          */
         post: operations["register"];
         delete?: never;
@@ -306,7 +313,7 @@ export interface components {
              */
             type: string;
         };
-        /** @description A refresh token to use up. */
+        /** @description A refresh token to exchange. */
         Refresh: {
             /** @description From the registration or the last refresh. */
             refresh_token: string;
@@ -320,7 +327,7 @@ export interface components {
             access_expires_in_ms: number;
             /** @description Send it as `Authorization: Bearer …`. */
             access_token: string;
-            /** @description Replaces the token that was sent. */
+            /** @description Replaces the token that was sent: keep it before you use it. */
             refresh_token: string;
         };
         /** @description The fields of a new account. */
@@ -349,7 +356,7 @@ export interface components {
             access_expires_in_ms: number;
             /** @description Send it as `Authorization: Bearer …`. */
             access_token: string;
-            /** @description Can be used for one `POST /v1/auth/refresh`. */
+            /** @description For `POST /v1/auth/refresh`. */
             refresh_token: string;
             /** @description The account. */
             user: components["schemas"]["User"];
@@ -455,7 +462,7 @@ export interface operations {
                     "application/json": components["schemas"]["Refreshed"];
                 };
             };
-            /** @description The token is unknown, used or expired. */
+            /** @description The token is unknown, expired or revoked, or was replaced and its successor used. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -473,7 +480,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from one network. */
+            /** @description Too many requests from one network, or for one account. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -727,7 +734,10 @@ export interface operations {
     register: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A random value that the client makes for this one registration: 16 to 64 printable ASCII characters without spaces, such as a UUID. Until the first refresh of the account it is as secret as a token. */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -755,7 +765,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Fields are wrong; each is named. */
+            /** @description Fields are wrong, each is named; or the `Idempotency-Key` is wrong, came before with another request, or has served. */
             422: {
                 headers: {
                     [name: string]: unknown;

@@ -16,7 +16,7 @@ use super::{
 use crate::auth::{ACCESS_LIFETIME, AuthError, refresh::rotate_refresh};
 use crate::peer::Peer;
 
-/// A refresh token to use up.
+/// A refresh token to exchange.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Refresh)]
@@ -36,15 +36,17 @@ pub(super) struct Refreshed {
     access_token: String,
     /// Its lifetime, in milliseconds from now.
     access_expires_in_ms: u64,
-    /// Replaces the token that was sent.
+    /// Replaces the token that was sent: keep it before you use it.
     refresh_token: String,
 }
 
 /// Refresh tokens
 ///
-/// Exchanges a refresh token for new tokens. Each refresh token can be used once; for 10 seconds it
-/// can be sent again, in case the response was lost. Later use of an old token revokes all tokens
-/// that came from it.
+/// Exchanges a refresh token for new tokens. When the response is lost, or several tabs renew at
+/// once, the same refresh token can be sent again, any number of times and however late: each
+/// response has good tokens. That ends when a refresh token from one of these responses is itself
+/// exchanged. A token that comes after that is taken for stolen: all tokens of the account are
+/// revoked, and it can only be registered anew. A refresh token lives as long as the account.
 #[utoipa::path(
     post,
     path = "/v1/auth/refresh",
@@ -53,9 +55,9 @@ pub(super) struct Refreshed {
     request_body = RefreshBody,
     responses(
         (status = 200, description = "New tokens.", body = Refreshed),
-        (status = 401, description = "The token is unknown, used or expired.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 401, description = "The token is unknown, expired or revoked, or was replaced and its successor used.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "Fields are wrong; each is named.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests from one network.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests from one network, or for one account.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -74,9 +76,9 @@ pub(super) async fn refresh(
         AuthError::Refused => refused(),
         other => other.into(),
     })?;
-    let user = api.env.store.user(user, now).await?.ok_or_else(refused)?;
+    let mut user = api.env.store.user(user, now).await?.ok_or_else(refused)?;
     let access_token = api.access.issue(user.id, now)?.into_exposed();
-    api.touch(user).await?;
+    api.touch(&mut user).await?;
     Ok(Json(Refreshed {
         access_token,
         access_expires_in_ms: millis(ACCESS_LIFETIME),

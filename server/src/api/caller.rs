@@ -16,7 +16,8 @@ use nowrong_protocol::ErrorCode;
 
 use super::{ApiState, problem::Problem};
 
-/// The account that makes the request, by its access token.
+/// The account that makes the request, by its access token. Every such request counts as a use of
+/// the account.
 pub(super) struct Caller(pub(super) User);
 
 impl FromRequestParts<Arc<ApiState>> for Caller {
@@ -27,9 +28,10 @@ impl FromRequestParts<Arc<ApiState>> for Caller {
         let token = bearer(parts).ok_or_else(refused)?;
         let now = api.env.clock.now();
         let id = api.access.authenticate(token, now).await?;
-        let user = api.env.store.user(id, now).await?;
-        user.map(Self)
-            .ok_or_else(|| refused().detail("The account of this token no longer exists."))
+        let gone = || refused().detail("The account of this token no longer exists.");
+        let mut user = api.env.store.user(id, now).await?.ok_or_else(gone)?;
+        api.touch(&mut user).await?;
+        Ok(Self(user))
     }
 }
 
@@ -63,16 +65,18 @@ impl ApiState {
     }
 
     /// Notes that an account is used. At most 16 writes are made per idle lifetime, because each
-    /// write is a commit.
-    pub(super) async fn touch(&self, user: User) -> Result<(), Problem> {
+    /// write is a commit. A write that fails is made with the next use: it fails no request.
+    pub(super) async fn touch(&self, user: &mut User) -> Result<(), Problem> {
         let expires_at = self.expiry();
         if expires_at.saturating_sub(user.expires_at) < millis(self.account_idle) / 16 {
             return Ok(());
         }
-        let is_there = self.env.store.touch(user.id, expires_at).await?;
-        is_there
-            .then_some(())
-            .ok_or_else(|| Problem::new(ErrorCode::UNAUTHENTICATED))
+        match self.env.store.touch(&[user.id], expires_at).await {
+            Ok(gone) if gone.is_empty() => user.expires_at = expires_at,
+            Ok(_) => return Err(Problem::new(ErrorCode::UNAUTHENTICATED)),
+            Err(error) => tracing::warn!(%error, "the use of an account could not be noted"),
+        }
+        Ok(())
     }
 }
 

@@ -52,7 +52,8 @@ pub(super) struct EndpointView {
 /// Connect
 ///
 /// Call it before each connection: the token can be used once, within 30 seconds, and the endpoint
-/// is that of the best node for the client at the moment.
+/// is that of the best node for the client at the moment. Calling it again, after a lost response,
+/// is harmless: an unused token lapses.
 #[utoipa::path(
     post,
     path = "/v1/connect",
@@ -75,7 +76,6 @@ pub(super) async fn connect(
     api.take("connect", api.limits.requests, ip).await?;
     let endpoint = api.endpoint_for(&user).await?;
     let token = issue_connect(&*api.env.broker, user.id, api.env.clock.now()).await?;
-    api.touch(user).await?;
     Ok(Json(Connect {
         connect_token: token.into_exposed(),
         expires_in_ms: millis(CONNECT_TOKEN_LIFETIME),

@@ -23,6 +23,9 @@ use crate::config::Addresses;
 /// How long a browser may remember the answer to a preflight.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(10 * 60);
 
+/// The key under which a registration can be sent again.
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
 /// Headers whose value never changes.
 const FIXED: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -93,6 +96,7 @@ fn cors(addresses: &Addresses) -> CorsLayer {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::IF_NONE_MATCH,
+            IDEMPOTENCY_KEY,
         ])
         .expose_headers([header::ETAG, header::RETRY_AFTER])
         .max_age(PREFLIGHT_AGE)

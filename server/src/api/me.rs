@@ -82,8 +82,7 @@ pub(super) async fn change(
     Caller(user): Caller,
     fields: Fields,
 ) -> Result<Json<UserView>, Problem> {
-    let mut user = changed(user, fields)?;
-    user.expires_at = api.expiry();
+    let user = changed(user, fields)?;
     match api.env.store.update_user(&user).await? {
         NameClaim::Claimed => Ok(Json(user.into())),
         NameClaim::Taken => Err(Problem::name_taken()),

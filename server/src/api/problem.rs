@@ -206,6 +206,7 @@ impl From<AuthError> for Problem {
     fn from(auth: AuthError) -> Self {
         match auth {
             AuthError::Refused => Self::new(ErrorCode::UNAUTHENTICATED),
+            AuthError::TooOften { retry_after_ms } => Self::rate_limited(retry_after_ms),
             AuthError::Store(store) => store.into(),
             AuthError::Broker(broker) => broker.into(),
             AuthError::Keys(_) | AuthError::Randomness(_) => {

@@ -34,6 +34,7 @@ mod accounts;
 mod categories;
 mod hostile;
 mod pages;
+mod registration;
 mod surroundings;
 mod tokens;
 

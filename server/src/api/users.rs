@@ -5,16 +5,16 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
 };
-use nowrong_base::random;
+use nowrong_base::{privacy::Redacted, random};
 use nowrong_core::{
-    record::{AgeBracket, User},
+    record::{AgeBracket, Registration, User},
     text::{Interests, Language, Name},
 };
 use nowrong_protocol::UserId;
-use nowrong_store::NameClaim;
+use nowrong_store::Registered;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -22,9 +22,14 @@ use super::{
     ApiState,
     body::{AGE_BRACKET, Fields, INTERESTS, LANGUAGE, NAME},
     caller::millis,
-    problem::{Problem, ProblemDocument},
+    headers::IDEMPOTENCY_KEY,
+    problem::{FieldError, Problem, ProblemDocument},
 };
-use crate::auth::{ACCESS_LIFETIME, AuthError, refresh::begin_refresh};
+use crate::auth::{
+    ACCESS_LIFETIME, AuthError,
+    refresh::first_refresh,
+    registration::{is_key, registration_key},
+};
 use crate::peer::Peer;
 
 /// The age bracket that a person declares; only people of the same bracket ever meet.
@@ -114,26 +119,27 @@ impl From<User> for UserView {
 
 /// A new account and its tokens.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Registered {
+#[schema(as = Registered)]
+pub(super) struct RegisteredView {
     /// The account.
     user: UserView,
     /// Send it as `Authorization: Bearer …`.
     access_token: String,
     /// Its lifetime, in milliseconds from now.
     access_expires_in_ms: u64,
-    /// Can be used for one `POST /v1/auth/refresh`.
+    /// For `POST /v1/auth/refresh`.
     refresh_token: String,
 }
 
-/// A checked registration.
-struct Registration {
+/// The checked fields of a registration.
+struct NewUser {
     name: Name,
     language: Language,
     interests: Interests,
     age_bracket: AgeBracket,
 }
 
-impl Registration {
+impl NewUser {
     fn read(mut fields: Fields) -> Result<Self, Problem> {
         let name = fields.required(NAME);
         let language = fields.required(LANGUAGE);
@@ -165,17 +171,24 @@ impl Registration {
 
 /// Register
 ///
-/// Makes an anonymous account. It is erased when it has not been used for 24 hours.
+/// Makes an anonymous account. It is erased when it has not been used for 24 hours; a connection
+/// and every request with its access token count as use. With the header `Idempotency-Key` the same
+/// request can be sent again when its response was lost: for an hour, until the first refresh token
+/// of the account is exchanged, each response has the same account and good tokens. Without the
+/// header, a registration whose response was lost holds its name until it is erased.
 #[utoipa::path(
     post,
     path = "/v1/users",
     tag = "Account",
     operation_id = "register",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "A random value that the client makes for this one registration: 16 to 64 printable ASCII characters without spaces, such as a UUID. Until the first refresh of the account it is as secret as a token.", min_length = 16, max_length = 64, pattern = "^[!-~]{16,64}$"),
+    ),
     request_body = RegisterBody,
     responses(
-        (status = 201, description = "The account exists.", body = Registered),
+        (status = 201, description = "The account exists.", body = RegisteredView),
         (status = 409, description = "The name is taken.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, description = "Fields are wrong; each is named.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "Fields are wrong, each is named; or the `Idempotency-Key` is wrong, came before with another request, or has served.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 429, description = "Too many accounts from one network.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
     )
@@ -183,29 +196,72 @@ impl Registration {
 pub(super) async fn register(
     State(api): State<Arc<ApiState>>,
     Peer(ip): Peer,
+    headers: HeaderMap,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
-    let registration = Registration::read(fields)?;
+    let key = idempotency_key(&headers)?;
+    let user = NewUser::read(fields)?;
     api.take("register", api.limits.register, ip).await?;
-    let user = registration.into_user(&api)?;
-    match api.env.store.create_user(&user).await? {
-        NameClaim::Claimed => {}
-        NameClaim::Taken | NameClaim::Unknown => return Err(Problem::name_taken()),
-    }
-    let refresh_token = begin_refresh(&*api.env.store, &user).await?.into_exposed();
+    let user = user.into_user(&api)?;
+    let (user, refresh_token) = api.store_registration(user, key).await?;
     let access_token = api
         .access
         .issue(user.id, api.env.clock.now())?
         .into_exposed();
-    let registered = Registered {
+    let registered = RegisteredView {
         user: user.into(),
         access_token,
         access_expires_in_ms: millis(ACCESS_LIFETIME),
-        refresh_token,
+        refresh_token: refresh_token.into_exposed(),
     };
     Ok((
         StatusCode::CREATED,
         [(header::LOCATION, "/v1/me")],
         Json(registered),
     ))
+}
+
+impl ApiState {
+    /// Stores a new account with its first refresh token; or finds the account that the same request
+    /// has made before, and stores another token for it.
+    async fn store_registration(
+        &self,
+        user: User,
+        key: Option<&str>,
+    ) -> Result<(User, Redacted<String>), Problem> {
+        let (text, token) = first_refresh(&user)?;
+        let key = key.map(|key| registration_key(key, &user, user.created_at));
+        let registration = Registration { user, token, key };
+        match self.env.store.register(&registration).await? {
+            Registered::New => Ok((registration.user, text)),
+            Registered::Again(user) => Ok((user, text)),
+            Registered::NameTaken => Err(Problem::name_taken()),
+            Registered::KeyOfOther => Err(wrong_key("came before with another request")),
+            Registered::KeySpent => Err(wrong_key(
+                "has served: its account was used or erased since; make a new key",
+            )),
+        }
+    }
+}
+
+/// The key under which the request may come again.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let key = value.to_str().ok().filter(|key| is_key(key));
+    match (key, values.next()) {
+        (Some(key), None) => Ok(Some(key)),
+        _ => Err(wrong_key(
+            "must be one value of 16 to 64 printable ASCII characters without spaces",
+        )),
+    }
+}
+
+fn wrong_key(detail: &str) -> Problem {
+    Problem::fields(vec![FieldError {
+        field: "Idempotency-Key".to_owned(),
+        detail: detail.to_owned(),
+    }])
 }

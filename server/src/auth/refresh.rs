@@ -1,7 +1,5 @@
-//! Refresh tokens: rotated at each use; a family is revoked when one of its old tokens is used
-//! again.
-
-use std::time::Duration;
+//! Refresh tokens: a new one at each use; a family is revoked when a token comes whose successor was
+//! used. The rule is [`nowrong_core::refresh`].
 
 use nowrong_base::{privacy::Redacted, random};
 use nowrong_core::record::{RefreshToken, UnixMs, User};
@@ -13,16 +11,12 @@ use super::{
     token::{OpaqueToken, token_hash},
 };
 
-/// How long a refresh token that was just replaced may be used once more, in case the response was
-/// lost.
-pub const REFRESH_GRACE: Duration = Duration::from_secs(10);
-
-/// Begins a family of refresh tokens for an account and stores the first token, which lives as long
-/// as the account.
+/// The first refresh token of an account, in a family of its own, which lives as long as the
+/// account: its text for the owner, and the record to store together with the account.
 ///
 /// # Errors
-/// [`AuthError::Store`] or [`AuthError::Randomness`].
-pub async fn begin_refresh(store: &dyn Store, user: &User) -> Result<Redacted<String>, AuthError> {
+/// [`AuthError::Randomness`].
+pub fn first_refresh(user: &User) -> Result<(Redacted<String>, RefreshToken), AuthError> {
     let token = OpaqueToken::generate()?;
     let stored = RefreshToken {
         hash: token.hash,
@@ -30,15 +24,14 @@ pub async fn begin_refresh(store: &dyn Store, user: &User) -> Result<Redacted<St
         user: user.id,
         expires_at: user.expires_at,
     };
-    store.create_refresh(&stored).await?;
-    Ok(token.text)
+    Ok((token.text, stored))
 }
 
-/// Replaces the refresh token `used` by a new one that lives until `expires_at`.
+/// Exchanges the refresh token `used` for a new one that lives until `expires_at`.
 ///
 /// # Errors
-/// [`AuthError::Refused`] when it is unknown, expired or revoked, or was used before (which revokes
-/// its family, unless within [`REFRESH_GRACE`]).
+/// [`AuthError::Refused`] when it is unknown, expired or revoked, or a successor of it was used,
+/// which revokes its family; [`AuthError::TooOften`] when the family renews itself too often.
 pub async fn rotate_refresh(
     store: &dyn Store,
     used: &str,
@@ -46,21 +39,16 @@ pub async fn rotate_refresh(
     now: UnixMs,
 ) -> Result<(UserId, Redacted<String>), AuthError> {
     let hash = token_hash(used);
-    let known = store.refresh(&hash, now).await?;
+    let known = store.refresh(&hash, now).await?.ok_or(AuthError::Refused)?;
     let token = OpaqueToken::generate()?;
-    // The store returns nothing about a token after its grace, but must learn of its use.
-    let (user, family) = known.map_or((UserId::from_bytes([0; 16]), [0; 16]), |known| {
-        (known.user, known.family)
-    });
     let next = RefreshToken {
         hash: token.hash,
-        family,
-        user,
         expires_at,
+        ..known
     };
-    let grace_ms = REFRESH_GRACE.as_millis() as u64;
-    match store.rotate_refresh(&hash, &next, now, grace_ms).await? {
-        Rotation::Rotated => Ok((user, token.text)),
+    match store.rotate_refresh(&hash, &next, now).await? {
+        Rotation::Rotated => Ok((next.user, token.text)),
         Rotation::Reused | Rotation::Unknown => Err(AuthError::Refused),
+        Rotation::TooMany { retry_after_ms } => Err(AuthError::TooOften { retry_after_ms }),
     }
 }

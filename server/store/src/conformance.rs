@@ -16,6 +16,7 @@ mod chats;
 mod messages;
 mod retention;
 mod tickets;
+mod tokens;
 
 use std::sync::{
     Arc,
@@ -25,7 +26,7 @@ use std::sync::{
 use bytes::Bytes;
 use nowrong_core::record::{
     AgeBracket, Category, Chat, ChatEnd, ChatKey, ChatMember, Cursors, Epoch, RefreshToken,
-    StoredMessage, UnixMs, User,
+    Registration, RegistrationKey, StoredMessage, UnixMs, User,
 };
 use nowrong_protocol::{
     ChatId, ClientMessageId, Position, TicketId, UserId,
@@ -37,6 +38,7 @@ pub use chats::*;
 pub use messages::*;
 pub use retention::*;
 pub use tickets::*;
+pub use tokens::*;
 
 use crate::Store;
 
@@ -49,11 +51,18 @@ macro_rules! store_conformance {
             one_of_a_hundred_gets_a_name,
             updating_a_user_moves_the_name,
             creating_a_user_twice_is_harmless,
-            touching_a_user_moves_the_expiry_forward_and_nothing_else,
+            touching_users_moves_the_expiry_forward_and_nothing_else,
+            touching_a_user_keeps_the_tokens_that_can_be_exchanged,
+            a_registration_is_stored_whole_or_not_at_all,
+            a_registration_that_comes_again_has_the_same_account,
+            a_registration_that_comes_many_times_at_once_makes_one_account,
+            the_key_of_a_registration_serves_until_a_token_is_exchanged,
             a_refresh_token_rotates,
-            a_lost_answer_may_be_asked_for_once_more,
-            reuse_revokes_the_family_and_no_other,
-            one_of_many_rotations_wins,
+            a_token_can_be_exchanged_until_a_successor_was_used,
+            siblings_do_not_close_each_other,
+            a_used_successor_revokes_the_family_and_no_other,
+            many_who_exchange_one_token_at_once_all_get_good_ones,
+            the_tokens_of_a_family_are_bounded,
             blocks_hold_in_both_directions,
             recent_partners_are_newest_first_and_bounded,
             deleting_a_user_leaves_nothing,

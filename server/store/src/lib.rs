@@ -18,7 +18,8 @@
 
 use async_trait::async_trait;
 use nowrong_core::record::{
-    Category, Chat, ChatEnd, Cursors, Epoch, RefreshToken, StoredMessage, TokenHash, UnixMs, User,
+    Category, Chat, ChatEnd, Cursors, Epoch, RefreshToken, Registration, StoredMessage, TokenHash,
+    UnixMs, User,
 };
 use nowrong_protocol::{ChatId, Position, TicketId, UserId};
 
@@ -53,16 +54,25 @@ pub trait UserStore: Send + Sync + 'static {
     /// before `user.created_at` is free.
     async fn create_user(&self, user: &User) -> Result<NameClaim, StoreError>;
 
+    /// Creates an account, claims its name, stores its first refresh token and the key of the
+    /// request, all in one step: after any failure either all of it is there or nothing. The same
+    /// key with the same request again, however many at once, is [`Registered::Again`] and stores
+    /// the new token as one more successor of the key, until one of these successors is exchanged.
+    async fn register(&self, registration: &Registration) -> Result<Registered, StoreError>;
+
     /// The account, unless it expired.
     async fn user(&self, id: UserId, now: UnixMs) -> Result<Option<User>, StoreError>;
 
-    /// Replaces the account; claims the new name and frees the old one, atomically. `false` as
-    /// [`NameClaim::Taken`] leaves everything as it was. An unknown id is [`NameClaim::Unknown`].
+    /// Replaces the account; claims the new name and frees the old one, atomically. Its expiry never
+    /// moves back. [`NameClaim::Taken`] leaves everything as it was. An unknown id is
+    /// [`NameClaim::Unknown`].
     async fn update_user(&self, user: &User) -> Result<NameClaim, StoreError>;
 
-    /// Moves the expiry of the account forward to `expires_at`, never back, and changes nothing else
-    /// of it, in one step. `false` when there is no such account. Idempotent.
-    async fn touch(&self, id: UserId, expires_at: UnixMs) -> Result<bool, StoreError>;
+    /// Moves the expiry of these accounts, their names and those of their refresh tokens that can be
+    /// exchanged forward to `expires_at`, never back, and changes nothing else. Returns those that
+    /// do not exist. Idempotent. A call that fails has moved some of them, and never an account
+    /// without its name.
+    async fn touch(&self, ids: &[UserId], expires_at: UnixMs) -> Result<Vec<UserId>, StoreError>;
 
     /// Removes the account and everything that belongs to it: name, refresh tokens, blocks, recent
     /// partners (and itself from theirs), its seat. Ids are never used again, so blocks against it
@@ -72,20 +82,19 @@ pub trait UserStore: Send + Sync + 'static {
     /// Stores the first refresh token of a family.
     async fn create_refresh(&self, token: &RefreshToken) -> Result<(), StoreError>;
 
-    /// Replaces the token with hash `used` by `next`, atomically. A token that was replaced less
-    /// than `grace_ms` ago may be used once more, in case the answer got lost (its first
-    /// replacement stays valid too); later use revokes the family. `next` is of the same user and
-    /// family.
+    /// Exchanges the token with hash `used` for `next`, atomically, if
+    /// [`Family::present`](nowrong_core::refresh::Family::present) says so; otherwise revokes the
+    /// family or changes nothing. `next` is of the same user and family. The token that was used
+    /// lives as long as `next` from now on: the response may be lost.
     async fn rotate_refresh(
         &self,
         used: &TokenHash,
         next: &RefreshToken,
         now: UnixMs,
-        grace_ms: u64,
     ) -> Result<Rotation, StoreError>;
 
     /// A refresh token that was issued and is neither expired nor revoked, to fill in `next` of
-    /// [`Self::rotate_refresh`]. Replaced tokens are returned too, however old: only
+    /// [`Self::rotate_refresh`]. Tokens that were exchanged are returned too, however old: only
     /// `rotate_refresh` judges their use, and it must learn of it.
     async fn refresh(
         &self,
@@ -229,15 +238,35 @@ pub enum NameClaim {
     Unknown,
 }
 
+/// The outcome of a registration. Unless the account exists, nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Registered {
+    /// The account and its token are stored.
+    New,
+    /// The same request came before: this account exists, and the token is stored for it.
+    Again(User),
+    /// Another account has the name, or one that looks like it.
+    NameTaken,
+    /// The key came before with another request.
+    KeyOfOther,
+    /// The key has served: a token of its account was exchanged, or the account is gone.
+    KeySpent,
+}
+
 /// The outcome of using a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rotation {
     /// The next token is stored.
     Rotated,
-    /// An old token was used again: the family is revoked.
+    /// A successor of the token was used before: the family is revoked.
     Reused,
-    /// Never issued, expired, or revoked.
+    /// Never issued, expired, dropped, or revoked.
     Unknown,
+    /// The family renews itself too often; nothing was changed.
+    TooMany {
+        /// Earliest time to try again, in milliseconds from now.
+        retry_after_ms: u64,
+    },
 }
 
 /// The users whom a user must not or should not meet.

@@ -77,16 +77,21 @@ class Api:
         self._url = urlsplit(url)
 
     async def register(
-        self, name: str, interests: tuple[str, ...] = (), language: str = "en"
+        self,
+        name: str,
+        interests: tuple[str, ...] = (),
+        language: str = "en",
+        key: str | None = None,
     ) -> Account:
-        """Registers an account."""
+        """Registers an account; with the same key again, it is the same account."""
         body = {
             "name": name,
             "language": language,
             "age_bracket": "18+",
             "interests": list(interests),
         }
-        answer = await self.call("POST", "/v1/users", body)
+        headers = {} if key is None else {"Idempotency-Key": key}
+        answer = await self.call("POST", "/v1/users", body, headers=headers)
         return Account(self, answer["user"], answer["access_token"], answer["refresh_token"])
 
     async def categories(self) -> list[str]:
@@ -95,13 +100,20 @@ class Api:
         return [category["id"] for category in answer["categories"]]
 
     async def call(
-        self, method: str, path: str, body: object = None, access_token: str | None = None
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        access_token: str | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Any:
         """Makes a request; raises `Problem` when it is refused."""
-        return await asyncio.to_thread(self._call, method, path, body, access_token)
+        headers = dict(headers or {})
+        if access_token:
+            headers["Authorization"] = f"Bearer {access_token}"
+        return await asyncio.to_thread(self._call, method, path, body, headers)
 
-    def _call(self, method: str, path: str, body: object, access_token: str | None) -> Any:
-        headers = {"Authorization": f"Bearer {access_token}"} if access_token else {}
+    def _call(self, method: str, path: str, body: object, headers: dict[str, str]) -> Any:
         data = None
         if body is not None:
             data, headers["Content-Type"] = json.dumps(body).encode(), "application/json"

@@ -8,6 +8,7 @@ from nowrong_client import frames as f
 from nowrong_client.conversation import Failed
 from nowrong_client.envelope import encode, encode_datagram
 from nowrong_client.frames import ErrorCode, Lane
+from nowrong_client.rest import Problem
 
 from .mallory import Mallory
 from .people import TRANSPORTS, WEBSOCKET, WEBTRANSPORT, People
@@ -26,6 +27,25 @@ async def test_registering_and_categories(people: People) -> None:
     admission = await person.account.connect()
     assert admission.expires_in_ms == 30_000
     assert admission.webtransport is not None
+
+
+async def test_a_registration_and_a_refresh_can_be_sent_again(people: People) -> None:
+    key = uuid4().hex
+    name = f"Robin{key[:6]}"
+    accounts = [await people.api.register(name, key=key) for _ in range(3)]
+    assert len({account.user["id"] for account in accounts}) == 1
+    old = accounts[0].refresh_token
+    for _ in range(3):
+        accounts[0].refresh_token = old
+        await accounts[0].refresh()
+    await accounts[1].refresh()
+    await accounts[0].refresh()
+    accounts[2].refresh_token = old
+    with pytest.raises(Problem):
+        await accounts[2].refresh()
+    with pytest.raises(Problem) as refused:
+        await people.api.register(name, key=key)
+    assert refused.value.status == 422
 
 
 @each_transport

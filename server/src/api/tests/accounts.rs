@@ -296,6 +296,56 @@ async fn an_unused_account_is_gone_after_a_day_and_a_used_one_is_not() {
     api.register("Kim").await;
 }
 
+/// Every request with an access token is a use, whichever it is.
+#[tokio::test]
+async fn who_only_asks_for_the_account_keeps_it() {
+    let api = Api::new().await;
+    let mut account = api.register("Robin").await;
+    let waiting = account["refresh_token"].clone();
+    for _ in 0..20 {
+        api.advance(Duration::from_secs(5 * 60 * 60));
+        // An access token without a refresh: another device of the same person.
+        let id: UserId = text(&account["user"]["id"]).parse().unwrap();
+        let now = api.state.env.clock.now();
+        let token = api.state.access.issue(id, now).unwrap();
+        let me = api
+            .call("GET", "/v1/me", token.expose(), &Value::Null)
+            .await;
+        assert_eq!(me.status, 200, "{}", me.text());
+        account["user"] = me.json();
+        let left = me.json()["expires_at_ms"].as_u64().unwrap() - now;
+        assert!(left >= 22 * 60 * 60 * 1_000, "{left}");
+        api.state.env.store.sweep(now, 1_000).await.unwrap();
+    }
+    let body = json!({ "name": "Robin", "language": "en", "age_bracket": "18+" });
+    api.post("/v1/users", &body)
+        .await
+        .is_problem(409, "NAME_TAKEN");
+    // The refresh token lives as long as its account.
+    let body = json!({ "refresh_token": waiting });
+    let answer = api.post("/v1/auth/refresh", &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn who_changes_the_account_every_hour_keeps_the_refresh_token_too() {
+    let api = Api::new().await;
+    let registered = api.register("Robin").await;
+    let id: UserId = text(&registered["user"]["id"]).parse().unwrap();
+    for hour in 0..40 {
+        api.advance(Duration::from_secs(60 * 60));
+        let now = api.state.env.clock.now();
+        let token = api.state.access.issue(id, now).unwrap();
+        let change = json!({ "language": if hour % 2 == 0 { "de" } else { "en" } });
+        let answer = api.call("PATCH", "/v1/me", token.expose(), &change).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        api.state.env.store.sweep(now, 1_000).await.unwrap();
+    }
+    let body = json!({ "refresh_token": registered["refresh_token"] });
+    let answer = api.post("/v1/auth/refresh", &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
 #[tokio::test]
 async fn too_many_registrations_of_one_network_have_to_wait() {
     let api = Api::with(|state| {

@@ -112,6 +112,11 @@ async fn a_preflight_of_a_listed_origin_is_answered() {
             .header("access-control-allow-headers")
             .contains("authorization")
     );
+    assert!(
+        answer
+            .header("access-control-allow-headers")
+            .contains("idempotency-key")
+    );
     assert_eq!(answer.header("access-control-allow-credentials"), "");
     let foreign = api.send(ask("https://evil.example")).await;
     assert_eq!(foreign.header("access-control-allow-origin"), "");

@@ -15,7 +15,7 @@ async fn refresh(api: &Api, token: &Value) -> super::Answer {
 }
 
 #[tokio::test]
-async fn a_refresh_token_gives_new_tokens_once() {
+async fn a_refresh_token_gives_new_tokens() {
     let api = Api::new().await;
     let first = api.register("Robin").await;
     let answer = refresh(&api, &first["refresh_token"]).await;
@@ -39,32 +39,85 @@ async fn a_refresh_token_gives_new_tokens_once() {
     assert_eq!(me.json()["id"], first["user"]["id"]);
 }
 
-#[tokio::test]
-async fn a_lost_answer_can_be_asked_for_again_within_the_grace() {
-    let api = Api::new().await;
-    let first = api.register("Robin").await["refresh_token"].clone();
-    assert_eq!(refresh(&api, &first).await.status, 200);
-    api.advance(Duration::from_secs(9));
-    let again = refresh(&api, &first).await;
-    assert_eq!(again.status, 200, "{}", again.text());
-    let next = refresh(&api, &again.json()["refresh_token"]).await;
-    assert_eq!(next.status, 200, "the family lives");
+/// Refreshes and returns the new refresh token.
+async fn renewed(api: &Api, token: &Value) -> Value {
+    let answer = refresh(api, token).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()["refresh_token"].clone()
 }
 
 #[tokio::test]
-async fn a_token_used_again_after_the_grace_revokes_its_family() {
+async fn a_lost_answer_can_be_asked_for_again_hours_later() {
+    let api = Api::new().await;
+    let first = api.register("Robin").await["refresh_token"].clone();
+    renewed(&api, &first).await;
+    for pause in [0, 1, 11, 12 * 60 * 60, 20 * 60 * 60] {
+        api.advance(Duration::from_secs(pause));
+        renewed(&api, &first).await;
+    }
+    let next = renewed(&api, &first).await;
+    renewed(&api, &next).await;
+}
+
+#[tokio::test]
+async fn many_tabs_that_renew_at_once_all_go_on() {
+    let api = Api::new().await;
+    let first = api.register("Robin").await["refresh_token"].clone();
+    let tabs = tokio::join!(
+        refresh(&api, &first),
+        refresh(&api, &first),
+        refresh(&api, &first),
+        refresh(&api, &first),
+    );
+    let mut tabs = [tabs.0, tabs.1, tabs.2, tabs.3].map(|answer| {
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["refresh_token"].clone()
+    });
+    for round in 0..3 {
+        api.advance(Duration::from_secs(570));
+        // One of them sleeps for a while.
+        for tab in tabs.iter_mut().skip(usize::from(round == 1)) {
+            *tab = renewed(&api, tab).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_whose_successor_was_used_revokes_its_family() {
     let api = Api::new().await;
     let first = api.register("Robin").await["refresh_token"].clone();
     let other = api.register("Kim").await["refresh_token"].clone();
-    let second = refresh(&api, &first).await.json()["refresh_token"].clone();
-    api.advance(Duration::from_secs(11));
+    let second = renewed(&api, &first).await;
+    let third = renewed(&api, &second).await;
     refresh(&api, &first)
         .await
         .is_problem(401, "REFRESH_REFUSED");
-    refresh(&api, &second)
-        .await
-        .is_problem(401, "REFRESH_REFUSED");
-    assert_eq!(refresh(&api, &other).await.status, 200, "another family");
+    for revoked in [second, third] {
+        refresh(&api, &revoked)
+            .await
+            .is_problem(401, "REFRESH_REFUSED");
+    }
+    renewed(&api, &other).await;
+}
+
+#[tokio::test]
+async fn an_account_that_renews_itself_without_end_has_to_wait() {
+    let api = Api::new().await;
+    let mut token = api.register("Robin").await["refresh_token"].clone();
+    let mut count = 0;
+    let answer = loop {
+        let answer = refresh(&api, &token).await;
+        if answer.status != 200 {
+            break answer;
+        }
+        token = answer.json()["refresh_token"].clone();
+        count += 1;
+    };
+    assert_eq!(count, 121);
+    answer.is_problem(429, "RATE_LIMITED");
+    let ms = answer.json()["retry_after_ms"].as_u64().unwrap();
+    api.advance(Duration::from_millis(ms));
+    renewed(&api, &token).await;
 }
 
 #[tokio::test]

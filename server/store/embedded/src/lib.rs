@@ -28,6 +28,7 @@ mod snapshot;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod transaction;
 mod users;
 mod vault;

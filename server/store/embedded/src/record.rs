@@ -66,13 +66,26 @@ pub(super) struct MessageRecord {
     pub(super) expires_at: UnixMs,
 }
 
-/// A refresh token and its uses. Replaced tokens stay until they expire, so that their reuse is
-/// noticed.
+/// A refresh token and its uses. Tokens that were exchanged stay until they expire, so that a theft
+/// is noticed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RefreshRecord {
     pub(super) token: RefreshToken,
+    /// When it was first exchanged.
     pub(super) replaced_at: Option<UnixMs>,
-    pub(super) is_grace_used: bool,
+    /// Whether only the list of its family decides (`Presented::is_listed`). An older server wrote
+    /// here whether the token had been exchanged twice, after which it took it no more either.
+    pub(super) is_listed: bool,
+}
+
+/// A registration that can be sent again.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct RegistrationRecord {
+    pub(super) user: UserId,
+    pub(super) family: [u8; 16],
+    /// The hash of key and request.
+    pub(super) request: [u8; 32],
+    pub(super) expires_at: UnixMs,
 }
 
 /// The newest tickets of one user that can no longer open a chat; all earlier ones cannot either.

@@ -11,7 +11,7 @@ use super::{fault::Fault, record};
 
 /// A 16-byte id.
 pub(super) type Id = &'static [u8; 16];
-/// Two user ids, or a token hash.
+/// Two user ids, a token hash, or a user and a family.
 pub(super) type Wide = &'static [u8; 32];
 /// User, family and token hash.
 pub(super) type FamilyMember = &'static [u8; 64];
@@ -28,6 +28,13 @@ pub(super) const NAMES: TableDefinition<'_, &str, Id> = TableDefinition::new("na
 pub(super) const REFRESH: TableDefinition<'_, Wide, Record> = TableDefinition::new("refresh");
 /// User, family, token hash: finds the tokens of a family, and of a user.
 pub(super) const FAMILIES: TableDefinition<'_, FamilyMember, ()> = TableDefinition::new("families");
+/// User, family → `Family`: the tokens that can be exchanged.
+pub(super) const OPEN_TOKENS: TableDefinition<'_, Wide, Record> =
+    TableDefinition::new("open_tokens");
+/// Hash of a registration's key → `RegistrationRecord`. Its expiry entry is that of a token with
+/// this hash.
+pub(super) const REGISTRATIONS: TableDefinition<'_, Wide, Record> =
+    TableDefinition::new("registrations");
 /// Blocker, blocked → when.
 pub(super) const BLOCKS: TableDefinition<'_, Wide, u64> = TableDefinition::new("blocks");
 /// Blocked, blocker: the other direction of [`BLOCKS`].
@@ -83,6 +90,11 @@ pub(super) fn second(pair: &[u8; 32]) -> UserId {
 /// The key of a token in [`FAMILIES`].
 pub(super) fn family_key(token: &RefreshToken) -> [u8; 64] {
     concat(&[token.user.as_bytes(), &token.family, &token.hash])
+}
+
+/// The key of a token's family in [`OPEN_TOKENS`].
+pub(super) fn family(user: UserId, family: &[u8; 16]) -> [u8; 32] {
+    concat(&[user.as_bytes(), family])
 }
 
 /// The token hash in a key of [`FAMILIES`].

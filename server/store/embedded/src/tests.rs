@@ -9,6 +9,7 @@ mod open;
 mod queue;
 mod rate;
 mod secrecy;
+mod tokens;
 
 use std::{sync::Arc, time::Duration};
 

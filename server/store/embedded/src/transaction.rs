@@ -29,6 +29,8 @@ pub(super) struct Transaction<'t> {
     pub(super) names: Lazy<'t, &'static str, Id>,
     pub(super) refresh: Lazy<'t, Wide, Record>,
     pub(super) families: Lazy<'t, FamilyMember, ()>,
+    pub(super) open_tokens: Lazy<'t, Wide, Record>,
+    pub(super) registrations: Lazy<'t, Wide, Record>,
     pub(super) blocks: Lazy<'t, Wide, u64>,
     pub(super) blocked_by: Lazy<'t, Wide, ()>,
     pub(super) recents: Lazy<'t, Id, Record>,
@@ -59,6 +61,8 @@ impl<'t> Transaction<'t> {
             names: Lazy::new(transaction, table::NAMES),
             refresh: Lazy::new(transaction, table::REFRESH),
             families: Lazy::new(transaction, table::FAMILIES),
+            open_tokens: Lazy::new(transaction, table::OPEN_TOKENS),
+            registrations: Lazy::new(transaction, table::REGISTRATIONS),
             blocks: Lazy::new(transaction, table::BLOCKS),
             blocked_by: Lazy::new(transaction, table::BLOCKED_BY),
             recents: Lazy::new(transaction, table::RECENTS),
@@ -84,6 +88,8 @@ impl<'t> Transaction<'t> {
         self.names.read()?;
         self.refresh.read()?;
         self.families.read()?;
+        self.open_tokens.read()?;
+        self.registrations.read()?;
         self.blocks.read()?;
         self.blocked_by.read()?;
         self.recents.read()?;

@@ -1,17 +1,17 @@
-//! Accounts: names, refresh tokens, blocks and recent partners.
+//! Accounts: names, blocks and recent partners. Their tokens are in `tokens`.
 
 use async_trait::async_trait;
-use nowrong_core::record::{RefreshToken, TokenHash, UnixMs, User};
+use nowrong_core::record::{RefreshToken, Registration, TokenHash, UnixMs, User};
 use nowrong_protocol::UserId;
-use nowrong_store::{Avoid, NameClaim, Rotation, StoreError, UserStore};
+use nowrong_store::{Avoid, NameClaim, Registered, Rotation, StoreError, UserStore};
 use redb::ReadableTable;
 
 use super::{
     EmbeddedStore,
     fault::Fault,
-    record::{self, RecentsRecord, RefreshRecord},
+    record::{self, RecentsRecord},
     snapshot::Snapshot,
-    table::{self, Expiring, bounds, family_hash, family_key, load, pair, second},
+    table::{self, Expiring, bounds, load, pair, second},
     transaction::Transaction,
 };
 
@@ -31,6 +31,14 @@ impl UserStore for EmbeddedStore {
         .await
     }
 
+    async fn register(&self, registration: &Registration) -> Result<Registered, StoreError> {
+        let registration = registration.clone();
+        self.write("register", move |transaction| {
+            transaction.register(&registration)
+        })
+        .await
+    }
+
     async fn user(&self, id: UserId, now: UnixMs) -> Result<Option<User>, StoreError> {
         self.read("user", |snapshot| snapshot.user(id, now))
     }
@@ -43,9 +51,16 @@ impl UserStore for EmbeddedStore {
         .await
     }
 
-    async fn touch(&self, id: UserId, expires_at: UnixMs) -> Result<bool, StoreError> {
+    async fn touch(&self, ids: &[UserId], expires_at: UnixMs) -> Result<Vec<UserId>, StoreError> {
+        let ids = ids.to_vec();
         self.write("touch", move |transaction| {
-            transaction.touch_user(id, expires_at)
+            let mut gone = Vec::new();
+            for id in &ids {
+                if !transaction.touch_user(*id, expires_at)? {
+                    gone.push(*id);
+                }
+            }
+            Ok(gone)
         })
         .await
     }
@@ -70,11 +85,10 @@ impl UserStore for EmbeddedStore {
         used: &TokenHash,
         next: &RefreshToken,
         now: UnixMs,
-        grace_ms: u64,
     ) -> Result<Rotation, StoreError> {
         let (used, next) = (*used, next.clone());
         self.write("rotate_refresh", move |transaction| {
-            transaction.rotate_refresh(&used, &next, now, grace_ms)
+            transaction.rotate_refresh(&used, &next, now)
         })
         .await
     }
@@ -101,7 +115,7 @@ impl UserStore for EmbeddedStore {
 
 impl Transaction<'_> {
     /// Creates an account. A name whose owner expired before this account began is free.
-    fn create_user(&mut self, user: &User) -> Result<NameClaim, Fault> {
+    pub(super) fn create_user(&mut self, user: &User) -> Result<NameClaim, Fault> {
         if let Some(owner) = self.name_owner(&user.skeleton)?
             && owner != user.id
         {
@@ -117,7 +131,7 @@ impl Transaction<'_> {
     }
 
     fn update_user(&mut self, user: &User) -> Result<NameClaim, Fault> {
-        let Some(old) = load(self.users.read()?, user.id.as_bytes())? else {
+        let Some(old): Option<User> = load(self.users.read()?, user.id.as_bytes())? else {
             return Ok(NameClaim::Unknown);
         };
         if self
@@ -126,7 +140,11 @@ impl Transaction<'_> {
         {
             return Ok(NameClaim::Taken);
         }
-        self.put_user(Some(&old), user)?;
+        let user = User {
+            expires_at: user.expires_at.max(old.expires_at),
+            ..user.clone()
+        };
+        self.put_user(Some(&old), &user)?;
         Ok(NameClaim::Claimed)
     }
 
@@ -140,6 +158,7 @@ impl Transaction<'_> {
                 ..old.clone()
             };
             self.put_user(Some(&old), &user)?;
+            self.touch_tokens(id, expires_at)?;
         }
         Ok(true)
     }
@@ -179,80 +198,6 @@ impl Transaction<'_> {
         self.remove_family(id.as_bytes())?;
         self.remove_blocks(id)?;
         self.forget_partners(id)
-    }
-
-    fn create_refresh(&mut self, token: &RefreshToken) -> Result<(), Fault> {
-        let expired = load::<_, RefreshRecord>(self.refresh.read()?, &token.hash)?
-            .map(|record| record.token.expires_at);
-        let record = RefreshRecord {
-            token: token.clone(),
-            replaced_at: None,
-            is_grace_used: false,
-        };
-        self.refresh
-            .write()?
-            .insert(&token.hash, &record::encode(&record)[..])?;
-        self.families.write()?.insert(&family_key(token), ())?;
-        self.move_expiry(
-            Expiring::Refresh(token.hash),
-            expired,
-            Some(token.expires_at),
-        )
-    }
-
-    fn rotate_refresh(
-        &mut self,
-        used: &TokenHash,
-        next: &RefreshToken,
-        now: UnixMs,
-        grace_ms: u64,
-    ) -> Result<Rotation, Fault> {
-        let found = load::<_, RefreshRecord>(self.refresh.read()?, used)?;
-        let Some(mut record) = found.filter(|record| record.token.expires_at > now) else {
-            return Ok(Rotation::Unknown);
-        };
-        match record.replaced_at {
-            None => record.replaced_at = Some(now),
-            Some(at) if !record.is_grace_used && now < at.saturating_add(grace_ms) => {
-                record.is_grace_used = true;
-            }
-            Some(_) => {
-                self.remove_family(&family_key(&record.token)[..32])?;
-                return Ok(Rotation::Reused);
-            }
-        }
-        self.refresh
-            .write()?
-            .insert(used, &record::encode(&record)[..])?;
-        self.create_refresh(next)?;
-        Ok(Rotation::Rotated)
-    }
-
-    /// Removes the tokens whose key in `families` begins with `prefix`: a user, or user and family.
-    fn remove_family(&mut self, prefix: &[u8]) -> Result<(), Fault> {
-        let (low, high) = bounds::<64>(prefix);
-        let found = self.families.read()?.range::<&[u8; 64]>(&low..=&high)?;
-        let hashes: Result<Vec<_>, Fault> = found
-            .map(|entry| Ok(family_hash(entry?.0.value())))
-            .collect();
-        for hash in hashes? {
-            self.remove_refresh(&hash)?;
-        }
-        Ok(())
-    }
-
-    /// Removes one token.
-    pub(super) fn remove_refresh(&mut self, hash: &TokenHash) -> Result<(), Fault> {
-        let Some(record) = load::<_, RefreshRecord>(self.refresh.read()?, hash)? else {
-            return Ok(());
-        };
-        self.refresh.write()?.remove(hash)?;
-        self.families.write()?.remove(&family_key(&record.token))?;
-        self.move_expiry(
-            Expiring::Refresh(*hash),
-            Some(record.token.expires_at),
-            None,
-        )
     }
 
     fn block(&mut self, blocker: UserId, blocked: UserId, now: UnixMs) -> Result<(), Fault> {
@@ -353,13 +298,6 @@ impl Snapshot {
     fn user(&self, id: UserId, now: UnixMs) -> Result<Option<User>, Fault> {
         let user: Option<User> = load(&self.table(table::USERS)?, id.as_bytes())?;
         Ok(user.filter(|user| user.expires_at > now))
-    }
-
-    fn refresh(&self, hash: &TokenHash, now: UnixMs) -> Result<Option<RefreshToken>, Fault> {
-        let record: Option<RefreshRecord> = load(&self.table(table::REFRESH)?, hash)?;
-        Ok(record
-            .map(|record| record.token)
-            .filter(|token| token.expires_at > now))
     }
 
     fn avoid(&self, user: UserId, now: UnixMs) -> Result<Avoid, Fault> {

@@ -7,6 +7,7 @@ mod explain;
 mod fault;
 mod open;
 mod shredded;
+mod tokens;
 
 use std::sync::Arc;
 

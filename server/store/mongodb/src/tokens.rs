@@ -1,27 +1,87 @@
-//! Refresh tokens. A token is valid while the document of its family exists, so revoking is a
-//! single write and needs no search for the tokens of the family.
+//! Refresh tokens and registrations. A token is valid while the document of its family exists, so
+//! revoking is a single write and needs no search for the tokens of the family. That document lists
+//! the tokens that can still be exchanged.
 
-use mongodb::bson::doc;
-use nowrong_core::record::{RefreshToken, TokenHash, UnixMs};
-use nowrong_store::Rotation;
+use mongodb::bson::{Bson, doc};
+use nowrong_core::{
+    record::{RefreshToken, Registration, RegistrationKey, TokenHash, UnixMs, User},
+    refresh::{Exchange, Family},
+};
+use nowrong_protocol::UserId;
+use nowrong_store::{NameClaim, Registered, Rotation};
 
 use super::{
+    Shared,
     fault::Fault,
-    record::{TokenRecord, alive, date, token_key, unix_ms},
+    record::{FamilyRecord, TokenRecord, alive, by_key, date, keys_of, token_key, user_key},
     transaction::Transaction,
 };
 
 impl Transaction {
+    /// Creates an account with its first token, or finds the one that the same request has made.
+    pub(super) async fn register(&mut self, new: &Registration) -> Result<Registered, Fault> {
+        let (user, token, key) = (&new.user, &new.token, new.key.as_ref());
+        if let Some(key) = key
+            && let Some(known) = self.alive_token(&key.hash, user.created_at).await?
+        {
+            return self.register_again(new, key, &known).await;
+        }
+        match self.create_user(user).await? {
+            NameClaim::Claimed => {}
+            NameClaim::Taken | NameClaim::Unknown => return Ok(Registered::NameTaken),
+        }
+        let first = TokenRecord::from(token);
+        let family_key = first.family_key();
+        let key_itself = key.map(|key| TokenRecord::of_key(key, token));
+        let records: Vec<_> = [first].into_iter().chain(key_itself).collect();
+        let tokens = self.shared.tokens.clone();
+        self.put(&tokens, &records).await?;
+        let family = Family::begin(token.hash, key.map(|key| key.hash), user.created_at);
+        let family = FamilyRecord::new(family_key, &family, token.expires_at);
+        self.put_family(family).await?;
+        Ok(Registered::New)
+    }
+
+    async fn register_again(
+        &mut self,
+        new: &Registration,
+        key: &RegistrationKey,
+        known: &TokenRecord,
+    ) -> Result<Registered, Fault> {
+        let now = new.user.created_at;
+        if !known.is_of(key) {
+            return Ok(Registered::KeyOfOther);
+        }
+        let users = self.shared.users.clone();
+        let id = UserId::from_bytes(known.user.bytes());
+        let filter = doc! { "_id": user_key(id), "expiresAt": alive(now) };
+        let Some(user) = self.one(&users, filter).await?.map(User::from) else {
+            return Ok(Registered::KeySpent);
+        };
+        let Some(found) = self.family_of(known).await? else {
+            return Ok(Registered::KeySpent);
+        };
+        let mut family = found.family()?;
+        let token = &new.token;
+        let presented = known.presented()?;
+        let Exchange::Renewed { dropped } = family.present(&presented, token.hash, now) else {
+            return Ok(Registered::KeySpent);
+        };
+        let next = known.next(token);
+        let lives_until = found.expires_at().max(token.expires_at);
+        let family = FamilyRecord::new(found.key(), &family, lives_until);
+        self.renew(&[next], family, &dropped).await?;
+        Ok(Registered::Again(user))
+    }
+
     pub(super) async fn create_refresh(&mut self, token: &RefreshToken) -> Result<(), Fault> {
         let tokens = self.shared.tokens.clone();
         let record = TokenRecord::from(token);
-        let family = doc! { "_id": record.family_key() };
+        let key = record.family_key();
         self.put(&tokens, &[record]).await?;
-        // The family is kept as long as its newest token.
-        let longer = doc! { "$max": { "expiresAt": date(token.expires_at) } };
-        let update = self.shared.families.update_one(family, longer);
-        update.upsert(true).session(&mut self.session).await?;
-        Ok(())
+        let family = Family::begin(token.hash, None, 0);
+        self.put_family(FamilyRecord::new(key, &family, token.expires_at))
+            .await
     }
 
     pub(super) async fn rotate_refresh(
@@ -29,32 +89,130 @@ impl Transaction {
         used: &TokenHash,
         next: &RefreshToken,
         now: UnixMs,
-        grace_ms: u64,
     ) -> Result<Rotation, Fault> {
-        let (tokens, families) = (self.shared.tokens.clone(), self.shared.families.clone());
-        let key = doc! { "_id": token_key(used) };
-        let filter = doc! { "_id": token_key(used), "expiresAt": alive(now) };
-        let Some(record) = self.one(&tokens, filter).await? else {
+        let found = self.alive_token(used, now).await?;
+        let Some(mut record) = found.filter(|record| !record.is_key()) else {
             return Ok(Rotation::Unknown);
         };
-        let family = doc! { "_id": record.family_key() };
-        if self.one(&families, family.clone()).await?.is_none() {
+        let Some(found) = self.family_of(&record).await? else {
             return Ok(Rotation::Unknown);
-        }
-        let use_of_it = match record.replaced_at {
-            None => doc! { "replacedAt": date(now) },
-            Some(at) if !record.is_grace_used && now < unix_ms(at).saturating_add(grace_ms) => {
-                doc! { "isGraceUsed": true }
+        };
+        let mut family = found.family()?;
+        match family.present(&record.presented()?, next.hash, now) {
+            Exchange::Renewed { dropped } => {
+                record.exchanged(now, next.expires_at);
+                let records = [record, TokenRecord::from(next)];
+                let lives_until = found.expires_at().max(next.expires_at);
+                let family = FamilyRecord::new(found.key(), &family, lives_until);
+                self.renew(&records, family, &dropped).await?;
+                Ok(Rotation::Rotated)
             }
-            Some(_) => {
-                let delete = families.delete_one(family);
+            Exchange::Reused => {
+                let families = self.shared.families.clone();
+                let delete = families.delete_one(doc! { "_id": found.key() });
                 delete.session(&mut self.session).await?;
-                return Ok(Rotation::Reused);
+                Ok(Rotation::Reused)
             }
-        };
-        let update = tokens.update_one(key, doc! { "$set": use_of_it });
-        update.session(&mut self.session).await?;
-        self.create_refresh(next).await?;
-        Ok(Rotation::Rotated)
+            Exchange::TooMany { retry_after_ms } => Ok(Rotation::TooMany { retry_after_ms }),
+        }
+    }
+
+    async fn alive_token(
+        &mut self,
+        hash: &TokenHash,
+        now: UnixMs,
+    ) -> Result<Option<TokenRecord>, Fault> {
+        let tokens = self.shared.tokens.clone();
+        let filter = doc! { "_id": token_key(hash), "expiresAt": alive(now) };
+        self.one(&tokens, filter).await
+    }
+
+    async fn family_of(&mut self, token: &TokenRecord) -> Result<Option<FamilyRecord>, Fault> {
+        let families = self.shared.families.clone();
+        self.one(&families, doc! { "_id": token.family_key() })
+            .await
+    }
+
+    async fn put_family(&mut self, family: FamilyRecord) -> Result<(), Fault> {
+        let families = self.shared.families.clone();
+        self.put(&families, &[family]).await
+    }
+
+    /// Stores tokens of a family and its list, and removes the tokens that were dropped from it.
+    async fn renew(
+        &mut self,
+        records: &[TokenRecord],
+        family: FamilyRecord,
+        dropped: &[TokenHash],
+    ) -> Result<(), Fault> {
+        let tokens = self.shared.tokens.clone();
+        self.put(&tokens, records).await?;
+        self.put_family(family).await?;
+        if !dropped.is_empty() {
+            let keys: Vec<Bson> = dropped.iter().map(token_key).collect();
+            let delete = tokens.delete_many(doc! { "_id": { "$in": keys } });
+            delete.session(&mut self.session).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Moves the expiry of accounts forward, of each account last: what belongs to it never expires
+    /// before it does, wherever this stops. Each write only moves forward, so no transaction is
+    /// needed.
+    pub(super) async fn touch(
+        &self,
+        ids: &[UserId],
+        expires_at: UnixMs,
+    ) -> Result<Vec<UserId>, Fault> {
+        let later = doc! { "$max": { "expiresAt": date(expires_at) } };
+        let keys: Vec<Bson> = ids.iter().map(|id| user_key(*id)).collect();
+        let users = doc! { "_id": { "$in": &keys } };
+        let mut found = self.users.find(users.clone()).hint(by_key()).await?;
+        let (mut gone, mut skeletons) = (ids.to_vec(), Vec::new());
+        while found.advance().await? {
+            let user = found.deserialize_current()?;
+            gone.retain(|id| *id.as_bytes() != user.id.bytes());
+            skeletons.push(user.skeleton);
+        }
+        if skeletons.is_empty() {
+            return Ok(gone);
+        }
+        self.touch_tokens(ids, expires_at).await?;
+        let names = doc! { "_id": { "$in": skeletons }, "user": { "$in": keys } };
+        let update = self.usernames.update_many(names, later.clone());
+        update.hint(by_key()).await?;
+        let update = self.users.update_many(users, later);
+        update.hint(by_key()).await?;
+        Ok(gone)
+    }
+
+    /// Moves the expiry of the families of accounts forward, and of the tokens that can be exchanged.
+    async fn touch_tokens(&self, ids: &[UserId], expires_at: UnixMs) -> Result<(), Fault> {
+        let ranges = ids
+            .iter()
+            .map(|id| doc! { "_id": keys_of("user", &user_key(*id)) });
+        let ranges: Vec<_> = ranges.collect();
+        let found = self.families.find(doc! { "$or": ranges });
+        let mut found = found.hint(by_key()).await?;
+        let (mut families, mut tokens) = (Vec::new(), Vec::new());
+        while found.advance().await? {
+            let family = found.deserialize_current()?;
+            tokens.extend(family.open_keys());
+            families.push(family.key());
+        }
+        let later = doc! { "$max": { "expiresAt": date(expires_at) } };
+        if !tokens.is_empty() {
+            let filter = doc! { "_id": { "$in": tokens }, "request": Bson::Null };
+            let update = self.tokens.update_many(filter, later.clone());
+            update.hint(by_key()).await?;
+        }
+        if !families.is_empty() {
+            let filter = doc! { "_id": { "$in": families } };
+            let update = self.families.update_many(filter, later);
+            update.hint(by_key()).await?;
+        }
+        Ok(())
     }
 }

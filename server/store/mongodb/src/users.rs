@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use mongodb::bson::{Bson, doc};
-use nowrong_core::record::{RefreshToken, TokenHash, UnixMs, User};
+use nowrong_core::record::{RefreshToken, Registration, TokenHash, UnixMs, User};
 use nowrong_protocol::UserId;
-use nowrong_store::{Avoid, NameClaim, Rotation, StoreError, UserStore};
+use nowrong_store::{Avoid, NameClaim, Registered, Rotation, StoreError, UserStore};
 
 use super::{
     MongoStore,
@@ -27,6 +27,15 @@ impl UserStore for MongoStore {
         .await
     }
 
+    async fn register(&self, registration: &Registration) -> Result<Registered, StoreError> {
+        let registration = registration.clone();
+        self.transact("register", move |transaction| {
+            let registration = registration.clone();
+            Box::pin(async move { transaction.register(&registration).await })
+        })
+        .await
+    }
+
     async fn user(&self, id: UserId, now: UnixMs) -> Result<Option<User>, StoreError> {
         self.call("user", |shared| async move {
             let filter = doc! { "_id": user_key(id), "expiresAt": alive(now) };
@@ -45,9 +54,10 @@ impl UserStore for MongoStore {
         .await
     }
 
-    async fn touch(&self, id: UserId, expires_at: UnixMs) -> Result<bool, StoreError> {
-        self.transact("touch", move |transaction| {
-            Box::pin(transaction.touch(id, expires_at))
+    async fn touch(&self, ids: &[UserId], expires_at: UnixMs) -> Result<Vec<UserId>, StoreError> {
+        let ids = ids.to_vec();
+        self.call("touch", |shared| async move {
+            shared.touch(&ids, expires_at).await
         })
         .await
     }
@@ -73,15 +83,11 @@ impl UserStore for MongoStore {
         used: &TokenHash,
         next: &RefreshToken,
         now: UnixMs,
-        grace_ms: u64,
     ) -> Result<Rotation, StoreError> {
         let (used, next) = (*used, next.clone());
         self.transact("rotate_refresh", move |transaction| {
             let next = next.clone();
-            Box::pin(async move {
-                let rotation = transaction.rotate_refresh(&used, &next, now, grace_ms);
-                rotation.await
-            })
+            Box::pin(async move { transaction.rotate_refresh(&used, &next, now).await })
         })
         .await
     }
@@ -94,7 +100,8 @@ impl UserStore for MongoStore {
         let key = token_key(hash);
         self.call("refresh", |shared| async move {
             let filter = doc! { "_id": key, "expiresAt": alive(now) };
-            let Some(token) = shared.tokens.find_one(filter).hint(by_key()).await? else {
+            let found = shared.tokens.find_one(filter).hint(by_key()).await?;
+            let Some(token) = found.filter(|token| !token.is_key()) else {
                 return Ok(None);
             };
             let family = doc! { "_id": token.family_key() };
@@ -135,7 +142,7 @@ impl UserStore for MongoStore {
 }
 
 impl Transaction {
-    async fn create_user(&mut self, user: &User) -> Result<NameClaim, Fault> {
+    pub(super) async fn create_user(&mut self, user: &User) -> Result<NameClaim, Fault> {
         // A name whose account expired before this one began is free; the sweeper removes the rest
         // of that account, and leaves the name to its new owner.
         let holder = self.holder(&user.skeleton).await?;
@@ -163,24 +170,12 @@ impl Transaction {
         if old.skeleton != user.skeleton {
             self.free_name(&old.skeleton, user.id).await?;
         }
-        self.put_user(user).await?;
-        Ok(NameClaim::Claimed)
-    }
-
-    /// The account and its name, which expires with it.
-    async fn touch(&mut self, id: UserId, expires_at: UnixMs) -> Result<bool, Fault> {
-        let later = doc! { "$max": { "expiresAt": date(expires_at) } };
-        let users = self.shared.users.clone();
-        let touch = users.find_one_and_update(doc! { "_id": user_key(id) }, later.clone());
-        let touched = touch.hint(by_key()).session(&mut self.session).await?;
-        let Some(user) = touched else {
-            return Ok(false);
+        let user = User {
+            expires_at: user.expires_at.max(unix_ms(old.expires_at)),
+            ..user.clone()
         };
-        let name = doc! { "_id": &user.skeleton, "user": user_key(id) };
-        let update = self.shared.usernames.update_one(name, later);
-        let update = update.hint(by_key()).session(&mut self.session);
-        update.await?;
-        Ok(true)
+        self.put_user(&user).await?;
+        Ok(NameClaim::Claimed)
     }
 
     async fn holder(&mut self, skeleton: &str) -> Result<Option<UsernameRecord>, Fault> {

@@ -1,10 +1,7 @@
-//! Promises about accounts, refresh tokens, blocks and categories.
+//! Promises about accounts, blocks and categories.
 
-use super::*;
+use super::{tokens::rotate, *};
 use crate::{Avoid, NameClaim, Opening, Rotation};
-
-/// How long a replaced token may be used once more, in these tests.
-const GRACE: u64 = 10_000;
 
 pub async fn a_created_user_can_be_read_and_has_the_name(store: Subject) {
     let ada = user(1, "Ada");
@@ -50,6 +47,12 @@ pub async fn updating_a_user_moves_the_name(store: Subject) {
     (ada.name, ada.skeleton) = ("Eve".to_owned(), "eve".to_owned());
     ada.expires_at += DAY;
     assert_eq!(store.update_user(&ada).await.unwrap(), NameClaim::Claimed);
+    // A change that was read before the account was noted as used does not move it back.
+    let stale = User {
+        expires_at: NOW + DAY,
+        ..ada.clone()
+    };
+    assert_eq!(store.update_user(&stale).await.unwrap(), NameClaim::Claimed);
     assert_eq!(store.user(ada.id, NOW).await.unwrap(), Some(ada));
     assert_eq!(
         store.create_user(&user(3, "Eve")).await.unwrap(),
@@ -68,115 +71,42 @@ pub async fn creating_a_user_twice_is_harmless(store: Subject) {
     assert_eq!(store.user(ada.id, NOW).await.unwrap(), Some(ada));
 }
 
-pub async fn touching_a_user_moves_the_expiry_forward_and_nothing_else(store: Subject) {
-    let mut ada = user(1, "Ada");
-    assert!(!store.touch(ada.id, ada.expires_at).await.unwrap());
+pub async fn touching_users_moves_the_expiry_forward_and_nothing_else(store: Subject) {
+    let (mut ada, mut bob) = (user(1, "Ada"), user(7, "Bob"));
+    let both = [ada.id, bob.id];
+    assert_eq!(store.touch(&[], ada.expires_at).await.unwrap(), []);
+    assert_eq!(store.touch(&both, ada.expires_at).await.unwrap(), both);
     assert_eq!(store.user(ada.id, NOW).await.unwrap(), None);
-    store.create_user(&ada).await.unwrap();
+    for user in [&ada, &bob] {
+        store.create_user(user).await.unwrap();
+    }
     for expires_at in [ada.expires_at, ada.expires_at - DAY, 0] {
-        assert!(store.touch(ada.id, expires_at).await.unwrap());
+        assert_eq!(store.touch(&both, expires_at).await.unwrap(), []);
         assert_eq!(store.user(ada.id, NOW).await.unwrap(), Some(ada.clone()));
     }
     // The change of another caller, who read the account before, is not undone.
     (ada.name, ada.skeleton) = ("Eve".to_owned(), "eve".to_owned());
     store.update_user(&ada).await.unwrap();
     ada.expires_at += DAY;
-    assert!(store.touch(ada.id, ada.expires_at).await.unwrap());
+    bob.expires_at += DAY;
+    let nobody = user_id(99);
+    let all = [ada.id, nobody, bob.id];
+    assert_eq!(store.touch(&all, ada.expires_at).await.unwrap(), [nobody]);
     let late = ada.expires_at - 1;
-    assert_eq!(store.user(ada.id, late).await.unwrap(), Some(ada.clone()));
-    store.sweep(late, 1_000).await.unwrap();
-    assert_eq!(store.user(ada.id, late).await.unwrap(), Some(ada.clone()));
-    // The name lasts as long.
-    let mut other = user(2, "Eve");
-    (other.created_at, other.expires_at) = (late, late + DAY);
-    assert_eq!(store.create_user(&other).await.unwrap(), NameClaim::Taken);
-    store.sweep(ada.expires_at, 1_000).await.unwrap();
-    assert!(!store.touch(ada.id, ada.expires_at + DAY).await.unwrap());
-}
-
-pub async fn a_refresh_token_rotates(store: Subject) {
-    let (first, second) = (token(1, 1, 1), token(2, 1, 1));
-    assert_eq!(rotate(&store, 1, &second, NOW).await, Rotation::Unknown);
-    assert_eq!(store.refresh(&second.hash, NOW).await.unwrap(), None);
-    store.create_refresh(&first).await.unwrap();
-    assert_eq!(store.refresh(&first.hash, NOW).await.unwrap(), Some(first));
-    assert_eq!(rotate(&store, 1, &second, NOW).await, Rotation::Rotated);
-    assert_eq!(
-        store.refresh(&second.hash, NOW).await.unwrap(),
-        Some(second)
-    );
-    assert_eq!(
-        rotate(&store, 2, &token(3, 1, 1), NOW + DAY).await,
-        Rotation::Rotated
-    );
-}
-
-pub async fn a_lost_answer_may_be_asked_for_once_more(store: Subject) {
-    store.create_refresh(&token(1, 1, 1)).await.unwrap();
-    assert_eq!(
-        rotate(&store, 1, &token(2, 1, 1), NOW).await,
-        Rotation::Rotated
-    );
-    let late = NOW + GRACE - 1;
-    assert!(store.refresh(&[1; 32], late).await.unwrap().is_some());
-    assert_eq!(
-        rotate(&store, 1, &token(3, 1, 1), late).await,
-        Rotation::Rotated
-    );
-    assert_eq!(
-        rotate(&store, 3, &token(4, 1, 1), late).await,
-        Rotation::Rotated
-    );
-    assert_eq!(
-        rotate(&store, 1, &token(5, 1, 1), late).await,
-        Rotation::Reused
-    );
-    assert_eq!(
-        rotate(&store, 4, &token(6, 1, 1), late).await,
-        Rotation::Unknown
-    );
-}
-
-pub async fn reuse_revokes_the_family_and_no_other(store: Subject) {
-    store.create_refresh(&token(1, 1, 1)).await.unwrap();
-    store.create_refresh(&token(9, 2, 1)).await.unwrap();
-    assert_eq!(
-        rotate(&store, 1, &token(2, 1, 1), NOW).await,
-        Rotation::Rotated
-    );
-    let late = NOW + GRACE;
-    assert_eq!(
-        rotate(&store, 1, &token(3, 1, 1), late).await,
-        Rotation::Reused
-    );
-    for revoked in 1..=3 {
-        assert_eq!(store.refresh(&[revoked; 32], late).await.unwrap(), None);
-        assert_eq!(
-            rotate(&store, revoked, &token(4, 1, 1), late).await,
-            Rotation::Unknown
-        );
+    for _ in 0..2 {
+        assert_eq!(store.user(ada.id, late).await.unwrap(), Some(ada.clone()));
+        assert_eq!(store.user(bob.id, late).await.unwrap(), Some(bob.clone()));
+        store.sweep(late, 1_000).await.unwrap();
     }
-    assert_eq!(
-        rotate(&store, 9, &token(10, 2, 1), late).await,
-        Rotation::Rotated
-    );
-}
-
-pub async fn one_of_many_rotations_wins(store: Subject) {
-    store.create_refresh(&token(1, 1, 1)).await.unwrap();
-    let answers = at_once(2..=20, |number| {
-        let store = Arc::clone(&store);
-        async move {
-            store
-                .rotate_refresh(&[1; 32], &token(number, 1, 1), NOW, 0)
-                .await
-                .unwrap()
-        }
-    })
-    .await;
-    let count = |wanted| answers.iter().filter(|answer| **answer == wanted).count();
-    assert_eq!(count(Rotation::Rotated), 1, "{answers:?}");
-    assert_eq!(count(Rotation::Reused), 1, "{answers:?}");
+    // The names last as long.
+    for name in ["Eve", "Bob"] {
+        let mut other = user(2, name);
+        (other.created_at, other.expires_at) = (late, late + DAY);
+        assert_eq!(store.create_user(&other).await.unwrap(), NameClaim::Taken);
+    }
+    while store.sweep(ada.expires_at, 1_000).await.unwrap() > 0 {}
+    let later = ada.expires_at + DAY;
+    assert_eq!(store.touch(&both, later).await.unwrap(), both);
 }
 
 pub async fn blocks_hold_in_both_directions(store: Subject) {
@@ -291,11 +221,4 @@ pub async fn categories_are_seeded_once_and_ranked(store: Subject) {
         .collect();
     assert_eq!(ids, ["art", "books", "music"]);
     assert_eq!(store.categories().await.unwrap()[2], seed[0]);
-}
-
-async fn rotate(store: &Subject, used: u8, next: &RefreshToken, now: UnixMs) -> Rotation {
-    store
-        .rotate_refresh(&[used; 32], next, now, GRACE)
-        .await
-        .unwrap()
 }

@@ -74,7 +74,7 @@ pub async fn expired_records_are_not_read_though_not_swept(store: Subject) {
     assert_eq!(store.refresh(&[1; 32], NOW + 30 * DAY).await.unwrap(), None);
     let next = token(2, 1, 1);
     let late = store
-        .rotate_refresh(&[1; 32], &next, NOW + 30 * DAY, 10_000)
+        .rotate_refresh(&[1; 32], &next, NOW + 30 * DAY)
         .await
         .unwrap();
     assert_eq!(late, Rotation::Unknown);

@@ -18,7 +18,6 @@ use crate::{EmbeddedStore, journal::Filing, open};
 
 use super::RESTLESS;
 
-const GRACE: u64 = 10_000;
 const USERS: u64 = 5;
 const NAMES: [&str; 4] = ["Ada", "Bob", "Cyd", "Dee"];
 
@@ -29,6 +28,7 @@ enum Operation {
     DeleteUser(u64),
     CreateRefresh(u64),
     RotateRefresh(u8),
+    Touch(u64, u64),
     Block(u64, u64),
     OpenChat(u64, u64, u64),
     CancelTicket(u64, u64),
@@ -53,6 +53,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         user().prop_map(CreateRefresh),
         (0..8_u8).prop_map(RotateRefresh),
         (0..8_u8).prop_map(RotateRefresh),
+        (user(), 0..9 * DAY).prop_map(|(user, after)| Touch(user, after)),
         (user(), user()).prop_map(|(blocker, blocked)| Block(blocker, blocked)),
         (user(), user(), 0..9_u64).prop_map(|(one, other, back)| OpenChat(one, other, back / 7)),
         (user(), user(), 0..9_u64).prop_map(|(one, other, back)| OpenChat(one, other, back / 7)),
@@ -65,7 +66,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         (chat(), 1..4_u64, 0..3_u64).prop_map(|(chat, count, back)| Append(chat, count, back)),
         (chat(), 1..9_u64).prop_map(|(chat, seq)| DeleteMessage(chat, seq)),
         (1..40_usize).prop_map(Sweep),
-        prop_oneof![0..GRACE, 0..DAY, 0..9 * DAY].prop_map(Advance),
+        prop_oneof![0..10_000_u64, 0..DAY, 0..9 * DAY].prop_map(Advance),
     ]
 }
 
@@ -73,7 +74,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 struct Model {
     now: UnixMs,
     users: BTreeMap<u64, User>,
-    tokens: BTreeMap<u8, (RefreshToken, Option<UnixMs>, bool)>,
+    tokens: BTreeMap<u8, ModelToken>,
     tokens_made: u8,
     blocks: BTreeSet<(UserId, UserId)>,
     /// User → partners and when, newest first.
@@ -84,6 +85,13 @@ struct Model {
     spent: BTreeMap<UserId, (u64, u64, UnixMs)>,
     tickets_made: u64,
     messages: BTreeMap<(usize, Position), StoredMessage>,
+}
+
+struct ModelToken {
+    token: RefreshToken,
+    parent: Option<u8>,
+    /// Whether a successor of it was exchanged.
+    is_closed: bool,
 }
 
 impl Model {
@@ -200,6 +208,7 @@ impl Pair {
             Operation::DeleteUser(number) => self.delete_user(number).await,
             Operation::CreateRefresh(number) => self.create_refresh(number).await,
             Operation::RotateRefresh(number) => self.rotate_refresh(number).await,
+            Operation::Touch(number, after) => self.touch(number, after).await,
             Operation::Block(blocker, blocked) => {
                 let (blocker, blocked) = (user_id(blocker), user_id(blocked));
                 self.store
@@ -256,7 +265,7 @@ impl Pair {
         self.store.delete_user(id).await.unwrap();
         self.model.users.remove(&number);
         self.model.spent.remove(&id);
-        self.model.tokens.retain(|_, (token, ..)| token.user != id);
+        self.model.tokens.retain(|_, it| it.token.user != id);
         self.model
             .blocks
             .retain(|(blocker, blocked)| *blocker != id && *blocked != id);
@@ -279,50 +288,61 @@ impl Pair {
         let made = self.model.tokens_made;
         let token = self.next_token(made, user);
         self.store.create_refresh(&token).await.unwrap();
-        self.model.tokens.insert(made, (token, None, false));
+        let first = ModelToken {
+            token,
+            parent: None,
+            is_closed: false,
+        };
+        self.model.tokens.insert(made, first);
     }
 
     async fn rotate_refresh(&mut self, used: u8) {
         let now = self.model.now;
-        let family = self
-            .model
-            .tokens
-            .get(&used)
-            .map_or([used; 16], |(it, ..)| it.family);
-        let owner = self
-            .model
-            .tokens
-            .get(&used)
-            .map_or(user_id(1), |(it, ..)| it.user);
+        let known = self.model.tokens.get(&used);
+        let (family, owner) = known.map_or(([used; 16], user_id(1)), |it| {
+            (it.token.family, it.token.user)
+        });
         let made = self.model.tokens_made;
         let mut next = self.next_token(0, 0);
         (next.family, next.user) = (family, owner);
         let tokens = &mut self.model.tokens;
-        let found = tokens
-            .get_mut(&used)
-            .filter(|(token, ..)| token.expires_at > now);
+        let found = tokens.get_mut(&used).filter(|it| it.token.expires_at > now);
         let expected = match found {
             None => Rotation::Unknown,
-            Some((_, replaced_at @ None, _)) => {
-                *replaced_at = Some(now);
+            Some(known) if known.is_closed => Rotation::Reused,
+            Some(known) => {
+                known.token.expires_at = known.token.expires_at.max(next.expires_at);
+                if let Some(parent) = known.parent
+                    && let Some(parent) = tokens.get_mut(&parent)
+                {
+                    parent.is_closed = true;
+                }
                 Rotation::Rotated
             }
-            Some((_, Some(at), grace_used @ false)) if now < *at + GRACE => {
-                *grace_used = true;
-                Rotation::Rotated
-            }
-            Some(_) => Rotation::Reused,
         };
         match expected {
-            Rotation::Rotated => drop(tokens.insert(made, (next.clone(), None, false))),
-            Rotation::Reused => tokens.retain(|_, (token, ..)| token.family != family),
-            Rotation::Unknown => {}
+            Rotation::Rotated => {
+                let next = ModelToken {
+                    token: next.clone(),
+                    parent: Some(used),
+                    is_closed: false,
+                };
+                tokens.insert(made, next);
+            }
+            Rotation::Reused => tokens.retain(|_, it| it.token.family != family),
+            Rotation::Unknown | Rotation::TooMany { .. } => {}
         }
-        let answer = self
-            .store
-            .rotate_refresh(&[used; 32], &next, now, GRACE)
-            .await;
+        let answer = self.store.rotate_refresh(&[used; 32], &next, now).await;
         assert_eq!(answer.unwrap(), expected);
+    }
+
+    /// Changes nothing: accounts of the model never expire, and tokens move only with their account.
+    async fn touch(&mut self, number: u64, after: u64) {
+        let id = user_id(number);
+        let gone = self.store.touch(&[id], self.model.now + after).await;
+        let is_there = self.model.users.contains_key(&number);
+        let expected = if is_there { vec![] } else { vec![id] };
+        assert_eq!(gone.unwrap(), expected);
     }
 
     async fn open_chat(&mut self, one: u64, other: u64, back: u64) {
@@ -467,7 +487,7 @@ impl Pair {
             assert_eq!(store.seat(id, now).await.unwrap(), seat);
         }
         for number in 0..model.tokens_made {
-            let known = model.tokens.get(&number).map(|(token, ..)| token);
+            let known = model.tokens.get(&number).map(|it| &it.token);
             let expected = known.filter(|token| token.expires_at > now);
             assert_eq!(
                 store.refresh(&[number; 32], now).await.unwrap().as_ref(),

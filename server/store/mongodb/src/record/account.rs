@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use mongodb::bson::{Binary, Bson, DateTime, Document, Uuid, doc};
-use nowrong_core::record::{AgeBracket, Category, RefreshToken, TokenHash, UnixMs, User};
+use nowrong_core::{
+    record::{AgeBracket, Category, RefreshToken, RegistrationKey, TokenHash, UnixMs, User},
+    refresh::{Family, OpenToken, Presented},
+};
 use nowrong_protocol::UserId;
 use serde::{Deserialize, Serialize};
 
@@ -20,14 +23,14 @@ pub(crate) const PARTNER_LIFETIME_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserRecord {
     #[serde(rename = "_id")]
-    id: Uuid,
+    pub(crate) id: Uuid,
     name: String,
     pub(crate) skeleton: String,
     language: String,
     interests: Vec<String>,
     age_bracket: AgeBracket,
     created_at: DateTime,
-    expires_at: DateTime,
+    pub(crate) expires_at: DateTime,
 }
 
 impl From<&User> for UserRecord {
@@ -127,17 +130,25 @@ pub(crate) fn token_key(hash: &TokenHash) -> Bson {
     Bson::Binary(binary(hash))
 }
 
-/// A refresh token and its uses. It is valid only while its family exists.
-#[derive(Debug, Serialize, Deserialize)]
+/// A refresh token and its uses, or the key of a registration, which stands among the tokens of its
+/// family. It is valid only while its family exists.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TokenRecord {
     #[serde(rename = "_id")]
     hash: Binary,
-    user: Uuid,
+    pub(crate) user: Uuid,
     family: Binary,
     pub(crate) expires_at: DateTime,
+    /// When it was first exchanged.
     pub(crate) replaced_at: Option<DateTime>,
-    pub(crate) is_grace_used: bool,
+    /// Whether only the list of its family decides (`Presented::is_listed`). An older server wrote
+    /// here whether the token had been exchanged twice, after which it took it no more either.
+    #[serde(rename = "isGraceUsed")]
+    is_listed: bool,
+    /// Only for the key of a registration: the hash of key and request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    request: Option<Binary>,
 }
 
 impl From<&RefreshToken> for TokenRecord {
@@ -148,33 +159,148 @@ impl From<&RefreshToken> for TokenRecord {
             family: binary(&token.family),
             expires_at: date(token.expires_at),
             replaced_at: None,
-            is_grace_used: false,
+            is_listed: false,
+            request: None,
         }
     }
 }
 
 impl TokenRecord {
+    /// The key of the registration that began with `token`.
+    pub(crate) fn of_key(key: &RegistrationKey, token: &RefreshToken) -> Self {
+        Self {
+            hash: binary(&key.hash),
+            expires_at: date(key.expires_at),
+            is_listed: true,
+            request: Some(binary(&key.request)),
+            ..Self::from(token)
+        }
+    }
+
+    /// `token` as one more of the family of this one.
+    pub(crate) fn next(&self, token: &RefreshToken) -> Self {
+        Self {
+            user: self.user,
+            family: self.family.clone(),
+            ..Self::from(token)
+        }
+    }
+
+    /// Whether it is the key of a registration and not a token.
+    pub(crate) fn is_key(&self) -> bool {
+        self.request.is_some()
+    }
+
+    /// Whether it is the key of this very request.
+    pub(crate) fn is_of(&self, key: &RegistrationKey) -> bool {
+        let request = self.request.as_ref();
+        request.is_some_and(|request| request.bytes[..] == key.request)
+    }
+
     pub(crate) fn family_key(&self) -> Document {
         let family = Bson::Binary(self.family.clone());
         doc! { "user": uuid(&self.user.bytes()), "family": family }
     }
 
+    /// The token as somebody brings it.
+    pub(crate) fn presented(&self) -> Result<Presented, Fault> {
+        Ok(Presented {
+            hash: hash(&self.hash)?,
+            replaced_at: self.replaced_at.map(unix_ms),
+            is_listed: self.is_listed,
+        })
+    }
+
+    /// Notes that it was exchanged for a token that lives until `expires_at`.
+    pub(crate) fn exchanged(&mut self, now: UnixMs, expires_at: UnixMs) {
+        self.replaced_at = self.replaced_at.or(Some(date(now)));
+        self.is_listed = true;
+        self.expires_at = self.expires_at.max(date(expires_at));
+    }
+
     pub(crate) fn into_token(self) -> Result<RefreshToken, Fault> {
-        let wrong = |_| Fault::Corrupt("a token has the wrong length");
+        let family = <[u8; 16]>::try_from(&self.family.bytes[..]);
         Ok(RefreshToken {
-            hash: <[u8; 32]>::try_from(&self.hash.bytes[..]).map_err(wrong)?,
-            family: <[u8; 16]>::try_from(&self.family.bytes[..]).map_err(wrong)?,
+            hash: hash(&self.hash)?,
+            family: family.map_err(|_| Fault::Corrupt(WRONG_LENGTH))?,
             user: UserId::from_bytes(self.user.bytes()),
             expires_at: unix_ms(self.expires_at),
         })
     }
 }
 
+/// The fault of a token or a family whose bytes are not as many as they must be.
+const WRONG_LENGTH: &str = "a token has the wrong length";
+
+fn hash(bytes: &Binary) -> Result<TokenHash, Fault> {
+    let hash = TokenHash::try_from(&bytes.bytes[..]);
+    hash.map_err(|_| Fault::Corrupt(WRONG_LENGTH))
+}
+
 /// A family of refresh tokens that is not revoked: revoking means removing this document.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct FamilyRecord {
     #[serde(rename = "_id")]
     key: Document,
+    expires_at: DateTime,
+    /// The tokens that can be exchanged, oldest first; an older server kept no list.
+    #[serde(default)]
+    open: Vec<OpenRecord>,
+    #[serde(default)]
+    window_at: Option<DateTime>,
+    #[serde(default)]
+    old: i64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct OpenRecord {
+    hash: Binary,
+    parent: Option<Binary>,
+}
+
+impl FamilyRecord {
+    /// The record of the family with this key, which lives until `expires_at` at least.
+    pub(crate) fn new(key: Document, family: &Family, expires_at: UnixMs) -> Self {
+        let open = family.open.iter().map(|open| OpenRecord {
+            hash: binary(&open.hash),
+            parent: open.parent.map(|parent| binary(&parent)),
+        });
+        Self {
+            key,
+            expires_at: date(expires_at),
+            open: open.collect(),
+            window_at: Some(date(family.window_at)),
+            old: family.old.into(),
+        }
+    }
+
+    /// When it expires.
+    pub(crate) fn expires_at(&self) -> UnixMs {
+        unix_ms(self.expires_at)
+    }
+
+    pub(crate) fn family(&self) -> Result<Family, Fault> {
+        let open = self.open.iter().map(|open| {
+            let parent = open.parent.as_ref().map(hash).transpose()?;
+            let hash = hash(&open.hash)?;
+            Ok(OpenToken { hash, parent })
+        });
+        Ok(Family {
+            open: open.collect::<Result<_, Fault>>()?,
+            window_at: self.window_at.map_or(0, unix_ms),
+            old: u32::try_from(self.old).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// The keys of the tokens that can be exchanged.
+    pub(crate) fn open_keys(&self) -> impl Iterator<Item = Bson> {
+        self.open.iter().map(|open| Bson::Binary(open.hash.clone()))
+    }
+
+    pub(crate) fn key(&self) -> Document {
+        self.key.clone()
+    }
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

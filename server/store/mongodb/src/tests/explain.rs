@@ -10,6 +10,7 @@ use mongodb::{
     bson::{Bson, Document, doc},
     event::{EventHandler, command::CommandEvent},
 };
+use nowrong_core::record::{Registration, RegistrationKey};
 use nowrong_protocol::Position;
 use nowrong_store::{
     CategoryStore as _, ChatStore as _, MessageStore as _, UserStore as _,
@@ -103,13 +104,27 @@ async fn use_all_of(store: &MongoStore) {
     }
     store.user(user_id(1), NOW).await.unwrap();
     store.update_user(&user(1, "Zoe")).await.unwrap();
-    assert!(store.touch(user_id(1), NOW + 60 * DAY).await.unwrap());
+    let pair = [user_id(1), user_id(2)];
+    store.touch(&pair, NOW + 60 * DAY).await.unwrap();
     store.create_refresh(&token(1, 1, 1)).await.unwrap();
     store.refresh(&[1; 32], NOW).await.unwrap();
     for next in 2..4 {
         let next = token(next, 1, 1);
-        store.rotate_refresh(&[1; 32], &next, NOW, 0).await.unwrap();
+        store.rotate_refresh(&[1; 32], &next, NOW).await.unwrap();
     }
+    let registration = Registration {
+        user: user(9, "Pat"),
+        token: token(9, 9, 9),
+        key: Some(RegistrationKey {
+            hash: [0xee; 32],
+            request: [1; 32],
+            expires_at: NOW + DAY,
+        }),
+    };
+    for _ in 0..2 {
+        store.register(&registration).await.unwrap();
+    }
+    store.touch(&pair, NOW + 61 * DAY).await.unwrap();
     store.block(user_id(1), user_id(3), NOW).await.unwrap();
     store
         .open_chat(&chat(1, &[1, 2]), &tickets())

@@ -1,0 +1,274 @@
+//! Refresh tokens and registrations. The list of a family decides which of its tokens can be
+//! exchanged; tokens that cannot stay until they expire, so that a theft is noticed.
+
+use nowrong_core::{
+    record::{RefreshToken, Registration, RegistrationKey, TokenHash, UnixMs, User},
+    refresh::{Exchange, Family, Presented},
+};
+use nowrong_protocol::UserId;
+use nowrong_store::{NameClaim, Registered, Rotation};
+use redb::ReadableTable;
+
+use super::{
+    fault::Fault,
+    record::{self, RefreshRecord, RegistrationRecord},
+    snapshot::Snapshot,
+    table::{self, Expiring, bounds, family_hash, family_key, load},
+    transaction::Transaction,
+};
+
+impl Transaction<'_> {
+    /// Creates an account with its first token, or finds the one that the same request has made.
+    pub(super) fn register(&mut self, new: &Registration) -> Result<Registered, Fault> {
+        let (user, token) = (&new.user, &new.token);
+        if let Some(key) = &new.key
+            && let Some(known) = self.registration(&key.hash, user.created_at)?
+        {
+            return self.register_again(new, key, &known);
+        }
+        match self.create_user(user)? {
+            NameClaim::Claimed => {}
+            NameClaim::Taken | NameClaim::Unknown => return Ok(Registered::NameTaken),
+        }
+        self.put_refresh(token)?;
+        let key = new.key.as_ref();
+        let family = Family::begin(token.hash, key.map(|key| key.hash), user.created_at);
+        self.put_family(user.id, &token.family, &family)?;
+        if let Some(key) = key {
+            self.put_registration(key, token)?;
+        }
+        Ok(Registered::New)
+    }
+
+    fn registration(
+        &self,
+        hash: &TokenHash,
+        now: UnixMs,
+    ) -> Result<Option<RegistrationRecord>, Fault> {
+        let record: Option<RegistrationRecord> = load(self.registrations.read()?, hash)?;
+        Ok(record.filter(|record| record.expires_at > now))
+    }
+
+    fn register_again(
+        &mut self,
+        new: &Registration,
+        key: &RegistrationKey,
+        known: &RegistrationRecord,
+    ) -> Result<Registered, Fault> {
+        let now = new.user.created_at;
+        if known.request != key.request {
+            return Ok(Registered::KeyOfOther);
+        }
+        let user: Option<User> = load(self.users.read()?, known.user.as_bytes())?;
+        let Some(user) = user.filter(|user| user.expires_at > now) else {
+            return Ok(Registered::KeySpent);
+        };
+        let mut family = self.family(user.id, &known.family)?;
+        let presented = Presented {
+            hash: key.hash,
+            replaced_at: Some(now),
+            is_listed: true,
+        };
+        let next = RefreshToken {
+            user: user.id,
+            family: known.family,
+            ..new.token.clone()
+        };
+        let Exchange::Renewed { dropped } = family.present(&presented, next.hash, now) else {
+            return Ok(Registered::KeySpent);
+        };
+        self.renew(&next, &family, &dropped)?;
+        Ok(Registered::Again(user))
+    }
+
+    fn put_registration(
+        &mut self,
+        key: &RegistrationKey,
+        token: &RefreshToken,
+    ) -> Result<(), Fault> {
+        // One that has expired may not be swept yet.
+        self.remove_registration(&key.hash)?;
+        let record = RegistrationRecord {
+            user: token.user,
+            family: token.family,
+            request: key.request,
+            expires_at: key.expires_at,
+        };
+        self.registrations
+            .write()?
+            .insert(&key.hash, &record::encode(&record)[..])?;
+        self.move_expiry(Expiring::Refresh(key.hash), None, Some(key.expires_at))
+    }
+
+    fn remove_registration(&mut self, hash: &TokenHash) -> Result<(), Fault> {
+        let record: Option<RegistrationRecord> = load(self.registrations.read()?, hash)?;
+        let Some(record) = record else {
+            return Ok(());
+        };
+        self.registrations.write()?.remove(hash)?;
+        self.move_expiry(Expiring::Refresh(*hash), Some(record.expires_at), None)
+    }
+
+    /// Stores the first token of a family.
+    pub(super) fn create_refresh(&mut self, token: &RefreshToken) -> Result<(), Fault> {
+        self.put_refresh(token)?;
+        let family = Family::begin(token.hash, None, 0);
+        self.put_family(token.user, &token.family, &family)
+    }
+
+    fn put_refresh(&mut self, token: &RefreshToken) -> Result<(), Fault> {
+        let record = RefreshRecord {
+            token: token.clone(),
+            replaced_at: None,
+            is_listed: false,
+        };
+        self.families.write()?.insert(&family_key(token), ())?;
+        self.put_record(&record)
+    }
+
+    /// Writes a token and its expiry, whether or not there is one.
+    fn put_record(&mut self, record: &RefreshRecord) -> Result<(), Fault> {
+        let token = &record.token;
+        let old: Option<RefreshRecord> = load(self.refresh.read()?, &token.hash)?;
+        self.refresh
+            .write()?
+            .insert(&token.hash, &record::encode(record)[..])?;
+        self.move_expiry(
+            Expiring::Refresh(token.hash),
+            old.map(|old| old.token.expires_at),
+            Some(token.expires_at),
+        )
+    }
+
+    fn family(&self, user: UserId, family: &[u8; 16]) -> Result<Family, Fault> {
+        let key = table::family(user, family);
+        // An older server kept no list: its tokens join an empty one.
+        Ok(load(self.open_tokens.read()?, &key)?.unwrap_or_default())
+    }
+
+    fn put_family(
+        &mut self,
+        user: UserId,
+        family: &[u8; 16],
+        record: &Family,
+    ) -> Result<(), Fault> {
+        self.open_tokens
+            .write()?
+            .insert(&table::family(user, family), &record::encode(record)[..])?;
+        Ok(())
+    }
+
+    /// Stores a token that was exchanged for another one of its family.
+    fn renew(
+        &mut self,
+        next: &RefreshToken,
+        family: &Family,
+        dropped: &[TokenHash],
+    ) -> Result<(), Fault> {
+        self.put_refresh(next)?;
+        self.put_family(next.user, &next.family, family)?;
+        for hash in dropped {
+            self.remove_refresh(hash)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn rotate_refresh(
+        &mut self,
+        used: &TokenHash,
+        next: &RefreshToken,
+        now: UnixMs,
+    ) -> Result<Rotation, Fault> {
+        let found = load::<_, RefreshRecord>(self.refresh.read()?, used)?;
+        let Some(mut record) = found.filter(|record| record.token.expires_at > now) else {
+            return Ok(Rotation::Unknown);
+        };
+        let presented = Presented {
+            hash: *used,
+            replaced_at: record.replaced_at,
+            is_listed: record.is_listed,
+        };
+        let (user, id) = (record.token.user, record.token.family);
+        let mut family = self.family(user, &id)?;
+        match family.present(&presented, next.hash, now) {
+            Exchange::Renewed { dropped } => {
+                record.replaced_at = record.replaced_at.or(Some(now));
+                record.is_listed = true;
+                record.token.expires_at = record.token.expires_at.max(next.expires_at);
+                self.put_record(&record)?;
+                self.renew(next, &family, &dropped)?;
+                Ok(Rotation::Rotated)
+            }
+            Exchange::Reused => {
+                self.remove_family(&table::family(user, &id))?;
+                Ok(Rotation::Reused)
+            }
+            Exchange::TooMany { retry_after_ms } => Ok(Rotation::TooMany { retry_after_ms }),
+        }
+    }
+
+    /// Moves the expiry of the tokens of `user` that can be exchanged forward.
+    pub(super) fn touch_tokens(&mut self, user: UserId, expires_at: UnixMs) -> Result<(), Fault> {
+        let (low, high) = bounds::<32>(user.as_bytes());
+        let mut hashes = Vec::new();
+        for entry in self.open_tokens.read()?.range::<&[u8; 32]>(&low..=&high)? {
+            let family: Family = record::decode(entry?.1.value())?;
+            hashes.extend(family.open.into_iter().map(|open| open.hash));
+        }
+        for hash in hashes {
+            let found: Option<RefreshRecord> = load(self.refresh.read()?, &hash)?;
+            if let Some(mut record) = found.filter(|it| it.token.expires_at < expires_at) {
+                record.token.expires_at = expires_at;
+                self.put_record(&record)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the tokens whose key in `families` begins with `prefix`: a user, or user and family.
+    pub(super) fn remove_family(&mut self, prefix: &[u8]) -> Result<(), Fault> {
+        let (low, high) = bounds::<64>(prefix);
+        let found = self.families.read()?.range::<&[u8; 64]>(&low..=&high)?;
+        let hashes: Result<Vec<_>, Fault> = found
+            .map(|entry| Ok(family_hash(entry?.0.value())))
+            .collect();
+        for hash in hashes? {
+            self.remove_refresh(&hash)?;
+        }
+        Ok(())
+    }
+
+    /// Removes one token, and the list of its family with the last one; or the registration whose
+    /// key has this hash.
+    pub(super) fn remove_refresh(&mut self, hash: &TokenHash) -> Result<(), Fault> {
+        let Some(record) = load::<_, RefreshRecord>(self.refresh.read()?, hash)? else {
+            return self.remove_registration(hash);
+        };
+        let token = &record.token;
+        self.refresh.write()?.remove(hash)?;
+        self.families.write()?.remove(&family_key(token))?;
+        let family = table::family(token.user, &token.family);
+        let (low, high) = bounds::<64>(&family);
+        let is_last = {
+            let mut left = self.families.read()?.range::<&[u8; 64]>(&low..=&high)?;
+            left.next().is_none()
+        };
+        if is_last {
+            self.open_tokens.write()?.remove(&family)?;
+        }
+        self.move_expiry(Expiring::Refresh(*hash), Some(token.expires_at), None)
+    }
+}
+
+impl Snapshot {
+    pub(super) fn refresh(
+        &self,
+        hash: &TokenHash,
+        now: UnixMs,
+    ) -> Result<Option<RefreshToken>, Fault> {
+        let record: Option<RefreshRecord> = load(&self.table(table::REFRESH)?, hash)?;
+        Ok(record
+            .map(|record| record.token)
+            .filter(|token| token.expires_at > now))
+    }
+}

@@ -1,0 +1,304 @@
+//! Promises about registrations and refresh tokens.
+
+use nowrong_core::refresh::{OLD_MAX, OLD_WINDOW_MS, OPEN_MAX};
+
+use super::*;
+use crate::{NameClaim, Registered, Rotation};
+
+pub async fn a_refresh_token_rotates(store: Subject) {
+    let (first, second) = (token(1, 1, 1), token(2, 1, 1));
+    assert_eq!(rotate(&store, 1, &second, NOW).await, Rotation::Unknown);
+    assert_eq!(store.refresh(&second.hash, NOW).await.unwrap(), None);
+    store.create_refresh(&first).await.unwrap();
+    assert_eq!(store.refresh(&first.hash, NOW).await.unwrap(), Some(first));
+    assert_eq!(rotate(&store, 1, &second, NOW).await, Rotation::Rotated);
+    assert_eq!(
+        store.refresh(&second.hash, NOW).await.unwrap(),
+        Some(second)
+    );
+    assert_eq!(
+        rotate(&store, 2, &token(3, 1, 1), NOW + DAY).await,
+        Rotation::Rotated
+    );
+}
+
+pub async fn a_token_can_be_exchanged_until_a_successor_was_used(store: Subject) {
+    store.create_refresh(&token(1, 1, 1)).await.unwrap();
+    // Lost responses, in the same moment and days later.
+    for (number, at) in [(2, 0), (3, 0), (4, 11_000), (5, 20 * DAY)] {
+        let next = RefreshToken {
+            expires_at: NOW + at + 30 * DAY,
+            ..token(number, 1, 1)
+        };
+        assert_eq!(rotate(&store, 1, &next, NOW + at).await, Rotation::Rotated);
+    }
+    // What was exchanged lives as long as its successor.
+    let late = NOW + 45 * DAY;
+    while store.sweep(late, 1_000).await.unwrap() > 0 {}
+    let next = RefreshToken {
+        expires_at: late + 30 * DAY,
+        ..token(6, 1, 1)
+    };
+    assert_eq!(rotate(&store, 1, &next, late).await, Rotation::Rotated);
+    let next = RefreshToken {
+        hash: [7; 32],
+        ..next
+    };
+    assert_eq!(rotate(&store, 6, &next, late).await, Rotation::Rotated);
+    let thief = RefreshToken {
+        hash: [8; 32],
+        ..next
+    };
+    assert_eq!(rotate(&store, 1, &thief, late).await, Rotation::Reused);
+    assert_eq!(rotate(&store, 7, &thief, late).await, Rotation::Unknown);
+}
+
+pub async fn siblings_do_not_close_each_other(store: Subject) {
+    store.create_refresh(&token(1, 1, 1)).await.unwrap();
+    let steps = [
+        (1, 2),
+        (1, 3),
+        (1, 4),
+        (2, 5),
+        (5, 6),
+        (3, 7),
+        (6, 8),
+        (4, 9),
+        (9, 10),
+        (7, 11),
+    ];
+    for (used, next) in steps {
+        let rotation = rotate(&store, used, &token(next, 1, 1), NOW).await;
+        assert_eq!(rotation, Rotation::Rotated, "{used} for {next}");
+    }
+}
+
+pub async fn a_used_successor_revokes_the_family_and_no_other(store: Subject) {
+    store.create_refresh(&token(1, 1, 1)).await.unwrap();
+    store.create_refresh(&token(9, 2, 1)).await.unwrap();
+    for (used, next) in [(1, 2), (1, 3), (2, 4)] {
+        let rotation = rotate(&store, used, &token(next, 1, 1), NOW).await;
+        assert_eq!(rotation, Rotation::Rotated);
+    }
+    let thief = token(5, 1, 1);
+    assert_eq!(rotate(&store, 1, &thief, NOW).await, Rotation::Reused);
+    for revoked in 1..=5 {
+        assert_eq!(store.refresh(&[revoked; 32], NOW).await.unwrap(), None);
+        let rotation = rotate(&store, revoked, &token(6, 1, 1), NOW).await;
+        assert_eq!(rotation, Rotation::Unknown);
+    }
+    let other = rotate(&store, 9, &token(10, 2, 1), NOW).await;
+    assert_eq!(other, Rotation::Rotated);
+}
+
+pub async fn many_who_exchange_one_token_at_once_all_get_good_ones(store: Subject) {
+    store.create_refresh(&token(1, 1, 1)).await.unwrap();
+    let exchange = |used: u8, next: u8| {
+        let store = Arc::clone(&store);
+        async move { rotate(&store, used, &token(next, 1, 1), NOW).await }
+    };
+    let all = at_once(2..=20, |number| exchange(1, number)).await;
+    assert!(all.iter().all(|it| *it == Rotation::Rotated), "{all:?}");
+    let all = at_once(2..=20, |number| exchange(number, 100 + number)).await;
+    assert!(all.iter().all(|it| *it == Rotation::Rotated), "{all:?}");
+}
+
+pub async fn the_tokens_of_a_family_are_bounded(store: Subject) {
+    let numbered = |number: u32| {
+        let mut hash = [7; 32];
+        hash[..4].copy_from_slice(&number.to_be_bytes());
+        RefreshToken {
+            hash,
+            ..token(0, 1, 1)
+        }
+    };
+    let exchange = async |used: u32, next: u32, now| {
+        let next = numbered(next);
+        let used = numbered(used).hash;
+        store.rotate_refresh(&used, &next, now).await.unwrap()
+    };
+    store.create_refresh(&numbered(0)).await.unwrap();
+    let repeated = OPEN_MAX as u32 + 5;
+    for next in 1..=repeated {
+        assert_eq!(exchange(0, next, NOW).await, Rotation::Rotated);
+    }
+    // The first responses are forgotten, without harm to anybody.
+    assert_eq!(exchange(1, 9_000, NOW).await, Rotation::Unknown);
+    let mut newest = repeated;
+    for next in 1_001..1_001 + OLD_MAX {
+        assert_eq!(exchange(newest, next, NOW).await, Rotation::Rotated);
+        newest = next;
+    }
+    let wait = Rotation::TooMany { retry_after_ms: 7 };
+    let soon = NOW + OLD_WINDOW_MS - 7;
+    assert_eq!(exchange(newest, 9_001, soon).await, wait);
+    let later = NOW + OLD_WINDOW_MS;
+    assert_eq!(exchange(newest, 9_002, later).await, Rotation::Rotated);
+}
+
+pub async fn touching_a_user_keeps_the_tokens_that_can_be_exchanged(store: Subject) {
+    let account = user(1, "Ada");
+    store.create_user(&account).await.unwrap();
+    store.create_refresh(&token(1, 1, 1)).await.unwrap();
+    for (used, next) in [(1, 2), (2, 3), (2, 4)] {
+        let rotation = rotate(&store, used, &token(next, 1, 1), NOW).await;
+        assert_eq!(rotation, Rotation::Rotated);
+    }
+    let end = account.expires_at + 5 * DAY;
+    assert_eq!(store.touch(&[account.id], end).await.unwrap(), []);
+    assert_eq!(store.touch(&[account.id], NOW).await.unwrap(), []);
+    let late = end - 1;
+    while store.sweep(late, 1_000).await.unwrap() > 0 {}
+    // The first one was replaced and its successor used: it is kept no longer than it was.
+    assert_eq!(store.refresh(&[1; 32], late).await.unwrap(), None);
+    for number in 2..=4 {
+        let kept = store.refresh(&[number; 32], late).await.unwrap();
+        assert_eq!(kept.map(|kept| kept.expires_at), Some(end), "{number}");
+    }
+    let next = RefreshToken {
+        expires_at: end + DAY,
+        ..token(5, 1, 1)
+    };
+    assert_eq!(rotate(&store, 3, &next, late).await, Rotation::Rotated);
+    assert_eq!(rotate(&store, 4, &next, end).await, Rotation::Unknown);
+}
+
+pub async fn a_registration_is_stored_whole_or_not_at_all(store: Subject) {
+    let first = registration(1, "Ada", None);
+    assert_eq!(store.register(&first).await.unwrap(), Registered::New);
+    let user = store.user(user_id(1), NOW).await.unwrap();
+    assert_eq!(user, Some(first.user));
+    let stored = store.refresh(&first.token.hash, NOW).await.unwrap();
+    assert_eq!(stored, Some(first.token));
+    let rotation = rotate(&store, 1, &token(9, 1, 1), NOW).await;
+    assert_eq!(rotation, Rotation::Rotated);
+
+    let second = registration(2, "ADA", Some(2));
+    for _ in 0..2 {
+        let outcome = store.register(&second).await.unwrap();
+        assert_eq!(outcome, Registered::NameTaken);
+    }
+    assert_eq!(store.user(user_id(2), NOW).await.unwrap(), None);
+    assert_eq!(store.refresh(&[2; 32], NOW).await.unwrap(), None);
+    // The key is as good as new when the name is free.
+    store.delete_user(user_id(1)).await.unwrap();
+    assert_eq!(store.register(&second).await.unwrap(), Registered::New);
+    let outcome = store.create_user(&user_named(3, "Ada")).await.unwrap();
+    assert_eq!(outcome, NameClaim::Taken);
+}
+
+pub async fn a_registration_that_comes_again_has_the_same_account(store: Subject) {
+    let first = registration(1, "Ada", Some(1));
+    assert_eq!(store.register(&first).await.unwrap(), Registered::New);
+    for number in 2..=4 {
+        // The same request: another id and another token, made by a server that knows of no other.
+        let again = registration(number, "Ada", Some(1));
+        let outcome = store.register(&again).await.unwrap();
+        assert_eq!(outcome, Registered::Again(first.user.clone()));
+        assert_eq!(store.user(again.user.id, NOW).await.unwrap(), None);
+        let stored = store.refresh(&again.token.hash, NOW).await.unwrap();
+        let expected = RefreshToken {
+            hash: again.token.hash,
+            ..first.token.clone()
+        };
+        assert_eq!(stored, Some(expected));
+    }
+    let mut other = registration(5, "Bob", Some(1));
+    if let Some(key) = &mut other.key {
+        key.request = [9; 32];
+    }
+    let outcome = store.register(&other).await.unwrap();
+    assert_eq!(outcome, Registered::KeyOfOther);
+    assert_eq!(store.user(user_id(5), NOW).await.unwrap(), None);
+    // Every response had a good token, and a key is none.
+    for number in [4, 1, 2, 3] {
+        let next = token(100 + number, 1, 1);
+        assert_eq!(rotate(&store, number, &next, NOW).await, Rotation::Rotated);
+    }
+    let key = first.key.unwrap().hash;
+    assert_eq!(store.refresh(&key, NOW).await.unwrap(), None);
+    let rotation = store.rotate_refresh(&key, &token(9, 1, 1), NOW).await;
+    assert_eq!(rotation.unwrap(), Rotation::Unknown);
+}
+
+pub async fn a_registration_that_comes_many_times_at_once_makes_one_account(store: Subject) {
+    let all = at_once(1..=20, |number: u8| {
+        let store = Arc::clone(&store);
+        async move {
+            let outcome = store.register(&registration(number, "Ada", Some(1))).await;
+            (number, outcome.unwrap())
+        }
+    })
+    .await;
+    let made: Vec<_> = all.iter().filter(|it| it.1 == Registered::New).collect();
+    let [(owner, _)] = made[..] else {
+        panic!("{all:?}");
+    };
+    let owner = u64::from(*owner);
+    for (number, outcome) in &all {
+        let is_owners = |user: &User| user.id == user_id(owner);
+        assert!(
+            matches!(outcome, Registered::New)
+                || matches!(outcome, Registered::Again(user) if is_owners(user)),
+            "{outcome:?}"
+        );
+        let stored = store.refresh(&[*number; 32], NOW).await.unwrap().unwrap();
+        assert_eq!(stored.user, user_id(owner));
+    }
+}
+
+pub async fn the_key_of_a_registration_serves_until_a_token_is_exchanged(store: Subject) {
+    let again = async |number, name: &str, key, at| {
+        let mut again = registration(number, name, Some(key));
+        again.user.created_at = at;
+        store.register(&again).await.unwrap()
+    };
+    assert_eq!(again(1, "Ada", 1, NOW).await, Registered::New);
+    let next = token(9, 1, 1);
+    assert_eq!(rotate(&store, 1, &next, NOW).await, Rotation::Rotated);
+    assert_eq!(again(2, "Ada", 1, NOW).await, Registered::KeySpent);
+    let rotation = rotate(&store, 9, &token(10, 1, 1), NOW).await;
+    assert_eq!(rotation, Rotation::Rotated, "nothing was revoked");
+
+    // Its account is erased: the same request does not make another one.
+    assert_eq!(again(3, "Bob", 3, NOW).await, Registered::New);
+    store.delete_user(user_id(3)).await.unwrap();
+    assert_eq!(again(4, "Bob", 3, NOW).await, Registered::KeySpent);
+    assert_eq!(again(4, "Bob", 4, NOW).await, Registered::New);
+
+    // A key that has expired is unknown, swept or not.
+    let late = NOW + KEY_LIFETIME_MS;
+    assert_eq!(again(5, "Bob", 4, late).await, Registered::NameTaken);
+    while store.sweep(late, 1_000).await.unwrap() > 0 {}
+    assert_eq!(again(5, "Bob", 4, late).await, Registered::NameTaken);
+    assert_eq!(again(6, "Eve", 4, late).await, Registered::New);
+}
+
+/// How long the keys here serve.
+const KEY_LIFETIME_MS: u64 = 60_000;
+
+/// A registration of user `number` with token `number`, of a family of the same number.
+fn registration(number: u8, name: &str, key: Option<u8>) -> Registration {
+    Registration {
+        user: user_named(number, name),
+        token: token(number, number, number.into()),
+        key: key.map(|key| RegistrationKey {
+            hash: [0xe0 ^ key; 32],
+            request: [key; 32],
+            expires_at: NOW + KEY_LIFETIME_MS,
+        }),
+    }
+}
+
+fn user_named(number: u8, name: &str) -> User {
+    user(number.into(), name)
+}
+
+pub(super) async fn rotate(
+    store: &Subject,
+    used: u8,
+    next: &RefreshToken,
+    now: UnixMs,
+) -> Rotation {
+    store.rotate_refresh(&[used; 32], next, now).await.unwrap()
+}
