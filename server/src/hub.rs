@@ -226,6 +226,13 @@ impl Hub {
         }
     }
 
+    /// The users who have a connection to this node now.
+    pub fn connected(&self) -> Vec<UserId> {
+        let users = lock(&self.users);
+        let connected = users.values().filter(|it| it.state().connection.is_some());
+        connected.map(|entry| entry.user).collect()
+    }
+
     /// How many users the node holds.
     pub fn len(&self) -> usize {
         lock(&self.users).len()

@@ -12,6 +12,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{chat::Chats, environment::Environment, hub::Hub, matching::Matching};
 
+mod presence;
+
+pub use presence::presence_interval;
+
 /// One server process as its connections see it.
 pub struct Node {
     env: Environment,

@@ -53,6 +53,7 @@ pub struct Running {
     access: Arc<AccessTokens>,
     endpoint: Option<Endpoint>,
     drain: Duration,
+    account_idle: Duration,
     /// Ends the listeners and the ticking tasks.
     stop: CancellationToken,
     /// Ends the task that makes messages durable.
@@ -110,6 +111,7 @@ impl Server {
             access: opened.access,
             endpoint,
             drain: config.drain,
+            account_idle: config.account_idle,
             stop: CancellationToken::new(),
             stop_persist: CancellationToken::new(),
             tasks: TaskTracker::new(),

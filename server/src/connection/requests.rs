@@ -117,15 +117,16 @@ impl<L: Link> Connection<L> {
         .into())
     }
 
+    /// The account of the user. One that is gone ends the connection and its chat.
     async fn account(&mut self) -> Result<User, Refusal> {
-        let user = self.attending()?.entry.user;
-        let account = self
-            .node
-            .env()
-            .store
-            .user(user, self.node.env().clock.now())
-            .await?;
-        account.ok_or_else(|| ErrorCode::INTERNAL.into())
+        let entry = self.attending()?.entry.clone();
+        let node = self.node.clone();
+        let now = node.env().clock.now();
+        let account = node.env().store.user(entry.user, now).await?;
+        if account.is_none() {
+            node.end_account(&entry).await?;
+        }
+        account.ok_or_else(|| ErrorCode::UNAUTHENTICATED.into())
     }
 
     async fn cancel(&mut self, cancel: Cancel) -> Reply {

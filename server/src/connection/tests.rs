@@ -31,6 +31,8 @@ use crate::{
     matching::Matching,
 };
 
+mod accounts;
+
 /// Messages that are counted over.
 const MESSAGES: u64 = 100;
 

@@ -10,7 +10,9 @@ use tokio::net::TcpListener;
 use super::{CERTIFICATE_TICK, Running};
 use crate::{
     auth::keys::shared::REREAD_INTERVAL,
-    inbox, observe,
+    inbox,
+    node::presence_interval,
+    observe,
     transport::{Entrance, webtransport},
 };
 
@@ -115,6 +117,11 @@ impl Running {
                     tracing::warn!(%error, "the shared signing keys could not be read");
                 }
             }
+        });
+        let (node, idle) = (self.node.clone(), self.account_idle);
+        self.every(presence_interval(idle), move || {
+            let node = node.clone();
+            async move { node.note_presence(idle).await }
         });
         let env = self.node.env().clone();
         self.every(SWEEP_TICK, move || {

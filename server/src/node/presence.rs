@@ -1,0 +1,65 @@
+//! Who is here is not idle: now and then the accounts of all connections are noted as used, many in
+//! one write and without a task for each. An account that does not exist any more ends its connection
+//! and its chat.
+
+use std::time::Duration;
+
+use nowrong_protocol::{CloseCode, UserId, frame::EndReason};
+
+use super::Node;
+use crate::{hub::UserEntry, refusal::Refusal};
+
+/// Most accounts in one write: a few milliseconds of a store.
+const BATCH: usize = 256;
+
+/// How many rounds an account that nobody notes any more outlives: as many rounds in turn may fail.
+const ROUNDS: u32 = 16;
+
+/// Least time between two rounds, for accounts that live for seconds.
+const INTERVAL_MIN: Duration = Duration::from_millis(250);
+
+/// How often to call [`Node::note_presence`], for accounts that live for `account_idle` unused.
+pub fn presence_interval(account_idle: Duration) -> Duration {
+    (account_idle / ROUNDS).max(INTERVAL_MIN)
+}
+
+impl Node {
+    /// Notes the accounts of all connections of this node as used now: each lives for `account_idle`
+    /// from here on at least. What cannot be noted is noted in the next round.
+    pub async fn note_presence(&self, account_idle: Duration) {
+        let idle_ms = u64::try_from(account_idle.as_millis()).unwrap_or(u64::MAX);
+        for users in self.hub.connected().chunks(BATCH) {
+            let expires_at = self.env.clock.now().saturating_add(idle_ms);
+            match self.env.store.touch(users, expires_at).await {
+                Ok(gone) => self.end_accounts(gone).await,
+                Err(error) => {
+                    tracing::warn!(%error, "the accounts of connections could not be noted as used");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn end_accounts(&self, gone: Vec<UserId>) {
+        for entry in gone.into_iter().filter_map(|user| self.hub.entry(user)) {
+            if let Err(refusal) = self.end_account(&entry).await {
+                tracing::warn!(code = %refusal.code, "the chat of an account that is gone goes on");
+            }
+        }
+    }
+
+    /// The account of a user who is connected here does not exist any more: ends the connection with
+    /// `ACCOUNT_GONE`, and the chat.
+    pub(crate) async fn end_account(&self, entry: &UserEntry) -> Result<(), Refusal> {
+        let chat = entry.state().chat.as_ref().map(|chat| chat.id);
+        let chat = chat.and_then(|id| self.chats.held_chat(id));
+        entry.kick(CloseCode::ACCOUNT_GONE);
+        match chat.filter(|chat| !chat.has_ended()) {
+            Some(chat) => {
+                let member = chat.member(entry.user);
+                self.chats.end_chat(&chat, EndReason::Left, member).await
+            }
+            None => Ok(()),
+        }
+    }
+}
