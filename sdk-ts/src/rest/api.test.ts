@@ -327,17 +327,18 @@ describe("a connect token", () => {
 describe("failures", () => {
   it("come when the server does not answer in 15 s, and the call is aborted", async () => {
     const rest = new FakeRest();
+    const client = await register(rest);
     rest.failure = (init) =>
       new Promise((_, reject) => {
         init.signal?.addEventListener("abort", () => reject(new Error("aborted")));
       });
-    const failed = expect(register(rest)).rejects.toMatchObject({
+    const failed = expect(client.me()).rejects.toMatchObject({
       codeName: "TIMEOUT",
       message: "The server did not answer in time.",
       cause: { message: "aborted" },
     });
     await rest.environment.advance(14_999);
-    expect(rest.requests[0]?.signal?.aborted).toBe(false);
+    expect(rest.requests.at(-1)?.signal?.aborted).toBe(false);
     await rest.environment.advance(1);
     await failed;
     expect(rest.environment.timers).toBe(0);
@@ -345,10 +346,11 @@ describe("failures", () => {
 
   it("of the network keep its reason", async () => {
     const rest = new FakeRest();
+    const client = await register(rest);
     const cause = new TypeError("fetch failed");
     rest.failure = () => Promise.reject(cause);
     const message = "The server cannot be reached.";
-    await expect(register(rest)).rejects.toMatchObject({ codeName: "NETWORK", message, cause });
+    await expect(client.me()).rejects.toMatchObject({ codeName: "NETWORK", message, cause });
     expect(rest.environment.timers).toBe(0);
   });
 
@@ -359,8 +361,9 @@ describe("failures", () => {
     ["has no code", "{}"],
   ])("whose document %s say the status", async (_, text) => {
     const rest = new FakeRest();
+    const client = await register(rest);
     rest.answer = () => new Response(text, { status: 418 });
-    await expect(register(rest)).rejects.toMatchObject({
+    await expect(client.me()).rejects.toMatchObject({
       codeName: "NETWORK",
       message: expect.stringContaining("418"),
     });
@@ -402,8 +405,9 @@ describe("failures", () => {
 
   it("without a problem document are failures of the network", async () => {
     const rest = new FakeRest();
+    const client = await register(rest);
     rest.answer = () => new Response("<h1>Bad gateway</h1>", { status: 502 });
-    await expect(register(rest)).rejects.toMatchObject({ codeName: "NETWORK", isTemporary: true });
+    await expect(client.me()).rejects.toMatchObject({ codeName: "NETWORK", isTemporary: true });
   });
 });
 

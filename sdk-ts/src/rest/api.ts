@@ -12,6 +12,7 @@ import { REPLY_DEADLINE_MS } from "../generated/limits.js";
 import type { paths } from "../generated/openapi.js";
 import type { LinkAddress } from "../link/link.js";
 import { type Camel, toCamel, toSnake } from "./camel.js";
+import { sendUntilKnown } from "./registration.js";
 import { type StoredTokens, type TokenStorage, Tokens } from "./tokens.js";
 
 type Json<Content> = Content extends { content: { "application/json": infer Body } } ? Body : never;
@@ -60,11 +61,22 @@ export class RestApi {
     return this.#tokens.load();
   }
 
-  /** Creates an account and keeps its tokens. */
+  /**
+   * Creates an account and keeps its tokens. Repeats the request while its outcome is unknown, for about half a
+   * minute.
+   */
   async register(registration: Registration): Promise<User> {
     const body = toSnake(registration);
-    const reply = await this.#json<Registered>({ method: "POST", path: "/v1/users", body });
-    await this.#tokens.save(this.#stored(reply));
+    const request = JSON.stringify([this.#url, body]);
+    const reply = await sendUntilKnown(request, this.#environment, (key) =>
+      this.#json<Registered>({
+        method: "POST",
+        path: "/v1/users",
+        body,
+        headers: { "idempotency-key": key },
+      }),
+    );
+    await this.#tokens.keep(this.#stored(reply));
     return toCamel(reply.user);
   }
 

@@ -148,4 +148,20 @@ describe("the tokens of a client", () => {
     expect(await client.access()).toBe("access-2");
     expect(refresh).toHaveBeenCalledExactlyOnceWith("refresh-1");
   });
+
+  it("stay good in memory when the storage fails, and never leave behind what it has", async () => {
+    const { client, first, refresh, storage, environment } = kept(0);
+    await client.save(first);
+    storage.save = () => {
+      throw new Error("the quota is exceeded");
+    };
+    for (const access of ["access-2", "access-2"]) {
+      expect(await client.access()).toBe(access);
+      expect(await client.access()).toBe(access);
+      environment.time += 60_000;
+    }
+    // A reload brings this one, and it must not be older than one that was exchanged.
+    expect(storage.load()).toEqual(first);
+    expect(refresh.mock.calls).toEqual([["refresh-1"], ["refresh-1"]]);
+  });
 });

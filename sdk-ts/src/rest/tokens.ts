@@ -14,7 +14,7 @@ export interface StoredTokens {
   readonly accessToken: string;
   /** Milliseconds since the Unix epoch. */
   readonly accessExpiresAtMs: number;
-  /** Exchanged for new tokens; works once. */
+  /** Exchanged for new tokens. The one before it still works until this one was exchanged. */
   readonly refreshToken: string;
 }
 
@@ -110,6 +110,19 @@ export class Tokens {
     await this.#storage.save(tokens);
   }
 
+  /**
+   * As {@link Tokens.save}, but goes on in memory when the storage fails: the tokens are good, and the account
+   * lasts as long as the page at least. A reload finds the newest tokens that the storage took, and those can
+   * still be exchanged, because {@link Tokens.access} never exchanges newer ones than these.
+   */
+  async keep(tokens: StoredTokens): Promise<void> {
+    try {
+      await this.save(tokens);
+    } catch {
+      // What the storage has stays as it is.
+    }
+  }
+
   /** Returns a valid access token. `refused` is a token that the server has refused. */
   async access(refused?: string): Promise<string> {
     const tokens = this.#tokens;
@@ -127,7 +140,8 @@ export class Tokens {
   }
 
   async #renew(old: StoredTokens): Promise<string> {
-    // Another tab may have renewed them. Using a refresh token twice revokes all of them.
+    // Another tab may have renewed them; or the storage has not taken ours, and a reload will bring the ones
+    // that it has: exchanging newer ones would make those count as stolen.
     const stored = await this.#storage.load();
     const isNewer = stored !== null && stored.refreshToken !== old.refreshToken;
     if (isNewer && stored.accessExpiresAtMs - RENEW_BEFORE_MS > this.#environment.now()) {
@@ -135,7 +149,7 @@ export class Tokens {
       return stored.accessToken;
     }
     const fresh = await this.#refresh((isNewer ? stored : old).refreshToken);
-    await this.save(fresh);
+    await this.keep(fresh);
     return fresh.accessToken;
   }
 }
