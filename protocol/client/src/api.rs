@@ -5,10 +5,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use nowrong_protocol::{ErrorCode, UserId};
 use reqwest::{Method, RequestBuilder, StatusCode, Url, header::ORIGIN};
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
 mod types;
 
@@ -19,6 +20,19 @@ use types::{Categories, RefreshToken, Registered, Tokens};
 
 /// Time for one request, from its first byte to the last of its answer.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Pause before a registration is sent for the second time; it doubles with each further time.
+const REGISTER_PAUSE: Duration = Duration::from_millis(250);
+
+/// The last attempt of a registration begins at most this long after the first: a little longer than
+/// one attempt takes, so that one that gets no answer at all is repeated once.
+const LAST_ATTEMPT: Duration = Duration::from_secs(11);
+
+/// Random bytes in the key of a registration.
+const KEY_BYTES: usize = 24;
+
+/// The header with the key of a registration.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// A server, seen without an account. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -68,6 +82,11 @@ impl ApiError {
             Self::BadAddress(_) => false,
         }
     }
+
+    /// Whether the server may have done what was asked, or will do it in a moment.
+    fn is_unknown(&self) -> bool {
+        self.is_temporary() && self.code() != Some(ErrorCode::RATE_LIMITED)
+    }
 }
 
 impl From<reqwest::Error> for ApiError {
@@ -104,14 +123,27 @@ impl Api {
         }
     }
 
-    /// Creates an account.
+    /// Creates an account. Sends the request again, under the same key, while its outcome is unknown,
+    /// for about 20 seconds.
     ///
     /// # Errors
     /// [`ApiError`]; a taken name is `NAME_TAKEN`, an invalid field is named in the problem.
     pub async fn register(&self, account: &NewAccount) -> Result<User, ApiError> {
-        let request = self.request(Method::POST, "/v1/users").json(account);
-        let Registered { user, tokens } = answer(request).await?;
-        Ok(self.user_with(user, tokens))
+        let key = URL_SAFE_NO_PAD.encode(rand::random::<[u8; KEY_BYTES]>());
+        let last_at = Instant::now() + LAST_ATTEMPT;
+        let mut pause = REGISTER_PAUSE;
+        loop {
+            let request = self.request(Method::POST, "/v1/users");
+            let request = request.header(IDEMPOTENCY_KEY, &key).json(account);
+            match answer(request).await {
+                Ok(Registered { user, tokens }) => return Ok(self.user_with(user, tokens)),
+                Err(error) if error.is_unknown() && Instant::now() + pause < last_at => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// An account that was registered before, by its refresh token.

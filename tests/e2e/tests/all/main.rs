@@ -1,6 +1,7 @@
 //! End-to-end tests, one module for each behaviour. They are one program: each would link the whole client
 //! once more.
 
+mod accounts;
 mod chat;
 mod cluster;
 mod copies;
