@@ -69,7 +69,7 @@ pub fn run<L: Link>(
         live: Vec::new(),
         bulk: Vec::new(),
         user: None,
-        close_code: CloseCode::CLIENT_LEFT,
+        is_slow: false,
     });
     async move {
         connection.drive().await;
@@ -93,8 +93,8 @@ struct Connection<L> {
     /// The same for the bulk lane.
     bulk: Vec<u8>,
     user: Option<Attending>,
-    /// The close code for the transport, if it can carry one.
-    close_code: CloseCode,
+    /// Whether the client did not accept bytes in time.
+    is_slow: bool,
 }
 
 /// The user behind a connection, once admitted.
@@ -151,7 +151,6 @@ impl<L: Link> Connection<L> {
                 Output::Request(frame, lane) => Box::pin(self.request(frame, lane)).await,
                 Output::Transmit(lane, frame) => self.write(lane, &frame),
                 Output::Close(code) => {
-                    self.close_code = code;
                     let _ = self.flush().await;
                     self.conversation
                         .handle_input(Input::LinkClosed, Instant::now());
@@ -334,11 +333,17 @@ impl<L: Link> Connection<L> {
         }
     }
 
+    /// The close code for the transport; `None` when the link ended before anything was decided.
+    fn close_code(&self) -> Option<CloseCode> {
+        let slow = self.is_slow.then_some(CloseCode::SLOW);
+        slow.or(self.conversation.close_code())
+    }
+
     async fn send(&mut self, lane: Lane, frames: Bytes) -> Result<(), LinkError> {
         match timeout(SLOW_DEADLINE, self.link.send(lane, frames)).await {
             Ok(sent) => sent,
             Err(_) => {
-                self.close_code = CloseCode::SLOW;
+                self.is_slow = true;
                 self.conversation
                     .handle_input(Input::LinkClosed, Instant::now());
                 Err(LinkError::new(CloseCode::SLOW))

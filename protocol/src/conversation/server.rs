@@ -86,7 +86,7 @@ pub struct ServerConversation {
     arrived: Arrived,
     outputs: VecDeque<Output>,
     agreed_version: Option<Version>,
-    closing_code: CloseCode,
+    close_code: Option<CloseCode>,
     unknown_frames: u32,
     dropped_datagrams: u64,
 }
@@ -102,7 +102,7 @@ impl ServerConversation {
             arrived: Arrived::default(),
             outputs: VecDeque::new(),
             agreed_version: None,
-            closing_code: CloseCode::INTERNAL,
+            close_code: None,
             unknown_frames: 0,
             dropped_datagrams: 0,
         }
@@ -111,6 +111,12 @@ impl ServerConversation {
     /// How far it has come.
     pub const fn phase(&self) -> Phase {
         self.phase
+    }
+
+    /// Why the connection ends, as decided by a `Bye`: the code of our own, or `CLIENT_LEFT` after one of
+    /// the client. `None` while nothing was decided, and for good when the link ends without a `Bye`.
+    pub const fn close_code(&self) -> Option<CloseCode> {
+        self.close_code
     }
 
     /// The version both speak, once a `Hello` was handed out.
@@ -162,10 +168,7 @@ impl ServerConversation {
             match self.phase {
                 Phase::Hello => self.close_with(CloseCode::HELLO_LATE),
                 Phase::Verdict => self.close_with(CloseCode::INTERNAL),
-                _ => {
-                    self.put_out(Output::Close(self.closing_code));
-                    self.end();
-                }
+                _ => self.conclude(),
             }
         } else if is_due(self.idle_deadline()) {
             self.close_with(CloseCode::IDLE);
@@ -284,8 +287,8 @@ impl ServerConversation {
         match frame {
             ClientFrame::Hello(hello) => self.handle_hello(hello),
             ClientFrame::Bye(_) => {
-                self.put_out(Output::Close(CloseCode::CLIENT_LEFT));
-                self.end();
+                self.close_code = Some(CloseCode::CLIENT_LEFT);
+                self.conclude();
             }
             ClientFrame::Ping(ping) => self.transmit(Pong { nonce: ping.nonce }),
             // A copy of a lane that arrives on that lane, or on a WebSocket, brings nothing new.
@@ -350,11 +353,19 @@ impl ServerConversation {
     }
 
     fn close(&mut self, bye: Bye) {
-        self.closing_code = bye.code;
+        self.close_code = Some(bye.code);
         self.phase = Phase::Closing;
         self.phase_deadline = Some(self.now + CLOSE_DEADLINE);
         self.arrived.clear();
         self.transmit(bye);
+    }
+
+    /// Ends the conversation as its `Bye` says.
+    fn conclude(&mut self) {
+        if let Some(code) = self.close_code {
+            self.put_out(Output::Close(code));
+        }
+        self.end();
     }
 
     fn end(&mut self) {

@@ -204,7 +204,7 @@ impl<L: Link> Connection<L> {
     /// The link is closed: the seat and the ticket are held for a while, unless the user has
     /// another connection by now.
     pub(super) async fn depart(mut self: Box<Self>) {
-        let (node, link, code) = (self.node.clone(), self.link, self.close_code);
+        let (node, code) = (self.node.clone(), self.close_code());
         if let Some(user) = self.user.take() {
             node.leave();
             if let Err(error) = node.env().broker.count_connected(-1).await {
@@ -235,7 +235,7 @@ impl<L: Link> Connection<L> {
                 node.hub().forget_if_idle(user.entry.user);
             }
         }
-        link.close(code).await;
+        self.link.close(code).await;
     }
 }
 

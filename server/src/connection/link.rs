@@ -92,6 +92,8 @@ pub trait Link: Send + 'static {
     /// link.
     fn path(&self) -> Option<Path>;
 
-    /// Closes the link at once, with a code where the transport has room for one.
-    fn close(self, code: CloseCode) -> impl Future<Output = ()> + Send;
+    /// Closes the link, with the code where the transport has room for one, and waits for a bounded time
+    /// until the client can have read it. `None` when nothing was decided: a client that closed first then
+    /// gets its own code back, as its transport asks for.
+    fn close(self, code: Option<CloseCode>) -> impl Future<Output = ()> + Send;
 }

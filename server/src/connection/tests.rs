@@ -64,7 +64,7 @@ impl Link for Pipe {
         None
     }
 
-    async fn close(self, _code: CloseCode) {}
+    async fn close(self, _code: Option<CloseCode>) {}
 }
 
 /// The client's end.

@@ -1,8 +1,10 @@
 //! WebSocket links (RFC 6455) through axum, at `/v1/websocket`.
 //!
 //! Each binary message holds one or more whole frames. Nothing is compressed, and no message is
-//! longer than a frame. A client of a foreign `Origin` is let in and refused in-band: a page cannot tell an
+//! longer than a frame. A link ends with the closing handshake of the RFC. A client of a foreign `Origin` is let in and refused in-band: a page cannot tell an
 //! HTTP refusal from a network without WebSocket.
+
+use std::time::Duration;
 
 use axum::{
     Router,
@@ -20,9 +22,9 @@ use nowrong_protocol::{
     CloseCode,
     copies::Path,
     frame::Lane,
-    limits::{CLOSE_DEADLINE, FRAME_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX},
+    limits::{FRAME_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX},
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::Entrance;
 use crate::{
@@ -37,6 +39,14 @@ const WRITE_BUFFER_MAX: usize = 4 * FRAME_BYTES_MAX;
 /// Bytes of a socket's read buffer: some messages of usual length. The library's default of 128 KiB would
 /// be most of the memory of an idle connection. The buffer grows for a longer message.
 const READ_BUFFER: usize = 1024;
+
+/// Time for the closing handshake: our close frame, and the client's. A browser replies at once; what takes
+/// longer reads nothing, or is gone.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How long a socket stays open whose bytes cannot be read any more: if it were closed at once, the kernel
+/// would reset the connection for the unread bytes, and the client might lose our `Bye` and close frame.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// The WebSocket route.
 pub fn router(entrance: Entrance) -> Router {
@@ -67,7 +77,7 @@ async fn upgrade(
         .on_upgrade(move |socket| async move {
             let node = entrance.node;
             let links = node.links().clone();
-            let run = connection::run(node, WebSocketLink { socket }, is_origin_allowed);
+            let run = connection::run(node, WebSocketLink::new(socket), is_origin_allowed);
             // This task belongs to hyper and ends here. The task of the link is tracked, so that a stop
             // waits for it.
             links.spawn(run.map(move |()| drop(pass)));
@@ -77,6 +87,38 @@ async fn upgrade(
 /// One client on a WebSocket.
 struct WebSocketLink {
     socket: WebSocket,
+    reading: Reading,
+}
+
+/// How far the client can be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Open,
+    /// The client's close frame has come, and was not replied to yet.
+    Closed,
+    /// Bytes came that are not WebSocket frames, or one that is too long: nothing after them makes sense.
+    Broken,
+}
+
+impl WebSocketLink {
+    fn new(socket: WebSocket) -> Self {
+        let reading = Reading::Open;
+        Self { socket, reading }
+    }
+
+    /// Sends our close frame, unless the client's came first; then reads until the library has replied to the
+    /// client's, or has it.
+    async fn shake_hands(&mut self, code: Option<CloseCode>) {
+        if self.reading != Reading::Closed {
+            let frame = code.map(|code| CloseFrame {
+                code: code.0,
+                reason: code.name().into(),
+            });
+            // It fails where the connection is lost, and then there is nobody to read from either.
+            let _ = self.socket.send(Message::Close(frame)).await;
+        }
+        while let Some(Ok(_)) = self.socket.recv().await {}
+    }
 }
 
 impl Link for WebSocketLink {
@@ -90,11 +132,16 @@ impl Link for WebSocketLink {
                 Some(Ok(Message::Binary(bytes))) => return Ok(Received::Message(bytes)),
                 Some(Ok(Message::Text(_))) => return Ok(Received::Violation(CloseCode::BAD_FRAME)),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Close(_))) | None => return Err(LinkError::new("closed")),
-                Some(Err(error)) if is_too_large(&error) => {
-                    return Ok(Received::Violation(CloseCode::FRAME_TOO_LARGE));
+                Some(Ok(Message::Close(_))) => {
+                    self.reading = Reading::Closed;
+                    return Err(LinkError::new("closed"));
                 }
-                Some(Err(error)) => return Err(LinkError::new(error)),
+                None => return Err(LinkError::new("closed")),
+                Some(Err(error)) => {
+                    let code = violation(&error).ok_or_else(|| LinkError::new(error))?;
+                    self.reading = Reading::Broken;
+                    return Ok(Received::Violation(code));
+                }
             }
         }
     }
@@ -114,25 +161,26 @@ impl Link for WebSocketLink {
         None
     }
 
-    async fn close(mut self, code: CloseCode) {
-        let close = CloseFrame {
-            code: code.0,
-            reason: code.name().into(),
-        };
+    async fn close(mut self, code: Option<CloseCode>) {
         // A client that reads nothing must not hold the socket.
-        let _ = timeout(
-            CLOSE_DEADLINE,
-            self.socket.send(Message::Close(Some(close))),
-        )
-        .await;
+        let _ = timeout(HANDSHAKE_DEADLINE, self.shake_hands(code)).await;
+        if self.reading == Reading::Broken {
+            sleep(LINGER).await;
+        }
     }
 }
 
-fn is_too_large(error: &axum::Error) -> bool {
-    use tokio_tungstenite::tungstenite::{Error, error::CapacityError};
+/// What the bytes cost that the library could not read; `None` when there were none: the link is lost.
+fn violation(error: &axum::Error) -> Option<CloseCode> {
+    use tokio_tungstenite::tungstenite::{
+        Error,
+        error::{CapacityError, ProtocolError},
+    };
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
-    matches!(
-        source,
-        Some(Error::Capacity(CapacityError::MessageTooLong { .. }))
-    )
+    match source? {
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => Some(CloseCode::FRAME_TOO_LARGE),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(_) | Error::Utf8(_) => Some(CloseCode::BAD_FRAME),
+        _ => None,
+    }
 }

@@ -9,7 +9,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use nowrong_certs::Identity;
-use nowrong_http3::wrap_datagram;
+use nowrong_http3::{H3Error, wrap_datagram};
 use nowrong_protocol::{CloseCode, copies::Path, frame::Lane, limits::CLOSE_DEADLINE};
 use nowrong_quic::{
     AdmissionQueue, ApplicationCode, Connection, Endpoint, Incoming, PathStats, Place, QuicKey,
@@ -32,6 +32,9 @@ mod session;
 
 /// Time for the QUIC handshake, the HTTP/3 settings and the CONNECT request together.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The code of a QUIC connection that ends although nothing was decided (RFC 9114 §8.1).
+const NO_ERROR: ApplicationCode = ApplicationCode(H3Error::NO_ERROR.0);
 
 /// Time from the accepted CONNECT to the live lane.
 const LANE_DEADLINE: Duration = Duration::from_secs(5);
@@ -200,16 +203,17 @@ impl Link for WebTransportLink {
     }
 
     /// Ends the session with the code, which is what a page sees, then the connection.
-    async fn close(self, code: CloseCode) {
+    async fn close(self, code: Option<CloseCode>) {
         let Self {
             quic,
             mut events,
             farewell,
             ..
         } = self;
-        let said = farewell.say(code, &quic, events.ended());
+        let (number, name) = code.map_or((0, ""), |code| (u32::from(code.0), code.name()));
+        let said = farewell.say(number, name, &quic, events.ended());
         let _ = timeout(CLOSE_DEADLINE, said).await;
-        let number = ApplicationCode(u32::from(code.0));
-        quic.close(number, code.name().as_bytes());
+        let number = code.map_or(NO_ERROR, |_| ApplicationCode(number));
+        quic.close(number, name.as_bytes());
     }
 }

@@ -17,7 +17,6 @@ use nowrong_http3::{
     Capsules, Frame, Frames, H3Error, Request, SESSION_ID, Unidirectional, close_capsule,
     control_preface, response, unwrap_datagram,
 };
-use nowrong_protocol::CloseCode;
 use nowrong_quic::{ApplicationCode, Connecting, Connection, RecvStream, SendStream};
 
 use crate::connection::LinkError;
@@ -319,7 +318,7 @@ pub(super) struct Farewell {
 }
 
 impl Farewell {
-    /// Ends the session with a code, and waits until the client has seen it: until `ended`, the end of the
+    /// Ends the session with a code and its name, and waits until the client has seen it: until `ended`, the end of the
     /// session's events, resolves.
     ///
     /// A client replies to the capsule with the end of its CONNECT stream (draft-ietf-webtrans-http3 §6).
@@ -327,11 +326,12 @@ impl Farewell {
     /// page would see a lost connection instead of the code: hence [`LINGER`].
     pub(super) async fn say(
         mut self,
-        code: CloseCode,
+        code: u32,
+        name: &str,
         quic: &Connection,
         ended: impl Future<Output = ()>,
     ) {
-        let capsule = close_capsule(u32::from(code.0), code.name());
+        let capsule = close_capsule(code, name);
         if self.send.write_chunk(capsule).await.is_ok() && self.send.finish().is_ok() {
             ended.await;
             let _ = tokio::time::timeout(LINGER, quic.closed()).await;
