@@ -124,8 +124,17 @@ impl MemberState {
     }
 
     /// The connection came, or was lost, or the member left. Returns whether that is news.
+    ///
+    /// Who has no connection does not look at the chat; who comes back does, until the client says
+    /// otherwise.
     pub fn set_seat(&mut self, state: SeatState, held_until: UnixMs) -> bool {
         self.typing.set(false);
+        let before = self.seat.value.0;
+        match state {
+            SeatState::Held => self.presence.set(PresenceState::Away),
+            SeatState::Taken if before != state => self.presence.set(PresenceState::Active),
+            _ => false,
+        };
         self.seat.set((state, held_until))
     }
 

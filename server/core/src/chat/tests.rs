@@ -181,6 +181,34 @@ fn a_new_view_is_told_what_the_snapshot_does_not_show() {
 }
 
 #[test]
+fn a_member_without_a_connection_is_away_and_one_who_comes_back_is_not() {
+    let presences = |state: &State, view: &mut View| -> Vec<PresenceState> {
+        let told = changes(state, view).into_iter();
+        let presence = told.filter_map(|frame| match frame {
+            ServerFrame::MemberPresence(presence) => Some(presence.state),
+            _ => None,
+        });
+        presence.collect()
+    };
+    let mut state = state();
+    let mut view = state.view();
+    seat(&mut state, 1, SeatState::Held, START + 1);
+    assert_eq!(presences(&state, &mut view), [PresenceState::Away]);
+    seat(&mut state, 1, SeatState::Held, START + 2);
+    assert_eq!(presences(&state, &mut view), []);
+    seat(&mut state, 1, SeatState::Taken, 0);
+    assert_eq!(presences(&state, &mut view), [PresenceState::Active]);
+    state.signal(1, Signal::Presence(PresenceState::Away));
+    assert_eq!(presences(&state, &mut view), [PresenceState::Away]);
+    seat(&mut state, 1, SeatState::Taken, 0);
+    assert_eq!(
+        presences(&state, &mut view),
+        [],
+        "a hidden page that changes its link"
+    );
+}
+
+#[test]
 fn cursors_move_forward_and_not_past_the_head() {
     let mut state = state();
     appended(&mut state, message(1, 0));
