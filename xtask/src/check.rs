@@ -12,6 +12,7 @@ use crate::{
     stale, test, tree,
 };
 
+mod files;
 mod licence;
 mod source;
 mod supply;

@@ -1,4 +1,4 @@
-//! The repository as files: where it is, and what belongs to it.
+//! The repository as folders: where it is, where builds go, and how old files are.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,8 +6,6 @@ use std::{
 };
 
 use anyhow::Context;
-
-use crate::run::Run;
 
 /// The root of the repository: the folder above this crate.
 ///
@@ -22,26 +20,6 @@ pub fn root() -> anyhow::Result<PathBuf> {
         .parent()
         .context("xtask is not inside the repository")?;
     Ok(root.to_owned())
-}
-
-/// Every file that belongs to the repository, committed or not yet, by its path from the root.
-///
-/// # Errors
-/// When git cannot list them.
-pub fn files(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let list = [
-        "ls-files",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-        "-z",
-    ];
-    let listed = Run::new(root, "git").args(list).read()?;
-    let paths = listed.split('\0').filter(|path| !path.is_empty());
-    let existing = paths
-        .map(PathBuf::from)
-        .filter(|path| root.join(path).is_file());
-    Ok(existing.collect())
 }
 
 /// Where cargo puts what it builds.

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use anyhow::{Context, bail};
 
-use super::licence;
+use super::{files::files, licence};
 use crate::{
     output::say,
     run::{Run, is_available},
@@ -147,7 +147,7 @@ fn features(root: &Path, edges: &str) -> anyhow::Result<BTreeSet<String>> {
 
 /// Versions are stated once, in the workspace's table, and never as `*`.
 fn check_versions(root: &Path) -> anyhow::Result<()> {
-    for path in crate::tree::files(root)? {
+    for path in files(root)? {
         if path.file_name().is_none_or(|name| name != "Cargo.toml") || path.starts_with("fuzz") {
             continue;
         }

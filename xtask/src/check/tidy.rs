@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-use super::source;
-use crate::{output::say, tree};
+use super::{files::files, source};
+use crate::output::say;
 
 mod document;
 mod words;
@@ -53,7 +53,7 @@ struct Finding {
 /// # Errors
 /// Lists every finding.
 pub fn tidy(root: &Path) -> anyhow::Result<()> {
-    let paths = tree::files(root)?;
+    let paths = files(root)?;
     let mut findings = Vec::new();
     for path in &paths {
         // A file that is not UTF-8 is a picture or a corpus: nothing to read.
