@@ -93,6 +93,19 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 /// Time a client waits for the `Pong` to its `Ping` before it considers the connection dead.
 pub const PONG_DEADLINE: Duration = Duration::from_secs(10);
 
+/// While a person looks at the page and something was said lately, a client that has heard nothing
+/// for this long sends a `Ping`: with [`QUICK_PONG_DEADLINE`] after it, a server or path that died
+/// is found within 6 s.
+pub const QUICK_PING_INTERVAL: Duration = Duration::from_secs(3);
+
+/// Time a client waits for the `Pong` to such a `Ping`, unless three round trips are longer. A
+/// packet that is lost twice is sent a third time within it.
+pub const QUICK_PONG_DEADLINE: Duration = Duration::from_millis(2_500);
+
+/// How long something that was said counts as lately: a conversation pauses, a forgotten page is
+/// left.
+pub const QUICK_FOR: Duration = Duration::from_secs(120);
+
 /// Time a client waits for the reply to a request.
 pub const REPLY_DEADLINE: Duration = Duration::from_secs(15);
 

@@ -85,7 +85,10 @@ async fn main() -> anyhow::Result<()> {
     };
     let user = Api::new(&args.url)?.register(&account).await;
     let user = user.map_err(|error| anyhow::anyhow!(screen::refusal(&error)))?;
-    let options = ConnectOptions::from(Transport::from(args.over));
+    let options = ConnectOptions {
+        is_watched: true,
+        ..Transport::from(args.over).into()
+    };
     let client = Client::connect(&user, options).await?;
     println!(
         "* connected over {}",

@@ -34,6 +34,9 @@ pub struct ConnectOptions {
     pub agent: String,
     /// Whether the client connects again by itself when the connection is lost.
     pub should_reconnect: bool,
+    /// Whether a person looks at what comes: then a dead server or path is found within 6 s while
+    /// something is said, by a ping after 3 s of silence. Off by default, as for a bot.
+    pub is_watched: bool,
     /// Whether chats keep everything that came over the wire as [`Recorded`](crate::Recorded). The
     /// record grows without bound: for tests only.
     #[cfg(any(test, feature = "testing"))]
@@ -46,6 +49,7 @@ impl Default for ConnectOptions {
             link: LinkOptions::default(),
             agent: concat!("nowrong-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             should_reconnect: true,
+            is_watched: false,
             #[cfg(any(test, feature = "testing"))]
             is_recording: false,
         }

@@ -27,12 +27,16 @@ use crate::{
     },
     limits::{
         CLOSE_DEADLINE, DATAGRAM_BYTES_MAX, FRAME_BYTES_MAX, HELLO_DEADLINE, PING_INTERVAL,
-        PONG_DEADLINE, UNKNOWN_FRAMES_MAX, WEBSOCKET_BATCH_BYTES_MAX,
+        PONG_DEADLINE, QUICK_FOR, QUICK_PING_INTERVAL, QUICK_PONG_DEADLINE, UNKNOWN_FRAMES_MAX,
+        WEBSOCKET_BATCH_BYTES_MAX,
     },
 };
 
 /// Shortest ping interval that a server can ask for: a zero would make a client spin.
 const PING_INTERVAL_MIN: Duration = Duration::from_secs(1);
+
+/// Round trips that the `Pong` to a quick `Ping` may take: a slow path is not a dead one.
+const QUICK_ROUND_TRIPS: u32 = 3;
 
 /// What the shell tells the conversation.
 #[derive(Clone, Debug)]
@@ -48,6 +52,9 @@ pub enum Input<'a> {
     /// The shell has sent a frame of its own (a request, a cursor, a signal), so no ping is needed
     /// yet.
     Sent,
+    /// Whether a person looks at what comes. While one does and something was said lately, a server that
+    /// is gone is found within 6 s.
+    Watched(bool),
     /// The shell ends the connection: with `CLIENT_LEFT`, or with the code of the fault that it
     /// found.
     Close(Bye),
@@ -90,6 +97,11 @@ pub struct ClientConversation {
     last_heard: Instant,
     /// When the ping was sent that has no answer yet.
     pinged_at: Option<Instant>,
+    pong_deadline: Duration,
+    round_trip: Duration,
+    is_watched: bool,
+    /// When either side last said something that is not a ping.
+    said_at: Option<Instant>,
     next_nonce: u32,
     arrived: Arrived,
     outputs: VecDeque<Output>,
@@ -110,6 +122,10 @@ impl ClientConversation {
             last_sent: now,
             last_heard: now,
             pinged_at: None,
+            pong_deadline: PONG_DEADLINE,
+            round_trip: Duration::ZERO,
+            is_watched: false,
+            said_at: None,
             next_nonce: 1,
             arrived: Arrived::default(),
             outputs: VecDeque::from([hello]),
@@ -146,7 +162,11 @@ impl ClientConversation {
             Input::BulkBytes(bytes) => self.handle_bulk(bytes),
             Input::Datagram(bytes) => self.handle_datagram(bytes),
             Input::Message(message) => self.handle_message(message),
-            Input::Sent => self.last_sent = now,
+            Input::Sent => {
+                self.last_sent = now;
+                self.said_at = Some(now);
+            }
+            Input::Watched(is_watched) => self.is_watched = is_watched,
             Input::Close(bye) => self.close(bye),
         }
     }
@@ -166,8 +186,11 @@ impl ClientConversation {
             self.end(Some(CloseCode::IDLE), 0);
         } else if is_due(self.arrived.deadline()) {
             self.close_with(CloseCode::FRAME_LATE);
+        } else if is_due(self.quick_ping_deadline()) {
+            let round_trips = QUICK_ROUND_TRIPS * self.round_trip;
+            self.ping(round_trips.clamp(QUICK_PONG_DEADLINE, PONG_DEADLINE));
         } else if is_due(self.ping_deadline()) {
-            self.ping();
+            self.ping(PONG_DEADLINE);
         }
     }
 
@@ -183,6 +206,7 @@ impl ClientConversation {
             self.phase_deadline,
             self.pong_deadline(),
             self.arrived.deadline(),
+            self.quick_ping_deadline(),
             self.ping_deadline(),
         ])
     }
@@ -194,11 +218,19 @@ impl ClientConversation {
         is_due.then(|| self.last_sent.min(self.last_heard) + self.ping_interval)
     }
 
+    /// A person who reads and writes nothing learns soon that the server is gone, while it matters.
+    fn quick_ping_deadline(&self) -> Option<Instant> {
+        let due_at = self.last_heard + QUICK_PING_INTERVAL;
+        let is_lately = self.said_at.is_some_and(|said| due_at < said + QUICK_FOR);
+        let is_due = self.is_watched && self.phase.is_open() && self.pinged_at.is_none();
+        (is_due && is_lately).then_some(due_at)
+    }
+
     /// While frames keep arriving, the `Pong` is merely queued behind them, so they extend the
     /// deadline.
     fn pong_deadline(&self) -> Option<Instant> {
         let pinged_at = self.pinged_at.filter(|_| self.phase.is_open())?;
-        Some(pinged_at.max(self.last_heard) + PONG_DEADLINE)
+        Some(pinged_at.max(self.last_heard) + self.pong_deadline)
     }
 
     /// Judges everything that waits, so that the next input is judged in the right phase.
@@ -258,9 +290,14 @@ impl ClientConversation {
             .flatten()
         {
             Some(ServerFrame::LaneCopy(copy)) => self.handle_copy(&copy),
-            Some(frame) => self.outputs.push_back(Output::Push(frame)),
+            Some(frame) => self.push(frame),
             None => self.count_dropped(),
         }
+    }
+
+    fn push(&mut self, frame: ServerFrame) {
+        self.said_at = Some(self.now);
+        self.outputs.push_back(Output::Push(frame));
     }
 
     fn count_dropped(&mut self) {
@@ -291,10 +328,16 @@ impl ClientConversation {
                 self.outputs.push_back(Output::GoAway(goaway));
             }
             ServerFrame::Ping(ping) => self.transmit(Pong { nonce: ping.nonce }),
-            ServerFrame::Pong(_) => self.pinged_at = None,
+            ServerFrame::Pong(_) => self.handle_pong(),
             // A copy of a lane that arrives on that lane, or on a WebSocket, brings nothing new.
             ServerFrame::LaneCopy(_) => {}
-            push => self.outputs.push_back(Output::Push(push)),
+            push => self.push(push),
+        }
+    }
+
+    fn handle_pong(&mut self) {
+        if let Some(pinged_at) = self.pinged_at.take() {
+            self.round_trip = self.now - pinged_at;
         }
     }
 
@@ -313,8 +356,9 @@ impl ClientConversation {
         }
     }
 
-    fn ping(&mut self) {
+    fn ping(&mut self, pong_deadline: Duration) {
         self.pinged_at = Some(self.now);
+        self.pong_deadline = pong_deadline;
         let nonce = self.next_nonce;
         self.next_nonce = nonce.wrapping_add(1);
         self.transmit(Ping { nonce });

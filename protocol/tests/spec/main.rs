@@ -119,6 +119,12 @@ fn the_prose_says_the_bounds_of_the_code() {
         format!("(of `Welcome.limits`; {} s)", PING_INTERVAL.as_secs()),
         format!("live lane for {} s after a `Ping`", PONG_DEADLINE.as_secs()),
         format!("has not heard for {} s", IDLE_TIMEOUT.as_secs()),
+        format!("pings after {} s of silence", QUICK_PING_INTERVAL.as_secs()),
+        format!(
+            "and waits {} s for the `Pong`",
+            QUICK_PONG_DEADLINE.as_secs_f64()
+        ),
+        format!("said in the last {} minutes", QUICK_FOR.as_secs() / 60),
         format!("takes no bytes for {} s", SLOW_DEADLINE.as_secs()),
         format!("without a reply after {} s", REPLY_DEADLINE.as_secs()),
         format!("at most {UNACKED_SENDS_MAX} sends without an `Ack`"),

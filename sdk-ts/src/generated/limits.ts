@@ -117,6 +117,25 @@ export const IDLE_TIMEOUT_MS = 50_000;
 /** Time a client waits for the `Pong` to its `Ping` before it considers the connection dead. */
 export const PONG_DEADLINE_MS = 10_000;
 
+/**
+ * While a person looks at the page and something was said lately, a client that has heard nothing
+ * for this long sends a `Ping`: with `QUICK_PONG_DEADLINE` after it, a server or path that died
+ * is found within 6 s.
+ */
+export const QUICK_PING_INTERVAL_MS = 3000;
+
+/**
+ * Time a client waits for the `Pong` to such a `Ping`, unless three round trips are longer. A
+ * packet that is lost twice is sent a third time within it.
+ */
+export const QUICK_PONG_DEADLINE_MS = 2500;
+
+/**
+ * How long something that was said counts as lately: a conversation pauses, a forgotten page is
+ * left.
+ */
+export const QUICK_FOR_MS = 120_000;
+
 /** Time a client waits for the reply to a request. */
 export const REPLY_DEADLINE_MS = 15_000;
 

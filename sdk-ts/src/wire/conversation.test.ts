@@ -413,6 +413,84 @@ describe("an open connection", () => {
     expect(talk.at(4_000).code).toBe(CloseCode.IDLE);
   });
 
+  describe("of a page that somebody looks at", () => {
+    /** Something is said at 0; the page is watched. */
+    const reading = () =>
+      Talk.ready().live({ kind: "done", request: 1 }).input({ type: "watch", isWatched: true });
+    const isPing = (talk: Talk) => {
+      const last = talk.outputs.at(-1);
+      return last?.type === "transmit" && last.frame.kind === "ping";
+    };
+
+    it("finds a dead server within 6 s of its last sign of life", () => {
+      const talk = reading();
+      expect(isPing(talk.at(2_999))).toBe(false);
+      expect(isPing(talk.at(3_000))).toBe(true);
+      expect(talk.at(5_499).code).toBeUndefined();
+      expect(talk.at(5_500).code).toBe(CloseCode.IDLE);
+    });
+
+    it("pings only while the server is silent, until nothing was said for 2 minutes", () => {
+      const talk = reading();
+      let pings = 0;
+      for (let now = 100; now <= 300_000; now += 100) {
+        talk.outputs.length = 0;
+        talk.at(now);
+        if (isPing(talk)) {
+          pings += 1;
+          talk.live({ kind: "pong", nonce: pings }, now);
+        }
+      }
+      // 39 in the first two minutes, then one each 20 s.
+      expect(pings).toBe(39 + 9);
+    });
+
+    it.each([
+      ["nobody looks", (talk: Talk) => talk.input({ type: "watch", isWatched: false })],
+      ["nothing was said for 2 minutes", (talk: Talk) => talk.live({ kind: "pong", nonce: 0 }, 117_000)],
+    ])("pings as usual while %s", (_, change) => {
+      expect(change(reading()).conversation.pollTimeout()).toBe(20_000);
+    });
+
+    it("pings as usual before anything was said", () => {
+      const talk = Talk.ready().input({ type: "watch", isWatched: true });
+      expect(talk.conversation.pollTimeout()).toBe(20_000);
+      talk.input({ type: "sent" }, 1_000);
+      expect(talk.conversation.pollTimeout()).toBe(3_000);
+    });
+
+    it("pings at once when it is shown again", () => {
+      const talk = reading().input({ type: "watch", isWatched: false }, 100);
+      talk.input({ type: "watch", isWatched: true }, 15_000);
+      expect(talk.conversation.pollTimeout()).toBe(3_000);
+      expect(isPing(talk.at(15_000))).toBe(true);
+    });
+
+    it("gives a slow path three round trips, and never more than any ping has", () => {
+      for (const [roundTripMs, deadlineMs] of [
+        [700, 2_500],
+        [1_500, 4_500],
+        [9_000, 10_000],
+      ] as const) {
+        const talk = Talk.ready().input({ type: "check", deadlineMs: 10_000 }, 0);
+        talk.live({ kind: "pong", nonce: 1 }, roundTripMs);
+        talk.input({ type: "watch", isWatched: true }, roundTripMs).input({ type: "sent" }, roundTripMs);
+        talk.at(roundTripMs + 3_000);
+        expect(talk.conversation.pollTimeout()).toBe(roundTripMs + 3_000 + deadlineMs);
+      }
+    });
+  });
+
+  it("waits once more for a pong that was due while the page was not running", () => {
+    const talk = Talk.ready().input({ type: "check", deadlineMs: 3_000 }, 1_000);
+    expect(talk.at(5_000).code).toBeUndefined();
+    expect(talk.conversation.pollTimeout()).toBe(8_000);
+    expect(talk.at(12_000).code).toBe(CloseCode.IDLE);
+    const alive = Talk.ready().input({ type: "check", deadlineMs: 3_000 }, 1_000).at(5_000);
+    alive.live({ kind: "pong", nonce: 1 }, 5_001).input({ type: "check", deadlineMs: 3_000 }, 6_000);
+    expect(alive.at(10_000).code).toBeUndefined();
+  });
+
   it("stays open while it drains", () => {
     const goAway = { kind: "goAway", retryAfterMs: 5, endpoint: null } as const;
     const talk = Talk.ready().live(goAway).live({ kind: "done", request: 1 });

@@ -26,6 +26,9 @@ import {
   PARTIAL_FRAME_DEADLINE_MS,
   PING_INTERVAL_MS,
   PONG_DEADLINE_MS,
+  QUICK_FOR_MS,
+  QUICK_PING_INTERVAL_MS,
+  QUICK_PONG_DEADLINE_MS,
   UNKNOWN_FRAMES_MAX,
 } from "../generated/limits.js";
 import { CopyReader } from "./copies.js";
@@ -33,6 +36,12 @@ import { Decoder, decodeDatagram, FrameTooLargeError, type RawFrame, type Stream
 
 /** Shortest ping interval that a server can ask for: with zero the client would ping without a pause. */
 const PING_INTERVAL_MIN_MS = 1_000;
+
+/** Round trips that a pong may take: a slow path is not a dead one. */
+const QUICK_ROUND_TRIPS = 3;
+
+/** A deadline that is noticed later than this was missed by the page itself: it slept, or was busy. */
+const STALL_MS = 1_000;
 
 /** The phases of a conversation. They follow in this order, and any of them may be skipped. */
 export type Phase = "verdict" | "ready" | "draining" | "closing" | "closed";
@@ -47,6 +56,8 @@ export type Input =
   | { readonly type: "message"; readonly bytes: Uint8Array }
   /** The shell has sent a frame: a ping can wait. */
   | { readonly type: "sent" }
+  /** Whether a person looks at the page. While one does and something was said lately, pings are quick. */
+  | { readonly type: "watch"; readonly isWatched: boolean }
   /** Check now whether the server is there: send a ping, and wait only this long for the pong. */
   | { readonly type: "check"; readonly deadlineMs: number }
   /** The shell ends the connection. */
@@ -101,6 +112,11 @@ export class Conversation {
   #lastHeard: number;
   /** When the ping was sent that has no pong yet. */
   #pingedAt: number | null = null;
+  /** Whether the page was not running when the pong was due, so that the pong may wait to be read. */
+  #isStalled = false;
+  #isWatched = false;
+  /** When either side last said something that is not a ping; `null` before that. */
+  #saidAt: number | null = null;
   #nextNonce = 1;
   #roundTripMs: number | null = null;
   readonly #lanes = { live: new LaneInbox(), bulk: new LaneInbox() };
@@ -169,6 +185,10 @@ export class Conversation {
         break;
       case "sent":
         this.#lastSent = now;
+        this.#saidAt = now;
+        break;
+      case "watch":
+        this.#isWatched = input.isWatched;
         break;
       case "check":
         this.#check(input.deadlineMs);
@@ -186,9 +206,12 @@ export class Conversation {
     if (isDue(this.#phaseDeadline)) {
       this.#end(this.#phase === "verdict" ? CloseCode.IDLE : this.#closingCode, 0);
     } else if (isDue(this.#pongDeadline())) {
-      this.#end(CloseCode.IDLE, 0);
+      this.#missPong();
     } else if (isDue(this.#partialDeadline())) {
       this.#close(CloseCode.FRAME_LATE);
+    } else if (isDue(this.#quickPingDeadline())) {
+      this.#pongDeadlineMs = this.#quickPongDeadlineMs();
+      this.#ping();
     } else if (isDue(this.#pingDeadline())) {
       this.#ping();
     }
@@ -205,6 +228,7 @@ export class Conversation {
       this.#phaseDeadline,
       this.#pongDeadline(),
       this.#partialDeadline(),
+      this.#quickPingDeadline(),
       this.#pingDeadline(),
     ];
     return deadlines.reduce((a, b) => (a === null || (b !== null && b < a) ? b : a), null);
@@ -214,6 +238,28 @@ export class Conversation {
   #pingDeadline(): number | null {
     const isDue = this.isOpen && this.#pingedAt === null;
     return isDue ? Math.min(this.#lastSent, this.#lastHeard) + this.#pingIntervalMs : null;
+  }
+
+  /** A person who reads and writes nothing learns soon that the server is gone, while it matters. */
+  #quickPingDeadline(): number | null {
+    const dueAt = this.#lastHeard + QUICK_PING_INTERVAL_MS;
+    const isLately = this.#saidAt !== null && dueAt < this.#saidAt + QUICK_FOR_MS;
+    return isLately && this.#isWatched && this.isOpen && this.#pingedAt === null ? dueAt : null;
+  }
+
+  #quickPongDeadlineMs(): number {
+    const roundTripsMs = QUICK_ROUND_TRIPS * (this.#roundTripMs ?? 0);
+    return Math.min(Math.max(QUICK_PONG_DEADLINE_MS, roundTripsMs), PONG_DEADLINE_MS);
+  }
+
+  /** The connection is dead, unless the pong may have come while the page was not running: then it waits once more. */
+  #missPong(): void {
+    if (!this.#isStalled && this.#now - (this.#pongDeadline() ?? 0) >= STALL_MS) {
+      this.#isStalled = true;
+      this.#pingedAt = this.#now;
+    } else {
+      this.#end(CloseCode.IDLE, 0);
+    }
   }
 
   /** While frames keep coming, the `Pong` is only queued behind them. */
@@ -304,8 +350,13 @@ export class Conversation {
     } else if (frame.kind === "laneCopy") {
       this.#handleCopy(frame);
     } else {
-      this.#outputs.push({ type: "push", frame });
+      this.#push(frame);
     }
+  }
+
+  #push(frame: ServerFrame): void {
+    this.#saidAt = this.#now;
+    this.#outputs.push({ type: "push", frame });
   }
 
   #handleFrame(frame: ServerFrame): void {
@@ -332,7 +383,7 @@ export class Conversation {
         this.#countUnknown();
         break;
       default:
-        this.#outputs.push({ type: "push", frame });
+        this.#push(frame);
     }
   }
 
@@ -348,6 +399,7 @@ export class Conversation {
       this.#roundTripMs = this.#now - this.#pingedAt;
     }
     this.#pingedAt = null;
+    this.#isStalled = false;
     this.#pongDeadlineMs = PONG_DEADLINE_MS;
   }
 

@@ -170,7 +170,7 @@ impl Actor {
             agent: self.options.agent.clone(),
             resume: self.held.resume(),
         };
-        self.connection = Some(Connection::new(link, hello));
+        self.connection = Some(Connection::new(link, hello, self.options.is_watched));
     }
 
     fn handle_timeout(&mut self) {

@@ -21,12 +21,12 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// A connection over an open link that begins with `hello`.
-    pub(super) fn new(link: Link, hello: Hello) -> Self {
-        Self {
-            link,
-            conversation: ClientConversation::new(hello, Instant::now()),
-        }
+    /// A connection over an open link that begins with `hello`. See
+    /// [`ConnectOptions::is_watched`](super::ConnectOptions::is_watched).
+    pub(super) fn new(link: Link, hello: Hello, is_watched: bool) -> Self {
+        let mut conversation = ClientConversation::new(hello, Instant::now());
+        conversation.handle_input(Input::Watched(is_watched), Instant::now());
+        Self { link, conversation }
     }
 
     pub(super) fn transport(&self) -> Transport {

@@ -201,6 +201,69 @@ fn client_pings_when_either_side_was_silent() {
     );
 }
 
+/// A client whose person looks at what comes, and to whom something was just said.
+fn reading_client() -> Client {
+    let mut client = Client::ready();
+    client.live(&envelope::encode(&Done { request: 1 }));
+    assert_eq!(client.input(client::Input::Watched(true)), []);
+    client
+}
+
+#[test]
+fn client_whose_person_reads_finds_a_dead_server_within_6_s() {
+    let mut client = reading_client();
+    let ping = client::Output::Transmit(Lane::Live, Ping { nonce: 1 }.into());
+    assert_eq!(client.expire(QUICK_PING_INTERVAL), [ping]);
+    assert_eq!(
+        client.expire(QUICK_PONG_DEADLINE),
+        [closed(Some(CloseCode::IDLE), 0)]
+    );
+    assert!(QUICK_PING_INTERVAL + QUICK_PONG_DEADLINE < Duration::from_secs(6));
+}
+
+#[test]
+fn client_pings_quickly_only_while_somebody_looks_and_something_was_said_lately() {
+    let mut client = reading_client();
+    client.input(client::Input::Watched(false));
+    assert_eq!(client.talk.poll_timeout(), Some(client.now + PING_INTERVAL));
+    client.input(client::Input::Watched(true));
+
+    let start = client.now;
+    let mut pings = 0;
+    while client.now < start + QUICK_FOR + 2 * PING_INTERVAL {
+        client.now += Duration::from_millis(100);
+        client.talk.handle_timeout(client.now);
+        if client.talk.poll_output().is_some() {
+            pings += 1;
+            client.live(&envelope::encode(&Pong { nonce: pings }));
+        }
+    }
+    // 39 in two minutes, then one each 20 s.
+    assert_eq!(pings, 39 + 2);
+
+    client.input(client::Input::Sent);
+    assert!(
+        client.talk.poll_timeout().unwrap() <= client.now,
+        "the server was silent"
+    );
+    let mut idle = Client::ready();
+    idle.input(client::Input::Watched(true));
+    assert_eq!(idle.talk.poll_timeout(), Some(idle.now + PING_INTERVAL));
+}
+
+#[test]
+fn client_on_a_slow_path_waits_three_round_trips_for_a_quick_pong() {
+    let mut client = reading_client();
+    client.expire(QUICK_PING_INTERVAL);
+    client.now += Duration::from_secs(2);
+    client.live(&envelope::encode(&Pong { nonce: 1 }));
+    client.expire(QUICK_PING_INTERVAL);
+    assert_eq!(
+        client.expire(Duration::from_secs(6)),
+        [closed(Some(CloseCode::IDLE), 0)]
+    );
+}
+
 #[test]
 fn client_takes_a_long_batch_in_one_message() {
     let frame = envelope::encode(&Done { request: 1 });
