@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { Emitter } from "./emitter.js";
+import { Emitter, Turn } from "./emitter.js";
 
 interface Events {
   one: number;
@@ -71,5 +71,54 @@ describe("an emitter", () => {
     emitter.on("one", heard);
     emitter.emitMade("one", make);
     expect(heard).toHaveBeenCalledExactlyOnceWith(7);
+  });
+});
+
+describe("a turn", () => {
+  it("tells events after the outermost step, in their order, whichever emitter has them", () => {
+    const turn = new Turn();
+    const [one, two] = [new Emitter<{ word: string }>(turn), new Emitter<{ word: string }>(turn)];
+    const heard: string[] = [];
+    one.on("word", (word) => heard.push(word));
+    two.on("word", (word) => heard.push(word));
+    const result = turn.run(() => {
+      one.emit("word", "first");
+      turn.run(() => two.emit("word", "second"));
+      expect(heard).toEqual([]);
+      return 7;
+    });
+    one.emit("word", "third");
+    expect([result, heard]).toEqual([7, ["first", "second", "third"]]);
+  });
+
+  it("tells what a listener causes after that listener", () => {
+    const turn = new Turn();
+    const emitter = new Emitter<{ count: number }>(turn);
+    const heard: string[] = [];
+    emitter.on("count", (count) => {
+      heard.push(`begin ${count}`);
+      if (count < 2) {
+        turn.run(() => emitter.emit("count", count + 1));
+      }
+      heard.push(`end ${count}`);
+    });
+    emitter.emit("count", 0);
+    expect(heard).toEqual(["begin 0", "end 0", "begin 1", "end 1", "begin 2", "end 2"]);
+  });
+
+  it("tells what was emitted before a step failed, and before the listeners were removed", () => {
+    const turn = new Turn();
+    const emitter = new Emitter<{ word: string }>(turn);
+    const heard: string[] = [];
+    emitter.on("word", (word) => heard.push(word));
+    const failing = () =>
+      turn.run(() => {
+        emitter.emit("word", "before");
+        emitter.clear();
+        emitter.emit("word", "after");
+        throw new Error("a step that failed");
+      });
+    expect(failing).toThrow("a step that failed");
+    expect(heard).toEqual(["before"]);
   });
 });

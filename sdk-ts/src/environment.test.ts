@@ -51,6 +51,10 @@ describe("time and randomness of a browser", () => {
     const environment = browserEnvironment();
     const heard: number[] = [];
     expect(environment.now()).toBe(5_000);
+    const startedAt = environment.monotonicNow();
+    vi.setSystemTime(1_000);
+    expect(environment.monotonicNow()).toBe(startedAt);
+    vi.setSystemTime(5_000);
     environment.schedule(100, () => heard.push(environment.now()));
     const cancel = environment.schedule(50, () => heard.push(environment.now()));
     cancel();
@@ -86,12 +90,30 @@ describe("the life of a page", () => {
       page.dispatchEvent(new Event("visibilitychange"));
       frame.dispatchEvent(new Event("pageshow"));
       frame.dispatchEvent(new Event("online"));
+      frame.dispatchEvent(new Event("pagehide"));
+      frame.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
     };
     happen();
-    expect(heard).toEqual(["hidden", "visible", "visible", "online"]);
+    expect(heard).toEqual(["hidden", "visible", "visible", "online", "leave", "return"]);
     stop();
     happen();
-    expect(heard).toHaveLength(4);
+    expect(heard).toHaveLength(6);
+  });
+
+  it("tells what its policy refused to connect to, and nothing else", () => {
+    const refused: string[] = [];
+    const stop = browserEnvironment().onPolicyViolation?.((url) => refused.push(url));
+    const violate = (parts: object) => {
+      const usual = { disposition: "enforce", effectiveDirective: "connect-src", blockedURI: "wss://host/" };
+      page.dispatchEvent(Object.assign(new Event("securitypolicyviolation"), usual, parts));
+    };
+    violate({});
+    violate({ disposition: "report" });
+    violate({ effectiveDirective: "img-src" });
+    expect(refused).toEqual(["wss://host/"]);
+    stop?.();
+    violate({});
+    expect(refused).toHaveLength(1);
   });
 
   it("is visible or not", () => {
@@ -105,9 +127,11 @@ describe("the life of a page", () => {
     const heard = vi.fn();
     const environment = browserEnvironment();
     const stop = environment.onWake(heard);
+    const stopPolicy = environment.onPolicyViolation?.(heard);
     page.dispatchEvent(new Event("visibilitychange"));
     frame.dispatchEvent(new Event("online"));
     stop();
+    stopPolicy?.();
     expect(heard).not.toHaveBeenCalled();
     expect(environment.isVisible()).toBe(true);
   });

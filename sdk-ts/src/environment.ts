@@ -8,13 +8,22 @@
  * @module
  */
 
-/** Why a connection should check whether its link is still alive. */
-export type WakeReason = "visible" | "hidden" | "online";
+/**
+ * What happened to the page or its network: it is shown or hidden; the network came back; the page is left
+ * (closed, reloaded, or put aside by the browser, so that no more of its code runs); or a page that was put
+ * aside is here again.
+ */
+export type WakeReason = "visible" | "hidden" | "online" | "leave" | "return";
 
 /** What the package needs of its surroundings. */
 export interface Environment {
-  /** Milliseconds since the Unix epoch. */
+  /** Milliseconds since the Unix epoch, for times that people see or a server reads. It may jump. */
   now(): number;
+  /**
+   * Milliseconds since any moment, for everything that is a duration. It only moves forward, also when
+   * somebody sets the clock.
+   */
+  monotonicNow(): number;
   /** `length` random bytes of cryptographic quality. */
   randomBytes(length: number): Uint8Array;
   /** Calls `action` once, after `delayMs`. The returned function cancels it. */
@@ -26,10 +35,15 @@ export interface Environment {
   /** `WebSocket`, where the platform has one; else `null`. */
   readonly WebSocket: typeof globalThis.WebSocket | null;
   /**
-   * Calls `listener` when the page is shown or hidden, or the network comes back. The returned function
-   * removes the listener.
+   * Calls `listener` when the page is shown, hidden or left, or the network comes back. The returned
+   * function removes the listener.
    */
   onWake(listener: (reason: WakeReason) => void): () => void;
+  /**
+   * Calls `listener` with each URL that the Content-Security-Policy of the page refused to connect to. The
+   * returned function removes the listener. Left out where there is no such policy.
+   */
+  onPolicyViolation?(listener: (url: string) => void): () => void;
   /** Whether the page is visible. */
   isVisible(): boolean;
 }
@@ -43,6 +57,7 @@ export interface Environment {
 export function browserEnvironment(): Environment {
   return {
     now: () => Date.now(),
+    monotonicNow: () => performance.now(),
     randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
     schedule: (delayMs, action) => {
       const timer = setTimeout(action, delayMs);
@@ -52,6 +67,7 @@ export function browserEnvironment(): Environment {
     WebTransport: isWebKit() ? null : (globalThis.WebTransport ?? null),
     WebSocket: globalThis.WebSocket ?? null,
     onWake,
+    onPolicyViolation,
     isVisible: () => globalThis.document?.visibilityState !== "hidden",
   };
 }
@@ -72,14 +88,31 @@ function onWake(listener: (reason: WakeReason) => void): () => void {
     return () => undefined;
   }
   const onVisibility = () => listener(page.visibilityState === "hidden" ? "hidden" : "visible");
-  const onShow = () => listener("visible");
+  const onShow = (event: Event) => listener((event as PageTransitionEvent).persisted ? "return" : "visible");
+  const onHide = () => listener("leave");
   const onOnline = () => listener("online");
   page.addEventListener("visibilitychange", onVisibility);
   frame.addEventListener("pageshow", onShow);
+  frame.addEventListener("pagehide", onHide);
   frame.addEventListener("online", onOnline);
   return () => {
     page.removeEventListener("visibilitychange", onVisibility);
     frame.removeEventListener("pageshow", onShow);
+    frame.removeEventListener("pagehide", onHide);
     frame.removeEventListener("online", onOnline);
   };
+}
+
+function onPolicyViolation(listener: (url: string) => void): () => void {
+  const page = globalThis.document;
+  if (page === undefined) {
+    return () => undefined;
+  }
+  const onViolation = ({ disposition, effectiveDirective, blockedURI }: SecurityPolicyViolationEvent) => {
+    if (disposition === "enforce" && effectiveDirective === "connect-src") {
+      listener(blockedURI);
+    }
+  };
+  page.addEventListener("securitypolicyviolation", onViolation);
+  return () => page.removeEventListener("securitypolicyviolation", onViolation);
 }

@@ -87,11 +87,35 @@ export class ConnectionClosedError extends NoWrongError {
   }
 }
 
-/** The server could not be reached: no network, a blocked port, a refused certificate. */
+/** More about a {@link NetworkError}. */
+export interface NetworkFailure extends ErrorOptions {
+  /** Whether the same call may succeed later. Default: yes. */
+  readonly isTemporary?: boolean;
+  /** Earliest time to try again, in milliseconds from now. Default: 0, when it does not matter. */
+  readonly retryAfterMs?: number;
+}
+
+/**
+ * The server could not be reached: no network, a blocked port, a refused certificate, something in between
+ * that replied in its place, or a Content-Security-Policy of the page that does not allow it.
+ */
 export class NetworkError extends NoWrongError {
   override readonly name = "NetworkError";
   override readonly codeName = "NETWORK";
-  override readonly isTemporary = true;
+  override readonly isTemporary: boolean;
+  override readonly retryAfterMs: number;
+
+  constructor(message: string, failure: NetworkFailure = {}) {
+    super(message, failure);
+    this.isTemporary = failure.isTemporary ?? true;
+    this.retryAfterMs = failure.retryAfterMs ?? 0;
+  }
+}
+
+/** This platform and the server have no transport in common, or the platform has none that was asked for. */
+export class TransportError extends NoWrongError {
+  override readonly name = "TransportError";
+  override readonly codeName = "NO_TRANSPORT";
 }
 
 /** No reply came in time. Whether the server has carried out the request is unknown. */

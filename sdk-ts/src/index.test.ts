@@ -14,7 +14,7 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const HANDLES = {
   NoWrong: "[Symbol.asyncDispose] categories close connect delete me register restore update user".split(" "),
   Connection:
-    "[Symbol.asyncDispose] chat close error id join limits move on serverTimeMs state stats ticket transport".split(
+    "[Symbol.asyncDispose] chat close error failure id join limits move on serverTimeMs state stats ticket transport".split(
       " ",
     ),
   Ticket:

@@ -9,12 +9,13 @@
 export { Chat } from "./chat/chat.js";
 export type { ChatEnd, ChatEvents, ChatMessage, MessageStatus, Sent } from "./chat/view.js";
 export { type ConnectOptions, NoWrong, type NoWrongOptions, type RegisterOptions } from "./client.js";
-export {
-  Connection,
-  type ConnectionEvents,
-  type ConnectionState,
-  type ConnectionStats,
-} from "./connection/connection.js";
+export { Connection } from "./connection/connection.js";
+export type {
+  ConnectionEvents,
+  ConnectionFailure,
+  ConnectionState,
+  ConnectionStats,
+} from "./connection/view.js";
 export type { Unsubscribe } from "./emitter.js";
 export { browserEnvironment, type Environment, type WakeReason } from "./environment.js";
 export {
@@ -22,10 +23,12 @@ export {
   ConnectionClosedError,
   type FieldError,
   NetworkError,
+  type NetworkFailure,
   NoWrongError,
   QueueFullError,
   RequestError,
   TimeoutError,
+  TransportError,
 } from "./error.js";
 export type { Body, EndReason, Member, SeatState, Why } from "./generated/chat.js";
 export { CloseCode, ErrorCode } from "./generated/code.js";

@@ -47,6 +47,16 @@ export class Server {
     await this.#ready();
   }
 
+  /** Lets it do nothing any more, as a machine that hangs or a path that is cut; until {@link Server.resume}. */
+  pause(): void {
+    this.#process.kill("SIGSTOP");
+  }
+
+  /** Lets it go on. */
+  resume(): void {
+    this.#process.kill("SIGCONT");
+  }
+
   /** Its log so far. */
   get log(): string {
     return this.#log;

@@ -207,6 +207,7 @@ describe("sending", () => {
 
   it("connects again when no reply comes", async () => {
     const world = new World();
+    world.environment.isPageVisible = false; // No quick pings.
     const chat = await world.chat();
     chat.send("one");
     await world.environment.advance(4_000);
@@ -482,6 +483,7 @@ describe("receiving", () => {
 
   it("lets typing lapse, and ends it with a message", async () => {
     const world = new World();
+    world.environment.isPageVisible = false; // No quick pings.
     const chat = await world.chat();
     const heard: boolean[] = [];
     chat.on("typing", ({ isTyping }) => heard.push(isTyping));

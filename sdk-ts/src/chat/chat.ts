@@ -64,7 +64,7 @@ export class Chat {
   readonly startedAtMs: number;
   readonly #port: Port;
   readonly #owner: ChatOwner;
-  readonly #emitter = new Emitter<ChatEvents>();
+  readonly #emitter: Emitter<ChatEvents>;
   readonly #rows: Rows;
   readonly #log: ChatLog;
   readonly #sending: Sending;
@@ -83,6 +83,7 @@ export class Chat {
 
   private constructor(port: Port, owner: ChatOwner, state: ChatState) {
     this.#port = port;
+    this.#emitter = new Emitter(port.turn);
     this.#owner = owner;
     this.id = state.chat;
     this.category = state.category;
@@ -183,9 +184,12 @@ export class Chat {
   send(text: string, options: { readonly replyTo?: Position } = {}): Sent {
     this.#assertOpen();
     checkText(text);
-    const { id, acked } = this.#sending.send({ kind: "text", text }, options.replyTo ?? null);
-    this.#ownTyping.reset();
-    this.#changed();
+    const { id, acked } = this.#port.turn.run(() => {
+      const sent = this.#sending.send({ kind: "text", text }, options.replyTo ?? null);
+      this.#ownTyping.reset();
+      this.#changed();
+      return sent;
+    });
     const status = () => this.#rows.status(id);
     return {
       id,
@@ -198,7 +202,7 @@ export class Chat {
 
   /** The user is typing (call it at every key), or has stopped. At most one signal in 2.5 s is sent. */
   typing(isTyping = true): void {
-    if (this.#end === null && this.#ownTyping.next(isTyping, this.#port.environment.now())) {
+    if (this.#end === null && this.#ownTyping.next(isTyping, this.#port.environment.monotonicNow())) {
       this.#port.send({ kind: "typing", chat: this.id, isTyping });
     }
   }
@@ -268,7 +272,7 @@ export class Chat {
   close(): void {
     if (!this.#isClosed) {
       this.#isClosed = true;
-      this.#stop(new ClosedError("The chat's handle was closed."));
+      this.#port.turn.run(() => this.#stop(new ClosedError("The chat's handle was closed.")));
       this.#emitter.clear();
       this.#owner.closed(this);
     }
@@ -411,10 +415,12 @@ export class Chat {
   #ended(end: ChatEnd): void {
     if (this.#end === null) {
       this.#end = end;
-      this.#stop(new RequestError({ code: ErrorCode.CHAT_ENDED }));
-      this.#rows.settledAll();
-      this.#changed();
-      this.#emitter.emit("ended", end);
+      this.#port.turn.run(() => {
+        this.#stop(new RequestError({ code: ErrorCode.CHAT_ENDED }));
+        this.#rows.settledAll();
+        this.#changed();
+        this.#emitter.emit("ended", end);
+      });
     }
   }
 
@@ -453,8 +459,10 @@ export class Chat {
 
   #deleted(position: Position): void {
     if (this.#log.delete(position)) {
-      this.#changed();
-      this.#emitter.emit("deleted", { position });
+      this.#port.turn.run(() => {
+        this.#changed();
+        this.#emitter.emit("deleted", { position });
+      });
     }
   }
 

@@ -76,7 +76,7 @@ export class Sending {
     if (!this.#port.isReady || !this.#chat.canSend()) {
       return;
     }
-    const now = this.#port.environment.now();
+    const now = this.#port.environment.monotonicNow();
     for (let message = this.outbox.next(now); message !== null; message = this.outbox.next(now)) {
       this.#transmit(message);
     }
@@ -130,7 +130,7 @@ export class Sending {
     const id = message.clientMessageId;
     if (error.isTemporary) {
       const waitMs = Math.max(error.retryAfterMs, RETRY_MS);
-      this.outbox.postpone(id, this.#port.environment.now() + waitMs);
+      this.outbox.postpone(id, this.#port.environment.monotonicNow() + waitMs);
       this.#cancelRetry();
       this.#cancelRetry = this.#port.environment.schedule(waitMs, () => this.flush());
     } else if (this.outbox.remove(id)) {

@@ -8,11 +8,12 @@
  * @module
  */
 
+import { Turn } from "../emitter.js";
 import type { Environment } from "../environment.js";
 
 /** One deadline. Made by {@link Alarm.deadline}. */
 export interface Deadline {
-  /** When it is due, in milliseconds since the Unix epoch; `null` while it is not set. */
+  /** When it is due, in milliseconds of the monotonic time; `null` while it is not set. */
   readonly dueAtMs: number | null;
   /** Sets when it is due; `null` cancels it. */
   set(dueAtMs: number | null): void;
@@ -20,14 +21,17 @@ export interface Deadline {
 
 /** One timer for all deadlines of a connection. */
 export class Alarm {
-  readonly #environment: Pick<Environment, "now" | "schedule">;
+  readonly #environment: Pick<Environment, "monotonicNow" | "schedule">;
+  readonly #turn: Turn;
   /** The deadlines that are set. */
   readonly #set = new Set<Entry>();
   #ringsAtMs = Number.POSITIVE_INFINITY;
   #cancel: () => void = () => undefined;
 
-  constructor(environment: Pick<Environment, "now" | "schedule">) {
+  /** What is due is done in a step of `turn`. */
+  constructor(environment: Pick<Environment, "monotonicNow" | "schedule">, turn: Turn = new Turn()) {
     this.#environment = environment;
+    this.#turn = turn;
   }
 
   /** Makes a deadline, which is not set yet. `ring` is called when it is due, and may set it again. */
@@ -56,8 +60,8 @@ export class Alarm {
     } else if (next < this.#ringsAtMs) {
       this.#stop();
       this.#ringsAtMs = next;
-      const delayMs = Math.max(0, next - this.#environment.now());
-      this.#cancel = this.#environment.schedule(delayMs, () => this.#ring());
+      const delayMs = Math.max(0, next - this.#environment.monotonicNow());
+      this.#cancel = this.#environment.schedule(delayMs, () => this.#turn.run(() => this.#ring()));
     }
   }
 
@@ -77,7 +81,7 @@ export class Alarm {
   #ring(): void {
     // No timer is set in this loop, since one `ring` may set or cancel several deadlines.
     this.#ringsAtMs = Number.NEGATIVE_INFINITY;
-    const now = this.#environment.now();
+    const now = this.#environment.monotonicNow();
     try {
       for (const entry of [...this.#set]) {
         if (entry.dueAtMs !== null && entry.dueAtMs <= now) {

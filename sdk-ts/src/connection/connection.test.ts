@@ -555,6 +555,7 @@ describe("a connection", () => {
 
   it("gives a request up that has no reply", async () => {
     const world = new World();
+    world.environment.isPageVisible = false; // No quick pings.
     const chat = await world.chat();
     const deleted = chat.delete(at(1, 1));
     const late = { codeName: "TIMEOUT", message: "No reply came in time." };
@@ -568,6 +569,7 @@ describe("a connection", () => {
 
   it("asks whether the server is there when a reply is late", async () => {
     const world = new World();
+    world.environment.isPageVisible = false; // No quick pings.
     const chat = await world.chat();
     chat.send("anybody?");
     await world.environment.advance(6_999);

@@ -3,15 +3,23 @@
  *
  * It owns the life cycle of the links (race, backoff, moves, wake-ups) and passes their frames to the
  * queue and the chats. An application sees a lost link only in {@link Connection.state}: no message is
- * lost or doubled.
+ * lost or doubled. Whatever happens to it, and whatever is called, is one step of its turn: listeners are
+ * called after the step, and may call anything.
  *
  * @module
  */
 
 import { Chat } from "../chat/chat.js";
-import { Emitter, type Unsubscribe } from "../emitter.js";
+import { Emitter, Turn, type Unsubscribe } from "../emitter.js";
 import type { Environment, WakeReason } from "../environment.js";
-import { ClosedError, ConnectionClosedError, type NoWrongError, toNoWrongError } from "../error.js";
+import {
+  ClosedError,
+  ConnectionClosedError,
+  NetworkError,
+  type NoWrongError,
+  TransportError,
+  toNoWrongError,
+} from "../error.js";
 import type { ChatState } from "../generated/chat.js";
 import { CloseCode } from "../generated/code.js";
 import type { GoAway, Hello, Limits, Resume, Welcome } from "../generated/connect.js";
@@ -19,19 +27,19 @@ import type { ServerFrame } from "../generated/frame.js";
 import type { ChatId } from "../generated/id.js";
 import { RESUME_CHATS_MAX } from "../generated/limits.js";
 import { VERSION_RANGE_SUPPORTED } from "../generated/version.js";
-import type { OpenLink, TransportName } from "../link/link.js";
-import { openWebSocket } from "../link/websocket.js";
-import { openWebTransport } from "../link/webtransport.js";
+import type { TransportName } from "../link/link.js";
+import { lackOfTransport, openers } from "../link/openers.js";
 import { Queue } from "../queue/queue.js";
 import type { Ticket } from "../queue/ticket.js";
 import type { Closed } from "../wire/conversation.js";
 import { Alarm } from "./alarm.js";
 import { Backoff } from "./backoff.js";
-import { closedError, type Driver, type DriverListener, type DriverStats } from "./driver.js";
+import { closedError, type Driver, type DriverListener } from "./driver.js";
 import { Jobs } from "./jobs.js";
 import type { Port } from "./port.js";
 import { type FailureMemory, type Grant, race } from "./race.js";
 import { Requests } from "./requests.js";
+import type { ConnectionEvents, ConnectionFailure, ConnectionState, ConnectionStats } from "./view.js";
 
 /** Name and version of this library, for the statistics of the operator. A test compares it with package.json. */
 const AGENT = "nowrong-sdk/0.1.0";
@@ -41,27 +49,6 @@ const CHECK_DEADLINE_MS = 3_000;
 
 /** The `Hello` of an attempt that was given up can still reach the server this much later. */
 const RIVAL_MS = 30_000;
-
-/** `connecting` before the first link, `reconnecting` between two links, `closed` for good. */
-export type ConnectionState = "connecting" | "ready" | "reconnecting" | "closed";
-
-/** The events of a connection. */
-export interface ConnectionEvents {
-  /** {@link Connection.state} has changed. */
-  state: ConnectionState;
-  /** A chat has opened: by a match, or because it was open before. */
-  chat: Chat;
-  /** The server has a ticket that was not asked for here: from before a reload of the page. */
-  ticket: Ticket;
-}
-
-/** Counters of a connection. */
-export interface ConnectionStats extends DriverStats {
-  /** The transport of the present link; `null` while there is none. */
-  readonly transport: TransportName | null;
-  /** The number of links that were opened so far. */
-  readonly links: number;
-}
 
 /**
  * The parts of a connection.
@@ -89,7 +76,8 @@ export interface ConnectionOptions {
  */
 export class Connection {
   readonly #options: ConnectionOptions;
-  readonly #emitter = new Emitter<ConnectionEvents>();
+  readonly #turn = new Turn();
+  readonly #emitter = new Emitter<ConnectionEvents>(this.#turn);
   readonly #alarm: Alarm;
   readonly #requests: Requests;
   readonly #queue: Queue;
@@ -102,6 +90,9 @@ export class Connection {
   #transports: readonly TransportName[];
   #state: ConnectionState = "connecting";
   #error: NoWrongError | null = null;
+  #failure: ConnectionFailure | null = null;
+  /** Whether the page was left: then nothing is opened before it is back. */
+  #isAway = false;
   #driver: Driver | null = null;
   #chat: Chat | null = null;
   #limits: Limits | null = null;
@@ -119,19 +110,19 @@ export class Connection {
   private constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#transports = options.transports;
-    this.#alarm = new Alarm(options.environment);
+    this.#alarm = new Alarm(options.environment, this.#turn);
     const check = () => this.#driver?.check(CHECK_DEADLINE_MS);
     this.#requests = new Requests(options.environment, this.#alarm, check);
     this.#port = this.#makePort();
     this.#jobs = new Jobs(this.#port);
     this.#queue = new Queue(this.#port);
     this.#listener = {
-      welcome: (driver, welcome) => this.#welcomed(driver, welcome),
-      push: (frame) => this.#handle(frame),
+      welcome: (driver, welcome) => this.#turn.run(() => this.#welcomed(driver, welcome)),
+      push: (frame) => this.#turn.run(() => this.#handle(frame)),
       goAway: (goAway) => this.#goAway(goAway),
-      closed: (driver, closed) => this.#lost(driver, closed),
+      closed: (driver, closed) => this.#turn.run(() => this.#lost(driver, closed)),
     };
-    this.#stopWake = options.environment.onWake((reason) => this.#wake(reason));
+    this.#stopWake = options.environment.onWake((reason) => this.#turn.run(() => this.#wake(reason)));
     void this.#connect();
   }
 
@@ -152,6 +143,14 @@ export class Connection {
   /** Why it is closed; `null` while it is not. */
   get error(): NoWrongError | null {
     return this.#error;
+  }
+
+  /**
+   * What the last attempt to connect failed with, or how the last link was lost; `null` once a link is open,
+   * and before the first attempt has ended.
+   */
+  get failure(): ConnectionFailure | null {
+    return this.#failure;
   }
 
   /** The transport of the present link, as the link itself reports it; `null` while there is none. */
@@ -181,7 +180,7 @@ export class Connection {
 
   /** The clock of the server, in milliseconds since the Unix epoch: for countdowns to its times. */
   serverTimeMs(): number {
-    return this.#options.environment.now() + this.#clockOffsetMs;
+    return this.#options.environment.monotonicNow() + this.#clockOffsetMs;
   }
 
   /** Counters of the present link. */
@@ -216,6 +215,7 @@ export class Connection {
    */
   async move(transports: readonly TransportName[] = this.#transports): Promise<void> {
     this.#transports = transports;
+    this.#isAway = false;
     this.#cancelMove();
     this.#race?.abort();
     await this.#connect();
@@ -235,13 +235,14 @@ export class Connection {
     const isReady = () => this.#driver?.isOpen ?? false;
     return {
       environment: this.#options.environment,
+      turn: this.#turn,
       get isReady() {
         return isReady();
       },
       send: (frame) => this.#driver?.send(frame),
       request: (make, settle) => this.#driver?.send(make(this.#requests.open(settle))),
       perform: (make) => this.#jobs.perform(make),
-      resync: () => this.#resync(),
+      resync: () => this.#turn.run(() => this.#resync()),
     };
   }
 
@@ -267,6 +268,11 @@ export class Connection {
   /** Runs one race. Returns why it failed, or `null`. */
   async #tryOnce(signal: AbortSignal): Promise<NoWrongError | null> {
     const { environment, failures } = this.#options;
+    const isElsewhere = this.#endpoint !== null;
+    const lack = lackOfTransport(environment, this.#transports);
+    if (lack !== null) {
+      return lack; // An attempt would only use up a connect token.
+    }
     try {
       await race({
         environment,
@@ -277,12 +283,31 @@ export class Connection {
         grant: () => this.#grant(),
         hello: (connectToken) => this.#hello(connectToken),
         listener: this.#listener,
+        failed: (error, transport) => this.#failed({ error, transport }),
         signal,
       });
       return null;
-    } catch (error) {
+    } catch (cause) {
       this.#endpoint = null;
-      return signal.aborted ? null : toNoWrongError(error);
+      if (signal.aborted) {
+        return null;
+      }
+      const error = toNoWrongError(cause);
+      if (this.#failure?.error !== error) {
+        this.#failed({ error, transport: null });
+      }
+      // What another node lacks, this one may have.
+      return isElsewhere && error instanceof TransportError
+        ? new NetworkError(error.message, { cause })
+        : error;
+    }
+  }
+
+  /** A failure that is not temporary is told by the state: the connection is closed, or another transport works. */
+  #failed(failure: ConnectionFailure): void {
+    this.#failure = failure;
+    if (failure.error.isTemporary) {
+      this.#emitter.emit("failure", failure);
     }
   }
 
@@ -308,7 +333,7 @@ export class Connection {
   #nextWaitMs(retryAfterMs: number): number {
     const { environment } = this.#options;
     const [high = 0, low = 0] = environment.randomBytes(2);
-    return this.#backoff.next(environment.now(), (high * 256 + low) / 65_536, retryAfterMs);
+    return this.#backoff.next(environment.monotonicNow(), (high * 256 + low) / 65_536, retryAfterMs);
   }
 
   #wait(delayMs: number): Promise<void> {
@@ -336,14 +361,16 @@ export class Connection {
     const { environment } = this.#options;
     this.#links += 1;
     this.#endpoint = null;
-    this.#openedAtMs = environment.now();
+    this.#openedAtMs = environment.monotonicNow();
     this.#backoff.opened(this.#openedAtMs);
     this.#limits = welcome.limits;
     this.#connectionId = welcome.connection;
-    this.#clockOffsetMs = welcome.serverTimeMs - environment.now();
+    this.#clockOffsetMs = welcome.serverTimeMs - environment.monotonicNow();
+    this.#failure = null;
     this.#setState("ready");
     this.#takeUp(welcome);
     this.#jobs.runAll();
+    driver.watch(environment.isVisible());
     this.#tellPresence();
   }
 
@@ -429,6 +456,7 @@ export class Connection {
       // The `Hello` of the new link has replaced this one, as expected.
       this.#setState("reconnecting");
     } else if (closed.shouldReconnect || this.#isOwnRival(driver, closed)) {
+      this.#failed({ error: closedError(closed), transport: driver.transport });
       this.#setState("reconnecting");
       void this.#connect(this.#nextWaitMs(closed.retryAfterMs));
     } else {
@@ -438,7 +466,7 @@ export class Connection {
 
   /** Whether this connection was replaced by a late attempt of its own race. */
   #isOwnRival(driver: Driver, closed: Closed): boolean {
-    const isEarly = this.#options.environment.now() - this.#openedAtMs < RIVAL_MS;
+    const isEarly = this.#options.environment.monotonicNow() - this.#openedAtMs < RIVAL_MS;
     return closed.code === CloseCode.REPLACED && driver.hadRival && isEarly;
   }
 
@@ -462,14 +490,44 @@ export class Connection {
   }
 
   #wake(reason: WakeReason): void {
+    if (reason === "leave") {
+      this.#leave();
+      return;
+    }
     if (reason === "online") {
       this.#options.failures.clear();
+    } else if (reason !== "hidden") {
+      this.#return();
     }
     if (reason !== "hidden") {
       this.#driver?.check(CHECK_DEADLINE_MS);
       this.#cancelWait();
     }
+    this.#driver?.watch(this.#options.environment.isVisible());
     this.#tellPresence();
+  }
+
+  /** The page is left, and may come back as it was. A link would not survive that, or outlive the page. */
+  #leave(): void {
+    const driver = this.#driver;
+    this.#isAway = true;
+    this.#driver = null;
+    this.#race?.abort();
+    this.#race = null;
+    this.#cancelWait();
+    this.#cancelMove();
+    if (driver !== null) {
+      driver.close();
+      this.#detach();
+      this.#setState("reconnecting");
+    }
+  }
+
+  #return(): void {
+    if (this.#isAway) {
+      this.#isAway = false;
+      void this.#connect();
+    }
   }
 
   #tellPresence(): void {
@@ -478,6 +536,10 @@ export class Connection {
   }
 
   #end(error: NoWrongError): void {
+    this.#turn.run(() => this.#endNow(error));
+  }
+
+  #endNow(error: NoWrongError): void {
     if (this.#state === "closed") {
       return;
     }
@@ -509,20 +571,4 @@ export class Connection {
       this.#emitter.emit("state", state);
     }
   }
-}
-
-/** The transports of the environment. The race never asks for one that is missing. */
-function openers(environment: Environment): Record<TransportName, OpenLink> {
-  const { WebTransport, WebSocket } = environment;
-  const missing: OpenLink = () => Promise.reject(new ClosedError("There is no such transport here."));
-  return {
-    webtransport:
-      WebTransport === null
-        ? missing
-        : (address, events, signal) => openWebTransport(WebTransport, environment, address, events, signal),
-    websocket:
-      WebSocket === null
-        ? missing
-        : (address, events, signal) => openWebSocket(WebSocket, address, events, signal),
-  };
 }

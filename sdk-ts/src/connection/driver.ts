@@ -45,13 +45,13 @@ export class Driver implements LinkEvents {
    * the server takes it for a newer connection, which replaces this one.
    */
   hadRival = false;
-  readonly #environment: Pick<Environment, "now">;
+  readonly #environment: Pick<Environment, "monotonicNow">;
   readonly #deadline: Deadline;
   #link: Link | null = null;
   #conversation: Conversation | null = null;
   #isRunning = false;
 
-  constructor(environment: Pick<Environment, "now">, alarm: Alarm, listener: DriverListener) {
+  constructor(environment: Pick<Environment, "monotonicNow">, alarm: Alarm, listener: DriverListener) {
     this.#environment = environment;
     this.#deadline = alarm.deadline(() =>
       this.#input((conversation, now) => conversation.handleTimeout(now)),
@@ -66,7 +66,7 @@ export class Driver implements LinkEvents {
 
   /** Sends `Hello`. Only after {@link Driver.open}. */
   begin(hello: Hello): void {
-    this.#conversation = new Conversation(hello, this.#environment.now());
+    this.#conversation = new Conversation(hello, this.#environment.monotonicNow());
     this.#run();
   }
 
@@ -99,6 +99,11 @@ export class Driver implements LinkEvents {
       this.#link?.close();
     }
     this.#input((conversation, now) => conversation.handleInput({ type: "close", code }, now));
+  }
+
+  /** Whether somebody looks at the page: then a server that is gone is found sooner. */
+  watch(isWatched: boolean): void {
+    this.#input((conversation, now) => conversation.handleInput({ type: "watch", isWatched }, now));
   }
 
   /** Counters of the link and the conversation. */
@@ -143,7 +148,7 @@ export class Driver implements LinkEvents {
 
   #input(act: (conversation: Conversation, now: number) => void): void {
     if (this.#conversation !== null) {
-      act(this.#conversation, this.#environment.now());
+      act(this.#conversation, this.#environment.monotonicNow());
       this.#run();
     }
   }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Turn } from "../emitter.js";
 import type { Environment } from "../environment.js";
 import type { ClientFrame } from "../generated/frame.js";
 import type { Reply, Settle } from "./requests.js";
@@ -12,6 +13,8 @@ import type { Reply, Settle } from "./requests.js";
 export interface Port {
   /** Time and randomness. */
   readonly environment: Environment;
+  /** Says when listeners may be called: never between two states. */
+  readonly turn: Turn;
   /** Whether frames can be sent right now. */
   readonly isReady: boolean;
   /** Sends a cursor or a signal; dropped unless the connection is ready. */

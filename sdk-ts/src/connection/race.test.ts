@@ -426,7 +426,7 @@ describe("the race", () => {
     course.addresses = [{}];
     course.run();
     await expect(course.result).rejects.toMatchObject({
-      codeName: "NETWORK",
+      codeName: "NO_TRANSPORT",
       message: "The server offers no transport that can be used here.",
     });
   });

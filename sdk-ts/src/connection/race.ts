@@ -10,7 +10,7 @@
  */
 
 import type { Environment } from "../environment.js";
-import { NetworkError, type NoWrongError, toNoWrongError } from "../error.js";
+import { NetworkError, type NoWrongError, TransportError, toNoWrongError } from "../error.js";
 import type { CloseCode } from "../generated/code.js";
 import type { Hello } from "../generated/connect.js";
 import type { LinkAddress, OpenLink, TransportName } from "../link/link.js";
@@ -103,11 +103,16 @@ export interface RaceOptions {
   readonly hello: (connectToken: string) => Hello;
   /** Receives the events of the winner. Its `welcome` is called before {@link race} resolves. */
   readonly listener: DriverListener;
+  /** Is told of each attempt that fails. */
+  readonly failed?: (error: NoWrongError, transport: TransportName) => void;
   /** Aborts the race. */
   readonly signal: AbortSignal;
 }
 
-/** Opens a connection. Rejects with the first failure when every transport has failed. */
+/**
+ * Opens a connection. Rejects when every transport has failed: with the first failure that may pass, or else
+ * with the first. Rejects with a {@link TransportError} when there is no transport to try.
+ */
 export function race(options: RaceOptions): Promise<Driver> {
   return new Race(options).run();
 }
@@ -148,7 +153,7 @@ class Race {
   #start(first: Grant): void {
     const [leader, follower] = this.#order(first);
     if (leader === undefined) {
-      this.#fail(new NetworkError("The server offers no transport that can be used here."));
+      this.#fail(new TransportError("The server offers no transport that can be used here."));
       return;
     }
     if (follower !== undefined) {
@@ -163,7 +168,7 @@ class Race {
       (transport) => grant[transport] !== null && this.#isSupported(transport),
     );
     const url = grant.webtransport?.url;
-    const isDoubtful = url !== undefined && failures.isFresh(url, environment.now());
+    const isDoubtful = url !== undefined && failures.isFresh(url, environment.monotonicNow());
     return isDoubtful && usable.length > 1 ? usable.filter((name) => name !== "webtransport") : usable;
   }
 
@@ -219,7 +224,7 @@ class Race {
     if (winner.transport === "webtransport") {
       failures.worked(winner.url);
     } else if (this.#failedUrl !== null) {
-      failures.failed(this.#failedUrl, environment.now());
+      failures.failed(this.#failedUrl, environment.monotonicNow());
     }
     winner.driver.hadRival = this.#attempts.some((attempt) => attempt !== winner && attempt.hasSpoken);
     this.#close(winner);
@@ -232,19 +237,23 @@ class Race {
     }
     attempt.abandon();
     if (this.#isOver) {
-      this.#options.failures.failed(attempt.url, this.#options.environment.now());
+      this.#options.failures.failed(attempt.url, this.#options.environment.monotonicNow());
       return;
     }
     if (code !== null) {
       // The server has refused: over another transport it would say the same.
       this.#fail(error);
+      this.#options.failed?.(error, attempt.transport);
       return;
     }
     if (attempt.transport === "webtransport" && attempt.url !== "") {
       this.#failedUrl = attempt.url;
     }
-    this.#error ??= error;
+    if (this.#error === null || (error.isTemporary && !this.#error.isTemporary)) {
+      this.#error = error;
+    }
     this.#goOn(attempt);
+    this.#options.failed?.(error, attempt.transport);
   }
 
   #goOn(lost: Attempt): void {

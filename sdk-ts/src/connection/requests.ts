@@ -37,7 +37,7 @@ interface Pending {
 
 /** The requests of one connection. */
 export class Requests {
-  readonly #environment: Pick<Environment, "now">;
+  readonly #environment: Pick<Environment, "monotonicNow">;
   /** By id, the oldest first, which is the order in which they are due. */
   readonly #pending = new Map<number, Pending>();
   readonly #late: () => void;
@@ -46,7 +46,7 @@ export class Requests {
   #last = 0;
 
   /** `late` is called when a reply takes suspiciously long. */
-  constructor(environment: Pick<Environment, "now">, alarm: Alarm, late: () => void) {
+  constructor(environment: Pick<Environment, "monotonicNow">, alarm: Alarm, late: () => void) {
     this.#environment = environment;
     this.#late = late;
     this.#deadline = alarm.deadline((nowMs) => this.#handleTimeout(nowMs));
@@ -58,7 +58,7 @@ export class Requests {
       throw new QueueFullError("Too many requests wait for their replies.");
     }
     this.#last = (this.#last + 1) >>> 0;
-    const openedAtMs = this.#environment.now();
+    const openedAtMs = this.#environment.monotonicNow();
     this.#pending.set(this.#last, { settle, openedAtMs, isLate: false });
     // If there are older requests, an earlier deadline is set already.
     if (this.#deadline.dueAtMs === null) {

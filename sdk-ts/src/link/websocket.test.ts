@@ -1,4 +1,5 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
+import { NetworkError } from "../error.js";
 import type { ClientFrame } from "../generated/frame.js";
 import { FakeEnvironment, settle } from "../testing/environment.js";
 import { CHAT, serverBytes } from "../testing/samples.js";
@@ -62,6 +63,32 @@ describe("opening a WebSocket", () => {
       message: expect.stringContaining("1006"),
     });
     expect(course.heard).toEqual([]);
+  });
+
+  it("fails at once when only an error is told, as in Chromium under a policy", async () => {
+    const course = new Course();
+    course.socket.dispatchEvent(new Event("error"));
+    await expect(course.opening).rejects.toBeInstanceOf(NetworkError);
+    expect(course.heard).toEqual([]);
+  });
+
+  it("fails with an error of ours when the constructor throws anything, as in Firefox", async () => {
+    const refuse = function refuse() {
+      throw "NS_ERROR_CONTENT_BLOCKED";
+    } as unknown as typeof WebSocket;
+    const { abort } = new Course();
+    const address = { url: "wss://host/v1/websocket", certificateHash: null };
+    const events = { bytes: vi.fn(), datagram: vi.fn(), message: vi.fn(), closed: vi.fn() };
+    const opening = openWebSocket(refuse, address, events, abort.signal);
+    await expect(opening).rejects.toBeInstanceOf(NetworkError);
+    await expect(opening).rejects.toMatchObject({ cause: "NS_ERROR_CONTENT_BLOCKED" });
+  });
+
+  it("is given up at once, also when the browser tells no end", async () => {
+    const course = new Course();
+    course.socket.close = () => undefined;
+    course.abort.abort();
+    await expect(course.opening).rejects.toMatchObject({ message: "The attempt was given up." });
   });
 
   it.each([false, true])("can be given up (before it began: %s)", async (isGivenUp) => {

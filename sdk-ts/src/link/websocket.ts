@@ -15,7 +15,12 @@ import type { Link, LinkAddress, LinkEvents, LinkStats } from "./link.js";
 /** Signals are dropped while more bytes than this are unsent: one or two messages of this moment. */
 const SIGNAL_BUFFER_BYTES_MAX = 4_096;
 
-/** Opens a WebSocket; resolves once it is open. */
+/**
+ * Opens a WebSocket; resolves once it is open.
+ *
+ * Chromium tells a socket that the page's policy refuses by `error` alone, and Firefox by throwing something
+ * that is not an `Error`.
+ */
 export function openWebSocket(
   WebSocketClass: typeof WebSocket,
   address: LinkAddress,
@@ -23,20 +28,35 @@ export function openWebSocket(
   signal: AbortSignal,
 ): Promise<Link> {
   return new Promise((resolve, reject) => {
-    const socket = new WebSocketClass(address.url);
+    const socket = create(WebSocketClass, address.url);
     socket.binaryType = "arraybuffer";
     const link = new WebSocketLink(socket, events);
-    const abandon = () => socket.close();
+    const fail = (why: string) => {
+      signal.removeEventListener("abort", abandon);
+      reject(new NetworkError(why));
+    };
+    const abandon = () => {
+      socket.close();
+      fail("The attempt was given up.");
+    };
     signal.addEventListener("abort", abandon, { once: true });
     socket.addEventListener("open", () => resolve(link), { once: true });
-    socket.addEventListener("close", (event) => {
-      signal.removeEventListener("abort", abandon);
-      reject(new NetworkError(`The WebSocket was closed before it was open (${event.code}).`));
-    });
+    socket.addEventListener("error", () => fail("The WebSocket could not be opened."));
+    socket.addEventListener("close", ({ code }) =>
+      fail(`The WebSocket was closed before it was open (${code}).`),
+    );
     if (signal.aborted) {
       abandon();
     }
   });
+}
+
+function create(WebSocketClass: typeof WebSocket, url: string): WebSocket {
+  try {
+    return new WebSocketClass(url);
+  } catch (cause) {
+    throw new NetworkError("The WebSocket could not be opened.", { cause });
+  }
 }
 
 class WebSocketLink implements Link {

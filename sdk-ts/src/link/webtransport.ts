@@ -10,6 +10,7 @@
 
 import type { Environment } from "../environment.js";
 import { NetworkError } from "../error.js";
+import { CloseCode } from "../generated/code.js";
 import { type ClientFrame, clientFrameLane } from "../generated/frame.js";
 import { CLOSE_DEADLINE_MS, DATAGRAM_BYTES_MAX } from "../generated/limits.js";
 import { CopyWriter } from "../wire/copies.js";
@@ -23,35 +24,59 @@ import type { Link, LinkAddress, LinkEvents, LinkStats } from "./link.js";
 const DATAGRAMS_HIGH_WATER_MARK = 256;
 
 /** The part of the environment that this link needs. */
-type Clock = Pick<Environment, "now" | "schedule">;
+type Surroundings = Pick<Environment, "monotonicNow" | "schedule" | "onWake">;
 
 /** Opens a WebTransport session and its live stream. */
 export async function openWebTransport(
   WebTransportClass: typeof WebTransport,
-  clock: Clock,
+  environment: Surroundings,
   address: LinkAddress,
   events: LinkEvents,
   signal: AbortSignal,
 ): Promise<Link> {
-  const session = new WebTransportClass(address.url, options(address));
-  raiseHighWaterMarks(session.datagrams);
-  // It rejects whenever opening fails, which `ready` reports already.
-  session.closed.catch(() => undefined);
-  const abandon = () => closeQuietly(session);
-  signal.addEventListener("abort", abandon, { once: true });
+  let session: WebTransport | null = null;
+  let giveUp: () => void = () => undefined;
+  const given = new Promise<never>((_, reject) => {
+    giveUp = () => {
+      closeQuietly(session);
+      reject(new NetworkError("The attempt was given up."));
+    };
+  });
+  given.catch(() => undefined);
+  signal.addEventListener("abort", giveUp, { once: true });
+  const stopWake = onLeave(environment, giveUp);
   try {
-    await session.ready;
-    const live = await session.createBidirectionalStream();
-    if (signal.aborted) {
-      throw new NetworkError("The attempt was given up.");
-    }
-    return new WebTransportLink(session, live, clock, events);
+    signal.throwIfAborted();
+    session = new WebTransportClass(address.url, options(address));
+    raiseHighWaterMarks(session.datagrams);
+    // It rejects whenever opening fails, which `ready` reports already.
+    session.closed.catch(() => undefined);
+    const live = await Promise.race([openLive(session), given]);
+    return new WebTransportLink(session, live, environment, events);
   } catch (cause) {
     closeQuietly(session);
     throw new NetworkError("WebTransport could not be opened.", { cause });
   } finally {
-    signal.removeEventListener("abort", abandon);
+    signal.removeEventListener("abort", giveUp);
+    stopWake();
   }
+}
+
+/**
+ * Calls `leave` when the page is left. Firefox keeps a session open after its page, and no code of the page
+ * runs afterwards: so a session is closed at once then, whatever it is about to do.
+ */
+function onLeave(environment: Surroundings, leave: () => void): () => void {
+  return environment.onWake((reason) => {
+    if (reason === "leave") {
+      leave();
+    }
+  });
+}
+
+async function openLive(session: WebTransport): Promise<WebTransportBidirectionalStream> {
+  await session.ready;
+  return await session.createBidirectionalStream();
 }
 
 function options({ certificateHash }: LinkAddress): WebTransportOptions {
@@ -69,9 +94,9 @@ function raiseHighWaterMarks(datagrams: WebTransportDatagramDuplexStream): void 
   }
 }
 
-function closeQuietly(session: WebTransport): void {
+function closeQuietly(session: WebTransport | null, info: WebTransportCloseInfo = {}): void {
   try {
-    session.close();
+    session?.close(info);
   } catch {
     // It was closed already, or never opened: nothing is left to close.
   }
@@ -80,13 +105,14 @@ function closeQuietly(session: WebTransport): void {
 class WebTransportLink implements Link {
   readonly transport = "webtransport";
   readonly #session: WebTransport;
-  readonly #clock: Clock;
+  readonly #environment: Surroundings;
   readonly #events: LinkEvents;
   readonly #live: WritableStreamDefaultWriter<Uint8Array>;
   readonly #copies = new CopyWriter();
   #cancelCopy: () => void = () => undefined;
   #bulk: Promise<WritableStreamDefaultWriter<Uint8Array>> | null = null;
   readonly #datagrams: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #stopWake: () => void;
   #isClosing = false;
   #isClosed = false;
   #sentBytes = 0;
@@ -96,14 +122,15 @@ class WebTransportLink implements Link {
   constructor(
     session: WebTransport,
     live: WebTransportBidirectionalStream,
-    clock: Clock,
+    environment: Surroundings,
     events: LinkEvents,
   ) {
     this.#session = session;
-    this.#clock = clock;
+    this.#environment = environment;
     this.#events = events;
     this.#live = live.writable.getWriter() as WritableStreamDefaultWriter<Uint8Array>;
     this.#datagrams = datagramWriter(session.datagrams);
+    this.#stopWake = onLeave(environment, () => this.#leave());
     void this.#read(live.readable, (bytes) => events.bytes("live", bytes), true);
     void this.#read(session.datagrams.readable, (bytes) => events.datagram(bytes), false);
     void session.closed.then(
@@ -126,7 +153,7 @@ class WebTransportLink implements Link {
   }
 
   startCopies(): void {
-    this.#copies.start(this.#clock.now());
+    this.#copies.start(this.#environment.monotonicNow());
   }
 
   close(): void {
@@ -139,7 +166,7 @@ class WebTransportLink implements Link {
       closeQuietly(this.#session);
       this.#lose();
     };
-    const cancelDeadline = this.#clock.schedule(CLOSE_DEADLINE_MS, end);
+    const cancelDeadline = this.#environment.schedule(CLOSE_DEADLINE_MS, end);
     void this.#live
       .close()
       .catch(() => undefined)
@@ -169,7 +196,7 @@ class WebTransportLink implements Link {
 
   #writeLive(bytes: Uint8Array): void {
     this.#write(this.#live, bytes);
-    const now = this.#clock.now();
+    const now = this.#environment.monotonicNow();
     this.#copies.wrote(bytes, now);
     this.#setCopyTimer(now);
   }
@@ -178,12 +205,12 @@ class WebTransportLink implements Link {
     this.#cancelCopy();
     const dueAt = this.#copies.pollTimeout();
     if (dueAt !== null && !this.#isClosing) {
-      this.#cancelCopy = this.#clock.schedule(dueAt - now, () => this.#sendCopy());
+      this.#cancelCopy = this.#environment.schedule(dueAt - now, () => this.#sendCopy());
     }
   }
 
   #sendCopy(): void {
-    const now = this.#clock.now();
+    const now = this.#environment.monotonicNow();
     const copy = this.#isClosing ? null : this.#copies.take(now);
     if (copy !== null) {
       this.#sendDatagram(copy);
@@ -234,9 +261,17 @@ class WebTransportLink implements Link {
     }
   }
 
+  /** What was written goes as far as it goes. */
+  #leave(): void {
+    this.#isClosing = true;
+    closeQuietly(this.#session, { closeCode: CloseCode.CLIENT_LEFT, reason: "CLIENT_LEFT" });
+    this.#lose();
+  }
+
   #lose(): void {
     if (!this.#isClosed) {
       this.#isClosed = true;
+      this.#stopWake();
       this.#cancelCopy();
       closeQuietly(this.#session);
       this.#events.closed();

@@ -256,6 +256,7 @@ describe("the wish for a partner", () => {
 
   it("that is refused at once fails at once, though the refusal may be temporary", async () => {
     const world = new World();
+    world.environment.isPageVisible = false; // No quick pings.
     await world.greet();
     const joined = world.connection.join("music");
     world.refuse("join", ErrorCode.RATE_LIMITED, 5_000);
@@ -266,6 +267,7 @@ describe("the wish for a partner", () => {
 
   it("fails when no reply comes in time", async () => {
     const world = new World();
+    world.environment.isPageVisible = false; // No quick pings.
     await world.greet();
     const joined = world.connection.join("music");
     const failed = expect(joined).rejects.toMatchObject({ codeName: "TIMEOUT" });

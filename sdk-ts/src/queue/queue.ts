@@ -161,7 +161,7 @@ export class Queue {
   }
 
   #newTicket(wish: Wish, state: TicketState): Ticket {
-    const ticket: Ticket = Ticket.create(state, () => this.#cancel(wish, ticket));
+    const ticket: Ticket = Ticket.create(state, () => this.#cancel(wish, ticket), this.#port.turn);
     return ticket;
   }
 
@@ -187,8 +187,10 @@ export class Queue {
   #end(error: NoWrongError | null): void {
     const wish = this.#wish;
     this.#forget();
-    wish?.reject(error ?? new ClosedError("The ticket was cancelled."));
-    wish?.ticket?.end(error);
+    this.#port.turn.run(() => {
+      wish?.reject(error ?? new ClosedError("The ticket was cancelled."));
+      wish?.ticket?.end(error);
+    });
   }
 
   #forget(): void {

@@ -5,7 +5,7 @@
  */
 
 import type { Chat } from "../chat/chat.js";
-import { Emitter, type Unsubscribe } from "../emitter.js";
+import { Emitter, type Turn, type Unsubscribe } from "../emitter.js";
 import { ClosedError, type NoWrongError } from "../error.js";
 import type { TicketId } from "../generated/id.js";
 import type { Stage, TicketState } from "../generated/queue.js";
@@ -28,7 +28,7 @@ export interface TicketEvents {
  * const chat = await ticket.matched;
  */
 export class Ticket {
-  readonly #emitter = new Emitter<TicketEvents>();
+  readonly #emitter: Emitter<TicketEvents>;
   readonly #cancel: () => Promise<boolean>;
   #state: TicketState;
   #status: TicketStatus = "waiting";
@@ -37,7 +37,8 @@ export class Ticket {
   /** The chat, once a partner is found; rejects when the ticket ends without one. */
   readonly matched: Promise<Chat>;
 
-  private constructor(state: TicketState, cancel: () => Promise<boolean>) {
+  private constructor(state: TicketState, cancel: () => Promise<boolean>, turn?: Turn) {
+    this.#emitter = new Emitter(turn);
     this.#state = state;
     this.#cancel = cancel;
     this.matched = new Promise((resolve, reject) => {
@@ -52,8 +53,8 @@ export class Ticket {
    *
    * @internal
    */
-  static create(state: TicketState, cancel: () => Promise<boolean>): Ticket {
-    return new Ticket(state, cancel);
+  static create(state: TicketState, cancel: () => Promise<boolean>, turn?: Turn): Ticket {
+    return new Ticket(state, cancel, turn);
   }
 
   /** Its id. It changes when the server had to queue the user again. */

@@ -81,7 +81,8 @@ function json(status: number, body: unknown, headers: Record<string, string> = {
 }
 
 function problem(status: number, code: number, more: object = {}): Response {
-  return json(status, { type: "/problems/x", title: "x", status, detail: "y", code, name: "X", ...more });
+  const document = { type: "/problems/x", title: "x", status, detail: "y", code, name: "X", ...more };
+  return json(status, document, { "content-type": "application/problem+json" });
 }
 
 function register(rest: FakeRest, storage = memoryStorage()): Promise<NoWrong> {
@@ -335,13 +336,39 @@ describe("failures", () => {
     const failed = expect(client.me()).rejects.toMatchObject({
       codeName: "TIMEOUT",
       message: "The server did not answer in time.",
-      cause: { message: "aborted" },
     });
     await rest.environment.advance(14_999);
     expect(rest.requests.at(-1)?.signal?.aborted).toBe(false);
     await rest.environment.advance(1);
     await failed;
     expect(rest.environment.timers).toBe(0);
+  });
+
+  it.each([200, 502])("come when the body of a reply with %d does not end in 15 s", async (status) => {
+    const rest = new FakeRest();
+    const head = { status, headers: { "content-length": "400", "content-type": "application/json" } };
+    const body = () =>
+      new ReadableStream({ start: (sink) => sink.enqueue(new TextEncoder().encode('{"access_token":')) });
+    rest.answer = () => new Response(body(), head);
+    const failed = expect(register(rest)).rejects.toMatchObject({ codeName: "TIMEOUT", isTemporary: true });
+    await rest.environment.advance(14_999);
+    expect(rest.requests[0]?.signal?.aborted).toBe(false);
+    await rest.environment.advance(1);
+    await failed;
+    expect(rest.requests[0]?.signal?.aborted).toBe(true);
+    expect(rest.environment.timers).toBe(0);
+  });
+
+  it("of a body do not keep a connection from trying again", async () => {
+    const rest = new FakeRest();
+    const client = await register(rest);
+    const endless = () => new Response(new ReadableStream(), { status: 200 });
+    rest.answer = (call) => (call.path === "/v1/connect" ? endless() : rest.usual(call));
+    const connection = client.connect();
+    await rest.environment.advance(15_000);
+    expect(connection.failure).toMatchObject({ error: { codeName: "TIMEOUT" }, transport: null });
+    await rest.environment.advance(1_000);
+    expect(rest.calls.filter(({ path }) => path === "/v1/connect")).toHaveLength(2);
   });
 
   it("of the network keep its reason", async () => {
@@ -371,8 +398,7 @@ describe("failures", () => {
 
   it("whose document has fields of other types lack those", async () => {
     const rest = new FakeRest();
-    const code = String(ErrorCode.NAME_TAKEN);
-    rest.answer = () => json(409, { code, detail: 5, errors: "x", retry_after_ms: "y" });
+    rest.answer = () => problem(409, ErrorCode.NAME_TAKEN, { detail: 5, errors: "x", retry_after_ms: "y" });
     const bare = { codeName: "NAME_TAKEN", detail: "", fields: [], retryAfterMs: 0 };
     await expect(register(rest)).rejects.toMatchObject(bare);
   });
@@ -401,6 +427,62 @@ describe("failures", () => {
       retryAfterMs: 7,
       isTemporary: false,
     });
+  });
+
+  const PROBLEM = "application/problem+json";
+  it.each([
+    [
+      "a gateway's JSON with a member code",
+      503,
+      "application/json",
+      { code: 14, message: "no healthy upstream" },
+    ],
+    ["a gateway's JSON with a word for a code", 503, "application/json", { code: "unavailable" }],
+    ["a limiter's JSON with the status for a code", 429, "application/json", { code: 429 }],
+    ["a code of ours in a document of another type", 401, "application/json", { code: 202 }],
+    ["a stranger's problem document", 503, PROBLEM, { code: 14 }],
+    ["a problem document with a code between ours", 503, PROBLEM, { code: 202.5 }],
+    ["a problem document with a code beyond ours", 503, PROBLEM, { code: 600 }],
+    ["a problem document with the text of a code", 401, PROBLEM, { code: "202" }],
+    ["a problem document without a code", 500, `${PROBLEM}; charset=utf-8`, { title: "x" }],
+    ["a problem document that is a list", 500, PROBLEM, [202]],
+  ])("by something in between never end a connection: %s", async (_, status, type, document) => {
+    const rest = new FakeRest();
+    const client = await register(rest);
+    rest.answer = (call) =>
+      call.path === "/v1/connect" ? json(status, document, { "content-type": type }) : rest.usual(call);
+    const connection = client.connect();
+    await rest.environment.advance(0);
+    expect(connection.state).toBe("connecting");
+    expect(connection.failure).toMatchObject({ error: { codeName: "NETWORK" }, transport: null });
+    expect(connection.failure?.error.message).toContain(String(status));
+    await rest.environment.advance(1_000);
+    expect(rest.calls.filter(({ path }) => path === "/v1/connect").length).toBeGreaterThan(1);
+    connection.close();
+  });
+
+  it.each([
+    ["7", 7_000],
+    ["86400", 300_000],
+    ["Wed, 21 Oct 2026 07:28:00 GMT", 0],
+    ["-1", 0],
+  ])("by something in between are waited for as long as they ask: %s", async (header, retryAfterMs) => {
+    const rest = new FakeRest();
+    rest.answer = () => new Response("busy", { status: 429, headers: { "retry-after": header } });
+    await expect(register(rest)).rejects.toMatchObject({ codeName: "NETWORK", retryAfterMs });
+  });
+
+  it("are known when the problem document comes with parameters", async () => {
+    const rest = new FakeRest();
+    const headers = { "content-type": "Application/Problem+JSON; charset=utf-8" };
+    rest.answer = () => json(409, { code: ErrorCode.NAME_TAKEN, errors: [null, 5] }, headers);
+    await expect(register(rest)).rejects.toMatchObject({ codeName: "NAME_TAKEN", fields: [] });
+  });
+
+  it("to read a good reply are failures of the network: a login page in between", async () => {
+    const rest = new FakeRest();
+    rest.answer = () => new Response("<h1>Welcome to our hotel</h1>", { status: 200 });
+    await expect(register(rest)).rejects.toMatchObject({ codeName: "NETWORK" });
   });
 
   it("without a problem document are failures of the network", async () => {

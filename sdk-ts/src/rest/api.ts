@@ -11,6 +11,7 @@ import { ErrorCode } from "../generated/code.js";
 import { REPLY_DEADLINE_MS } from "../generated/limits.js";
 import type { paths } from "../generated/openapi.js";
 import type { LinkAddress } from "../link/link.js";
+import { underPolicy } from "../link/policy.js";
 import { type Camel, toCamel, toSnake } from "./camel.js";
 import { sendUntilKnown } from "./registration.js";
 import { type StoredTokens, type TokenStorage, Tokens } from "./tokens.js";
@@ -105,7 +106,7 @@ export class RestApi {
       return known.list;
     }
     const { categories } = toCamel(
-      await readJson<Json<paths["/v1/categories"]["get"]["responses"][200]>>(response),
+      readJson<Json<paths["/v1/categories"]["get"]["responses"][200]>>(response),
     );
     const etag = response.headers.get("etag");
     this.#categories = etag === null ? null : { etag, list: categories };
@@ -154,30 +155,53 @@ export class RestApi {
     return readJson<Reply>(await this.#fetch(call));
   }
 
-  async #fetch(call: Call): Promise<Response> {
+  /** The whole reply, its body included, within the deadline. */
+  async #fetch(call: Call): Promise<WholeReply> {
+    const url = this.#url + call.path;
     const abort = new AbortController();
-    const unschedule = this.#environment.schedule(REPLY_DEADLINE_MS, () => abort.abort());
-    try {
-      return await this.#environment.fetch(this.#url + call.path, {
-        method: call.method,
-        headers: {
-          ...call.headers,
-          ...(call.body === undefined ? {} : { "content-type": "application/json" }),
-        },
-        ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
-        cache: "no-store",
-        credentials: "omit",
-        signal: abort.signal,
+    let unschedule: () => void = () => undefined;
+    const late = new Promise<never>((_, reject) => {
+      unschedule = this.#environment.schedule(REPLY_DEADLINE_MS, () => {
+        reject(new TimeoutError("The server did not answer in time."));
+        abort.abort();
       });
+    });
+    try {
+      const reply = () => underPolicy(this.#environment, url, () => this.#exchange(url, call, abort.signal));
+      return await Promise.race([reply(), late]);
     } catch (cause) {
-      if (abort.signal.aborted) {
-        throw new TimeoutError("The server did not answer in time.", { cause });
-      }
-      throw new NetworkError("The server cannot be reached.", { cause });
+      throw toRestError(cause);
     } finally {
       unschedule();
     }
   }
+
+  async #exchange(url: string, call: Call, signal: AbortSignal): Promise<WholeReply> {
+    const response = await this.#environment.fetch(url, {
+      method: call.method,
+      headers: {
+        ...call.headers,
+        ...(call.body === undefined ? {} : { "content-type": "application/json" }),
+      },
+      ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
+      cache: "no-store",
+      credentials: "omit",
+      signal,
+    });
+    return { status: response.status, headers: response.headers, text: await response.text() };
+  }
+}
+
+/** A reply that has come whole. */
+interface WholeReply {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+}
+
+function toRestError(cause: unknown): NoWrongError {
+  const isOurs = cause instanceof NetworkError || cause instanceof TimeoutError;
+  return isOurs ? cause : new NetworkError("The server cannot be reached.", { cause });
 }
 
 function withToken(call: Call, token: string): Call {
@@ -192,30 +216,71 @@ function address(url: string | null | undefined, hash: string | null): LinkAddre
   return { url, certificateHash };
 }
 
-async function readJson<Reply>(response: Response): Promise<Reply> {
-  if (!response.ok) {
-    throw await problem(response);
+function readJson<Content>({ status, headers, text }: WholeReply): Content {
+  if (status < 200 || status > 299) {
+    throw problem(status, headers, text);
   }
-  const text = await response.text();
-  return (text === "" ? null : JSON.parse(text)) as Reply;
+  try {
+    return (text === "" ? null : JSON.parse(text)) as Content;
+  } catch (cause) {
+    throw new NetworkError("The reply is not JSON: something in between replied for the server.", { cause });
+  }
 }
 
-/** The problem document (RFC 9457) of a failed call as an error. */
-async function problem(response: Response): Promise<NoWrongError> {
-  const document: unknown = await response.json().catch(() => null);
-  if (typeof document !== "object" || document === null || !("code" in document)) {
-    return new NetworkError(`The server answered with status ${response.status}.`);
+/**
+ * The problem document (RFC 9457) of a failed call as an error. Only such a document with one of our codes is
+ * the server's word. Anything else may come from whatever is in between (a proxy, a gateway, a network that
+ * wants a login): then the status says what went wrong, and a later attempt may reach the server.
+ */
+function problem(status: number, headers: Headers, text: string): NoWrongError {
+  const isProblem = /^application\/problem\+json\s*(;|$)/i.test(headers.get("content-type") ?? "");
+  const document = isProblem ? parseObject(text) : null;
+  const code = document?.["code"];
+  if (document === null || !isErrorCode(code)) {
+    const retryAfterMs = 1_000 * retryAfterSeconds(headers.get("retry-after"));
+    const message = `Not the server itself, but something in between replied with the status ${status}.`;
+    return new NetworkError(message, { retryAfterMs });
   }
-  const { code, detail, errors, retry_after_ms: retryAfterMs } = document as Record<string, unknown>;
+  const { detail, errors, retry_after_ms: retryAfterMs } = document;
   return new RequestError({
-    code: Number(code),
+    code,
     detail: typeof detail === "string" ? detail : "",
-    retryAfterMs: typeof retryAfterMs === "number" ? retryAfterMs : 0,
-    fields: Array.isArray(errors) ? errors.map(fieldError) : [],
+    retryAfterMs: isWait(retryAfterMs) ? retryAfterMs : 0,
+    fields: Array.isArray(errors) ? errors.filter(isObject).map(fieldError) : [],
   });
 }
 
-function fieldError(value: unknown): { field: string; detail: string } {
-  const { field, detail } = value as Record<string, unknown>;
+function parseObject(text: string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+/** Codes of the ranges that are published: 100 to 499 are permanent, 500 to 599 temporary. */
+function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === "number" && Number.isInteger(code) && code >= 100 && code <= 599;
+}
+
+/** Waits that a stranger asks for are obeyed up to this. */
+const RETRY_AFTER_MAX_S = 300;
+
+/** The header `Retry-After` in seconds, as a number only; 0 when it says nothing of use. */
+function retryAfterSeconds(header: string | null): number {
+  const seconds = /^\d{1,9}$/.test(header ?? "") ? Number(header) : 0;
+  return Math.min(seconds, RETRY_AFTER_MAX_S);
+}
+
+function isWait(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0;
+}
+
+function fieldError({ field, detail }: Record<string, unknown>): { field: string; detail: string } {
   return { field: String(field), detail: String(detail) };
 }

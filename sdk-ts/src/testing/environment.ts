@@ -20,7 +20,10 @@ export async function settle(): Promise<void> {
 }
 
 export class FakeEnvironment implements Environment {
+  /** The monotonic time, which timers follow. */
   time = 1_000_000;
+  /** How far somebody has set the clock forward. */
+  clockShift = 0;
   isPageVisible = true;
   /** How many timers were set so far. */
   scheduled = 0;
@@ -56,6 +59,10 @@ export class FakeEnvironment implements Environment {
   }
 
   now(): number {
+    return this.time + this.clockShift;
+  }
+
+  monotonicNow(): number {
     return this.time;
   }
 
