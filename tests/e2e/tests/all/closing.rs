@@ -1,5 +1,5 @@
-//! WebSocket links end as RFC 6455 says: a close frame gets a reply, and whoever breaks the rules is told by one
-//! `Bye` and one close frame with the same code.
+//! WebSocket links end as RFC 6455 says: a close frame gets a reply, and a client that breaks the rules is told by
+//! one `Bye` and one close frame with the same code.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
 
