@@ -4,7 +4,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use arc_swap::ArcSwap;
@@ -17,6 +17,7 @@ use crate::{
     CertError, CertificateHash, Inspection,
     certificate::inspect,
     development::{self, Development},
+    fault::{self, Fault},
     files::{self, PemPair},
 };
 
@@ -33,9 +34,17 @@ pub struct Identity {
 struct Shared {
     current: ArcSwap<Current>,
     source: Source,
-    /// Fingerprint of the files that were tried last; `None` when they could not be read. Its lock
-    /// also makes refreshes take turns.
-    tried: Mutex<Option<[u8; 32]>>,
+    /// Its lock also makes refreshes take turns.
+    tried: Mutex<Tried>,
+}
+
+/// The files that were tried last.
+struct Tried {
+    /// Their fingerprint; `None` when they could not be read.
+    files: Option<[u8; 32]>,
+    /// They were worse than the chain in force. This changes with time: it may become valid, or the
+    /// one in force may expire.
+    is_worse: bool,
 }
 
 struct Current {
@@ -45,7 +54,12 @@ struct Current {
 
 enum Source {
     Development(Development),
-    Pem { certificate: PathBuf, key: PathBuf },
+    Pem {
+        certificate: PathBuf,
+        key: PathBuf,
+        /// The host that clients are told, which the certificate must cover.
+        host: Option<String>,
+    },
 }
 
 /// The result of a refresh.
@@ -81,15 +95,24 @@ impl Identity {
     }
 
     /// The identity in two PEM files: a chain that begins with the node's own certificate, and its
-    /// key (PKCS #8, SEC1 or PKCS #1).
+    /// key (PKCS #8, SEC1 or PKCS #1). Whatever [`Self::fault`] it has, it is taken.
     ///
     /// # Errors
     /// A [`CertError`] that names the file when one of them cannot be used.
     pub fn pem(certificate: &Path, key: &Path) -> Result<Self, CertError> {
+        Self::pem_for(certificate, key, None)
+    }
+
+    /// As [`Self::pem`], for clients who connect to `host`: a DNS name, or an address as in a URL.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn pem_for(certificate: &Path, key: &Path, host: Option<&str>) -> Result<Self, CertError> {
         let pair = files::read_pair(certificate, key)?;
         let source = Source::Pem {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
+            host: host.map(str::to_owned),
         };
         Self::new(source, &pair)
     }
@@ -110,13 +133,30 @@ impl Identity {
         self.shared.current.load().inspection.clone()
     }
 
+    /// The worst fault of the chain in use, at `now`; `None` when it is good as far as a node can see.
+    pub fn fault(&self, now: SystemTime) -> Option<Fault> {
+        let current = self.shared.current.load();
+        current.fault(self.host(), now).ok().flatten()
+    }
+
+    /// Seconds until the certificate in use expires; negative when it has.
+    pub fn seconds_left(&self, now: SystemTime) -> i64 {
+        let end = self.shared.current.load().inspection.not_after;
+        let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        match end.duration_since(now) {
+            Ok(left) => seconds(left),
+            Err(over) => -seconds(over.duration()),
+        }
+    }
+
     /// Looks for a newer identity: changed PEM files, or a development certificate that expires
     /// soon. Reads files, so it may block for as long as the disk does. On an error the current
-    /// identity stays in use. Files that fail are reported as an error once; while they stay the
-    /// same, the result is `Unchanged`.
+    /// identity stays in use; so it does when the new chain has a worse [`Fault`]. Files that fail are
+    /// reported as an error once; while they stay the same, the result is `Unchanged`, until they are
+    /// no longer worse than the chain in use.
     ///
     /// # Errors
-    /// [`CertError`] as for the constructors.
+    /// [`CertError`] as for the constructors, and [`CertError::Worse`].
     pub fn refresh(&self, now: SystemTime) -> Result<Refreshed, CertError> {
         let mut tried = self
             .shared
@@ -125,7 +165,16 @@ impl Identity {
             .unwrap_or_else(PoisonError::into_inner);
         match &self.shared.source {
             Source::Development(development) => self.renew(development, now),
-            Source::Pem { certificate, key } => self.reload(certificate, key, &mut tried),
+            Source::Pem {
+                certificate, key, ..
+            } => self.reload(certificate, key, &mut tried, now),
+        }
+    }
+
+    fn host(&self) -> Option<&str> {
+        match &self.shared.source {
+            Source::Development(_) => None,
+            Source::Pem { host, .. } => host.as_deref(),
         }
     }
 
@@ -140,7 +189,10 @@ impl Identity {
             shared: Arc::new(Shared {
                 current: ArcSwap::from_pointee(current),
                 source,
-                tried: Mutex::new(Some(pair.fingerprint())),
+                tried: Mutex::new(Tried {
+                    files: Some(pair.fingerprint()),
+                    is_worse: false,
+                }),
             }),
         })
     }
@@ -149,34 +201,51 @@ impl Identity {
         if !development::is_due(self.shared.current.load().inspection.remaining(now)) {
             return Ok(Refreshed::Unchanged);
         }
-        self.replace(&development.make(now)?)
+        let current = Current::parse(&self.shared.source, &development.make(now)?)?;
+        Ok(self.replace(current))
     }
 
     fn reload(
         &self,
         certificate: &Path,
         key: &Path,
-        tried: &mut Option<[u8; 32]>,
+        tried: &mut Tried,
+        now: SystemTime,
     ) -> Result<Refreshed, CertError> {
         let pair = match files::read_pair(certificate, key) {
             Ok(pair) => pair,
-            Err(_) if tried.is_none() => return Ok(Refreshed::Unchanged),
+            Err(_) if tried.files.is_none() => return Ok(Refreshed::Unchanged),
             Err(error) => {
-                *tried = None;
+                tried.files = None;
                 return Err(error);
             }
         };
-        if tried.replace(pair.fingerprint()) == Some(pair.fingerprint()) {
+        let files = Some(pair.fingerprint());
+        let is_news = tried.files != files;
+        if !is_news && !tried.is_worse {
             return Ok(Refreshed::Unchanged);
         }
-        self.replace(&pair)
+        (tried.files, tried.is_worse) = (files, false);
+        let current = Current::parse(&self.shared.source, &pair)?;
+        match current.fault(self.host(), now)? {
+            Some(fault) if Some(fault) > self.fault(now) => {
+                tried.is_worse = true;
+                let path = certificate.to_owned();
+                let error = CertError::Worse { path, fault };
+                if is_news {
+                    Err(error)
+                } else {
+                    Ok(Refreshed::Unchanged)
+                }
+            }
+            _ => Ok(self.replace(current)),
+        }
     }
 
-    fn replace(&self, pair: &PemPair) -> Result<Refreshed, CertError> {
-        let current = Current::parse(&self.shared.source, pair)?;
+    fn replace(&self, current: Current) -> Refreshed {
         let hash = current.inspection.hash;
         self.shared.current.store(Arc::new(current));
-        Ok(Refreshed::Replaced(hash))
+        Refreshed::Replaced(hash)
     }
 }
 
@@ -184,7 +253,9 @@ impl Current {
     fn parse(source: &Source, pair: &PemPair) -> Result<Self, CertError> {
         let (certificate, key) = match source {
             Source::Development(_) => (Path::new("development"), Path::new("development")),
-            Source::Pem { certificate, key } => (certificate.as_path(), key.as_path()),
+            Source::Pem {
+                certificate, key, ..
+            } => (certificate.as_path(), key.as_path()),
         };
         let key = pair.parse(certificate, key)?;
         let inspection = inspect(key.end_entity_cert()?)?;
@@ -192,6 +263,10 @@ impl Current {
             key: Arc::new(key),
             inspection,
         })
+    }
+
+    fn fault(&self, host: Option<&str>, now: SystemTime) -> Result<Option<Fault>, CertError> {
+        fault::worst(&self.key.cert, host, now)
     }
 }
 

@@ -22,11 +22,13 @@ use rustls::{
 
 mod certificate;
 mod development;
+mod fault;
 mod files;
 mod identity;
 mod watch;
 
 pub use certificate::{CertificateHash, Inspection, inspect};
+pub use fault::Fault;
 pub use identity::{Identity, Refreshed};
 pub use watch::Watch;
 
@@ -59,6 +61,14 @@ pub enum CertError {
         what: &'static str,
         /// What is wrong with it.
         detail: String,
+    },
+    /// A new chain is worse than the one in force.
+    #[error("the certificate in {} {fault}", path.display())]
+    Worse {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: Fault,
     },
     /// The bytes are not an X.509 certificate.
     #[error("this is not an X.509 certificate")]

@@ -1,0 +1,134 @@
+//! What is wrong with a chain at a certain time, as far as a node can see it. Pure.
+//!
+//! Which chain is better is decided here too: a chain with a worse fault never replaces another one.
+
+use std::{fmt, net::IpAddr, time::SystemTime};
+
+use rustls_pki_types::CertificateDer;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::{CertError, certificate};
+
+/// What is wrong with a chain, from harmless to hopeless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The certificate of an issuer is missing, stands in another place, or has expired: only clients
+    /// that know it from elsewhere accept the chain.
+    Incomplete,
+    /// Its validity has not begun.
+    NotYetValid,
+    /// Its validity is over.
+    Expired,
+    /// It does not cover the host that clients are told.
+    OtherName,
+    /// It has no `subjectAltName`: no browser accepts it, whatever the host.
+    Nameless,
+}
+
+impl fmt::Display for Fault {
+    /// Completes a sentence that begins with the file or the certificate.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Incomplete => {
+                "lacks the valid certificate of its issuer: put the whole chain into the file, the node's own certificate first"
+            }
+            Self::NotYetValid => "is not valid yet: is the clock of this machine right?",
+            Self::Expired => "has expired",
+            Self::OtherName => "does not cover the host that clients are told",
+            Self::Nameless => {
+                "names no host (it has no subjectAltName), so no browser accepts it"
+            }
+        })
+    }
+}
+
+/// The worst fault of a chain at `now`, for clients who connect to `host`.
+///
+/// # Errors
+/// [`CertError::NotACertificate`].
+pub(crate) fn worst(
+    chain: &[CertificateDer<'_>],
+    host: Option<&str>,
+    now: SystemTime,
+) -> Result<Option<Fault>, CertError> {
+    let leaf = chain.first().ok_or(CertError::NotACertificate)?;
+    let leaf = certificate::inspect(leaf)?;
+    let is_for_host = host.is_none_or(|host| covers(&leaf.names, host));
+    let found = [
+        (leaf.names.is_empty(), Fault::Nameless),
+        (!is_for_host, Fault::OtherName),
+        (leaf.not_after < now, Fault::Expired),
+        (leaf.not_before > now, Fault::NotYetValid),
+        (!is_complete(chain, now)?, Fault::Incomplete),
+    ];
+    Ok(found
+        .into_iter()
+        .find_map(|(is_so, fault)| is_so.then_some(fault)))
+}
+
+/// Whether one of a certificate's names is this host: a DNS name, or an address as in a URL.
+pub(crate) fn covers(names: &[String], host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return names.iter().any(|name| name.parse() == Ok(address));
+    }
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    names.iter().any(|name| {
+        let name = name.to_ascii_lowercase();
+        match (name.strip_prefix("*."), host.split_once('.')) {
+            (Some(parent), Some((_, rest))) => parent == rest,
+            _ => name == host,
+        }
+    })
+}
+
+/// Whether each certificate is followed by its issuer, and the last is a root or follows another one:
+/// a root may be left out.
+fn is_complete(chain: &[CertificateDer<'_>], now: SystemTime) -> Result<bool, CertError> {
+    let parsed: Vec<_> = chain.iter().map(parse).collect::<Result<_, _>>()?;
+    let is_linked = parsed
+        .windows(2)
+        .all(|pair| pair[0].issuer().as_raw() == pair[1].subject().as_raw());
+    let has_issuer = match parsed.as_slice() {
+        [leaf] => leaf.issuer().as_raw() == leaf.subject().as_raw(),
+        _ => true,
+    };
+    for issuer in chain.iter().skip(1) {
+        if certificate::inspect(issuer)?.not_after < now {
+            return Ok(false);
+        }
+    }
+    Ok(is_linked && has_issuer)
+}
+
+fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, CertError> {
+    let parsed = X509Certificate::from_der(certificate);
+    let (_rest, parsed) = parsed.map_err(|_| CertError::NotACertificate)?;
+    Ok(parsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_covers_itself_and_a_star_covers_one_label() {
+        let names = ["Chat.example", "*.b.example", "192.0.2.1", "2001:db8::1"];
+        let names = names.map(str::to_owned);
+        for (host, is_covered) in [
+            ("chat.example", true),
+            ("CHAT.example.", true),
+            ("a.chat.example", false),
+            ("a.b.example", true),
+            ("a.a.b.example", false),
+            ("b.example", false),
+            ("192.0.2.1", true),
+            ("192.0.2.2", false),
+            ("[2001:db8:0::1]", true),
+            ("", false),
+        ] {
+            assert_eq!(covers(&names, host), is_covered, "{host}");
+        }
+    }
+}
