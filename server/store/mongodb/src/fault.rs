@@ -10,6 +10,12 @@ use nowrong_store::StoreError;
 /// Code of a write that would break the uniqueness of a key.
 pub(super) const DUPLICATE_KEY: i32 = 11_000;
 
+/// Code of a command that the user has no right to.
+const UNAUTHORIZED: i32 = 13;
+
+/// Longest name of a command of MongoDB, generously.
+const COMMAND_CHARS_MAX: usize = 40;
+
 /// Why a call failed.
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -69,6 +75,10 @@ pub(super) fn describe(kind: &ErrorKind) -> String {
         ErrorKind::Io(error) => format!("the connection broke: {}", error.kind()),
         ErrorKind::DnsResolve { .. } => "its name cannot be resolved".to_owned(),
         ErrorKind::InvalidTlsConfig { .. } => "the TLS settings cannot be used".to_owned(),
+        ErrorKind::Command(error) if error.code == UNAUTHORIZED => format!(
+            "its user may not run {} (Unauthorized, {UNAUTHORIZED}): README lists the roles that it needs",
+            command_of(&error.message)
+        ),
         ErrorKind::Command(error) => {
             format!("the server refused: {} ({})", error.code_name, error.code)
         }
@@ -82,6 +92,18 @@ pub(super) fn describe(kind: &ErrorKind) -> String {
         ErrorKind::Shutdown => "it was closed".to_owned(),
         _ => "the driver failed".to_owned(),
     }
+}
+
+/// The name of the command in `not authorized on db to execute command { collMod: "Users", …`. What
+/// follows the name is data.
+fn command_of(message: &str) -> &str {
+    let command = message.split_once("execute command { ");
+    let name = command.and_then(|(_, rest)| rest.split_once(':'));
+    let name = name.map(|(name, _)| name).filter(|name| {
+        let is_word = name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        is_word && name.len() <= COMMAND_CHARS_MAX
+    });
+    name.unwrap_or("a command")
 }
 
 /// Whether a write would have broken the uniqueness of a key.
@@ -109,5 +131,27 @@ fn code(error: &Error) -> Option<i32> {
             Some(first.code)
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command_of;
+
+    #[test]
+    fn of_a_refused_command_only_the_name_is_kept() {
+        for (message, name) in [
+            (
+                r#"not authorized on nowrong to execute command { collMod: "Users", x: 1 }"#,
+                "collMod",
+            ),
+            (
+                r#"not authorized on nowrong to execute command { "a secret": 1 }"#,
+                "a command",
+            ),
+            ("not authorized", "a command"),
+        ] {
+            assert_eq!(command_of(message), name, "{message}");
+        }
     }
 }

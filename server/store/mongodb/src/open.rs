@@ -1,8 +1,8 @@
 //! Connecting: turns a connection string into a database on which the store can keep its promises,
 //! or into one sentence that says why not.
 //!
-//! A connection string contains a password, and the driver's messages may quote it, so none of them
-//! is passed on.
+//! A connection string contains a password, and the driver's messages may quote it, so only those parts of
+//! them are passed on that cannot: the causes that the network and TLS report ([`causes`]).
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use mongodb::{
     bson::{Bson, Document, doc},
     error::{Error, ErrorKind},
     options::{
-        Acknowledgment, ClientOptions, ConnectionString, ReadConcern, ReadPreference,
+        Acknowledgment, ClientOptions, ConnectionString, HostInfo, ReadConcern, ReadPreference,
         SelectionCriteria, WriteConcern,
     },
 };
@@ -54,15 +54,18 @@ pub enum OpenError {
     #[error("`store` names a host that DNS does not know as a MongoDB cluster")]
     Unknown,
     /// No server responds there.
-    #[error(
-        "`store`: no MongoDB primary answers at {hosts} within {timeout:?}; is it running, and is its replica set initiated?"
-    )]
+    #[error("`store`: no MongoDB primary answers at {hosts} within {timeout:?}{cause}")]
     Unreachable {
         /// Hosts and ports.
         hosts: String,
         /// For how long it was tried.
         timeout: Duration,
+        /// What the driver reported, and what to look at.
+        cause: String,
     },
+    /// A file for TLS cannot be used.
+    #[error("`store`: a file for TLS in the connection string cannot be used: {0}")]
+    TlsFile(String),
     /// It refuses the user name or password.
     #[error("`store`: the MongoDB at {hosts} refuses the user name or password")]
     Refused {
@@ -95,6 +98,25 @@ pub enum OpenError {
     },
 }
 
+impl MongoOptions {
+    /// Where the data is, without user and password: hosts and the name of the database.
+    pub fn place(&self) -> String {
+        let Ok(string) = ConnectionString::parse(self.url.expose()) else {
+            return "unknown".to_owned();
+        };
+        let hosts = match &string.host_info {
+            HostInfo::HostIdentifiers(hosts) => {
+                let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
+                hosts.join(",")
+            }
+            HostInfo::DnsRecord(name) => name.clone(),
+            _ => "unknown".to_owned(),
+        };
+        let database = string.default_database.as_deref().unwrap_or(DATABASE);
+        format!("{hosts}/{database}")
+    }
+}
+
 /// Whether `text` can be a connection string; this does not check whether a server is there.
 pub fn is_connection_string(text: &str) -> bool {
     ConnectionString::parse(text).is_ok()
@@ -119,15 +141,20 @@ pub(super) async fn connect(
     let hosts: Vec<_> = parsed.hosts.iter().map(ToString::to_string).collect();
     let hosts = hosts.join(", ");
     let name = parsed.default_database.clone();
-    let client = Client::with_options(parsed).map_err(|_| OpenError::Malformed)?;
+    let client = Client::with_options(parsed).map_err(|error| match &*error.kind {
+        ErrorKind::InvalidTlsConfig { message, .. } => OpenError::TlsFile(message.clone()),
+        ErrorKind::Io(error) => OpenError::TlsFile(error.to_string()),
+        _ => OpenError::Malformed,
+    })?;
     let database = client.database(name.as_deref().unwrap_or(DATABASE));
     let looked = timeout(options.timeout * 2, look(&database)).await;
     let judged = match looked {
         Err(_) => Err(OpenError::Unreachable {
             hosts: hosts.clone(),
             timeout: options.timeout * 2,
+            cause: advise_about(&[]),
         }),
-        Ok(Err(error)) => Err(refusal(&error, &hosts, options.timeout)),
+        Ok(Err(error)) => Err(refusal(&error, &hosts, options)),
         Ok(Ok((hello, version))) => judge(&hello, &version, &hosts),
     };
     match judged {
@@ -209,22 +236,74 @@ pub(super) fn is_router(hello: &Document) -> bool {
     hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid")
 }
 
-fn refusal(error: &Error, hosts: &str, timeout: Duration) -> OpenError {
-    let hosts = hosts.to_owned();
+fn refusal(error: &Error, hosts: &str, options: &MongoOptions) -> OpenError {
+    let (hosts, timeout) = (hosts.to_owned(), options.timeout);
     match &*error.kind {
         ErrorKind::Authentication { .. } => OpenError::Refused { hosts },
         ErrorKind::ServerSelection { message, .. } if is_too_old(message) => OpenError::TooOld {
             hosts,
             version: "too old for this driver".to_owned(),
         },
-        ErrorKind::ServerSelection { .. }
-        | ErrorKind::Io(_)
-        | ErrorKind::ConnectionPoolCleared { .. } => OpenError::Unreachable { hosts, timeout },
+        ErrorKind::ServerSelection { message, .. } => OpenError::Unreachable {
+            hosts,
+            timeout,
+            cause: advise_about(&causes(message, options.url.expose())),
+        },
+        ErrorKind::Io(error) => OpenError::Unreachable {
+            hosts,
+            timeout,
+            cause: advise_about(&[error.kind().to_string()]),
+        },
+        ErrorKind::ConnectionPoolCleared { .. } => OpenError::Unreachable {
+            hosts,
+            timeout,
+            cause: advise_about(&[]),
+        },
         kind => OpenError::Other {
             hosts,
             detail: describe(kind),
         },
     }
+}
+
+/// Most characters of a cause that are passed on.
+const CAUSE_CHARS_MAX: usize = 200;
+
+/// What the driver says about each server that it tried: the errors of the network and of TLS in the
+/// text of a failed selection, each once. Nothing of it comes from the connection string; should a
+/// cause hold its password nevertheless, it is left out.
+fn causes(message: &str, url: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for part in message.split("Error: Kind: I/O error: ").skip(1) {
+        let cause = part.split(", labels: ").next().unwrap_or_default();
+        let cause: String = cause.chars().take(CAUSE_CHARS_MAX).collect();
+        let is_safe = password_of(url).is_none_or(|password| !cause.contains(password));
+        if is_safe && !found.contains(&cause) {
+            found.push(cause);
+        }
+    }
+    found
+}
+
+fn password_of(url: &str) -> Option<&str> {
+    let (user, _host) = url.split_once("://")?.1.rsplit_once('@')?;
+    let (_name, password) = user.split_once(':')?;
+    (!password.is_empty()).then_some(password)
+}
+
+/// The causes as the end of a sentence, with what to look at.
+fn advise_about(causes: &[String]) -> String {
+    let said = causes.join("; ");
+    let speaks_of = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    let advice = if speaks_of(&["certificate", "TLS", "tls", "corrupt message", "handshake"]) {
+        "look at `tls`, `tlsCAFile` and `tlsCertificateKeyFile` of the connection string"
+    } else if speaks_of(&["end of file", "reset", "closed"]) {
+        "does the server ask for TLS (`tls=true`)?"
+    } else {
+        "is it running, and is its replica set initiated?"
+    };
+    let colon = if said.is_empty() { "" } else { ": " };
+    format!("{colon}{said}; {advice}")
 }
 
 /// Whether the driver rejected a server because of its wire version: it has no error kind for that.
@@ -235,6 +314,18 @@ fn is_too_old(message: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_cause_that_the_driver_reported_is_kept_without_the_password() {
+        let message = "Server selection timeout: No available servers. Topology: { Type: Unknown, Servers: [ { Address: h:1, Type: Unknown, Error: Kind: I/O error: invalid peer certificate: UnknownIssuer, labels: {}, source: None, server response: None }, { Address: h:2, Type: Unknown, Error: Kind: I/O error: invalid peer certificate: UnknownIssuer, labels: {} } ] }";
+        let url = "mongodb://ann:s3cret@h:1,h:2/";
+        let cause = "invalid peer certificate: UnknownIssuer".to_owned();
+        assert_eq!(causes(message, url), [cause.clone()]);
+        assert!(advise_about(&[cause]).ends_with("of the connection string"));
+        let quoting = message.replace("UnknownIssuer", "s3cret");
+        assert!(causes(&quoting, url).is_empty());
+        assert!(advise_about(&[]).starts_with("; is it running"));
+    }
 
     #[test]
     fn old_and_single_servers_are_refused() {

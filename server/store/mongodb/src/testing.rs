@@ -15,6 +15,9 @@ use super::{
     record::{CHATS, KEYS, chat_key},
 };
 
+/// For commands to a server.
+pub use mongodb::bson::doc;
+
 /// A database of its own on the shared server.
 pub fn shared() -> MongoOptions {
     options(&find(Setting::Mongodb).unwrap())

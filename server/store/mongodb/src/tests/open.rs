@@ -59,6 +59,30 @@ async fn a_wrong_password() {
 }
 
 #[tokio::test]
+async fn a_file_for_tls_that_cannot_be_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.pem");
+    std::fs::write(&broken, "-----BEGIN CERTIFICATE-----\n").unwrap();
+    for option in ["tlsCAFile", "tlsCertificateKeyFile"] {
+        let url = format!("mongodb://me:secretword@127.0.0.1:1/?tls=true&{option}=/nope.pem");
+        let error = refusal(&url).await;
+        assert!(matches!(error, OpenError::TlsFile(_)), "{option}: {error}");
+        let said = error.to_string();
+        assert!(said.contains("No such file"), "{option}: {said}");
+        assert!(!said.contains("secretword"), "{option}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_tls() {
+    let url = find(Setting::Mongodb).unwrap();
+    let error = refusal(&format!("{url}&tls=true")).await;
+    let said = error.to_string();
+    assert!(matches!(error, OpenError::Unreachable { .. }), "{said}");
+    assert!(said.contains("`tlsCAFile`"), "{said}");
+}
+
+#[tokio::test]
 async fn no_replica_set() {
     let program = find(Setting::MongodProgram).unwrap();
     let folder = tempfile::tempdir().unwrap();
