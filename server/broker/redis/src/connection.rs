@@ -21,6 +21,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
+    task,
     url::RedisUrl,
     wire::{Source, Wire, is_loss, too_late},
 };
@@ -52,6 +53,19 @@ pub enum ConnectError {
         url: String,
         /// Why.
         detail: String,
+    },
+    /// A file for TLS cannot be used.
+    #[error("{0}")]
+    File(String),
+    /// The user lacks a right.
+    #[error(
+        "`broker`: the user of Redis at {url} may not run {command}; README lists what it must be able to run"
+    )]
+    Forbidden {
+        /// The address, without user and password.
+        url: String,
+        /// The command that was refused.
+        command: String,
     },
     /// The user or password is wrong.
     #[error("`broker`: Redis at {url} refuses the user and password of the URL")]
@@ -140,6 +154,7 @@ impl Connection {
         answer_deadline: Duration,
         calls: CallMetrics,
     ) -> Result<Self, ConnectError> {
+        url.tls.read().map_err(ConnectError::File)?;
         let mut source = Source::new(url.clone(), answer_deadline);
         let wire = source
             .connect()
@@ -149,7 +164,16 @@ impl Connection {
         check_policy(url, &wire).await?;
         let (now_live, live) = watch::channel(Some(Live { number: 1, wire }));
         let (lost, now_lost) = watch::channel(0);
-        let keeper = tokio::spawn(keep(source, now_live, now_lost));
+        let mut keeper = Keeper {
+            source,
+            live: now_live,
+            lost: now_lost,
+            number: 1,
+        };
+        let keeper =
+            tokio::spawn(
+                async move { while !task::has_ended("redis keeper", keeper.keep()).await {} },
+            );
         Ok(Self {
             live,
             lost,
@@ -216,36 +240,52 @@ impl Connection {
     }
 }
 
-/// Connects again whenever the connection is lost, until the last [`Connection`] is dropped.
-async fn keep(
-    mut source: Source,
+/// Connects again whenever the connection is lost.
+struct Keeper {
+    source: Source,
     live: watch::Sender<Option<Live>>,
-    mut lost: watch::Receiver<u64>,
-) {
-    let mut tries = interval(RECONNECT_PAUSE);
-    tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut number = 1;
-    while lost.wait_for(|lost| *lost >= number).await.is_ok() {
-        live.send_if_modified(|live| live.take_if(|live| live.wire.is_one_server()).is_some());
-        number += 1;
-        let wire = loop {
-            tries.tick().await;
-            match source.connect().await {
-                Ok(wire) => break wire,
-                Err(error) => tracing::debug!(%error, "redis cannot be reached"),
-            }
-        };
-        tracing::info!("connected to redis again");
-        live.send_replace(Some(Live { number, wire }));
+    lost: watch::Receiver<u64>,
+    /// The number of the newest connection.
+    number: u64,
+}
+
+impl Keeper {
+    /// Works until the last [`Connection`] is dropped. May be called again after a panic: until there
+    /// is a new connection, the lost one counts as lost.
+    async fn keep(&mut self) {
+        let mut tries = interval(RECONNECT_PAUSE);
+        tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let Self {
+            source,
+            live,
+            lost,
+            number,
+        } = self;
+        while lost.wait_for(|lost| *lost >= *number).await.is_ok() {
+            live.send_if_modified(|live| live.take_if(|live| live.wire.is_one_server()).is_some());
+            let wire = loop {
+                tries.tick().await;
+                match source.connect().await {
+                    Ok(wire) => break wire,
+                    Err(error) => tracing::debug!(%error, "redis cannot be reached"),
+                }
+            };
+            *number += 1;
+            tracing::info!("connected to redis again");
+            let number = *number;
+            live.send_replace(Some(Live { number, wire }));
+        }
     }
 }
 
 fn explain(url: &RedisUrl, error: &RedisError) -> ConnectError {
     let url = url.to_string();
     match error.kind() {
-        ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm) => {
-            ConnectError::Unauthorised { url }
-        }
+        ErrorKind::Server(ServerErrorKind::NoPerm) => ConnectError::Forbidden {
+            url,
+            command: refused_command(error),
+        },
+        ErrorKind::AuthenticationFailed => ConnectError::Unauthorised { url },
         _ if error.code() == Some("NOAUTH") || error.code() == Some("WRONGPASS") => {
             ConnectError::Unauthorised { url }
         }
@@ -255,6 +295,13 @@ fn explain(url: &RedisUrl, error: &RedisError) -> ConnectError {
             detail: error.to_string(),
         },
     }
+}
+
+/// The command that Redis refused, from `User ann has no permissions to run the 'info' command`.
+fn refused_command(error: &RedisError) -> String {
+    let text = error.detail().unwrap_or_default();
+    let quoted = text.split('\'').nth(1).filter(|name| name.len() < 40);
+    quoted.map_or_else(|| "a command".to_owned(), str::to_uppercase)
 }
 
 async fn check_version(url: &RedisUrl, wire: &Wire) -> Result<(), ConnectError> {

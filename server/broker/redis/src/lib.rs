@@ -56,6 +56,8 @@ mod outbox;
 mod places;
 mod queue;
 mod script;
+mod task;
+mod tls;
 mod tokens;
 mod url;
 mod wire;
@@ -66,6 +68,7 @@ pub use inbox::INBOX_MAX;
 pub use lease::LEASE;
 use lease::Others;
 pub use outbox::LANE_MAX;
+pub use tls::TlsFiles;
 pub use url::RedisUrl;
 
 /// The broker of many nodes.
@@ -144,7 +147,10 @@ impl RedisBroker {
         });
         parts.renew().await.map_err(ConnectError::refused)?;
         let holder = parts.clone();
-        let task = tokio::spawn(async move { holder.hold_lease().await });
+        let task =
+            tokio::spawn(
+                async move { while !task::has_ended("lease", holder.hold_lease()).await {} },
+            );
         Ok(Arc::new(Self {
             parts,
             _lease: AbortOnDropHandle::new(task),
@@ -172,12 +178,24 @@ impl Admission for RedisBroker {
         tokens::put(&self.parts, &hash, user, expires_at).await
     }
 
+    /// Asks every master whether it is there, and one for a small write: a Redis whose memory is full
+    /// refuses writes alone. Each node writes a key of its own.
     async fn check(&self) -> Result<(), BrokerError> {
-        Ok(self
-            .parts
-            .connection
-            .query_all("check", &redis::cmd("PING"))
-            .await?)
+        let key = self.parts.keys.single("check", &self.parts.id.to_string());
+        let mut write = redis::cmd("SET");
+        write
+            .arg(key)
+            .arg(1)
+            .arg("PX")
+            .arg(LEASE.as_millis() as u64);
+        let connection = &self.parts.connection;
+        let ping = redis::cmd("PING");
+        let (there, written) = tokio::join!(
+            connection.query_all("check", &ping),
+            connection.query::<()>("check", &write),
+        );
+        there?;
+        Ok(written?)
     }
 
     async fn take_connect_token(

@@ -17,7 +17,10 @@ use std::{
 use bytes::Bytes;
 use nowrong_base::lock::lock;
 use nowrong_core::node::NodeId;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc::{self, error::TrySendError},
+    time::Instant,
+};
 
 use super::{connection::Connection, inbox::INBOX_MAX, lease::LEASE};
 
@@ -73,11 +76,13 @@ impl Outbox {
             tokio::spawn(write_all(connection, key(), notices, dropped));
             lanes.insert(node, lane);
         }
-        let is_taken = lanes
-            .get(&node)
-            .is_some_and(|lane| lane.try_send(told).is_ok());
-        if !is_taken {
+        let sent = lanes.get(&node).map(|lane| lane.try_send(told));
+        if !matches!(sent, Some(Ok(()))) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        if matches!(sent, Some(Err(TrySendError::Closed(_)))) {
+            // Its task panicked: the next notice opens a new one.
+            lanes.remove(&node);
         }
     }
 

@@ -4,9 +4,15 @@ use std::{fmt, str::FromStr};
 
 use redis::{ConnectionInfo, IntoConnectionInfo as _};
 
+use super::tls::TlsFiles;
+
 /// The error for a URL of another form.
 const WANTED: &str = "must be redis://host:port, redis+cluster://host:port,host:port or \
                       redis+sentinel://host:port,host:port/service (with TLS: rediss…)";
+
+/// The error for a URL with options: the driver passes over nearly all of them, also passwords.
+const NO_OPTIONS: &str = "must have nothing behind a ? (but protocol=resp3): user and password stand before the @, \
+                          files for TLS in `redis.tls_ca`, `redis.tls_cert` and `redis.tls_key`";
 
 /// Port of a Redis Sentinel that is named without one.
 const SENTINEL_PORT: u16 = 26_379;
@@ -23,6 +29,8 @@ pub struct RedisUrl {
     pub(super) servers: Vec<ConnectionInfo>,
     /// The printed form.
     shown: String,
+    /// Files for TLS.
+    pub(super) tls: TlsFiles,
 }
 
 /// How many servers there are, and how the master is found.
@@ -44,11 +52,27 @@ impl FromStr for RedisUrl {
 
     /// Parses without looking anything up.
     fn from_str(text: &str) -> Result<Self, String> {
+        let options = text.split_once('?').map(|(_, options)| options);
+        let mut options = options.into_iter().flat_map(|all| all.split('&'));
+        if !options.all(|option| option.starts_with("protocol=")) {
+            return Err(NO_OPTIONS.to_owned());
+        }
         Self::parse(text).ok_or_else(|| WANTED.to_owned())
     }
 }
 
 impl RedisUrl {
+    /// The same with these files for TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: TlsFiles) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// Whether it asks for TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.shown.starts_with("rediss")
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
         let (user, place) = match rest.rsplit_once('@') {
@@ -80,6 +104,7 @@ impl RedisUrl {
             shape,
             servers,
             shown: format!("{scheme}://{place}"),
+            tls: TlsFiles::default(),
         })
     }
 }
@@ -122,7 +147,7 @@ impl PartialEq for RedisUrl {
                 })
                 .collect()
         };
-        self.shown == other.shown && secrets(self) == secrets(other)
+        self.shown == other.shown && self.tls == other.tls && secrets(self) == secrets(other)
     }
 }
 
@@ -143,6 +168,21 @@ impl fmt::Debug for RedisUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_are_refused_since_the_driver_passes_over_them() {
+        for text in [
+            "redis://h?password=s3cret",
+            "redis://h/0?p%61ssword=s3cret",
+            "redis+cluster://a:1,b:2?protocol=resp3&user=me",
+            "redis+sentinel://a/main?db=3",
+        ] {
+            let error = text.parse::<RedisUrl>().expect_err(text);
+            assert!(error.contains("before the @"), "{text}: {error}");
+            assert!(!error.contains("s3cret"), "{text}: {error}");
+        }
+        assert!("redis://h/0?protocol=resp3".parse::<RedisUrl>().is_ok());
+    }
 
     #[test]
     fn a_url_prints_without_its_secrets() {

@@ -105,7 +105,11 @@ impl Source {
             .set_response_timeout(Some(self.answer_deadline));
         match self.url.shape.clone() {
             Shape::Single => {
-                let client = Client::open(self.url.servers[0].clone())?;
+                let server = self.url.servers[0].clone();
+                let client = match self.url.tls.read_again()? {
+                    None => Client::open(server)?,
+                    Some(files) => Client::build_with_tls(server, files)?,
+                };
                 let connecting = client.get_multiplexed_async_connection_with_config(&config);
                 connecting.await.map(Wire::Server)
             }
@@ -118,11 +122,14 @@ impl Source {
                 connecting.await.map(Wire::Server)
             }
             Shape::Cluster => {
-                let client = ClusterClientBuilder::new(self.url.servers.clone())
+                let mut builder = ClusterClientBuilder::new(self.url.servers.clone())
                     .connection_timeout(CONNECT_DEADLINE)
                     .response_timeout(self.answer_deadline)
-                    .overall_response_timeout(Some(self.answer_deadline))
-                    .build()?;
+                    .overall_response_timeout(Some(self.answer_deadline));
+                if let Some(files) = self.url.tls.read_again()? {
+                    builder = builder.certs(files);
+                }
+                let client = builder.build()?;
                 client.get_async_connection().await.map(Wire::Cluster)
             }
         }
@@ -146,6 +153,11 @@ fn sentinels(url: &RedisUrl, service: &str) -> RedisResult<SentinelClient> {
         builder = builder
             .set_client_to_redis_tls_mode(TlsMode::Secure)
             .set_client_to_sentinel_tls_mode(TlsMode::Secure);
+    }
+    if let Some(files) = url.tls.read_again()? {
+        builder = builder
+            .set_client_to_redis_certificates(files.clone())
+            .set_client_to_sentinel_certificates(files);
     }
     builder.build()
 }
