@@ -1,9 +1,10 @@
 //! The settings of an operator: the typed configuration, and where each value came from.
 //!
-//! Four layers, each over the one before: defaults, a TOML file, the environment (`NOWRONG_…`),
-//! flags. [`layers::merge`] puts them together and [`Config::from_values`] checks every value, both
-//! without IO; [`load`] reads the file around them. Unknown keys are refused. Every error is one
-//! sentence that names the key and where its value came from. The keys are listed in [`keys`].
+//! Four layers, each over the one before: defaults (with `PORT`), a TOML file, the environment
+//! (`NOWRONG_…`), flags. [`layers::merge`] puts them together and [`Config::from_values`] checks every
+//! value, both without IO; [`load`] reads the file around them. Unknown keys are refused in the file
+//! and in flags, and warned of in the environment. Every error is one sentence that names the key and
+//! where its value came from. The keys are listed in [`keys`].
 
 use std::{
     ffi::OsString,
@@ -15,8 +16,10 @@ use std::{
 };
 
 pub mod addresses;
+mod advice;
 pub mod categories;
 pub mod cli;
+mod environment;
 pub mod keys;
 pub mod layers;
 mod print;
@@ -24,7 +27,7 @@ mod print;
 mod tests;
 mod values;
 
-pub use addresses::{Addresses, Origin, WEBSOCKET_PATH, WEBTRANSPORT_PATH};
+pub use addresses::{Addresses, Origin, WEBSOCKET_PATH, WEBTRANSPORT_PATH, host_of};
 use layers::{Layer, Source, Values};
 use nowrong_core::limiter::Rate;
 pub use print::to_toml;
@@ -150,6 +153,29 @@ pub enum BrokerChoice {
     Redis(nowrong_broker_redis::RedisUrl),
 }
 
+impl Config {
+    /// Where the data is, without user and password: for people.
+    pub fn store_place(&self) -> String {
+        match (&self.store, &self.data) {
+            #[cfg(feature = "mongodb")]
+            (StoreChoice::MongoDb(options), _) => format!("mongodb {}", options.place()),
+            (StoreChoice::Embedded, Data::Memory) => "memory: lost at the end".to_owned(),
+            (StoreChoice::Embedded, Data::Folder(folder)) => {
+                format!("embedded in {}", folder.display())
+            }
+        }
+    }
+
+    /// Who coordinates the nodes, without user and password: for people.
+    pub fn broker_place(&self) -> String {
+        match &self.broker {
+            BrokerChoice::Local => "local".to_owned(),
+            #[cfg(feature = "redis")]
+            BrokerChoice::Redis(url) => url.to_string(),
+        }
+    }
+}
+
 /// The addresses that clients are told to connect to; `None` is derived from the listen address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublicUrl {
@@ -256,6 +282,8 @@ pub struct Loaded {
     pub config: Config,
     /// The same as text, with sources: for `nowrong config`.
     pub values: Values,
+    /// What was not used, and other advice: a sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// Why the configuration cannot be used. One sentence each.
@@ -305,17 +333,21 @@ pub fn load(
     flags: &cli::Flags,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Loaded, ConfigError> {
-    let (file, environment) = layers::environment(environment)?;
-    let mut all: Vec<Layer> = Vec::new();
-    if let Some(path) = flags.config.clone().or(file) {
+    let environment = environment::read(environment)?;
+    let mut all: Vec<Layer> = vec![environment.port];
+    if let Some(path) = flags.config.clone().or(environment.file) {
         all.push(layers::file(&path, &read(&path)?)?);
     }
-    all.push(environment);
+    all.push(environment.layer);
     all.push(flags.layer()?);
     let values = layers::merge(all)?;
     let config = Config::from_values(&values)?;
     config.check_paths(&values)?;
-    Ok(Loaded { config, values })
+    Ok(Loaded {
+        config,
+        values,
+        warnings: environment.warnings,
+    })
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {

@@ -144,6 +144,12 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
+/// The host of a URL; an IPv6 address in brackets.
+pub fn host_of(url: &str) -> Option<String> {
+    let uri: http::Uri = url.parse().ok()?;
+    uri.host().map(str::to_owned)
+}
+
 fn origin_of(url: &str) -> Option<String> {
     let uri: http::Uri = url.parse().ok()?;
     Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?))

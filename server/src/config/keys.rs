@@ -73,6 +73,12 @@ pub const KEYS: &[Key] = &[
         r#""local""#,
         "\"local\" for a single node; with MongoDB redis://host:port or redis+cluster://host:port,host:port",
     ),
+    unset(
+        "redis.tls_ca",
+        "PEM file of the authorities that vouch for Redis (rediss://); those of this machine when unset",
+    ),
+    unset("redis.tls_cert", "PEM chain that this node shows to Redis"),
+    unset("redis.tls_key", "PEM key of redis.tls_cert"),
     key(
         "store",
         r#""embedded""#,
@@ -118,7 +124,7 @@ pub const KEYS: &[Key] = &[
     unset("web_root", "folder of static files to serve at /"),
     unset(
         "categories",
-        "TOML file of categories; the built-in ones when unset",
+        "TOML file of the categories, in force at each start; the built-in ones when unset",
     ),
     key("log.format", r#""text""#, "text or json"),
     key(

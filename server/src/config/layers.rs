@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
     fmt,
     path::{Path, PathBuf},
 };
@@ -13,11 +12,6 @@ use super::{
     ConfigError,
     keys::{KEYS, Key},
 };
-
-const ENVIRONMENT_PREFIX: &str = "NOWRONG_";
-
-/// The variable that names the file; not a key itself.
-const FILE_VARIABLE: &str = "NOWRONG_CONFIG";
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,44 +105,6 @@ pub fn file(path: &Path, text: &str) -> Result<Layer, ConfigError> {
     Ok(layer)
 }
 
-/// The layer of the environment, and the file that it names.
-///
-/// # Errors
-/// [`ConfigError::Malformed`] when a value is not UTF-8.
-pub fn environment(
-    variables: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<(Option<PathBuf>, Layer), ConfigError> {
-    let mut file = None;
-    let mut layer = Layer::new();
-    for (variable, value) in variables {
-        let Some(variable) = variable
-            .to_str()
-            .filter(|name| name.starts_with(ENVIRONMENT_PREFIX))
-        else {
-            continue;
-        };
-        if variable == FILE_VARIABLE {
-            file = Some(PathBuf::from(value));
-            continue;
-        }
-        let value = value
-            .into_string()
-            .map_err(|_| ConfigError::Malformed(format!("the value of {variable} is not UTF-8")))?;
-        let key = variable[ENVIRONMENT_PREFIX.len()..]
-            .to_lowercase()
-            .replace("__", ".");
-        let source = Source::Environment(variable.to_owned());
-        layer.push((
-            key,
-            Entry {
-                value: Value::String(value),
-                source,
-            },
-        ));
-    }
-    Ok((file, layer))
-}
-
 fn defaults() -> BTreeMap<&'static str, Entry> {
     KEYS.iter()
         .filter_map(|key| Some((key.name, default_of(key)?)))
@@ -185,7 +141,7 @@ fn flatten(prefix: &str, table: Table, source: &Source, layer: &mut Layer) {
 
 /// The known key whose spelling is closest to `name`; the last part also counts if it matches
 /// completely.
-fn nearest(name: &str) -> &'static str {
+pub(super) fn nearest(name: &str) -> &'static str {
     let distance = |key: &&Key| {
         let last = key.name.rsplit('.').next().unwrap_or(key.name);
         strsim::damerau_levenshtein(name, key.name).min(strsim::damerau_levenshtein(name, last))

@@ -18,7 +18,7 @@ fn line(key: &Key, values: &Values) -> String {
     // Writing to a String cannot fail.
     let _ = match values.entry(name) {
         None => writeln!(out, "# {name} =  # unset: {text}"),
-        Some(entry) if key.is_secret || names_user(entry.value.as_str()) => {
+        Some(entry) if key.is_secret || may_hold_secret(entry.value.as_str()) => {
             writeln!(out, "# {name} = \"<redacted>\"  # {}", entry.source)
         }
         Some(entry) => writeln!(out, "{name} = {}  # {}", entry.value, entry.source),
@@ -26,7 +26,8 @@ fn line(key: &Key, values: &Values) -> String {
     out
 }
 
-/// Whether a value is a URL with a user or password in it.
-fn names_user(value: Option<&str>) -> bool {
-    value.is_some_and(|value| value.contains("://") && value.contains('@'))
+/// Whether a value is a URL with a user or password in it. Options behind a `?` may hold secrets as
+/// well (a password of a key file, a session token), in any spelling that the driver decodes.
+fn may_hold_secret(value: Option<&str>) -> bool {
+    value.is_some_and(|value| value.contains("://") && value.contains(['@', '?']))
 }

@@ -148,13 +148,6 @@ fn unknown_keys_are_refused_with_the_nearest_known_one() {
             "{file}: {error}"
         );
     }
-    let error = try_load("", &[("NOWRONG_DRIAN", "1s")], &[])
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        error,
-        "unknown key `drian` (environment NOWRONG_DRIAN); did you mean `drain`?"
-    );
     let error = try_load("", &[], &["--set", "x.y=1"])
         .unwrap_err()
         .to_string();
@@ -201,6 +194,18 @@ fn every_bad_value_is_named_with_its_key_and_source() {
         (
             "public_url.webtransport=http://a.example",
             "`public_url.webtransport` must be a URL that begins with https://",
+        ),
+        (
+            "public_url.webtransport=https://chat.example",
+            "`public_url.webtransport` must end with /v1/webtransport",
+        ),
+        (
+            "public_url.webtransport=https://chat.example/v1/webtransport/",
+            "must end with /v1/webtransport",
+        ),
+        (
+            "public_url.webtransport=https://chat.example/v1/webtransport?a=b",
+            "must end with /v1/webtransport",
         ),
         (
             "public_url.websocket=https://a.example",
@@ -278,7 +283,7 @@ fn every_bad_value_is_named_with_its_key_and_source() {
             "`grace` must not be longer than `retention`",
         ),
         (
-            "listen_quic = 'off'\npublic_url.webtransport = 'https://a/'",
+            "listen_quic = 'off'\npublic_url.webtransport = 'https://a/v1/webtransport'",
             "although `listen_quic` is off",
         ),
         ("retention = ", "cannot use the file "),
@@ -338,6 +343,36 @@ fn a_url_with_a_password_is_never_shown() {
 }
 
 #[test]
+fn whatever_stands_behind_a_question_mark_of_a_url_is_not_printed() {
+    for (key, url) in [
+        (
+            "store",
+            "mongodb://h/db?tlsCertificateKeyFilePassword=s3cret",
+        ),
+        (
+            "store",
+            "mongodb://h/?authMechanismProperties=AWS_SESSION_TOKEN:s3cret",
+        ),
+        (
+            "store",
+            "mongodb://h/?tls%43ertificateKeyFilePassword=s3cret",
+        ),
+    ] {
+        let loaded = try_load("", &[], &["--set", &format!("{key}={url}")]);
+        let shown = match loaded {
+            Ok(loaded) => format!("{:?}{}", loaded.config, to_toml(&loaded.values)),
+            Err(error) => error.to_string(),
+        };
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+    let broker = "broker=redis://h?password=s3cret";
+    let error = try_load("store = 'mongodb://h'", &[], &["--set", broker]);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("before the @"), "{error}");
+    assert!(!error.contains("s3cret"), "{error}");
+}
+
+#[test]
 fn a_store_elsewhere_is_printed_without_its_password() {
     let url = "mongodb+srv://me:secretword@h.example/db?authMechanism=SCRAM-SHA-1";
     let loaded = try_load("", &[("NOWRONG_STORE", url)], &[]).unwrap();
@@ -356,6 +391,24 @@ fn a_store_elsewhere_is_printed_without_its_password() {
 }
 
 #[test]
+fn files_for_tls_to_redis_belong_to_an_encrypted_url() {
+    let cluster = "store = 'mongodb://h'\nbroker = 'redis://h'\nredis.tls_ca = 'ca.pem'\n";
+    let error = try_load(cluster, &[], &[]).unwrap_err().to_string();
+    assert!(
+        error.starts_with("`redis.tls_ca` is set, but `broker`"),
+        "{error}"
+    );
+    let encrypted = cluster.replace("redis://", "rediss://");
+    try_load(&encrypted, &[], &[]).unwrap();
+    let alone = format!("{encrypted}redis.tls_key = 'key.pem'\n");
+    let error = try_load(&alone, &[], &[]).unwrap_err().to_string();
+    assert!(
+        error.starts_with("`redis.tls_key` needs `redis.tls_cert`"),
+        "{error}"
+    );
+}
+
+#[test]
 fn every_role_is_good_in_a_cluster() {
     let cluster = "store = 'mongodb://h'\nbroker = 'redis://h'";
     for role in Role::ALL {
@@ -371,11 +424,48 @@ fn every_role_is_good_in_a_cluster() {
 }
 
 #[test]
-fn an_empty_string_takes_back_what_a_layer_below_set() {
-    let config = try_load("categories = 'a.toml'", &[("NOWRONG_CATEGORIES", "")], &[])
-        .unwrap()
-        .config;
-    assert_eq!(config.categories, None);
+fn an_empty_flag_takes_back_what_a_layer_below_set_and_an_empty_variable_is_not_set() {
+    let file = "categories = 'a.toml'";
+    let categories = |environment: &[(&str, &str)], arguments: &[&str]| {
+        let loaded = try_load(file, environment, arguments).unwrap();
+        loaded.config.categories
+    };
+    assert_eq!(categories(&[], &["--set", "categories="]), None);
+    let empty = [("NOWRONG_CATEGORIES", ""), ("NOWRONG_STORE", "")];
+    assert_eq!(categories(&empty, &[]), Some(PathBuf::from("a.toml")));
+}
+
+#[test]
+fn the_variables_of_an_orchestrator_do_not_stop_the_start() {
+    let environment = [
+        ("NOWRONG_SERVICE_HOST", "10.96.0.10"),
+        ("NOWRONG_PORT", "tcp://10.96.0.10:8080"),
+        ("NOWRONG_DRIAN", "1s"),
+    ];
+    let loaded = try_load("", &environment, &[]).unwrap();
+    assert_eq!(loaded.config, Config::default());
+    assert_eq!(loaded.warnings.len(), 2, "{:?}", loaded.warnings);
+    assert!(loaded.warnings[0].contains("did you mean NOWRONG_DRAIN?"));
+}
+
+#[test]
+fn a_hosting_platform_names_the_port_unless_something_else_does() {
+    let listen = |file: &str, environment: &[(&str, &str)], arguments: &[&str]| {
+        let loaded = try_load(file, environment, arguments).unwrap();
+        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+        loaded.config.listen_http.to_string()
+    };
+    let port = ("PORT", "3000");
+    assert_eq!(listen("", &[port], &[]), "0.0.0.0:3000");
+    let file = "listen_http = '127.0.0.1:1'";
+    assert_eq!(listen(file, &[port], &[]), "127.0.0.1:1");
+    let variable = ("NOWRONG_LISTEN_HTTP", "127.0.0.1:2");
+    assert_eq!(listen("", &[variable, port], &[]), "127.0.0.1:2");
+    let flag = ["--listen-http", "127.0.0.1:3"];
+    assert_eq!(listen("", &[port], &flag), "127.0.0.1:3");
+    let shown = to_toml(&try_load("", &[port], &[]).unwrap().values);
+    let line = "listen_http = \"0.0.0.0:3000\"  # environment PORT\n";
+    assert!(shown.contains(line), "{shown}");
 }
 
 #[test]
@@ -413,6 +503,56 @@ fn addresses_are_derived_from_where_the_listeners_are_bound() {
             .map(str::to_owned)
             .collect();
         assert_eq!(addresses.connect_sources(), sources);
+    }
+}
+
+#[test]
+fn addresses_that_cannot_work_are_said_with_their_keys() {
+    let advice = |file: &str| {
+        let config = try_load(file, &[], &[]).unwrap().config;
+        config.advice(&config.addresses(config.listen_http, config.listen_quic))
+    };
+    let public = "origins = ['https://a.example']\n[public_url]\nwebtransport = 'https://a.example/v1/webtransport'\nwebsocket = 'wss://a.example/v1/websocket'\n";
+    let certificate = "[tls]\ncert = 'a.pem'\nkey = 'b.pem'\n";
+    let everywhere = "listen_http = '0.0.0.0:80'\nlisten_quic = '[::]:443'\n";
+    let good = format!("{everywhere}{public}{certificate}");
+    for (file, expected) in [
+        ("", Vec::new()),
+        (good.as_str(), Vec::new()),
+        (
+            everywhere,
+            vec!["`public_url.websocket`", "`public_url.webtransport`"],
+        ),
+        (
+            "listen_quic = 'off'\nlisten_http = '[::]:80'",
+            vec!["ws://[::1]:80/"],
+        ),
+        (
+            &format!("{everywhere}{public}"),
+            vec!["`tls.cert` is not set"],
+        ),
+        (
+            "origins = ['https://a.example']",
+            vec!["`origins`) cannot open ws://127"],
+        ),
+        (
+            "listen_quic = '10.0.0.1:4433'",
+            vec!["`tls.cert`", "`origins` is not set"],
+        ),
+        (
+            "public_url.websocket = 'ws://localhost:80'",
+            vec!["/v1/websocket"],
+        ),
+        (
+            "role = 'rest'\nlisten_http = '0.0.0.0:80'\nstore = 'mongodb://h'\nbroker = 'redis://h'",
+            Vec::new(),
+        ),
+    ] {
+        let said = advice(file);
+        assert_eq!(said.len(), expected.len(), "{file}: {said:?}");
+        for (said, expected) in said.iter().zip(expected) {
+            assert!(said.contains(expected), "{file}: {said}");
+        }
     }
 }
 

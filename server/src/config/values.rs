@@ -12,7 +12,7 @@ use toml::Value;
 
 use super::{
     BrokerChoice, ClientLimits, Config, ConfigError, Data, LogFormat, LogLevel, LogSettings,
-    Origin, PublicUrl, Role, StoreChoice, Tls, layers::Values,
+    Origin, PublicUrl, Role, StoreChoice, Tls, WEBTRANSPORT_PATH, layers::Values,
 };
 
 /// Most threads that serve: more than any machine can use.
@@ -148,10 +148,37 @@ impl Values {
 
     #[cfg(feature = "redis")]
     fn redis(&self, url: &str) -> Read<BrokerChoice> {
-        match url.parse() {
-            Ok(url) => Ok(BrokerChoice::Redis(url)),
+        use nowrong_broker_redis::RedisUrl;
+        match url.parse::<RedisUrl>() {
+            Ok(url) => {
+                let tls = self.redis_tls(url.is_encrypted())?;
+                Ok(BrokerChoice::Redis(url.with_tls(tls)))
+            }
             Err(wanted) => Err(self.invalid("broker", format!("{wanted}, or \"local\""))),
         }
+    }
+
+    #[cfg(feature = "redis")]
+    fn redis_tls(&self, is_encrypted: bool) -> Read<nowrong_broker_redis::TlsFiles> {
+        let path = |key| Ok(self.optional_text(key)?.map(PathBuf::from));
+        for key in ["redis.tls_ca", "redis.tls_cert", "redis.tls_key"] {
+            if !is_encrypted && path(key)?.is_some() {
+                let detail = "is set, but `broker` does not ask for TLS: let it begin with rediss";
+                return Err(self.invalid(key, detail));
+            }
+        }
+        let ca = path("redis.tls_ca")?;
+        let client = match (path("redis.tls_cert")?, path("redis.tls_key")?) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            (Some(_), None) => {
+                return Err(self.invalid("redis.tls_cert", "needs `redis.tls_key` beside it"));
+            }
+            (None, Some(_)) => {
+                return Err(self.invalid("redis.tls_key", "needs `redis.tls_cert` beside it"));
+            }
+        };
+        Ok(nowrong_broker_redis::TlsFiles { ca, client })
     }
 
     #[cfg(not(feature = "redis"))]
@@ -190,8 +217,15 @@ impl Values {
     }
 
     fn public_url(&self) -> Read<PublicUrl> {
+        let webtransport = self.url("public_url.webtransport", &["https"])?;
+        let path = webtransport.as_deref().map(path_of);
+        if path.is_some_and(|path| path != WEBTRANSPORT_PATH) {
+            // No proxy passes WebTransport on, so no proxy can change the path.
+            let wanted = format!("must end with {WEBTRANSPORT_PATH}: clients get 404 elsewhere");
+            return Err(self.invalid("public_url.webtransport", wanted));
+        }
         Ok(PublicUrl {
-            webtransport: self.url("public_url.webtransport", &["https"])?,
+            webtransport,
             websocket: self.url("public_url.websocket", &["wss", "ws"])?,
         })
     }
@@ -374,6 +408,12 @@ impl Values {
             Some(_) => Err(wanted()),
         }
     }
+}
+
+/// What follows the host of a URL.
+fn path_of(url: &str) -> &str {
+    let place = url.split_once("://").map_or(url, |(_, place)| place);
+    place.find('/').map_or("", |at| &place[at..])
 }
 
 /// Whether a URL can be used in a Content-Security-Policy, where it ends up.
