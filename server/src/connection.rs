@@ -15,9 +15,10 @@ mod link;
 mod requests;
 mod waiting;
 
-use std::{sync::Arc, time::Instant};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use nowrong_base::random;
 use nowrong_core::{chat::Pulled, pace::Pace};
 use nowrong_protocol::{
@@ -72,7 +73,12 @@ pub fn run<L: Link>(
         is_slow: false,
     });
     async move {
-        connection.drive().await;
+        // A panic ends this connection alone, and like any other end: otherwise the partner, the seat and
+        // the ticket would wait for somebody who is gone.
+        let driven = AssertUnwindSafe(connection.drive()).catch_unwind().await;
+        if driven.is_err() {
+            connection.close_code = CloseCode::INTERNAL;
+        }
         Box::pin(connection.depart()).await;
     }
 }

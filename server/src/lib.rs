@@ -12,6 +12,7 @@
     reason = "nothing depends on this crate but its program: `pub` means used by another module"
 )]
 
+mod alarm;
 mod api;
 mod auth;
 mod chat;

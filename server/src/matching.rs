@@ -46,7 +46,7 @@ pub struct Matching {
     env: Environment,
     hub: Arc<Hub>,
     chats: Arc<Chats>,
-    /// The categories, read once at the start.
+    /// The categories in force, read once at the start.
     categories: Arc<[Category]>,
     tickets: Mutex<HashMap<TicketId, Entry>>,
     settling: TaskTracker,
@@ -273,8 +273,31 @@ impl Matching {
         ticket.node = self.env.broker.id();
         let stage = stage_at(ticket.since_ms, self.env.clock.now());
         self.enter(owner, &ticket, stage).ok()?;
+        if !self.has_category(&ticket.category) {
+            self.end_without_category(&ticket, owner).await;
+            return None;
+        }
         self.enter_again(ticket.id, owner).await;
         self.unpause(owner).await
+    }
+
+    fn has_category(&self, id: &str) -> bool {
+        self.categories.iter().any(|category| category.id == id)
+    }
+
+    /// The category of a ticket that was taken over from another node is gone: tells its owner, unless
+    /// a match came first.
+    async fn end_without_category(&self, ticket: &Ticket, owner: &Arc<UserEntry>) {
+        let now = self.env.clock.now();
+        let cancelled = self.env.store.cancel_ticket(owner.user, ticket.id, now);
+        match cancelled.await {
+            Ok(true) => self.drop_ticket(ticket, Some(ErrorCode::CATEGORY_UNKNOWN)),
+            // The next retry finds the match, or the store, again.
+            Ok(false) => self.look_later(ticket.id),
+            Err(error) => {
+                tracing::warn!(%error, ticket = %ticket.id, "a ticket without a category stays");
+            }
+        }
     }
 
     /// The user is on another node now, which has taken over the ticket.

@@ -1,4 +1,6 @@
-//! The view for an operator: `GET /metrics`, on a separate listener.
+//! The view for an operator: `GET /metrics`, on a separate listener, and the log ([`log`]).
+
+pub mod log;
 
 use std::sync::Arc;
 

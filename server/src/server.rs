@@ -9,11 +9,11 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use nowrong_base::clock::Clock;
-use nowrong_certs::Watch;
+use nowrong_base::{clock::Clock, metrics::Metrics};
+use nowrong_certs::{Identity, Watch};
 use nowrong_core::chat::ChatRules;
 use nowrong_quic::Endpoint;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{self, ApiState, CategoryList},
@@ -27,14 +27,20 @@ use crate::{
 };
 
 mod announcer;
+mod categories;
 mod departure;
 mod open;
 mod stop;
 mod tasks;
+#[cfg(test)]
+mod tests;
+mod watched;
 
 use announcer::Announcer;
+pub use categories::{import, show};
 use departure::NodeDeparture;
 use open::Opened;
+use watched::WatchedTasks;
 
 /// How often certificate files are compared, and clients told of a new one.
 const CERTIFICATE_TICK: Duration = Duration::from_secs(1);
@@ -58,8 +64,8 @@ pub struct Running {
     stop: CancellationToken,
     /// Ends the task that makes messages durable.
     stop_persist: CancellationToken,
-    tasks: TaskTracker,
-    _watch: Watch,
+    tasks: WatchedTasks,
+    watch: Watch,
 }
 
 impl Server {
@@ -76,6 +82,9 @@ impl Server {
         let endpoint = open::quic(config, &opened.identity)?;
         let quic = endpoint.as_ref().map(Endpoint::local_addr).transpose()?;
         let addresses = config.addresses(http, quic);
+        for advice in config.advice(&addresses) {
+            tracing::warn!("{advice}");
+        }
         let watched = open::metrics(config.listen_metrics).await?;
 
         let node = node(config, &opened);
@@ -93,8 +102,11 @@ impl Server {
             addresses: Arc::new(addresses.clone()),
             has_fast_path: config.fast_path,
         };
+        let tasks = WatchedTasks::default();
         let router = router(config, &opened, &entrance);
+        let router = router.layer(axum::Extension(tasks.alarm().clone()));
         watch_node(&node);
+        watch_certificate(&node, opened.identity.clone());
         let announcer = Announcer::start(
             node.env().broker.clone(),
             &addresses,
@@ -114,8 +126,8 @@ impl Server {
             account_idle: config.account_idle,
             stop: CancellationToken::new(),
             stop_persist: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            _watch: watch,
+            tasks,
+            watch,
         };
         running.spawn_all(entrance, listener, router, watched);
         Ok(running)
@@ -184,6 +196,21 @@ impl Running {
         &self.addresses
     }
 
+    /// Waits until the node must end because one of its parts has ended; returns which.
+    pub async fn failed(&self) -> &'static str {
+        self.tasks.alarm().raised().await
+    }
+
+    /// Looks for a new certificate now.
+    pub fn reread_certificate(&self) {
+        self.watch.look_now();
+    }
+
+    /// Where the program adds what it counts itself.
+    pub fn metrics(&self) -> &Metrics {
+        &self.node.env().metrics
+    }
+
     /// The clock, for tests that move it.
     pub fn clock(&self) -> &Clock {
         &self.node.env().clock
@@ -199,6 +226,15 @@ async fn take_over_chats(node: &Node) -> anyhow::Result<()> {
         tracing::info!(chats = taken_over, "chats continue from the last run");
     }
     Ok(())
+}
+
+/// How long the certificate is still valid.
+fn watch_certificate(node: &Node, identity: Identity) {
+    let (metrics, clock) = (&node.env().metrics, node.env().clock.clone());
+    let text = "Seconds until the certificate of WebTransport expires; negative after that";
+    metrics.gauge("certificate_expiry_seconds", text, move || {
+        identity.seconds_left(clock.system())
+    });
 }
 
 /// Values of the node that can be read at any time.

@@ -10,9 +10,10 @@ use std::{
     time::Instant,
 };
 
+pub use prometheus_client::metrics::counter::Counter;
 use prometheus_client::{
     encoding::text,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 
@@ -62,6 +63,11 @@ impl Metrics {
         registered.registry.register(name, text, gauge.clone());
         let ask = Box::new(ask);
         registered.asked.push(Asked { gauge, ask });
+    }
+
+    /// Adds a count that exists already; its name gets `_total` at its end.
+    pub fn count(&self, name: &str, text: &str, counter: &Counter) {
+        self.register(|registry| registry.register(name, text, counter.clone()));
     }
 
     /// All metrics as text, now.

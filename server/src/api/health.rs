@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{FromRef, State},
     routing::get,
 };
@@ -17,7 +17,7 @@ use super::{
     ApiState,
     problem::{Problem, ProblemDocument},
 };
-use crate::environment::Environment;
+use crate::{alarm::Alarm, environment::Environment};
 
 impl FromRef<Arc<ApiState>> for Environment {
     fn from_ref(api: &Arc<ApiState>) -> Self {
@@ -50,21 +50,31 @@ const OK: Health = Health { status: "ok" };
 
 /// Alive
 ///
-/// The process responds; nothing else is checked.
+/// The process responds, and no part of it has ended by itself. If one has, the node drains and then
+/// exits with an error, and a supervisor should start it again.
 #[utoipa::path(
     get,
     path = "/healthz",
     tag = "Operation",
     operation_id = "healthz",
-    responses((status = 200, description = "It answers.", body = Health))
+    responses(
+        (status = 200, description = "It answers.", body = Health),
+        (status = 503, description = "A part of it has ended.", body = ProblemDocument, content_type = "application/problem+json"),
+    )
 )]
-pub(super) async fn healthz() -> Json<Health> {
-    Json(OK)
+pub(super) async fn healthz(alarm: Option<Extension<Alarm>>) -> Result<Json<Health>, Problem> {
+    match alarm.and_then(|Extension(alarm)| alarm.about()) {
+        None => Ok(Json(OK)),
+        Some(part) => {
+            let detail = format!("A part of the node has ended: {part}.");
+            Err(Problem::draining().detail(detail))
+        }
+    }
 }
 
 /// Ready
 ///
-/// The store can be written to, the broker responds, and the node is not about to stop; otherwise
+/// The store and the broker can be written to, and the node is not about to stop; otherwise
 /// the problem says which of these fails.
 #[utoipa::path(
     get,
@@ -87,7 +97,7 @@ pub(super) async fn readyz(State(env): State<Environment>) -> Result<Json<Health
     }
     if let Err(error) = env.broker.check().await {
         warn!(%error, "not ready: the broker");
-        return Err(Problem::new(ErrorCode::OVERLOADED).detail("The broker does not answer."));
+        return Err(Problem::new(ErrorCode::OVERLOADED).detail("The broker cannot be written to."));
     }
     Ok(Json(OK))
 }

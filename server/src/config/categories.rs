@@ -1,4 +1,5 @@
-//! The categories of an empty store: the built-in ones, or those from a file of the operator.
+//! The categories that a start brings into force: the built-in ones, or those from a file of the
+//! operator.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,7 +8,7 @@ use std::{
 
 use nowrong_core::record::{AgeBracket, Category};
 use nowrong_protocol::limits::CATEGORY_BYTES_MAX;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Config, ConfigError};
 
@@ -22,7 +23,7 @@ const EMOJI_BYTES_MAX: usize = 48;
 const BUILT_IN: &str = include_str!("../../categories.toml");
 
 impl Config {
-    /// The categories for an empty store.
+    /// The categories that the configuration asks for.
     ///
     /// # Errors
     /// [`ConfigError::File`] with the first fault in the operator's file.
@@ -30,9 +31,26 @@ impl Config {
         let Some(path) = &self.categories else {
             return Ok(built_in());
         };
-        let text = super::read(path)?;
-        parse(&text).map_err(|detail| file_error(path, detail))
+        read(path)
     }
+}
+
+/// Reads a file of categories.
+///
+/// # Errors
+/// [`ConfigError::File`] with its first fault.
+pub fn read(path: &Path) -> Result<Vec<Category>, ConfigError> {
+    let text = super::read(path)?;
+    parse(&text).map_err(|detail| file_error(path, detail))
+}
+
+/// The text of a file with these categories.
+///
+/// # Errors
+/// When they cannot be written as TOML.
+pub fn to_toml(categories: &[Category]) -> Result<String, toml::ser::Error> {
+    let category = categories.iter().cloned().map(Entry::from).collect();
+    toml::to_string(&File { category })
 }
 
 /// The built-in categories.
@@ -40,22 +58,36 @@ pub fn built_in() -> Vec<Category> {
     parse(BUILT_IN).expect("a test reads the built-in categories")
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     category: Vec<Entry>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     id: String,
     title: String,
     description: String,
     emoji: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     age_bracket: Option<AgeBracket>,
     #[serde(default)]
     titles: BTreeMap<String, String>,
+}
+
+impl From<Category> for Entry {
+    fn from(category: Category) -> Self {
+        Self {
+            id: category.id,
+            title: category.title,
+            description: category.description,
+            emoji: category.emoji,
+            age_bracket: category.age_bracket,
+            titles: category.titles,
+        }
+    }
 }
 
 /// Reads the text of a category file.
@@ -154,7 +186,15 @@ fn file_error(path: &Path, detail: String) -> ConfigError {
 
 #[cfg(test)]
 mod tests {
-    use super::{built_in, parse};
+    use super::{built_in, parse, to_toml};
+
+    #[test]
+    fn what_is_printed_can_be_read_back() {
+        let mut categories = built_in();
+        categories[1].age_bracket = Some(nowrong_core::record::AgeBracket::Teen);
+        let text = to_toml(&categories).unwrap();
+        assert_eq!(parse(&text), Ok(categories));
+    }
 
     #[test]
     fn there_are_twenty_good_ones_with_titles_in_many_languages() {

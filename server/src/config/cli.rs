@@ -32,8 +32,36 @@ pub enum Command {
         #[command(subcommand)]
         action: MigrateAction,
     },
+    /// Prints the categories in force, as the text of a file.
+    Categories(CategoriesFlags),
     /// Prints the OpenAPI document of the REST interface.
     Openapi,
+}
+
+/// The command `categories`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct CategoriesFlags {
+    /// What else to do.
+    #[command(subcommand)]
+    pub action: Option<CategoriesAction>,
+    /// The configuration.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// What to do with the categories.
+#[derive(Debug, Subcommand)]
+pub enum CategoriesAction {
+    /// Puts the categories of a file into the database, from where each node takes them at its next
+    /// start. From now on the database decides, and the key `categories` does not.
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// The configuration.
+        #[command(flatten)]
+        flags: Flags,
+    },
 }
 
 /// What to do with the collections.

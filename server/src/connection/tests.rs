@@ -49,6 +49,8 @@ impl Link for Pipe {
 
     async fn receive(&mut self) -> Result<Received, LinkError> {
         let received = self.received.recv().await;
+        let is_bad = matches!(&received, Some(Received::Live(bytes)) if bytes.is_empty());
+        assert!(!is_bad, "this panic belongs to the test");
         received.ok_or_else(|| LinkError::new("the client is gone"))
     }
 
@@ -175,6 +177,22 @@ async fn say(ana: &mut Client, ben: &mut Client, message: ClientFrame) {
     ben.next(|frame| matches!(frame, ServerFrame::Message(_)))
         .await;
     ana.next(|frame| matches!(frame, ServerFrame::Ack(_))).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_panics_departs_like_any_other() {
+    let (node, _chat) = node().await;
+    let ana = Client::connect(&node, 1).await;
+    assert_eq!(node.connections(), 1);
+    let bad = Received::Live(Bytes::new());
+    ana.to_node.send(bad).await.unwrap();
+    let gone = async {
+        while node.connections() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let patience = Duration::from_secs(30);
+    timeout(patience, gone).await.expect("it departs");
 }
 
 #[test]

@@ -287,7 +287,7 @@ impl Matching {
     }
 
     /// Lets the next retry of a ticket begin with a look at the seat of its user.
-    fn look_later(&self, id: TicketId) {
+    pub(super) fn look_later(&self, id: TicketId) {
         if let Some(entry) = lock(&self.tickets).get_mut(&id) {
             entry.must_look = true;
         }

@@ -1,13 +1,20 @@
 //! Announces this node for the placement of clients: its addresses, and whether it is about to
 //! stop.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU32, Ordering},
+};
 
 use nowrong_broker::Broker;
 use nowrong_certs::Identity;
 use nowrong_core::node::{NodeEndpoint, NodeStatus};
 
 use crate::config::{Addresses, Config, Role};
+
+/// For how many announcements, one a second, another node must have the same addresses before it is
+/// said: a node that was killed and started again is announced twice until its lease ends.
+const TWIN_TICKS: u32 = 6;
 
 /// Announces this node.
 pub(super) struct Announcer {
@@ -18,6 +25,8 @@ pub(super) struct Announcer {
     capacity: u32,
     /// Held during an announcement, so that a tick never takes back what `leave` announced.
     is_leaving: Mutex<bool>,
+    /// Announcements in a row while another node had the same addresses.
+    twin_ticks: AtomicU32,
 }
 
 impl Announcer {
@@ -35,6 +44,7 @@ impl Announcer {
             role: config.role,
             capacity: config.limits.connections_max,
             is_leaving: Mutex::new(false),
+            twin_ticks: AtomicU32::new(0),
         };
         announcer.announce();
         Arc::new(announcer)
@@ -43,6 +53,34 @@ impl Announcer {
     /// Announces the current state: a development certificate gets a new hash from time to time.
     pub(super) fn announce(&self) {
         self.tell(|_| {});
+        self.look_for_twins();
+    }
+
+    /// Says once that another node announces an address of this one: clients who are sent to one of
+    /// them arrive at the other.
+    fn look_for_twins(&self) {
+        let (own, nodes) = (self.broker.id(), self.broker.nodes());
+        let mut others = nodes.iter().filter(|node| node.id != own);
+        if !others.any(|other| self.shares_address(&other.status)) {
+            return self.twin_ticks.store(0, Ordering::Relaxed);
+        }
+        if self.twin_ticks.fetch_add(1, Ordering::Relaxed) + 1 == TWIN_TICKS {
+            tracing::warn!(
+                "another node tells its clients an address of this node: give each node a `public_url.webtransport` and a `public_url.websocket` of its own"
+            );
+        }
+    }
+
+    fn shares_address(&self, other: &NodeStatus) -> bool {
+        let NodeEndpoint {
+            webtransport,
+            websocket,
+            ..
+        } = &other.endpoint;
+        let has_same_quic = webtransport.is_some() && *webtransport == self.addresses.webtransport;
+        let has_same_http = *websocket == self.addresses.websocket;
+        // A node without clients announces no address.
+        self.role.takes_clients() && !other.is_draining && (has_same_quic || has_same_http)
     }
 
     /// From now on no client should be sent here. The other nodes know it one renewal of the lease

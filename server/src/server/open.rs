@@ -3,16 +3,17 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use nowrong_base::{clock::Clock, metrics::Metrics, privacy::PseudonymKey};
 use nowrong_broker::{Broker, local::LocalBroker};
-use nowrong_certs::Identity;
+use nowrong_certs::{Fault, Identity};
 use nowrong_core::record::{Category, UnixMs};
 use nowrong_quic::{Endpoint, QuicKey};
 use nowrong_store::{Store, secrets::SecretStore};
 use nowrong_store_embedded::EmbeddedStore;
 use tokio::net::TcpListener;
 
+use super::categories;
 use crate::{
     auth::{
         AccessTokens,
@@ -44,15 +45,25 @@ impl Opened {
         let clock = Clock::ahead_by(config.clock_ahead);
         let metrics = Arc::new(Metrics::default());
         let Stores { store, secrets } = store(config, &metrics).await?;
+        // A user who may only read would be noticed by the first person who registers.
+        store
+            .check()
+            .await
+            .context("`store` cannot be written to")?;
         let env = Environment {
             store,
             broker: broker(&config.broker, &metrics).await?,
             clock,
             metrics,
         };
-        let categories = categories(config, &*env.store).await?;
+        env.broker
+            .check()
+            .await
+            .context("`broker` cannot be used")?;
         let identity = identity(config, &env.clock)?;
         let (access, pseudonyms) = access(config, secrets, env.clock.now()).await?;
+        // Last, since it may change what is stored.
+        let categories = categories::at_start(config, &*env.store).await?;
         Ok(Self {
             env,
             categories,
@@ -61,6 +72,11 @@ impl Opened {
             pseudonyms: Arc::new(pseudonyms),
         })
     }
+}
+
+/// The store alone, for a command that needs nothing else.
+pub async fn store_alone(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(store(config, &Metrics::default()).await?.store)
 }
 
 /// The store, and the same store as the place of shared secrets if nodes can share it.
@@ -157,18 +173,32 @@ pub(super) fn quic(config: &Config, identity: &Identity) -> anyhow::Result<Optio
 
 fn identity(config: &Config, clock: &Clock) -> anyhow::Result<Identity> {
     let now = clock.system();
-    Ok(match (&config.tls, &config.data) {
-        (Tls::Pem { cert, key }, _) => Identity::pem(cert, key)?,
-        (Tls::Development { names }, Data::Memory) => Identity::development(names, now)?,
-        (Tls::Development { names }, Data::Folder(folder)) => {
-            Identity::development_in(folder, names, now)?
+    let (cert, key) = match (&config.tls, &config.data) {
+        (Tls::Pem { cert, key }, _) => (cert, key),
+        (Tls::Development { names }, Data::Memory) => {
+            return Ok(Identity::development(names, now)?);
         }
-    })
-}
-
-async fn categories(config: &Config, store: &dyn Store) -> anyhow::Result<Arc<[Category]>> {
-    store.seed_categories(&config.read_categories()?).await?;
-    Ok(store.categories().await?.into())
+        (Tls::Development { names }, Data::Folder(folder)) => {
+            return Ok(Identity::development_in(folder, names, now)?);
+        }
+    };
+    let host = config.public_url.webtransport.as_deref();
+    let identity = Identity::pem_for(cert, key, host.and_then(config::host_of).as_deref())
+        .context("`tls.cert` and `tls.key` cannot be used")?;
+    match identity.fault(now) {
+        None => {}
+        Some(fault @ Fault::Nameless) => {
+            bail!("`tls.cert`: the certificate in {} {fault}", cert.display())
+        }
+        // The node starts: WebSocket works without this certificate, the next one is taken up by
+        // itself, and the clock of this machine may be what is wrong.
+        Some(Fault::OtherName) => tracing::warn!(
+            names = identity.inspection().names.join(", "),
+            "`tls.cert` does not cover the host of `public_url.webtransport`: clients refuse WebTransport"
+        ),
+        Some(fault) => tracing::warn!("`tls.cert`: the certificate in {} {fault}", cert.display()),
+    }
+    Ok(identity)
 }
 
 pub(super) async fn http(address: SocketAddr) -> anyhow::Result<TcpListener> {

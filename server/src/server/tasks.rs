@@ -42,18 +42,38 @@ impl Running {
         self.spawn_http(listener, router);
         self.spawn_metrics(watched);
         if let Some(endpoint) = self.endpoint.clone() {
-            self.tasks.spawn(webtransport::serve(entrance, endpoint));
+            self.spawn("WebTransport", webtransport::serve(entrance, endpoint));
         }
-        let (chats, stop_persist) = (self.node.chats().clone(), self.stop_persist.clone());
-        self.tasks
-            .spawn(async move { chats.run_persister(stop_persist).await });
+        let (chats, stop) = (self.node.chats().clone(), self.stop_persist.clone());
+        let persister = async move { chats.run_persister(stop).await };
+        self.tasks.spawn("persister", &self.stop_persist, persister);
         let (chats, stop) = (self.node.chats().clone(), self.stop.clone());
-        self.tasks
-            .spawn(async move { chats.run_rechecks(stop).await });
-        self.tasks
-            .spawn(inbox::serve(self.node.clone(), self.stop.clone()));
+        self.spawn("rechecks", async move { chats.run_rechecks(stop).await });
+        let inbox = inbox::serve(self.node.clone(), self.stop.clone());
+        self.spawn("inbox", inbox);
+        self.spawn_store_watch();
         self.spawn_ticks();
         self.tasks.close();
+    }
+
+    /// Runs a task that must not end before the stop.
+    pub(super) fn spawn(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.tasks.spawn(name, &self.stop, task);
+    }
+
+    /// Ends, and so raises the alarm, when the store can never work again in this process.
+    fn spawn_store_watch(&self) {
+        let (env, stop) = (self.node.env().clone(), self.stop.clone());
+        self.spawn("store", async move {
+            tokio::select! {
+                () = env.store.failed() => {}
+                () = stop.cancelled() => {}
+            }
+        });
     }
 
     fn spawn_http(&self, listener: TcpListener, router: axum::Router) {
@@ -66,7 +86,7 @@ impl Running {
             }
         });
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        self.tasks.spawn(async move {
+        self.spawn("REST", async move {
             let serve =
                 axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
             if let Err(error) = serve.await {
@@ -79,7 +99,7 @@ impl Running {
         let Some(listener) = listener else { return };
         let metrics = self.node.env().metrics.clone();
         let stop = self.stop.clone();
-        self.tasks.spawn(async move {
+        self.spawn("metrics", async move {
             let serve = axum::serve(listener, observe::router(metrics));
             let serve = serve.with_graceful_shutdown(stop.cancelled_owned());
             if let Err(error) = serve.await {
@@ -90,27 +110,27 @@ impl Running {
 
     fn spawn_ticks(&self) {
         let chats = self.node.chats().clone();
-        self.every(CHAT_TICK, move || {
+        self.every("chats", CHAT_TICK, move || {
             let chats = chats.clone();
             async move { chats.tick().await }
         });
         let matching = self.node.matching().clone();
-        self.every(TICKET_TICK, move || {
+        self.every("tickets", TICKET_TICK, move || {
             let matching = matching.clone();
             async move { matching.tick().await }
         });
         let matching = self.node.matching().clone();
-        self.every(QUEUE_SWEEP_TICK, move || {
+        self.every("queue sweeper", QUEUE_SWEEP_TICK, move || {
             let matching = matching.clone();
             async move { matching.sweep().await }
         });
         let announcer = self.announcer.clone();
-        self.every(CERTIFICATE_TICK, move || {
+        self.every("announcer", CERTIFICATE_TICK, move || {
             announcer.announce();
             std::future::ready(())
         });
         let (access, clock) = (self.access.clone(), self.clock().clone());
-        self.every(REREAD_INTERVAL, move || {
+        self.every("signing keys", REREAD_INTERVAL, move || {
             let (access, now) = (access.clone(), clock.now());
             async move {
                 if let Err(error) = access.reread(now).await {
@@ -124,19 +144,23 @@ impl Running {
             async move { node.note_presence(idle).await }
         });
         let env = self.node.env().clone();
-        self.every(SWEEP_TICK, move || {
+        self.every("sweeper", SWEEP_TICK, move || {
             let env = env.clone();
             async move { sweep(&*env.store, env.clock.now()).await }
         });
     }
 
     /// Calls `act` at once and then at intervals, until the stop.
-    fn every<F>(&self, interval: Duration, mut act: impl FnMut() -> F + Send + 'static)
-    where
+    fn every<F>(
+        &self,
+        name: &'static str,
+        interval: Duration,
+        mut act: impl FnMut() -> F + Send + 'static,
+    ) where
         F: Future<Output = ()> + Send,
     {
         let stop = self.stop.clone();
-        self.tasks.spawn(async move {
+        self.spawn(name, async move {
             let mut ticks = tokio::time::interval(interval);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {

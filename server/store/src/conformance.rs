@@ -66,7 +66,7 @@ macro_rules! store_conformance {
             blocks_hold_in_both_directions,
             recent_partners_are_newest_first_and_bounded,
             deleting_a_user_leaves_nothing,
-            categories_are_seeded_once_and_ranked,
+            categories_are_those_of_the_newest_file_until_the_database_decides,
             an_opened_chat_can_be_read_and_seats_its_members,
             a_seated_user_is_not_seated_again_and_nobody_else_is,
             one_of_many_chats_gets_a_shared_user,

@@ -116,8 +116,22 @@ pub trait CategoryStore: Send + Sync + 'static {
     /// All categories, by rank.
     async fn categories(&self) -> Result<Vec<Category>, StoreError>;
 
-    /// Stores `categories` if there are none yet; returns whether it did.
-    async fn seed_categories(&self, categories: &[Category]) -> Result<bool, StoreError>;
+    /// Makes these the only categories, and `by` the one who decides from now on, in one step. `false`:
+    /// refused, because `by` is the file and the database decides. Idempotent.
+    async fn put_categories(
+        &self,
+        categories: &[Category],
+        by: CategorySource,
+    ) -> Result<bool, StoreError>;
+}
+
+/// Who decides which categories there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CategorySource {
+    /// The file of the configuration, at each start: until an operator changes the database.
+    File,
+    /// The database: an operator has changed it, and files only differ from it.
+    Database,
 }
 
 /// Chats and seats.
@@ -222,6 +236,12 @@ pub trait MessageStore: Send + Sync + 'static {
 
     /// Whether the store can be written to right now.
     async fn check(&self) -> Result<(), StoreError>;
+
+    /// Returns when the store can never work again in this process, because a part of it has ended,
+    /// or [`Self::close`] has closed it. A store that can always recover never returns.
+    async fn failed(&self) {
+        std::future::pending().await
+    }
 
     /// Flushes and closes; later calls are [`StoreError::Unavailable`].
     async fn close(&self);

@@ -22,15 +22,23 @@ impl Cluster {
     /// # Errors
     /// When one does not start, or MongoDB or the program of Redis is missing.
     pub async fn start(more: &[&str]) -> anyhow::Result<Self> {
+        Self::start_with(ServerOptions::flags(more)).await
+    }
+
+    /// As [`Self::start`], with these options for each node.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn start_with(mut options: ServerOptions) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let program = find(Setting::RedisProgram)?;
         let redis = Redis::start(program.as_ref(), folder.path(), &[])?;
         let database = format!("/e2e_{:016x}?", rand::random::<u64>());
         let store = find(Setting::Mongodb)?.replace("/?", &database);
         let broker = format!("broker={}", redis.url());
-        let mut flags = vec!["--store", &store, "--set", &broker];
-        flags.extend(more);
-        let start = || TestServer::start_with(ServerOptions::flags(&flags));
+        let own = ["--store", &store, "--set", &broker].map(str::to_owned);
+        options.flags.splice(0..0, own);
+        let start = || TestServer::start_with(options.clone());
         let nodes = [start().await?, start().await?];
         Ok(Self {
             redis,

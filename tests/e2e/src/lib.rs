@@ -15,7 +15,7 @@ use std::{future::Future, time::Duration};
 pub use self::{
     cluster::Cluster,
     people::{Person, matched_pair, pair_over},
-    server::{ServerOptions, TestServer, binary},
+    server::{ServerOptions, Stderr, TestServer, binary},
 };
 
 /// How long anything may take in a test before it counts as not happening. Generous: machines that

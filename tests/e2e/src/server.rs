@@ -26,6 +26,20 @@ pub struct ServerOptions {
     /// Whether [`TestServer::limit_files`] will be called: beyond the limit, writes fail as on a full disk
     /// instead of ending the process.
     pub is_limited: bool,
+    /// Where standard error leads.
+    pub stderr: Stderr,
+}
+
+/// Where the standard error of a server leads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stderr {
+    /// Into a file: [`TestServer::log`].
+    #[default]
+    Log,
+    /// Onto a full device.
+    FullDevice,
+    /// Into a pipe whose reader is gone.
+    BrokenPipe,
 }
 
 impl ServerOptions {
@@ -154,6 +168,14 @@ impl TestServer {
     /// When it does not end in time.
     pub async fn stop(&mut self) -> anyhow::Result<ExitStatus> {
         self.terminate().await?;
+        self.ended().await
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
         Ok(within("the server stops", self.child.wait()).await?)
     }
 
@@ -226,10 +248,7 @@ async fn spawn(
     http: SocketAddr,
     quic: SocketAddr,
 ) -> anyhow::Result<(Child, Places)> {
-    let log = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(folder.join("log"))?;
+    let log = stderr(folder, options.stderr)?;
     let mut child = program(options)?
         // Ours; the server would take it for a key of its own.
         .env_remove("NOWRONG_BIN")
@@ -279,6 +298,19 @@ fn program(options: &ServerOptions) -> anyhow::Result<Command> {
         .args(["-c", r#"trap '' XFSZ; exec "$0" "$@""#])
         .arg(binary()?);
     Ok(shell)
+}
+
+fn stderr(folder: &Path, stderr: Stderr) -> std::io::Result<Stdio> {
+    let mut file = std::fs::File::options();
+    Ok(match stderr {
+        Stderr::Log => file
+            .create(true)
+            .append(true)
+            .open(folder.join("log"))?
+            .into(),
+        Stderr::FullDevice => file.write(true).open("/dev/full")?.into(),
+        Stderr::BrokenPipe => std::io::pipe()?.1.into(),
+    })
 }
 
 /// Reads the line `ready http=… webtransport=… websocket=…`.

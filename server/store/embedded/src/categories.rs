@@ -2,12 +2,15 @@
 
 use async_trait::async_trait;
 use nowrong_core::record::Category;
-use nowrong_store::{CategoryStore, StoreError};
-use redb::{ReadableTable, ReadableTableMetadata};
+use nowrong_store::{CategorySource, CategoryStore, StoreError};
+use redb::ReadableTable;
 
 use super::{
     EmbeddedStore, fault::Fault, record, snapshot::Snapshot, table, transaction::Transaction,
 };
+
+/// The fact that an operator has changed the categories in the database; unset: the file decides.
+const DATABASE_DECIDES: &str = "categories_of_database";
 
 #[async_trait]
 impl CategoryStore for EmbeddedStore {
@@ -15,25 +18,36 @@ impl CategoryStore for EmbeddedStore {
         self.read("categories", Snapshot::categories)
     }
 
-    async fn seed_categories(&self, categories: &[Category]) -> Result<bool, StoreError> {
+    async fn put_categories(
+        &self,
+        categories: &[Category],
+        by: CategorySource,
+    ) -> Result<bool, StoreError> {
         let categories = categories.to_vec();
-        self.write("seed_categories", move |transaction| {
-            transaction.seed_categories(&categories)
+        self.write("put_categories", move |transaction| {
+            transaction.put_categories(&categories, by)
         })
         .await
     }
 }
 
 impl Transaction<'_> {
-    fn seed_categories(&mut self, categories: &[Category]) -> Result<bool, Fault> {
-        if categories.is_empty() || !self.categories.read()?.is_empty()? {
+    fn put_categories(
+        &mut self,
+        categories: &[Category],
+        by: CategorySource,
+    ) -> Result<bool, Fault> {
+        if by == CategorySource::File && self.is_set(DATABASE_DECIDES)? {
             return Ok(false);
         }
+        if by == CategorySource::Database {
+            self.set(DATABASE_DECIDES)?;
+        }
+        let table = self.categories.write()?;
+        table.retain(|_, _| false)?;
         for category in categories {
             let key = (category.rank, &*category.id);
-            self.categories
-                .write()?
-                .insert(key, &record::encode(category)[..])?;
+            table.insert(key, &record::encode(category)[..])?;
         }
         Ok(true)
     }

@@ -74,6 +74,10 @@ impl MessageStore for EmbeddedStore {
         self.write("check", |transaction| transaction.touch()).await
     }
 
+    async fn failed(&self) {
+        self.writer.ended().await;
+    }
+
     async fn close(&self) {
         self.shut().await;
     }

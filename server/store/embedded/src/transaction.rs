@@ -105,6 +105,17 @@ impl<'t> Transaction<'t> {
         Ok(())
     }
 
+    /// Whether this fact about the file was noted with [`Self::set`].
+    pub(super) fn is_set(&self, fact: &str) -> Result<bool, Fault> {
+        Ok(self.meta.read()?.get(fact)?.is_some())
+    }
+
+    /// Notes a fact about the file.
+    pub(super) fn set(&mut self, fact: &str) -> Result<(), Fault> {
+        self.meta.write()?.insert(fact, 1)?;
+        Ok(())
+    }
+
     /// Marks a new file, or one of the version before, with the current version of the tables;
     /// refuses a file of another version.
     pub(super) fn check_schema(&mut self) -> Result<(), Fault> {

@@ -149,6 +149,11 @@ impl Writer {
         self.done.cancelled().await;
     }
 
+    /// Returns when the thread has ended, in whatever way.
+    pub(super) async fn ended(&self) {
+        self.done.cancelled().await;
+    }
+
     fn queue(&self) -> Option<mpsc::Sender<Box<dyn Job>>> {
         let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
         queue.clone()

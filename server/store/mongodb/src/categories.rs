@@ -2,10 +2,22 @@
 
 use async_trait::async_trait;
 use mongodb::bson::doc;
+use nowrong_base::random;
 use nowrong_core::record::Category;
-use nowrong_store::{CategoryStore, StoreError};
+use nowrong_store::{CategorySource, CategoryStore, StoreError};
 
-use super::{MongoStore, fault::Fault, record::CategoryRecord, transaction::Transaction};
+use super::{
+    MongoStore,
+    fault::Fault,
+    record::{CategoryRecord, by_key},
+    transaction::Transaction,
+};
+
+/// The document, beside that of the checks, that says who decides which categories there are.
+const NOTE: &str = "categories";
+
+/// Its field: an operator has changed the categories in the database.
+const DATABASE_DECIDES: &str = "ofDatabase";
 
 #[async_trait]
 impl CategoryStore for MongoStore {
@@ -26,28 +38,48 @@ impl CategoryStore for MongoStore {
         .await
     }
 
-    async fn seed_categories(&self, categories: &[Category]) -> Result<bool, StoreError> {
+    async fn put_categories(
+        &self,
+        categories: &[Category],
+        by: CategorySource,
+    ) -> Result<bool, StoreError> {
         let categories = categories.to_vec();
-        self.transact("seed_categories", move |transaction| {
+        self.transact("put_categories", move |transaction| {
             let categories = categories.clone();
-            Box::pin(async move { transaction.seed_categories(&categories).await })
+            Box::pin(async move { transaction.put_categories(&categories, by).await })
         })
         .await
     }
 }
 
 impl Transaction {
-    /// Two nodes that start at once with the same list conflict at its keys; one of them is
-    /// repeated and finds them.
-    async fn seed_categories(&mut self, categories: &[Category]) -> Result<bool, Fault> {
-        let all = self.shared.categories.clone();
-        let any = self.one(&all, doc! { "_id": { "$gte": "" } }).await?;
-        if any.is_some() || categories.is_empty() {
-            return Ok(any.is_none());
+    /// All nodes that do this at once write the same document, so they conflict, and one of them is
+    /// repeated.
+    async fn put_categories(
+        &mut self,
+        categories: &[Category],
+        by: CategorySource,
+    ) -> Result<bool, Fault> {
+        let (all, notes) = (self.shared.categories.clone(), self.shared.checks.clone());
+        let note = self.one(&notes, doc! { "_id": NOTE }).await?;
+        let is_of_database =
+            note.is_some_and(|note| matches!(note.get_bool(DATABASE_DECIDES), Ok(true)));
+        let is_from_file = by == CategorySource::File;
+        if is_from_file && is_of_database {
+            return Ok(false);
         }
+        // Another content each time: a write that changes nothing conflicts with nothing.
+        let change = random::bytes::<8>().map(|byte| format!("{byte:02x}"));
+        let note = doc! { "_id": NOTE, DATABASE_DECIDES: !is_from_file, "change": change.concat() };
+        self.put(&notes, &[note]).await?;
+        let ids: Vec<_> = categories.iter().map(|category| &*category.id).collect();
+        let others = doc! { "_id": { "$gte": "", "$nin": ids } };
+        let delete = all.delete_many(others).hint(by_key());
+        delete.session(&mut self.session).await?;
         let records: Vec<_> = categories.iter().map(CategoryRecord::from).collect();
-        let insert = all.insert_many(&records);
-        insert.session(&mut self.session).await?;
+        if !records.is_empty() {
+            self.put(&all, &records).await?;
+        }
         Ok(true)
     }
 }

@@ -1,7 +1,7 @@
 //! Promises about accounts, blocks and categories.
 
 use super::{tokens::rotate, *};
-use crate::{Avoid, NameClaim, Opening, Rotation};
+use crate::{Avoid, CategorySource, NameClaim, Opening, Rotation};
 
 pub async fn a_created_user_can_be_read_and_has_the_name(store: Subject) {
     let ada = user(1, "Ada");
@@ -203,22 +203,32 @@ pub async fn deleting_a_user_leaves_nothing(store: Subject) {
     );
 }
 
-pub async fn categories_are_seeded_once_and_ranked(store: Subject) {
-    assert_eq!(store.categories().await.unwrap(), []);
-    let seed = [
+pub async fn categories_are_those_of_the_newest_file_until_the_database_decides(store: Subject) {
+    use CategorySource::{Database, File};
+    let ids = async || -> Vec<String> {
+        let all = store.categories().await.unwrap();
+        all.into_iter().map(|category| category.id).collect()
+    };
+    assert!(ids().await.is_empty());
+    let first = [
         category("music", 300),
         category("art", 2),
         category("books", 2),
     ];
-    assert!(store.seed_categories(&seed).await.unwrap());
-    assert!(!store.seed_categories(&[category("new", 1)]).await.unwrap());
-    let ids: Vec<_> = store
-        .categories()
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|category| category.id)
-        .collect();
-    assert_eq!(ids, ["art", "books", "music"]);
-    assert_eq!(store.categories().await.unwrap()[2], seed[0]);
+    assert!(store.put_categories(&first, File).await.unwrap());
+    assert_eq!(ids().await, ["art", "books", "music"]);
+    assert_eq!(store.categories().await.unwrap()[2], first[0]);
+    let second = [category("music", 1), category("new", 2)];
+    for _ in 0..2 {
+        assert!(store.put_categories(&second, File).await.unwrap());
+        assert_eq!(ids().await, ["music", "new"]);
+    }
+    assert_eq!(store.categories().await.unwrap(), second);
+    let third = [category("theirs", 1)];
+    assert!(store.put_categories(&third, Database).await.unwrap());
+    assert!(!store.put_categories(&second, File).await.unwrap());
+    assert_eq!(ids().await, ["theirs"]);
+    let fourth = [category("theirs", 1), category("too", 2)];
+    assert!(store.put_categories(&fourth, Database).await.unwrap());
+    assert_eq!(ids().await, ["theirs", "too"]);
 }

@@ -13,6 +13,7 @@ mod g2_resend;
 mod g5_switch;
 mod g8_time;
 mod mongodb;
+mod operate;
 mod roles;
 mod stop;
 mod unstored;

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use nowrong_core::record::Category;
 use nowrong_protocol::Position;
 use nowrong_store::{
-    CategoryStore, ChatStore, MessageStore, UserStore,
+    CategorySource, CategoryStore, ChatStore, MessageStore, UserStore,
     conformance::{NOW, category, chat, chat_id, cursors, message, tickets, token, user, user_id},
 };
 
@@ -20,7 +20,7 @@ async fn everything_survives_closing_and_opening() {
     store.create_refresh(&token(1, 1, 1)).await.unwrap();
     store.block(user_id(1), user_id(3), NOW).await.unwrap();
     store
-        .seed_categories(&[category("music", 1)])
+        .put_categories(&[category("music", 1)], CategorySource::File)
         .await
         .unwrap();
     store

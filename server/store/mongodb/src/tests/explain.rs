@@ -13,7 +13,7 @@ use mongodb::{
 use nowrong_core::record::{Registration, RegistrationKey};
 use nowrong_protocol::Position;
 use nowrong_store::{
-    CategoryStore as _, ChatStore as _, MessageStore as _, UserStore as _,
+    CategorySource, CategoryStore as _, ChatStore as _, MessageStore as _, UserStore as _,
     conformance::{
         DAY, NOW, category, chat, chat_id, cursors, end, message, ticket, tickets, token, user,
         user_id,
@@ -95,7 +95,7 @@ async fn watched(seen: &Seen) -> MongoStore {
 /// Calls every method in a state where it finds data.
 async fn use_all_of(store: &MongoStore) {
     store
-        .seed_categories(&[category("music", 1)])
+        .put_categories(&[category("music", 1)], CategorySource::File)
         .await
         .unwrap();
     store.categories().await.unwrap();
