@@ -13,7 +13,8 @@ export interface paths {
         };
         /**
          * Alive
-         * @description The process responds; nothing else is checked.
+         * @description The process responds, and no part of it has ended by itself. If one has, the node drains and then
+         *     exits with an error, and a supervisor should start it again.
          */
         get: operations["healthz"];
         put?: never;
@@ -33,7 +34,7 @@ export interface paths {
         };
         /**
          * Ready
-         * @description The store can be written to, the broker responds, and the node is not about to stop; otherwise
+         * @description The store and the broker can be written to, and the node is not about to stop; otherwise
          *     the problem says which of these fails.
          */
         get: operations["readyz"];
@@ -407,6 +408,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description A part of it has ended. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
