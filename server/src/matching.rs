@@ -274,8 +274,10 @@ impl Matching {
         let stage = stage_at(ticket.since_ms, self.env.clock.now());
         self.enter(owner, &ticket, stage).ok()?;
         if !self.has_category(&ticket.category) {
+            // Shown once more, so that its end, which follows, means something to the client.
+            let shown = self.ticket_state(&ticket, stage).await.ok();
             self.end_without_category(&ticket, owner).await;
-            return None;
+            return shown;
         }
         self.enter_again(ticket.id, owner).await;
         self.unpause(owner).await

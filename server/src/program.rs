@@ -17,7 +17,7 @@ use std::{
 use crate::{
     config::{
         self, Config, Loaded, Tls,
-        cli::{CategoriesAction, CategoriesFlags, Cli, Command, Flags, MigrateAction},
+        cli::{CategoriesAction, Cli, Command, Flags, MigrateAction},
     },
     observe::log::Log,
     server::{self, Running, Server},
@@ -51,8 +51,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(flags) => serve(&flags),
         Command::Config(flags) => say(&config::to_toml(&load(&flags)?.values)),
         Command::Migrate { action } => migrate(&action),
-        Command::Categories(CategoriesFlags { action, flags }) => match action {
-            None => categories(&flags, None),
+        Command::Categories(it) => match it.action {
+            None => categories(&it.flags, None),
             Some(CategoriesAction::Import { file, flags }) => categories(&flags, Some(&file)),
         },
         Command::Openapi => say(crate::api::openapi().trim_end()),

@@ -33,7 +33,7 @@ pub enum Command {
         action: MigrateAction,
     },
     /// Prints the categories in force, as the text of a file.
-    Categories(CategoriesFlags),
+    Categories(Box<CategoriesFlags>),
     /// Prints the OpenAPI document of the REST interface.
     Openapi,
 }

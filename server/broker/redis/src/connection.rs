@@ -106,7 +106,12 @@ pub enum ConnectError {
 
 impl ConnectError {
     pub(super) fn refused(error: impl fmt::Display) -> Self {
-        Self::Refused(error.to_string())
+        let mut detail = error.to_string();
+        // Of a command within a script Redis does not always say the name.
+        if detail.contains("permissions") || detail.contains("can't run this command") {
+            detail.push_str("; README lists what its user must be able to run");
+        }
+        Self::Refused(detail)
     }
 }
 
