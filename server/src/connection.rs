@@ -70,14 +70,14 @@ pub fn run<L: Link>(
         live: Vec::new(),
         bulk: Vec::new(),
         user: None,
-        is_slow: false,
+        given_up: None,
     });
     async move {
         // A panic ends this connection alone, and like any other end: otherwise the partner, the seat and
         // the ticket would wait for somebody who is gone.
         let driven = AssertUnwindSafe(connection.drive()).catch_unwind().await;
         if driven.is_err() {
-            connection.close_code = CloseCode::INTERNAL;
+            connection.given_up = Some(CloseCode::INTERNAL);
         }
         Box::pin(connection.depart()).await;
     }
@@ -99,8 +99,9 @@ struct Connection<L> {
     /// The same for the bulk lane.
     bulk: Vec<u8>,
     user: Option<Attending>,
-    /// Whether the client did not accept bytes in time.
-    is_slow: bool,
+    /// Why this side ended the connection without a word on its lanes: the client did not accept bytes in
+    /// time, or the task panicked.
+    given_up: Option<CloseCode>,
 }
 
 /// The user behind a connection, once admitted.
@@ -341,15 +342,14 @@ impl<L: Link> Connection<L> {
 
     /// The close code for the transport; `None` when the link ended before anything was decided.
     fn close_code(&self) -> Option<CloseCode> {
-        let slow = self.is_slow.then_some(CloseCode::SLOW);
-        slow.or(self.conversation.close_code())
+        self.given_up.or(self.conversation.close_code())
     }
 
     async fn send(&mut self, lane: Lane, frames: Bytes) -> Result<(), LinkError> {
         match timeout(SLOW_DEADLINE, self.link.send(lane, frames)).await {
             Ok(sent) => sent,
             Err(_) => {
-                self.is_slow = true;
+                self.given_up = Some(CloseCode::SLOW);
                 self.conversation
                     .handle_input(Input::LinkClosed, Instant::now());
                 Err(LinkError::new(CloseCode::SLOW))

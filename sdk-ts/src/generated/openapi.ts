@@ -61,7 +61,7 @@ export interface paths {
          *     once, the same refresh token can be sent again, any number of times and however late: each
          *     response has good tokens. That ends when a refresh token from one of these responses is itself
          *     exchanged. A token that comes after that is taken for stolen: all tokens of the account are
-         *     revoked, and it can only be registered anew. A refresh token lives as long as the account.
+         *     revoked, and a new account must be registered. A refresh token lives as long as the account.
          */
         post: operations["refresh"];
         delete?: never;

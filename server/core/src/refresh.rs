@@ -4,7 +4,7 @@
 //! exchanged for it. **A token is used when it is exchanged**, and by nothing else: an access token
 //! is checked without the store, and of several tabs that renew at once the first to make a request
 //! must not cost the others their tokens. The rule: a token can be exchanged any number of times,
-//! however late, until a successor of it was used. Whoever uses a successor has received it, so who
+//! however late, until a successor of it was used. Who uses a successor has received it, so who
 //! then brings the token before it is somebody else: the whole family is revoked. Successors of one
 //! token are siblings and do not close each other.
 //!

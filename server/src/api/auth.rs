@@ -46,7 +46,7 @@ pub(super) struct Refreshed {
 /// once, the same refresh token can be sent again, any number of times and however late: each
 /// response has good tokens. That ends when a refresh token from one of these responses is itself
 /// exchanged. A token that comes after that is taken for stolen: all tokens of the account are
-/// revoked, and it can only be registered anew. A refresh token lives as long as the account.
+/// revoked, and a new account must be registered. A refresh token lives as long as the account.
 #[utoipa::path(
     post,
     path = "/v1/auth/refresh",

@@ -139,7 +139,7 @@ impl Running {
             }
         });
         let (node, idle) = (self.node.clone(), self.account_idle);
-        self.every(presence_interval(idle), move || {
+        self.every("presence", presence_interval(idle), move || {
             let node = node.clone();
             async move { node.note_presence(idle).await }
         });

@@ -84,7 +84,7 @@ async fn a_key_is_for_one_request_only() {
     let other = KEY.replace('0', "1");
     let taken = register(&api, &[&other], &body("Robin")).await;
     taken.is_problem(409, "NAME_TAKEN");
-    // A key is no token.
+    // A key is not a token.
     for text in [KEY, &format!("registration{KEY}")] {
         refresh(&api, &json!(text))
             .await

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use mongodb::bson::{Document, doc};
+use mongodb::bson::Document;
 use nowrong_base::{privacy::Redacted, random};
 use nowrong_protocol::ChatId;
 use services::shared::{Setting, find};
@@ -41,7 +41,7 @@ pub async fn shred(url: &str, chat: ChatId) {
 pub async fn garble(url: &str, chat: ChatId) {
     let store = open(url).await;
     let chats = store.database().collection::<Document>(CHATS);
-    let garbled = doc! { "$set": { "epochs": "garbled" } };
+    let garbled = doc! { "$set": { "epochs": ["garbled"] } };
     let garbled = chats.update_one(doc! { "_id": chat_key(chat) }, garbled);
     assert_eq!(garbled.await.unwrap().modified_count, 1);
 }

@@ -210,7 +210,7 @@ pub async fn a_registration_that_comes_again_has_the_same_account(store: Subject
     let outcome = store.register(&other).await.unwrap();
     assert_eq!(outcome, Registered::KeyOfOther);
     assert_eq!(store.user(user_id(5), NOW).await.unwrap(), None);
-    // Every response had a good token, and a key is none.
+    // Every response had a good token, and a key is not a token.
     for number in [4, 1, 2, 3] {
         let next = token(100 + number, 1, 1);
         assert_eq!(rotate(&store, number, &next, NOW).await, Rotation::Rotated);

@@ -79,6 +79,12 @@ async fn who_is_here_is_not_idle(flags: &[&str]) {
         .unwrap();
 }
 
+/// A name that looks like no other: its letters are `a` to `h`.
+fn numbered(name: &str, number: u8) -> String {
+    let letter = |index: u8| char::from(b'a' + index);
+    format!("{name}{}{}", letter(number / 8), letter(number % 8))
+}
+
 /// `POST /v1/users` as bytes.
 fn registration(name: &str) -> String {
     let body = format!(r#"{{"name":"{name}","language":"en","age_bracket":"18+"}}"#);
@@ -108,8 +114,8 @@ async fn post(server: SocketAddr, request: &str, patience: Option<Duration>) -> 
 async fn a_registration_that_is_cut_off_can_be_sent_again() {
     let server = TestServer::start().await.unwrap();
     let mut made = 0;
-    for number in 0..20 {
-        let name = format!("Robin{}", (b'a' + number) as char);
+    for number in 0..20_u8 {
+        let name = numbered("Robin", number);
         let request = registration(&name);
         // Cut off before, while and after the server carries it out.
         let patience = Duration::from_micros(200 * u64::from(number));
@@ -155,8 +161,7 @@ async fn registrations_while_mongodb_dies_cost_nobody_the_name() {
     let mut ticks = tokio::time::interval(Duration::from_millis(5));
     for number in 0..60_u8 {
         ticks.tick().await;
-        let letter = |index: u8| char::from(b'a' + index);
-        let name = format!("Kim{}{}", letter(number / 8), letter(number % 8));
+        let name = numbered("Kim", number);
         tasks.spawn(register_patiently(server.http(), name));
         if number == 30 {
             set.members[0].kill().unwrap();

@@ -145,9 +145,9 @@ async fn is_matched_again(server: &TestServer, person: &Person) {
 async fn end_of(chat: &mut Chat) -> EndReason {
     let ended = async {
         loop {
-            match chat.next_event().await.expect("the client is open") {
-                ChatEvent::Ended { reason, .. } => return reason,
-                _ => {}
+            let event = chat.next_event().await.expect("the client is open");
+            if let ChatEvent::Ended { reason, .. } = event {
+                return reason;
             }
         }
     };

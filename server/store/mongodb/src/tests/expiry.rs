@@ -29,7 +29,7 @@ async fn g8_keys_and_messages_expire_without_a_sweeper() {
         (one.started_at, one.expires_at) = (begun, begun + DAY);
         store.open_chat(&one, &tickets()).await.unwrap();
         let mut said = message(number, 1, 1);
-        said.expires_at = begun + DAY;
+        (said.at, said.expires_at) = (begun, begun + DAY);
         store.append(&[said]).await.unwrap();
     }
     for name in ["ChatKeys", "Messages"] {
