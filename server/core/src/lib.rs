@@ -9,6 +9,7 @@
 //! | [`chat`] | a node's knowledge of a chat, and what a client does not know yet | G1, G2, G3, G4 |
 //! | [`chat_log`] | where a message stands, whether it is a repetition, where a client continues | G2, G3, G4 |
 //! | [`limiter`] | how often each key may do something | G10 |
+//! | [`network`] | where a request comes from when proxies hand it on | |
 //! | [`node`] | the name of a node, and what nodes know of each other | |
 //! | [`pace`] | how fast one client may go | G10 |
 //! | [`placement`] | which node a client is sent to | |
@@ -25,6 +26,7 @@ pub mod chat;
 pub mod chat_log;
 pub mod limiter;
 pub mod matching;
+pub mod network;
 pub mod node;
 pub mod pace;
 pub mod placement;
