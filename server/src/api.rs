@@ -83,6 +83,8 @@ pub struct ApiState {
     pub account_idle: Duration,
     /// A folder of static files to serve at `/`.
     pub web_root: Option<PathBuf>,
+    /// Inline scripts that pages may run, as `sha256-…`.
+    pub script_hashes: Arc<[String]>,
 }
 
 /// Removes a user from everything that is running: chat, queue, connections.
@@ -104,7 +106,7 @@ pub fn router(state: ApiState) -> Router {
         .fallback(site::serve)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
-    headers::protect(router, &state.addresses).with_state(state)
+    headers::protect(router, &state.addresses, &state.script_hashes).with_state(state)
 }
 
 /// The part for a node that accepts connections but serves no REST: its own health.
@@ -113,7 +115,7 @@ pub fn health_router(env: Environment, addresses: &Arc<Addresses>) -> Router {
         .fallback(problem::nowhere)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
-    headers::protect(router, addresses).with_state(env)
+    headers::protect(router, addresses, &[]).with_state(env)
 }
 
 /// The routes that the OpenAPI document describes.

@@ -22,6 +22,7 @@ pub mod cli;
 mod environment;
 pub mod keys;
 pub mod layers;
+mod paths;
 mod print;
 #[cfg(test)]
 mod tests;
@@ -68,6 +69,8 @@ pub struct Config {
     pub tls: Tls,
     /// A folder of static files to serve at `/`.
     pub web_root: Option<PathBuf>,
+    /// Inline scripts that pages may run, as `sha256-…` of the Content-Security-Policy.
+    pub script_hashes: Vec<String>,
     /// A file of categories that replaces the built-in ones.
     pub categories: Option<PathBuf>,
     /// How the log is written.
@@ -335,14 +338,15 @@ pub fn load(
 ) -> Result<Loaded, ConfigError> {
     let environment = environment::read(environment)?;
     let mut all: Vec<Layer> = vec![environment.port];
-    if let Some(path) = flags.config.clone().or(environment.file) {
-        all.push(layers::file(&path, &read(&path)?)?);
+    let file = flags.config.clone().or(environment.file);
+    if let Some(path) = &file {
+        all.push(layers::file(path, &read(path)?)?);
     }
     all.push(environment.layer);
     all.push(flags.layer()?);
     let values = layers::merge(all)?;
     let config = Config::from_values(&values)?;
-    config.check_paths(&values)?;
+    config.check_paths(&values, file.as_deref())?;
     Ok(Loaded {
         config,
         values,
@@ -355,16 +359,4 @@ fn read(path: &Path) -> Result<String, ConfigError> {
         path: path.to_owned(),
         detail: error.to_string(),
     })
-}
-
-impl Config {
-    /// What needs a look at the disk; certificates are looked at by `nowrong-certs`.
-    fn check_paths(&self, values: &Values) -> Result<(), ConfigError> {
-        match &self.web_root {
-            Some(folder) if !folder.is_dir() => {
-                Err(values.invalid("web_root", format!("is not a folder: {}", folder.display())))
-            }
-            _ => Ok(()),
-        }
-    }
 }

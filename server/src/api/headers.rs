@@ -41,11 +41,15 @@ const FIXED: [(HeaderName, &str); 4] = [
 ];
 
 /// Puts all layers around `router`, the outermost last.
-pub(super) fn protect<S>(router: Router<S>, addresses: &Arc<Addresses>) -> Router<S>
+pub(super) fn protect<S>(
+    router: Router<S>,
+    addresses: &Arc<Addresses>,
+    script_hashes: &[String],
+) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    let policy = Arc::new(content_security_policy(addresses));
+    let policy = Arc::new(content_security_policy(addresses, script_hashes));
     router
         .layer(from_fn_with_state(Arc::clone(addresses), check_origin))
         .layer(cors(addresses))
@@ -116,14 +120,19 @@ async fn secure(State(policy): State<Arc<HeaderValue>>, request: Request, next: 
     response
 }
 
-/// Pages load nothing from elsewhere, run nothing inline, and connect to this server's endpoints only.
-fn content_security_policy(addresses: &Addresses) -> HeaderValue {
+/// Pages load nothing from elsewhere, run nothing inline but what the operator listed, and connect to
+/// this server's endpoints only.
+fn content_security_policy(addresses: &Addresses, script_hashes: &[String]) -> HeaderValue {
+    let scripts: String = script_hashes
+        .iter()
+        .map(|hash| format!(" '{hash}'"))
+        .collect();
     let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+        "default-src 'none'; script-src 'self'{scripts}; style-src 'self'; img-src 'self' data:; \
          font-src 'self'; connect-src 'self' {}; manifest-src 'self'; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'",
         addresses.connect_sources().join(" ")
     );
-    // The configuration lets only plain URLs through.
+    // The configuration lets only plain URLs and hashes through.
     HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }

@@ -35,6 +35,7 @@ mod categories;
 mod hostile;
 mod pages;
 mod registration;
+mod site;
 mod surroundings;
 mod tokens;
 
@@ -163,6 +164,7 @@ impl Api {
             pseudonyms: Arc::new(PseudonymKey::generate().unwrap()),
             account_idle: config.account_idle,
             web_root: None,
+            script_hashes: Arc::default(),
         };
         change(&mut state);
         Self {

@@ -122,6 +122,11 @@ pub const KEYS: &[Key] = &[
         "more names for the development certificate",
     ),
     unset("web_root", "folder of static files to serve at /"),
+    key(
+        "script_hashes",
+        "[]",
+        "inline scripts that pages may run: sha256-… as in a Content-Security-Policy, at most 50",
+    ),
     unset(
         "categories",
         "TOML file of the categories, in force at each start; the built-in ones when unset",

@@ -235,6 +235,15 @@ fn every_bad_value_is_named_with_its_key_and_source() {
             "`web_root` is not a folder: /does/not/exist",
         ),
         (
+            "script_hashes=sha256-AAAA",
+            "`script_hashes` must list hashes such as sha256-",
+        ),
+        (
+            "script_hashes='sha256-RFWPLDbv2BY+rCkDzsE+0fr8ylGr2R2faWMhq4lfEQc='",
+            "`script_hashes` must list hashes",
+        ),
+        ("script_hashes=unsafe-inline", "not `unsafe-inline`"),
+        (
             "log.level=loud",
             "`log.level` must be one of error, warn, info, debug, trace, not `loud`",
         ),

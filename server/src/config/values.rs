@@ -5,6 +5,7 @@
 
 use std::{net::SocketAddr, num::NonZero, path::PathBuf, str::FromStr, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use humantime_serde::re::humantime::{format_duration, parse_duration};
 use nowrong_core::limiter::Rate;
 use nowrong_protocol::limits::RETENTION_MAX;
@@ -14,6 +15,13 @@ use super::{
     BrokerChoice, ClientLimits, Config, ConfigError, Data, LogFormat, LogLevel, LogSettings,
     Origin, PublicUrl, Role, StoreChoice, Tls, WEBTRANSPORT_PATH, layers::Values,
 };
+
+/// Most inline scripts of pages: all hashes stand in each response, and proxies accept some 4 KB of
+/// headers.
+const SCRIPT_HASHES_MAX: usize = 50;
+
+/// The hashes of a Content-Security-Policy, and their bytes.
+const SCRIPT_HASHES: [(&str, usize); 3] = [("sha256-", 32), ("sha384-", 48), ("sha512-", 64)];
 
 /// Most threads that serve: more than any machine can use.
 const THREADS_MAX: usize = 1_024;
@@ -51,6 +59,7 @@ impl Config {
             origins: values.origins()?,
             tls: values.tls()?,
             web_root: values.optional_text("web_root")?.map(PathBuf::from),
+            script_hashes: values.script_hashes()?,
             categories: values.optional_text("categories")?.map(PathBuf::from),
             log: values.log()?,
             limits: values.limits()?,
@@ -214,6 +223,21 @@ impl Values {
     fn mongodb(&self, _text: String) -> Read<StoreChoice> {
         let wanted = "must be \"embedded\": this program was built without its feature `mongodb`";
         Err(self.invalid("store", wanted))
+    }
+
+    fn script_hashes(&self) -> Read<Vec<String>> {
+        let hashes = self.list("script_hashes")?;
+        if hashes.len() > SCRIPT_HASHES_MAX {
+            let detail =
+                format!("must have at most {SCRIPT_HASHES_MAX} hashes: put scripts into files");
+            return Err(self.invalid("script_hashes", detail));
+        }
+        if let Some(wrong) = hashes.iter().find(|hash| !is_script_hash(hash)) {
+            let wanted =
+                "must list hashes such as sha256-RFWPLDbv2BY+rCkDzsE+0fr8ylGr2R2faWMhq4lfEQc=";
+            return Err(self.invalid("script_hashes", format!("{wanted}, not `{wrong}`")));
+        }
+        Ok(hashes)
     }
 
     fn public_url(&self) -> Read<PublicUrl> {
@@ -420,4 +444,12 @@ fn path_of(url: &str) -> &str {
 fn is_plain(url: &str) -> bool {
     url.bytes()
         .all(|byte| byte.is_ascii_graphic() && !b",;'\"#".contains(&byte))
+}
+
+/// Whether this is a hash of a Content-Security-Policy, whole and without quotes around it.
+fn is_script_hash(text: &str) -> bool {
+    SCRIPT_HASHES.iter().any(|(name, bytes)| {
+        let hash = text.strip_prefix(name).map(|hash| STANDARD.decode(hash));
+        matches!(hash, Some(Ok(hash)) if hash.len() == *bytes)
+    })
 }
