@@ -27,7 +27,12 @@ use super::{
 )]
 pub(super) struct ChangeBody {
     /// The name that others see: 2 to 24 characters.
-    #[schema(example = "Robin", min_length = 2, nullable = false)]
+    #[schema(
+        example = "Robin",
+        min_length = 2,
+        nullable = false,
+        pattern = "^[^\\u0000-\\u001F\\u007F-\\u009F\\uE000-\\uF8FF\\uFDD0-\\uFDEF\\uFFFC-\\uFFFF]+$"
+    )]
     name: Option<String>,
     /// Language to talk in, as a BCP 47 tag.
     #[schema(

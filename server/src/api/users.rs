@@ -55,7 +55,13 @@ impl From<AgeBracket> for Bracket {
 
 /// Something to talk about; kept in lower case.
 #[derive(ToSchema)]
-#[schema(as = Interest, min_length = 1, max_length = 64, example = "jazz")]
+#[schema(
+    as = Interest,
+    min_length = 1,
+    max_length = 64,
+    pattern = "^[^\\u0000-\\u001F\\u007F-\\u009F\\uE000-\\uF8FF\\uFDD0-\\uFDEF\\uFFFC-\\uFFFF]+$",
+    example = "jazz"
+)]
 #[expect(dead_code, reason = "describes an item; interests are read from text")]
 pub(super) struct InterestText(String);
 
@@ -69,7 +75,11 @@ pub(super) struct InterestText(String);
 )]
 pub(super) struct RegisterBody {
     /// The name that others see: 2 to 24 characters. Unique, also among names that look like it.
-    #[schema(example = "Robin", min_length = 2)]
+    #[schema(
+        example = "Robin",
+        min_length = 2,
+        pattern = "^[^\\u0000-\\u001F\\u007F-\\u009F\\uE000-\\uF8FF\\uFDD0-\\uFDEF\\uFFFC-\\uFFFF]+$"
+    )]
     name: String,
     /// Language to talk in, as a BCP 47 tag.
     #[schema(
