@@ -95,8 +95,8 @@ pub trait Departure: Send + Sync + 'static {
     async fn depart(&self, user: UserId) -> Result<(), StoreError>;
 }
 
-/// The HTTP interface. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`;
-/// otherwise all clients share one limit.
+/// The HTTP interface. What serves it notes in each request who asks ([`crate::peer`]); otherwise all
+/// clients share one limit.
 pub fn router(state: ApiState) -> Router {
     let state = Arc::new(state);
     let (described, _document) = described().split_for_parts();

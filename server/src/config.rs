@@ -30,7 +30,7 @@ mod values;
 
 pub use addresses::{Addresses, Origin, WEBSOCKET_PATH, WEBTRANSPORT_PATH, host_of};
 use layers::{Layer, Source, Values};
-use nowrong_core::limiter::Rate;
+use nowrong_core::{limiter::Rate, network::TrustedProxies};
 pub use print::to_toml;
 
 /// Everything an operator can set. Built by [`load`] or [`Config::default`], always checked.
@@ -60,6 +60,12 @@ pub struct Config {
     pub store: StoreChoice,
     /// Whether a start brings the store's collections up to date. Default true.
     pub migrate_at_start: bool,
+    /// The proxies in front of REST and WebSocket that are believed about who is behind them. Default:
+    /// none.
+    pub trusted_proxies: TrustedProxies,
+    /// Whether connections from a trusted proxy to `listen_http` begin with PROXY protocol version 2.
+    /// Default false.
+    pub proxy_protocol: bool,
     /// The addresses that clients are told to connect to, where they differ from the listen
     /// addresses.
     pub public_url: PublicUrl,

@@ -6,7 +6,11 @@
 //! then the last messages are made durable and the store is closed. No task outlives [`Running`].
 //! Start reading at `start`.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use nowrong_base::{clock::Clock, metrics::Metrics};
@@ -23,12 +27,14 @@ use crate::{
     hub::Hub,
     matching::Matching,
     node::Node,
+    peer::Peers,
     transport::{Entrance, door::Door, websocket},
 };
 
 mod announcer;
 mod categories;
 mod departure;
+mod http;
 mod open;
 mod stop;
 mod tasks;
@@ -39,6 +45,7 @@ mod watched;
 use announcer::Announcer;
 pub use categories::{import, show};
 use departure::NodeDeparture;
+use self::http::{Deadlines, HttpServer, files, room::Room};
 use open::Opened;
 use watched::WatchedTasks;
 
@@ -75,6 +82,8 @@ impl Server {
     /// One sentence that says what to do: an unusable data folder, a taken port, a bad certificate
     /// or categories file.
     pub async fn start(config: &Config) -> anyhow::Result<Running> {
+        let files = files::raise();
+        files::compare(files, &config.limits);
         let opened = Opened::open(config).await?;
         let watch = Watch::start(opened.identity.clone(), CERTIFICATE_TICK)?;
         let listener = open::http(config.listen_http).await?;
@@ -105,6 +114,7 @@ impl Server {
         let tasks = WatchedTasks::default();
         let router = router(config, &opened, &entrance);
         let router = router.layer(axum::Extension(tasks.alarm().clone()));
+        let rest = http_server(config, &opened, router, files);
         watch_node(&node);
         watch_certificate(&node, opened.identity.clone());
         let announcer = Announcer::start(
@@ -129,7 +139,7 @@ impl Server {
             tasks,
             watch,
         };
-        running.spawn_all(entrance, listener, router, watched);
+        running.spawn_all(entrance, listener, rest, watched);
         Ok(running)
     }
 }
@@ -173,6 +183,21 @@ fn router(config: &Config, opened: &Opened, entrance: &Entrance) -> axum::Router
     match config.role {
         Role::All | Role::Realtime => rest.merge(websocket::router(entrance.clone())),
         Role::Rest => rest,
+    }
+}
+
+/// Serves the routes to people, also behind the proxies that are trusted.
+fn http_server(config: &Config, opened: &Opened, router: axum::Router, files: u64) -> HttpServer {
+    let shares_max = config.limits.connections_per_prefix_max as usize;
+    HttpServer {
+        router,
+        peers: Peers::new(config.trusted_proxies.clone()),
+        reads_proxy_protocol: config.proxy_protocol,
+        room: Room::new(files::connections(files, &config.limits), shares_max),
+        pseudonyms: opened.pseudonyms.clone(),
+        metrics: opened.env.metrics.clone(),
+        deadlines: Deadlines::USUAL,
+        has_told_silent: AtomicBool::new(false),
     }
 }
 

@@ -10,7 +10,9 @@ pub mod webtransport;
 
 use std::sync::Arc;
 
-use self::door::Door;
+use nowrong_base::privacy::ClientIp;
+
+use self::door::{Closed, Door, Pass};
 use crate::{config::Addresses, node::Node};
 
 /// What both transports let clients into. Cheap to clone.
@@ -27,6 +29,15 @@ pub struct Entrance {
 }
 
 impl Entrance {
+    /// Lets a client in as [`Door::enter`] does, and counts whom it refuses.
+    async fn enter(&self, client: ClientIp) -> Result<Pass, Closed> {
+        let entered = self.door.enter(client).await;
+        if let Err(closed) = &entered {
+            self.node.env().metrics.count_refusal(closed.limit);
+        }
+        entered
+    }
+
     /// Whether a client of this web origin may connect. No origin means no browser: such a client
     /// proves itself by its connect token alone, as every client does.
     fn is_origin_allowed(&self, origin: Option<&str>) -> bool {

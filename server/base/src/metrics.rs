@@ -28,8 +28,10 @@ pub const LATENCY_BUCKETS: [f64; 12] = [
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The metrics of the node.
-#[derive(Default)]
-pub struct Metrics(Mutex<Registered>);
+pub struct Metrics {
+    registered: Mutex<Registered>,
+    refusals: Family<Limit, Counter>,
+}
 
 struct Registered {
     registry: Registry,
@@ -51,7 +53,26 @@ impl Default for Registered {
     }
 }
 
+impl Default for Metrics {
+    fn default() -> Self {
+        let (mut registered, refusals) = (Registered::default(), Family::default());
+        let text = "How often a limit refused somebody";
+        let registry = &mut registered.registry;
+        registry.register("limit_refusals", text, refusals.clone());
+        Self {
+            registered: Mutex::new(registered),
+            refusals,
+        }
+    }
+}
+
 impl Metrics {
+    /// Counts that the limit of this name refused somebody: `nowrong_limit_refusals_total`. Who it was is
+    /// not noted.
+    pub fn count_refusal(&self, limit: &'static str) {
+        self.refusals.get_or_create(&[("limit", limit)]).inc();
+    }
+
     /// Adds metrics of a part; their names get `nowrong_` in front.
     pub fn register(&self, add: impl FnOnce(&mut Registry)) {
         add(&mut self.lock().registry);
@@ -83,9 +104,12 @@ impl Metrics {
     }
 
     fn lock(&self) -> MutexGuard<'_, Registered> {
-        lock(&self.0)
+        lock(&self.registered)
     }
 }
+
+/// `limit="register"`. The names are those of the configuration, so their number is bounded.
+type Limit = [(&'static str, &'static str); 1];
 
 /// `call="append"`.
 type Call = [(&'static str, &'static str); 1];
@@ -155,6 +179,21 @@ impl CallMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refusals_are_counted_by_limit() {
+        let metrics = Metrics::default();
+        for limit in ["register", "handshakes", "register"] {
+            metrics.count_refusal(limit);
+        }
+        let text = metrics.text();
+        for line in [
+            "nowrong_limit_refusals_total{limit=\"register\"} 2",
+            "nowrong_limit_refusals_total{limit=\"handshakes\"} 1",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+        }
+    }
 
     #[test]
     fn calls_are_timed_and_their_errors_counted() {

@@ -52,7 +52,10 @@ impl ApiState {
             .await?
         {
             Grant::Granted => Ok(()),
-            Grant::RetryAfter(ms) => Err(Problem::rate_limited(ms)),
+            Grant::RetryAfter(ms) => {
+                self.env.metrics.count_refusal(name);
+                Err(Problem::rate_limited(ms))
+            }
         }
     }
 

@@ -80,7 +80,7 @@ pub struct FieldError {
 
 impl Problem {
     /// A problem of this kind, with the kind's own text as its detail.
-    pub(super) fn new(code: ErrorCode) -> Self {
+    pub fn new(code: ErrorCode) -> Self {
         Self {
             code,
             status: status(code),
@@ -91,8 +91,14 @@ impl Problem {
     }
 
     /// With a sentence about this one case.
-    pub(super) fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = detail.into();
+        self
+    }
+
+    /// With another HTTP status than the code's own.
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
         self
     }
 
@@ -151,6 +157,14 @@ impl Problem {
         }
     }
 
+    /// This node has as many connections as it can have.
+    pub fn crowded() -> Self {
+        Self {
+            retry_after_ms: Some(NO_NODE_RETRY_MS),
+            ..Self::new(ErrorCode::OVERLOADED).detail("This node has no room for more connections.")
+        }
+    }
+
     /// No node takes clients now.
     pub(super) fn no_node() -> Self {
         Self {
@@ -160,7 +174,7 @@ impl Problem {
     }
 
     /// Too many requests.
-    pub(super) fn rate_limited(retry_after_ms: u64) -> Self {
+    pub fn rate_limited(retry_after_ms: u64) -> Self {
         Self {
             retry_after_ms: Some(retry_after_ms),
             ..Self::new(ErrorCode::RATE_LIMITED)

@@ -99,6 +99,16 @@ pub const KEYS: &[Key] = &[
         "true",
         "whether a start brings the collections in MongoDB up to date",
     ),
+    key(
+        "trusted_proxies",
+        "[]",
+        "addresses and networks of the proxies that are believed about who is behind them, at most 64",
+    ),
+    key(
+        "proxy_protocol",
+        "false",
+        "whether connections of trusted_proxies to listen_http begin with PROXY protocol version 2",
+    ),
     unset(
         "public_url.webtransport",
         "URL told to clients; derived from listen_quic when unset",

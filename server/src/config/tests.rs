@@ -108,6 +108,33 @@ fn each_layer_can_set_nested_keys_numbers_and_lists() {
 }
 
 #[test]
+fn proxies_and_scripts_are_lists_with_a_bound() {
+    let hash = "sha256-RFWPLDbv2BY+rCkDzsE+0fr8ylGr2R2faWMhq4lfEQc=";
+    let text = format!(
+        "trusted_proxies = ['127.0.0.1/8', '::1']\nproxy_protocol = true\nscript_hashes = ['{hash}']"
+    );
+    let config = try_load(&text, &[], &[]).unwrap().config;
+    for (peer, is_trusted) in [("127.9.9.9", true), ("::1", true), ("10.0.0.1", false)] {
+        let peer = peer.parse().unwrap();
+        assert_eq!(config.trusted_proxies.trusts(peer), is_trusted, "{peer}");
+    }
+    assert!(config.proxy_protocol);
+    assert_eq!(config.script_hashes, [hash]);
+    let defaults = Config::default();
+    assert!(defaults.trusted_proxies.is_empty() && !defaults.proxy_protocol);
+    let many = |key: &str, item: &str, count: usize| {
+        let items = vec![format!("'{item}'"); count].join(", ");
+        try_load(&format!("{key} = [{items}]"), &[], &[]).is_ok()
+    };
+    for (key, item, most) in [
+        ("trusted_proxies", "10.0.0.1", 64),
+        ("script_hashes", hash, 50),
+    ] {
+        assert!(many(key, item, most) && !many(key, item, most + 1), "{key}");
+    }
+}
+
+#[test]
 fn the_environment_can_name_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("nowrong.toml");
@@ -233,6 +260,23 @@ fn every_bad_value_is_named_with_its_key_and_source() {
         (
             "web_root=/does/not/exist",
             "`web_root` is not a folder: /does/not/exist",
+        ),
+        (
+            "trusted_proxies=10.0.0.0/8,proxy.example",
+            "`trusted_proxies` must list addresses or networks such as 10.0.0.0/8, 127.0.0.1 or fd00::/8, not `proxy.example`",
+        ),
+        (
+            "trusted_proxies=0.0.0.0/0",
+            "`trusted_proxies` must not contain all addresses",
+        ),
+        ("trusted_proxies=10.0.0.0/33", "not `10.0.0.0/33`"),
+        (
+            "proxy_protocol=true",
+            "`proxy_protocol` is true although `trusted_proxies` is empty",
+        ),
+        (
+            "proxy_protocol=v2",
+            "`proxy_protocol` must be true or false",
         ),
         (
             "script_hashes=sha256-AAAA",

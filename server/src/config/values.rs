@@ -7,7 +7,10 @@ use std::{net::SocketAddr, num::NonZero, path::PathBuf, str::FromStr, time::Dura
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use humantime_serde::re::humantime::{format_duration, parse_duration};
-use nowrong_core::limiter::Rate;
+use nowrong_core::{
+    limiter::Rate,
+    network::{NETWORKS_MAX, Network, NetworkError, TrustedProxies},
+};
 use nowrong_protocol::limits::RETENTION_MAX;
 use toml::Value;
 
@@ -55,6 +58,8 @@ impl Config {
             broker: values.broker()?,
             store: values.store()?,
             migrate_at_start: values.truth("migrate_at_start")?,
+            trusted_proxies: values.trusted_proxies()?,
+            proxy_protocol: values.truth("proxy_protocol")?,
             public_url: values.public_url()?,
             origins: values.origins()?,
             tls: values.tls()?,
@@ -83,6 +88,11 @@ impl Config {
         }
         if self.idle_end <= self.idle_notice {
             return Err(values.invalid("idle_end", "must be longer than `idle_notice`"));
+        }
+        if self.proxy_protocol && self.trusted_proxies.is_empty() {
+            let detail =
+                "is true although `trusted_proxies` is empty: list the proxies that speak it there";
+            return Err(values.invalid("proxy_protocol", detail));
         }
         let is_derived = self.public_url.webtransport.is_none();
         if self.listen_quic.is_none() && !is_derived {
@@ -223,6 +233,22 @@ impl Values {
     fn mongodb(&self, _text: String) -> Read<StoreChoice> {
         let wanted = "must be \"embedded\": this program was built without its feature `mongodb`";
         Err(self.invalid("store", wanted))
+    }
+
+    fn trusted_proxies(&self) -> Read<TrustedProxies> {
+        let list = self.list("trusted_proxies")?;
+        if list.len() > NETWORKS_MAX {
+            let detail = format!("must have at most {NETWORKS_MAX} networks");
+            return Err(self.invalid("trusted_proxies", detail));
+        }
+        let parse = |text: String| {
+            let network: Result<Network, NetworkError> = text.parse();
+            network.map_err(|wanted| {
+                self.invalid("trusted_proxies", format!("{wanted}, not `{text}`"))
+            })
+        };
+        let networks: Read<Vec<Network>> = list.into_iter().map(parse).collect();
+        networks.map(TrustedProxies::new)
     }
 
     fn script_hashes(&self) -> Read<Vec<String>> {

@@ -87,6 +87,7 @@ impl<L: Link> Connection<L> {
     ) -> Result<(Welcome, Vec<ChatId>), CloseCode> {
         let node = self.node.clone();
         if !node.enter() {
+            node.env().metrics.count_refusal("connections_max");
             return Err(CloseCode::OVERLOADED);
         }
         let id = ConnectionId::v7(node.env().clock.now(), &random::bytes());

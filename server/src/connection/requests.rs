@@ -23,6 +23,7 @@ impl<L: Link> Connection<L> {
         match self.pace.take(&frame, now) {
             Verdict::Granted => {}
             Verdict::RetryAfter(ms) => {
+                self.node.env().metrics.count_refusal("pace");
                 if let Some(request) = request_id(&frame) {
                     let fail = Refusal::retry_after(ErrorCode::RATE_LIMITED, ms).into_fail(request);
                     self.write(lane, &fail.into());
@@ -30,6 +31,7 @@ impl<L: Link> Connection<L> {
                 return;
             }
             Verdict::Flooding => {
+                self.node.env().metrics.count_refusal("flooding");
                 let input = Input::Close(bye(CloseCode::FLOODING));
                 return self.conversation.handle_input(input, now);
             }

@@ -1,18 +1,16 @@
 //! The long-lived tasks of a server: listeners, the persister, the inbox, and work at intervals.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use nowrong_core::record::UnixMs;
 use nowrong_store::Store;
 use tokio::net::TcpListener;
 
-use super::{CERTIFICATE_TICK, Running};
+use super::{CERTIFICATE_TICK, Running, http::HttpServer};
 use crate::{
     auth::keys::shared::REREAD_INTERVAL,
     inbox,
     node::presence_interval,
-    observe,
     transport::{Entrance, webtransport},
 };
 
@@ -36,11 +34,11 @@ impl Running {
         &self,
         entrance: Entrance,
         listener: TcpListener,
-        router: axum::Router,
+        rest: HttpServer,
         watched: Option<TcpListener>,
     ) {
-        self.spawn_http(listener, router);
-        self.spawn_metrics(watched);
+        self.spawn_metrics(watched, rest.pseudonyms.clone());
+        self.spawn_http("REST", listener, rest);
         if let Some(endpoint) = self.endpoint.clone() {
             self.spawn("WebTransport", webtransport::serve(entrance, endpoint));
         }
@@ -72,38 +70,6 @@ impl Running {
             tokio::select! {
                 () = env.store.failed() => {}
                 () = stop.cancelled() => {}
-            }
-        });
-    }
-
-    fn spawn_http(&self, listener: TcpListener, router: axum::Router) {
-        let stop = self.stop.clone();
-        // A message is one small segment: it must not wait for the acknowledgement of the segment
-        // before it.
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection keeps Nagle's delay");
-            }
-        });
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        self.spawn("REST", async move {
-            let serve =
-                axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
-            if let Err(error) = serve.await {
-                tracing::error!(%error, "REST ended");
-            }
-        });
-    }
-
-    fn spawn_metrics(&self, listener: Option<TcpListener>) {
-        let Some(listener) = listener else { return };
-        let metrics = self.node.env().metrics.clone();
-        let stop = self.stop.clone();
-        self.spawn("metrics", async move {
-            let serve = axum::serve(listener, observe::router(metrics));
-            let serve = serve.with_graceful_shutdown(stop.cancelled_owned());
-            if let Err(error) = serve.await {
-                tracing::error!(%error, "metrics ended");
             }
         });
     }

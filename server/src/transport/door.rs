@@ -32,6 +32,18 @@ pub struct Door {
     connections: Mutex<HashMap<Pseudonym, u32>>,
 }
 
+/// Delay for a network that has all its connections, in milliseconds: one of them may end at any time.
+const CROWDED_RETRY_MS: u64 = 5_000;
+
+/// Why a network gets no further connection now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// The limit, by its name in metrics.
+    pub limit: &'static str,
+    /// Earliest time to try again, in milliseconds.
+    pub retry_after_ms: u64,
+}
+
 /// A connection that was let in; counted until this is dropped.
 pub struct Pass {
     door: Arc<Door>,
@@ -64,22 +76,31 @@ impl Door {
 
     /// Lets a client in, unless its network has too many connections or opens them too fast. A
     /// broker that does not reply lets everyone in: the other bounds still hold.
-    pub async fn enter(self: &Arc<Self>, client: ClientIp) -> Option<Pass> {
+    ///
+    /// # Errors
+    /// [`Closed`]: which limit it is, and when to come back.
+    pub async fn enter(self: &Arc<Self>, client: ClientIp) -> Result<Pass, Closed> {
         let network = client.limiter_key(&self.pseudonyms);
         let granted = self
             .broker
             .take(self.handshakes, &network, self.clock.now())
             .await;
-        if let Ok(Grant::RetryAfter(_)) = granted {
-            return None;
+        if let Ok(Grant::RetryAfter(retry_after_ms)) = granted {
+            return Err(Closed {
+                limit: self.handshakes.name,
+                retry_after_ms,
+            });
         }
         let mut connections = lock(&self.connections);
         let count = connections.entry(network).or_insert(0);
         if *count >= self.connections_max {
-            return None;
+            return Err(Closed {
+                limit: "connections_per_prefix_max",
+                retry_after_ms: CROWDED_RETRY_MS,
+            });
         }
         *count += 1;
-        Some(Pass {
+        Ok(Pass {
             door: self.clone(),
             network,
         })
@@ -130,17 +151,19 @@ mod tests {
         let door = door(2, 100);
         let first = door.enter(client("2001:db8::1")).await;
         let second = door.enter(client("2001:db8::2")).await;
-        assert!(first.is_some() && second.is_some());
-        assert!(
-            door.enter(client("2001:db8::3")).await.is_none(),
+        assert!(first.is_ok() && second.is_ok());
+        let closed = door.enter(client("2001:db8::3")).await.err();
+        assert_eq!(
+            closed.map(|closed| closed.limit),
+            Some("connections_per_prefix_max"),
             "the same /64"
         );
         assert!(
-            door.enter(client("2001:db8:0:1::3")).await.is_some(),
+            door.enter(client("2001:db8:0:1::3")).await.is_ok(),
             "another one"
         );
         drop(first);
-        assert!(door.enter(client("2001:db8::3")).await.is_some());
+        assert!(door.enter(client("2001:db8::3")).await.is_ok());
         drop(second);
         assert!(lock(&door.connections).is_empty(), "nobody is left");
     }
@@ -149,9 +172,14 @@ mod tests {
     async fn a_network_opens_so_many_at_once() {
         let door = door(100, 3);
         for _ in 0..3 {
-            assert!(door.enter(client("192.0.2.1")).await.is_some());
+            assert!(door.enter(client("192.0.2.1")).await.is_ok());
         }
-        assert!(door.enter(client("192.0.2.1")).await.is_none());
-        assert!(door.enter(client("192.0.2.2")).await.is_some());
+        let closed = door.enter(client("192.0.2.1")).await.err().unwrap();
+        assert_eq!(closed.limit, "handshakes");
+        assert!(
+            (1..=1_200_000).contains(&closed.retry_after_ms),
+            "{closed:?}"
+        );
+        assert!(door.enter(client("192.0.2.2")).await.is_ok());
     }
 }

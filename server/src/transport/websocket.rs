@@ -1,8 +1,9 @@
 //! WebSocket links (RFC 6455) through axum, at `/v1/websocket`.
 //!
-//! Each binary message holds one or more whole frames. Nothing is compressed, and no message is
-//! longer than a frame. A link ends with the closing handshake of the RFC. A client of a foreign `Origin` is let in and refused in-band: a page cannot tell an
-//! HTTP refusal from a network without WebSocket.
+//! Each binary message holds one or more whole frames. Nothing is compressed, and no message is longer
+//! than a frame. A link ends with the closing handshake of the RFC. A client of a foreign `Origin` is let
+//! in and refused in-band: a page cannot tell an HTTP refusal from a network without WebSocket. What is
+//! refused before that is a problem document, as everywhere under `/v1`.
 
 use std::time::Duration;
 
@@ -10,16 +11,16 @@ use axum::{
     Router,
     extract::{
         State, WebSocketUpgrade,
-        ws::{CloseFrame, Message, WebSocket},
+        ws::{CloseFrame, Message, WebSocket, rejection::WebSocketUpgradeRejection},
     },
-    http::{HeaderMap, StatusCode, header::ORIGIN},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
     routing::any,
 };
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use nowrong_protocol::{
-    CloseCode,
+    CloseCode, ErrorCode,
     copies::Path,
     frame::Lane,
     limits::{FRAME_BYTES_MAX, WEBSOCKET_MESSAGE_BYTES_MAX},
@@ -28,6 +29,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Entrance;
 use crate::{
+    api::problem::Problem,
     config::WEBSOCKET_PATH,
     connection::{self, Link, LinkError, Received, Transport},
     peer::Peer,
@@ -59,13 +61,18 @@ async fn upgrade(
     State(entrance): State<Entrance>,
     Peer(client): Peer,
     headers: HeaderMap,
-    request: WebSocketUpgrade,
+    request: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let Some(pass) = entrance.door.enter(client).await else {
-        return StatusCode::TOO_MANY_REQUESTS.into_response();
+    let request = match request {
+        Ok(request) => request,
+        Err(rejection) => return refuse(&rejection),
+    };
+    let pass = match entrance.enter(client).await {
+        Ok(pass) => pass,
+        Err(closed) => return Problem::rate_limited(closed.retry_after_ms).into_response(),
     };
     let origin = headers
-        .get(ORIGIN)
+        .get(header::ORIGIN)
         .map(|origin| origin.to_str().unwrap_or("invalid"));
     let is_origin_allowed = entrance.is_origin_allowed(origin);
     request
@@ -82,6 +89,46 @@ async fn upgrade(
             // waits for it.
             links.spawn(run.map(move |()| drop(pass)));
         })
+}
+
+/// What a request gets that does not begin a WebSocket. A plain request is told which protocol this is
+/// (426), and another version than 13 which one is spoken (RFC 6455, section 4.4).
+fn refuse(rejection: &WebSocketUpgradeRejection) -> Response {
+    use WebSocketUpgradeRejection as Rejection;
+    let (status, detail) = match rejection {
+        Rejection::MethodNotGet(_) => {
+            let problem = Problem::new(ErrorCode::METHOD_NOT_ALLOWED);
+            return ([(header::ALLOW, "GET")], problem).into_response();
+        }
+        Rejection::InvalidConnectionHeader(_)
+        | Rejection::InvalidUpgradeHeader(_)
+        | Rejection::ConnectionNotUpgradable(_) => (
+            StatusCode::UPGRADE_REQUIRED,
+            "This is a WebSocket: the request must ask for an upgrade, and every proxy on the way must pass it on.",
+        ),
+        Rejection::InvalidWebSocketVersionHeader(_) => (
+            StatusCode::UPGRADE_REQUIRED,
+            "The header Sec-WebSocket-Version must be 13.",
+        ),
+        _ => (
+            StatusCode::BAD_REQUEST,
+            "The header Sec-WebSocket-Key is missing or wrong.",
+        ),
+    };
+    let problem = Problem::new(ErrorCode::INVALID)
+        .status(status)
+        .detail(detail);
+    let mut response = problem.into_response();
+    if status == StatusCode::UPGRADE_REQUIRED {
+        let headers = response.headers_mut();
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(
+            header::SEC_WEBSOCKET_VERSION,
+            HeaderValue::from_static("13"),
+        );
+    }
+    response
 }
 
 /// One client on a WebSocket.

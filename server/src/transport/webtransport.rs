@@ -86,7 +86,7 @@ async fn let_in(
     incoming: Incoming,
     place: Place,
 ) -> Option<(WebTransportLink, bool, Pass)> {
-    let Some(pass) = entrance.door.enter(incoming.remote_address().into()).await else {
+    let Ok(pass) = entrance.enter(incoming.remote_address().into()).await else {
         incoming.ignore();
         return None;
     };

@@ -1,0 +1,175 @@
+//! How many HTTP connections there may be: all together, and of one network.
+//!
+//! A [`Slot`] is one connection of the node, held until its socket is closed, also as a WebSocket. A
+//! [`Share`] is one of its network, as long as it is HTTP. When either has run out, a [`Spare`] is left:
+//! [`SPARES`] connections for the health of the node, where a new one takes the place of the oldest. All
+//! of them are given back when dropped.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use nowrong_base::lock::lock;
+use tokio_util::sync::CancellationToken;
+
+/// Connections that are kept for the health of the node.
+pub(in crate::server) const SPARES: usize = 8;
+
+type Pseudonym = [u8; 16];
+
+/// The room for connections.
+pub(in crate::server) struct Room {
+    slots: AtomicUsize,
+    slots_max: usize,
+    shares: Mutex<HashMap<Pseudonym, usize>>,
+    shares_max: usize,
+    spares: Mutex<Spares>,
+}
+
+/// The spare connections in use, the oldest first.
+#[derive(Default)]
+struct Spares {
+    next: u64,
+    used: VecDeque<(u64, CancellationToken)>,
+}
+
+impl Room {
+    /// Room for this many connections, and this many of each network. One network never gets all of them.
+    pub(in crate::server) fn new(slots_max: usize, shares_max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            slots: AtomicUsize::new(0),
+            slots_max,
+            shares: Mutex::default(),
+            shares_max: shares_max.min(slots_max.div_ceil(2)),
+            spares: Mutex::default(),
+        })
+    }
+
+    /// Takes the place of one connection, if there is one.
+    pub(super) fn slot(self: &Arc<Self>) -> Option<Slot> {
+        let more = |slots: usize| (slots < self.slots_max).then_some(slots + 1);
+        let taken = self
+            .slots
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.is_ok().then(|| Slot(self.clone()))
+    }
+
+    /// Takes one connection of this network, if it has one left.
+    pub(super) fn share(self: &Arc<Self>, network: Pseudonym) -> Option<Share> {
+        let mut shares = lock(&self.shares);
+        let count = shares.get(&network).copied().unwrap_or(0);
+        if count >= self.shares_max {
+            return None;
+        }
+        shares.insert(network, count + 1);
+        Some(Share(self.clone(), network))
+    }
+
+    /// Takes a spare connection; the oldest one is told to end when all are in use.
+    pub(super) fn spare(self: &Arc<Self>) -> Spare {
+        let token = CancellationToken::new();
+        let mut spares = lock(&self.spares);
+        if spares.used.len() >= SPARES
+            && let Some((_, oldest)) = spares.used.pop_front()
+        {
+            oldest.cancel();
+        }
+        let id = spares.next;
+        spares.next += 1;
+        spares.used.push_back((id, token.clone()));
+        drop(spares);
+        Spare {
+            room: self.clone(),
+            id,
+            token,
+        }
+    }
+}
+
+/// One connection of the node.
+pub(super) struct Slot(Arc<Room>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.slots.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One connection of a network.
+pub(super) struct Share(Arc<Room>, Pseudonym);
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut shares = lock(&self.0.shares);
+        if let Some(count) = shares.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                shares.remove(&self.1);
+            }
+        }
+    }
+}
+
+/// A connection for the health of the node.
+pub(super) struct Spare {
+    room: Arc<Room>,
+    id: u64,
+    token: CancellationToken,
+}
+
+impl Spare {
+    /// Returns when a newer connection needs its place.
+    pub(super) async fn is_needed(&self) {
+        self.token.cancelled().await;
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        lock(&self.room.spares)
+            .used
+            .retain(|(id, _)| *id != self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_never_takes_all_the_room() {
+        let room = Room::new(4, 1_000);
+        let mine: Vec<_> = (0..2).map(|_| room.share([1; 16]).unwrap()).collect();
+        assert!(room.share([1; 16]).is_none());
+        assert!(room.share([2; 16]).is_some());
+        drop(mine);
+        assert!(room.share([1; 16]).is_some());
+        assert!(lock(&room.shares).is_empty(), "nobody is left");
+    }
+
+    #[test]
+    fn what_was_dropped_can_be_taken_again() {
+        let room = Room::new(2, 2);
+        let slots = (room.slot().unwrap(), room.slot().unwrap());
+        assert!(room.slot().is_none());
+        drop(slots);
+        assert!(room.slot().is_some());
+    }
+
+    #[test]
+    fn a_new_spare_connection_takes_the_place_of_the_oldest() {
+        let room = Room::new(0, 0);
+        let mut spares: VecDeque<_> = (0..SPARES).map(|_| room.spare()).collect();
+        assert!(spares.iter().all(|spare| !spare.token.is_cancelled()));
+        spares.push_back(room.spare());
+        assert!(spares.pop_front().unwrap().token.is_cancelled());
+        assert!(spares.iter().all(|spare| !spare.token.is_cancelled()));
+        assert_eq!(lock(&room.spares).used.len(), SPARES);
+        drop(spares);
+        assert!(lock(&room.spares).used.is_empty());
+    }
+}
