@@ -3,13 +3,16 @@
 use std::{num::NonZero, path::Path};
 
 use crate::{
-    binary,
+    binary, install,
     run::{Run, is_available},
     services,
 };
 
 /// What the profile `xtask` in `.config/nextest.toml` is written for.
 const THREADS_PER_CORE: usize = 2;
+
+/// The proxies that the end-to-end tests put in front of the server; each is Debian's package of that name.
+const PROXIES: [&str; 3] = ["nginx", "haproxy", "caddy"];
 
 /// Runs them on real MongoDB and Redis servers, with cargo-nextest where it is installed, else with
 /// cargo alone; then the doc examples.
@@ -21,6 +24,9 @@ pub fn rust(root: &Path) -> anyhow::Result<()> {
     binary::build(root, [binary::SERVER], false)?;
     // Installs what is missing; ends them at the end of this function, also when a test fails.
     let servers = services::for_tests(root)?;
+    for proxy in PROXIES {
+        install::require(&[proxy], proxy)?;
+    }
     let cargo = || servers.tell(Run::new(root, "cargo"));
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let threads = cores * THREADS_PER_CORE;

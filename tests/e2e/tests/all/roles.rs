@@ -110,7 +110,10 @@ async fn each_role_serves_its_part_and_nodes_take_each_others_tokens() {
     // A request without an upgrade: refused as such where there is a WebSocket.
     let socket = "/v1/websocket";
     assert_eq!(status(rest.http(), socket).await, "404 Not Found");
-    assert_eq!(status(realtime.http(), socket).await, "400 Bad Request");
+    assert_eq!(
+        status(realtime.http(), socket).await,
+        "426 Upgrade Required"
+    );
     assert_eq!(rest.quic().port(), 0, "no WebTransport");
     assert_ne!(realtime.quic().port(), 0);
 }
