@@ -11,6 +11,7 @@ pub mod codec_diff;
 pub mod conversation;
 pub mod decode;
 pub mod envelope;
+pub mod forwarding;
 pub mod http3;
 pub mod memory;
 pub mod mirror;
@@ -20,11 +21,12 @@ pub mod roundtrip;
 pub type Target = fn(&[u8]);
 
 /// The targets, by name.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("decode", decode::run),
     ("roundtrip", roundtrip::run),
     ("envelope", envelope::run),
     ("conversation", conversation::run),
     ("codec_diff", codec_diff::run),
     ("http3", http3::run),
+    ("forwarding", forwarding::run),
 ];

@@ -144,11 +144,38 @@ fn http3() -> Vec<(String, Vec<u8>)> {
     seeds.into_iter().map(in_pieces).collect()
 }
 
+/// Headers and first bytes as proxies write them.
+fn forwarding() -> Vec<(String, Vec<u8>)> {
+    let four = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xcb\0\x71\x07\x0a\0\0\x01\x01\xbb\x01\xbb";
+    let six = [
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x21\x00\x24".as_slice(),
+        &[0x20; 36],
+    ]
+    .concat();
+    let seeds: [(&str, &[u8]); 6] = [
+        ("list", b"X6.6.6.6, 203.0.113.8:80, 10.0.0.9"),
+        ("lines", b"X[2001:db8::1]:80\nX10.0.0.9\nFfor=203.0.113.8"),
+        (
+            "standard",
+            b"Ffor=\"[2001:db8::1]:_p\";proto=https;by=10.0.0.1, for=unknown, for=10.0.0.9",
+        ),
+        (
+            "quotes",
+            b"Ffor=6.6.6.6;x=\"\\\", for=7.7.7.7\";host=\"a, b\"",
+        ),
+        ("proxy_four", four),
+        ("proxy_six", &six),
+    ];
+    let owned = |(name, bytes): (&str, &[u8])| (name.to_owned(), bytes.to_vec());
+    seeds.into_iter().map(owned).collect()
+}
+
 fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     let seeds = match target {
         "envelope" => streams(),
         "conversation" => conversations(),
         "http3" => http3(),
+        "forwarding" => forwarding(),
         _ => bodies(),
     };
     seeds
