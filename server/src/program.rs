@@ -37,7 +37,7 @@ pub fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Whoever reads the output has seen enough, as in `nowrong config | head -1`.
+            // The program that reads the output has seen enough, as in `nowrong config | head -1`.
             if !is_broken_pipe(&error) {
                 complain(format!("nowrong: {}", sentence(&error)));
             }

@@ -42,10 +42,10 @@ mod tasks;
 mod tests;
 mod watched;
 
+use self::http::{Deadlines, HttpServer, files, room::Room};
 use announcer::Announcer;
 pub use categories::{import, show};
 use departure::NodeDeparture;
-use self::http::{Deadlines, HttpServer, files, room::Room};
 use open::Opened;
 use watched::WatchedTasks;
 

@@ -76,6 +76,15 @@ fn identity(folder: &Path) -> Identity {
     .unwrap()
 }
 
+/// Who signs, the names, the days of validity, whether the issuer is in the file, and the fault.
+type Case<'a> = (
+    &'a Authority,
+    &'a [&'a str],
+    Range<i64>,
+    bool,
+    Option<Fault>,
+);
+
 const NAMES: [&str; 2] = ["chat.test", "127.0.0.1"];
 
 #[test]
@@ -83,7 +92,7 @@ fn each_fault_of_a_chain_is_seen() {
     let authority = Authority::new("root", -100..100);
     let lapsed = Authority::new("old root", -100..-1);
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&Authority, &[&str], Range<i64>, bool, Option<Fault>); 8] = [
+    let cases: [Case<'_>; 8] = [
         (&authority, &NAMES, -1..90, true, None),
         (&authority, &["*.test"], -1..90, true, None),
         (&authority, &NAMES, -1..90, false, Some(Fault::Incomplete)),

@@ -159,7 +159,7 @@ impl Chats {
         };
         self.forget_chat(chat);
         if is_erased {
-            // Whoever still waits for an ack will not get it.
+            // A send that still waits for its ack will not get it.
             chat.state().messages.set_gone();
             chat.wake_all();
         }

@@ -84,7 +84,7 @@ fn about_websocket_path(addresses: &Addresses) -> Option<String> {
     })
 }
 
-/// Whether a host is this machine, for whoever asks.
+/// Whether a host is this machine, for every client that asks.
 fn is_here(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let address = host.parse::<IpAddr>();

@@ -14,7 +14,7 @@ use std::{
 };
 
 use nowrong_base::metrics::{Counter, Metrics};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt as _};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::config::{LogFormat, LogLevel, LogSettings};
 
@@ -51,7 +51,7 @@ impl Log {
             LogFormat::Text => {
                 let builder = builder.with_env_filter(filter).with_filter_reloading();
                 let handle = builder.reload_handle();
-                builder.finish().init();
+                builder.init();
                 Box::new(move |filter: EnvFilter| {
                     let _ = handle.reload(filter);
                 })
@@ -60,7 +60,7 @@ impl Log {
                 let builder = builder.json().with_env_filter(filter);
                 let builder = builder.with_filter_reloading();
                 let handle = builder.reload_handle();
-                builder.finish().init();
+                builder.init();
                 Box::new(move |filter: EnvFilter| {
                     let _ = handle.reload(filter);
                 })
@@ -196,7 +196,7 @@ mod tests {
 
     use super::*;
 
-    /// Standard error as it may be: it refuses, or waits for ever, or works.
+    /// Standard error as it may be: it refuses, or waits forever, or works.
     enum Output {
         Full,
         Stuck(Receiver<()>),

@@ -28,7 +28,7 @@ pub(super) async fn at_start(
         }
         return Ok(wanted.into());
     }
-    // The built-in ones are no file that somebody has written and expects in force.
+    // Nobody has written the built-in ones and expects them in force.
     if let Some(path) = &config.categories {
         tracing::warn!(
             difference,

@@ -105,12 +105,7 @@ pub(super) struct HttpServer {
 }
 
 impl Running {
-    pub(super) fn spawn_http(
-        &self,
-        name: &'static str,
-        listener: TcpListener,
-        server: HttpServer,
-    ) {
+    pub(super) fn spawn_http(&self, name: &'static str, listener: TcpListener, server: HttpServer) {
         let stop = self.stop.clone();
         self.spawn(name, Arc::new(server).serve(listener, stop));
     }

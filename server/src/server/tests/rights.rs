@@ -250,7 +250,7 @@ async fn a_right_that_a_user_of_mongodb_lacks_is_named() {
             .replace("mongodb://", &format!("mongodb://{name}:s3cret@"));
         url.replace("/?", "/nowrong?authSource=admin&")
     };
-    // Until there is a user, whoever comes from this machine may make the first one.
+    // Until there is a user, a client on this machine may make the first one.
     let open = MongoStore::open(&options(set.url())).await.unwrap();
     use nowrong_store_mongodb::testing::doc;
     let root = doc! { "createUser": "root", "pwd": "s3cret", "roles": ["root"] };
