@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`message_log`] | the log of a chat: positions, durability, epochs, resume | G1-G5 |
 //! | [`matcher`] | the queue, offers, seats, leases | G6, G7 |
+//! | [`clocks`] | nodes, machines and a store whose clocks differ, jump and stand still | G8 |
 //!
 //! A model is a copy of the protocol, not of the code. Two things tie them together: each step of
 //! an adapter names its action, and the model uses the real `chat_log::resume_point` and `locate`.
@@ -19,6 +20,8 @@
 
 #[cfg(test)]
 mod checker;
+#[cfg(test)]
+mod clocks;
 #[cfg(test)]
 mod matcher;
 #[cfg(test)]
