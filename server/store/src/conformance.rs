@@ -12,6 +12,7 @@
 )]
 
 mod accounts;
+mod anchor;
 mod chats;
 mod messages;
 mod retention;
@@ -34,6 +35,7 @@ use nowrong_protocol::{
 };
 
 pub use accounts::*;
+pub use anchor::*;
 pub use chats::*;
 pub use messages::*;
 pub use retention::*;
@@ -84,6 +86,8 @@ macro_rules! store_conformance {
             an_epoch_begins_after_the_last_message,
             of_many_who_begin_an_epoch_one_does,
             messages_come_back_as_they_were,
+            a_store_keeps_its_identity_and_its_clock_does_not_go_back,
+            a_store_without_a_clock_remembers_by_what_time_it_was_swept,
             appending_again_changes_nothing,
             another_message_at_a_position_is_void_and_the_first_one_stays,
             messages_of_an_older_epoch_are_void,

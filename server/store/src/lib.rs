@@ -23,9 +23,12 @@ use nowrong_core::record::{
 };
 use nowrong_protocol::{ChatId, Position, TicketId, UserId};
 
+mod anchor;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod secrets;
+
+pub use anchor::{Anchor, StoreId};
 
 /// How long a spent ticket (cancelled, or used to open a chat) stays refused, in milliseconds: a
 /// day. A queue or an offer that still holds such a ticket expires within minutes.
@@ -44,8 +47,8 @@ pub enum StoreError {
 }
 
 /// All traits of a store.
-pub trait Store: UserStore + CategoryStore + ChatStore + MessageStore {}
-impl<T: UserStore + CategoryStore + ChatStore + MessageStore> Store for T {}
+pub trait Store: UserStore + CategoryStore + ChatStore + MessageStore + Anchor {}
+impl<T: UserStore + CategoryStore + ChatStore + MessageStore + Anchor> Store for T {}
 
 /// Accounts, their names, refresh tokens and blocks.
 #[async_trait]

@@ -17,6 +17,7 @@ impl Transaction<'_> {
     /// Removes at most about `limit` records that expired at or before `now`: one record for a
     /// caller (such as an account) may be several here. Returns how many; 0 when nothing is due.
     pub(super) fn sweep(&mut self, now: UnixMs, limit: usize) -> Result<usize, Fault> {
+        self.note_swept(now)?;
         let mut removed = 0;
         while removed < limit {
             let Some(entry) = self.next_due(now)? else {

@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod anchor;
 mod categories;
 mod chats;
 mod expiry;

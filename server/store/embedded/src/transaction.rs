@@ -146,6 +146,17 @@ impl<'t> Transaction<'t> {
         Ok(())
     }
 
+    /// A fact about the file.
+    pub(super) fn meta(&self, name: &str) -> Result<Option<u64>, Fault> {
+        Ok(self.meta.read()?.get(name)?.map(|value| value.value()))
+    }
+
+    /// Notes a fact about the file.
+    pub(super) fn set_meta(&mut self, name: &str, value: u64) -> Result<(), Fault> {
+        self.meta.write()?.insert(name, value)?;
+        Ok(())
+    }
+
     /// Whether a chat has a key; a chat without one counts as expired.
     pub(super) fn has_key(&self, chat: ChatId) -> bool {
         match self.key_changes.get(&chat) {

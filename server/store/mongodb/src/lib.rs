@@ -28,6 +28,7 @@
 
 #![forbid(unsafe_code)]
 
+mod anchor;
 mod calls;
 mod categories;
 mod chats;

@@ -1,6 +1,7 @@
 //! The store on MongoDB, on a real server: the suite of every store, and faults that only it can
 //! have.
 
+mod anchor;
 mod epochs;
 mod expiry;
 mod explain;

@@ -23,7 +23,7 @@ async fn g8_keys_and_messages_expire_without_a_sweeper() {
     let set = ReplicaSet::start(program.as_ref(), folder.path(), 1, &often).unwrap();
     let store = MongoStore::open(&options(&set.url())).await.unwrap();
     migration::up(store.database()).await.unwrap();
-    let now = nowrong_base::clock::Clock::ahead_by(Duration::ZERO).now();
+    let now = nowrong_base::clock::Clock::default().now();
     for (number, begun) in [(1, now - 2 * DAY), (2, now)] {
         let mut one = chat(number, &[10 * number, 10 * number + 1]);
         (one.started_at, one.expires_at) = (begun, begun + DAY);
