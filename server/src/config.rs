@@ -157,9 +157,12 @@ pub enum Data {
 pub enum BrokerChoice {
     /// No coordination: there is only one node.
     Local,
-    /// Redis, or a Redis Cluster.
+    /// Redis, or a Redis Cluster, and the prefix of all keys there.
     #[cfg(feature = "redis")]
-    Redis(nowrong_broker_redis::RedisUrl),
+    Redis(
+        nowrong_broker_redis::RedisUrl,
+        nowrong_broker_redis::KeyPrefix,
+    ),
 }
 
 impl Config {

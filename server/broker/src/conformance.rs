@@ -36,7 +36,7 @@ macro_rules! broker_conformance {
         $crate::broker_conformance! { @$how $with;
             admission: a_token_is_taken_once a_token_expires an_unknown_token_is_nobodys
                 g6_of_many_takers_one_gets_the_token;
-            limits: a_burst_passes_and_the_rest_waits keys_and_rules_do_not_share
+            limits: a_burst_passes_and_the_rest_waits a_unit_comes_back_after_its_time keys_and_rules_do_not_share
                 of_many_takers_exactly_the_burst_passes;
             queue: two_who_fit_are_offered_to_each_other a_stranger_of_another_category_waits
                 the_offer_says_why a_retry_widens g7_age_brackets_and_blocks_hold_at_every_stage
@@ -51,7 +51,8 @@ macro_rules! broker_conformance {
                 g3_two_members_at_once_make_one_order a_closed_log_is_forgotten
                 a_chat_becomes_full a_log_opens_only_in_the_memory_that_its_seed_names
                 a_reader_gets_what_is_held_and_nothing_of_another_epoch;
-            nodes: a_node_sees_itself a_user_has_a_place_until_leaving nobody_tells_itself;
+            nodes: a_node_sees_itself a_user_has_a_place_until_leaving nobody_tells_itself
+                a_clock_does_not_go_back;
         }
     };
     (@tests ($server:expr, $make:expr); $($module:ident: $($test:ident)+;)+) => {

@@ -9,6 +9,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use nowrong_core::{
     limiter::{Grant, Rate},
@@ -52,18 +54,21 @@ pub struct Incarnation(pub String);
 /// Connect tokens: issued by one node's REST side, used once at any node.
 #[async_trait]
 pub trait Admission: Send + Sync + 'static {
-    /// Stores a token by its hash until `expires_at`.
+    /// Stores a token by its hash for `lifetime`, at least 1 ms. A broker with a clock of its own
+    /// counts by that one, any other from `now`.
     async fn put_connect_token(
         &self,
         hash: TokenHash,
         user: UserId,
-        expires_at: UnixMs,
+        lifetime: Duration,
+        now: UnixMs,
     ) -> Result<(), BrokerError>;
 
     /// Whether the broker responds right now.
     async fn check(&self) -> Result<(), BrokerError>;
 
-    /// Removes the token and returns its user, unless it is unknown, used or expired.
+    /// Removes the token and returns its user, unless it is unknown, used or expired: by the clock by
+    /// which it was stored.
     async fn take_connect_token(
         &self,
         hash: &TokenHash,

@@ -10,6 +10,7 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -80,9 +81,11 @@ impl Admission for LocalBroker {
         &self,
         hash: TokenHash,
         user: UserId,
-        expires_at: UnixMs,
+        lifetime: Duration,
+        now: UnixMs,
     ) -> Result<(), BrokerError> {
-        lock(&self.tokens).put(hash, user, expires_at)
+        let lifetime_ms = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
+        lock(&self.tokens).put(hash, user, now.saturating_add(lifetime_ms))
     }
 
     async fn check(&self) -> Result<(), BrokerError> {

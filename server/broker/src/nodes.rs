@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use nowrong_core::{
     node::{NodeId, NodeStatus, NodeView},
-    record::Notice,
+    record::{Notice, UnixMs},
 };
 use nowrong_protocol::UserId;
 
@@ -39,6 +39,23 @@ pub trait Nodes: Send + Sync + 'static {
     /// writes it into their inboxes, and retries for as long as a lease lasts. A notice for which
     /// there is no room is dropped and counted.
     fn tell(&self, nodes: &[NodeId], notice: Notice);
+
+    /// The broker's own clock; `None`: it has none.
+    async fn time(&self) -> Result<Option<UnixMs>, BrokerError> {
+        Ok(None)
+    }
+
+    /// Sets how far this node's time is ahead of the broker's clock, in milliseconds: other nodes get
+    /// it with the next renewal of the lease.
+    fn set_ahead(&self, ahead_ms: i64) {
+        let _ = ahead_ms;
+    }
+
+    /// How far each of the other live nodes is ahead of the broker's clock by its own account, as of
+    /// the last renewal. No IO.
+    fn aheads(&self) -> Vec<(NodeId, i64)> {
+        Vec::new()
+    }
 
     /// Waits for news for this node. There is one caller.
     ///

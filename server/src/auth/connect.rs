@@ -20,9 +20,8 @@ pub async fn issue_connect<B: Admission + ?Sized>(
     now: UnixMs,
 ) -> Result<Redacted<String>, AuthError> {
     let token = OpaqueToken::generate()?;
-    let expires_at = now + CONNECT_TOKEN_LIFETIME.as_millis() as u64;
     broker
-        .put_connect_token(token.hash, user, expires_at)
+        .put_connect_token(token.hash, user, CONNECT_TOKEN_LIFETIME, now)
         .await?;
     Ok(token.text)
 }

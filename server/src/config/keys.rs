@@ -80,6 +80,11 @@ pub const KEYS: &[Key] = &[
     unset("redis.tls_cert", "PEM chain that this node shows to Redis"),
     unset("redis.tls_key", "PEM key of redis.tls_cert"),
     key(
+        "redis.prefix",
+        r#""nowrong""#,
+        "begins every key in Redis; two installations on one Redis need two",
+    ),
+    key(
         "store",
         r#""embedded""#,
         "\"embedded\", or the connection string of a MongoDB replica set",

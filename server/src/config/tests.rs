@@ -693,3 +693,21 @@ fn merging_nothing_is_the_defaults() {
         );
     }
 }
+
+#[test]
+fn two_installations_on_one_redis_have_two_prefixes() {
+    let cluster = "store = 'mongodb://h'\nbroker = 'redis://h'\n";
+    let prefix = |text: &str| -> Result<String, ConfigError> {
+        let file = format!("{cluster}redis.prefix = '{text}'");
+        let config = try_load(&file, &[], &[])?.config;
+        match config.broker {
+            super::BrokerChoice::Redis(_, prefix) => Ok(prefix.to_string()),
+            super::BrokerChoice::Local => panic!("it is redis"),
+        }
+    };
+    assert_eq!(prefix("staging-2"), Ok("staging-2".to_owned()));
+    for bad in ["Staging", "a:b", "{a}", "a b", &"x".repeat(33)] {
+        let error = prefix(bad).unwrap_err().to_string();
+        assert!(error.starts_with("`redis.prefix` must have"), "{error}");
+    }
+}

@@ -171,7 +171,11 @@ impl Values {
         match url.parse::<RedisUrl>() {
             Ok(url) => {
                 let tls = self.redis_tls(url.is_encrypted())?;
-                Ok(BrokerChoice::Redis(url.with_tls(tls)))
+                let prefix = self.text("redis.prefix")?.parse();
+                let bad = |wanted: nowrong_broker_redis::NotAPrefix| {
+                    self.invalid("redis.prefix", wanted.to_string())
+                };
+                Ok(BrokerChoice::Redis(url.with_tls(tls), prefix.map_err(bad)?))
             }
             Err(wanted) => Err(self.invalid("broker", format!("{wanted}, or \"local\""))),
         }

@@ -9,7 +9,7 @@ use nowrong_broker::{Broker, local::LocalBroker};
 use nowrong_certs::{Fault, Identity};
 use nowrong_core::record::{Category, UnixMs};
 use nowrong_quic::{Endpoint, QuicKey};
-use nowrong_store::{Store, secrets::SecretStore};
+use nowrong_store::{Store, StoreId, secrets::SecretStore};
 use nowrong_store_embedded::EmbeddedStore;
 use tokio::net::TcpListener;
 
@@ -23,10 +23,6 @@ use crate::{
     environment::Environment,
     transport::webtransport,
 };
-
-/// The prefix of every key in Redis.
-#[cfg(feature = "redis")]
-const BROKER_NAMESPACE: &str = "nowrong";
 
 /// Everything that a start opens before the listeners.
 pub(super) struct Opened {
@@ -50,9 +46,12 @@ impl Opened {
             .check()
             .await
             .context("`store` cannot be written to")?;
+        let store_id = store.identity().await.context(
+            "`store`: its identity cannot be read; its user needs the right listCollections, which the role readWrite has",
+        )?;
         let env = Environment {
+            broker: broker(&config.broker, store_id, &metrics).await?,
             store,
-            broker: broker(&config.broker, &metrics).await?,
             clock,
             metrics,
         };
@@ -119,13 +118,18 @@ async fn mongodb(
 
 async fn broker(
     broker: &config::BrokerChoice,
+    #[cfg_attr(not(feature = "redis"), expect(unused_variables))] store: Option<StoreId>,
     #[cfg_attr(not(feature = "redis"), expect(unused_variables))] metrics: &Metrics,
 ) -> anyhow::Result<Arc<dyn Broker>> {
     Ok(match broker {
         config::BrokerChoice::Local => LocalBroker::new(),
         #[cfg(feature = "redis")]
-        config::BrokerChoice::Redis(url) => {
-            nowrong_broker_redis::RedisBroker::connect(url, BROKER_NAMESPACE, metrics).await?
+        config::BrokerChoice::Redis(url, prefix) => {
+            let realm = nowrong_broker_redis::Realm {
+                prefix: prefix.clone(),
+                store: store.map_or_else(String::new, |store| store.to_string()),
+            };
+            nowrong_broker_redis::RedisBroker::connect(url, &realm, metrics).await?
         }
     })
 }

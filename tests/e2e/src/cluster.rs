@@ -13,6 +13,8 @@ pub struct Cluster {
     pub redis: Redis,
     /// The nodes.
     pub nodes: [TestServer; 2],
+    /// The flags that make a node one of them.
+    pub flags: Vec<String>,
     _folder: tempfile::TempDir,
 }
 
@@ -43,6 +45,7 @@ impl Cluster {
         Ok(Self {
             redis,
             nodes,
+            flags: flags.into_iter().map(str::to_owned).collect(),
             _folder: folder,
         })
     }

@@ -99,6 +99,18 @@ pub enum ConnectError {
         /// Its current policy.
         policy: String,
     },
+    /// Live nodes of another installation use the same keys.
+    #[error(
+        "`redis.prefix`: nodes with another store ({theirs}; `store` of this one is {ours}) use the same keys of Redis at {url}: set `redis.prefix` of one installation to something else, or `store` of both to the same database"
+    )]
+    OtherStore {
+        /// The address, without user and password.
+        url: String,
+        /// The identity of their store.
+        theirs: String,
+        /// The identity of this node's store.
+        ours: String,
+    },
     /// The server refuses a command.
     #[error("`broker`: Redis cannot be used: {0}")]
     Refused(String),

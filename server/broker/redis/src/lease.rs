@@ -10,18 +10,22 @@ use std::{
 
 use nowrong_base::lock::lock;
 use nowrong_broker::BrokerError;
-use nowrong_core::node::{NodeId, NodeStatus, NodeView};
+use nowrong_core::{
+    node::{NodeId, NodeStatus, NodeView},
+    record::UnixMs,
+};
 use nowrong_protocol::limits::RETENTION_MAX;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::{
-    Parts, queue,
+    AHEAD_UNKNOWN, ConnectError, Parts, RedisUrl, queue,
     script::{Script, script},
     unexpected,
 };
 
 static RENEW: Script = script!("renew_lease": "memory.lua", "queue.lua", "lease.lua");
+static TIME: Script = script!("time": "time.lua");
 
 /// How long the other nodes consider a node alive after its last renewal: three missed renewals.
 pub const LEASE: Duration = Duration::from_secs(3);
@@ -46,6 +50,59 @@ struct Told {
     connected: u32,
     status: NodeStatus,
     chatting: HashMap<String, u32>,
+    /// How far its time is ahead of Redis's clock, once it knows.
+    #[serde(default)]
+    ahead_ms: Option<i64>,
+}
+
+/// Why a lease was not renewed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotRenewed {
+    /// Redis cannot be used now.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// Live nodes with this store use the same keys.
+    #[error(
+        "nodes with another store ({theirs}; this one has {ours}) use the same keys in Redis: set `redis.prefix` of one installation to something else, or `store` of both to the same database"
+    )]
+    OtherStore {
+        /// The identity of their store.
+        theirs: String,
+        /// The identity of this node's store.
+        ours: String,
+    },
+}
+
+/// How a node stands with the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Member,
+    Away,
+    Refused,
+}
+
+impl Standing {
+    fn after(renewed: &Result<(), NotRenewed>) -> Self {
+        match renewed {
+            Ok(()) => Self::Member,
+            Err(NotRenewed::Broker(_)) => Self::Away,
+            Err(NotRenewed::OtherStore { .. }) => Self::Refused,
+        }
+    }
+}
+
+impl NotRenewed {
+    /// The same at a start.
+    pub(super) fn at(self, url: &RedisUrl) -> ConnectError {
+        match self {
+            Self::Broker(error) => ConnectError::refused(error),
+            Self::OtherStore { theirs, ours } => ConnectError::OtherStore {
+                url: url.to_string(),
+                theirs,
+                ours,
+            },
+        }
+    }
 }
 
 /// The other nodes, as far as this one knows.
@@ -53,6 +110,7 @@ struct Told {
 pub(super) struct Others {
     live: BTreeMap<NodeId, NodeView>,
     chatting: HashMap<String, u32>,
+    aheads: BTreeMap<NodeId, i64>,
     /// Nodes that are not among the live ones, and since when: they are dead, or so new that this
     /// node has not heard of them yet.
     strangers: HashMap<NodeId, Instant>,
@@ -70,6 +128,11 @@ impl Others {
 
     pub(super) fn views(&self) -> impl Iterator<Item = &NodeView> {
         self.live.values()
+    }
+
+    /// How far the times of the others are ahead of Redis's clock, as far as they know.
+    pub(super) fn aheads(&self) -> impl Iterator<Item = (NodeId, i64)> {
+        self.aheads.iter().map(|(node, ahead)| (*node, *ahead))
     }
 
     /// Whether to send notices to the node: it is live, or may just have started. A node that is
@@ -90,9 +153,10 @@ impl Others {
 
     /// Takes over the nodes that a renewal returned.
     fn replace(&mut self, told: impl IntoIterator<Item = (NodeId, Told)>) {
-        (self.live, self.chatting) = Default::default();
+        (self.live, self.chatting, self.aheads) = Default::default();
         for (id, told) in told {
             self.strangers.remove(&id);
+            self.aheads.extend(told.ahead_ms.map(|ahead| (id, ahead)));
             for (category, people) in told.chatting {
                 let count = self.chatting.entry(category).or_default();
                 *count = count.saturating_add(people);
@@ -113,16 +177,20 @@ impl Parts {
     pub(super) async fn hold_lease(&self) {
         let mut ticks = tokio::time::interval(RENEWAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut was_away = false;
+        let mut before = Standing::Member;
         loop {
             ticks.tick().await;
             let renewed = self.renew().await;
-            match &renewed {
-                Ok(()) if was_away => tracing::info!("redis is back"),
-                Err(error) if !was_away => tracing::warn!(%error, "redis is away"),
-                _ => {}
+            let standing = Standing::after(&renewed);
+            match renewed {
+                _ if standing == before => {}
+                Ok(()) => tracing::info!("redis is back"),
+                Err(error @ NotRenewed::OtherStore { .. }) => {
+                    tracing::error!(%error, "this node is not a member of the cluster");
+                }
+                Err(error) => tracing::warn!(%error, "redis is away"),
             }
-            was_away = renewed.is_err();
+            before = standing;
             self.outbox
                 .tidy(|node| lock(&self.others).live.contains_key(&node));
         }
@@ -130,14 +198,14 @@ impl Parts {
 
     /// Renews lease and inbox. They may be on different servers of a cluster: an unavailable inbox
     /// does not make this node dead.
-    pub(super) async fn renew(&self) -> Result<(), BrokerError> {
+    pub(super) async fn renew(&self) -> Result<(), NotRenewed> {
         let (inbox, lapsed) = tokio::join!(self.renew_inbox(), self.renew_lease());
         if lapsed? {
             // The others sent it no notices while they considered it dead.
             self.inbox.begin_anew();
-            return self.renew_inbox().await;
+            return Ok(self.renew_inbox().await?);
         }
-        inbox
+        Ok(inbox?)
     }
 
     async fn renew_inbox(&self) -> Result<(), BrokerError> {
@@ -153,30 +221,46 @@ impl Parts {
 
     /// Tells the others that this node is alive, and learns of them. Returns whether its previous
     /// lease had expired.
-    async fn renew_lease(&self) -> Result<bool, BrokerError> {
+    async fn renew_lease(&self) -> Result<bool, NotRenewed> {
         let told = serde_json::to_string(&self.told()).map_err(|_| unexpected("count"))?;
         let call = queue::keyed(&RENEW, self)
             .key(self.keys.queue("told"))
+            .key(self.keys.queue("store"))
             .arg(self.id.to_string())
             .arg(LEASE.as_millis() as u64)
             .arg(told)
             .arg(REMOVED_MAX)
-            .arg(KEYS_LIFE_MS);
+            .arg(KEYS_LIFE_MS)
+            .arg(&self.store);
         let answer: Vec<String> = call.run(&self.connection).await?;
         let (lapsed, others) = answer.split_first().ok_or_else(|| unexpected("lease"))?;
+        if lapsed == "other" {
+            return Err(NotRenewed::OtherStore {
+                theirs: others.concat(),
+                ours: self.store.clone(),
+            });
+        }
         let told: Result<Vec<_>, _> = others.chunks_exact(2).map(read).collect();
         lock(&self.others).replace(told?);
         let had_one = self.had_lease.swap(true, Ordering::Relaxed);
         Ok(had_one && lapsed == "1")
     }
 
+    /// The clock of the server that judges leases.
+    pub(super) async fn time(&self) -> Result<UnixMs, BrokerError> {
+        let call = TIME.call().key(self.keys.queue("nodes"));
+        call.run(&self.connection).await
+    }
+
     fn told(&self) -> Told {
+        let ahead_ms = self.ahead_ms.load(Ordering::Relaxed);
         let counts = lock(&self.counts);
         let owned = |(category, people): (&str, u32)| (category.to_owned(), people);
         Told {
             connected: counts.connected(),
             status: lock(&self.status).clone(),
             chatting: counts.categories().map(owned).collect(),
+            ahead_ms: (ahead_ms != AHEAD_UNKNOWN).then_some(ahead_ms),
         }
     }
 

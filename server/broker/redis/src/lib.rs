@@ -13,6 +13,7 @@
 //! | a match | 2 `EVALSHA` (two joins), 1 more to open the log |
 //! | a user who comes or goes | 1 each |
 //! | a node, each second | 2 `EVALSHA` (lease, inbox), 1 `XREAD` |
+//! | a node that compares clocks, every 2 s | 1 `EVALSHA` |
 //!
 //! Each node counts its own people, and publishes the counts with its lease ([`lease`]) once a
 //! second. When a node dies, its lease expires; the others then remove its tickets and no longer
@@ -25,7 +26,13 @@
 
 #![forbid(unsafe_code)]
 
-use std::sync::{Arc, Mutex, atomic::AtomicBool};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -54,6 +61,7 @@ mod limits;
 mod log;
 mod outbox;
 mod places;
+mod prefix;
 mod queue;
 mod script;
 mod task;
@@ -68,6 +76,7 @@ pub use inbox::INBOX_MAX;
 pub use lease::LEASE;
 use lease::Others;
 pub use outbox::LANE_MAX;
+pub use prefix::{KeyPrefix, NotAPrefix};
 pub use tls::TlsFiles;
 pub use url::RedisUrl;
 
@@ -77,11 +86,24 @@ pub struct RedisBroker {
     _lease: AbortOnDropHandle<()>,
 }
 
+/// Whose keys in Redis a broker uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Realm {
+    /// Begins every key. Nodes with different prefixes share nothing.
+    pub prefix: KeyPrefix,
+    /// The identity of the store that the nodes share. Nodes with another store on the same prefix
+    /// would send each other's people away, so the first one that comes keeps them out.
+    pub store: String,
+}
+
 /// The state that the methods share with the task that renews the lease.
 struct Parts {
     connection: Connection,
     keys: Keys,
+    store: String,
     id: NodeId,
+    /// See [`Nodes::set_ahead`]; [`AHEAD_UNKNOWN`] before that.
+    ahead_ms: AtomicI64,
     status: Mutex<NodeStatus>,
     had_lease: AtomicBool,
     counts: Mutex<Chatting>,
@@ -90,26 +112,29 @@ struct Parts {
     outbox: outbox::Outbox,
 }
 
-/// The names of the keys. Two brokers with different namespaces share nothing.
+/// No node has this difference.
+const AHEAD_UNKNOWN: i64 = i64::MIN;
+
+/// The names of the keys. Two brokers with different prefixes share nothing.
 #[derive(Clone, Debug)]
 struct Keys {
-    namespace: String,
+    prefix: KeyPrefix,
 }
 
 impl Keys {
     /// A key of matching and of the nodes: all in one slot.
     fn queue(&self, name: &str) -> String {
-        format!("{}:{{queue}}:{name}", self.namespace)
+        format!("{}:{{queue}}:{name}", self.prefix)
     }
 
     /// A key of a chat: all of one chat in one slot.
     fn chat(&self, chat: ChatId, name: &str) -> String {
-        format!("{}:{{{chat}}}:{name}", self.namespace)
+        format!("{}:{{{chat}}}:{name}", self.prefix)
     }
 
     /// A key in a slot of its own.
     fn single(&self, kind: &str, name: &str) -> String {
-        format!("{}:{kind}:{name}", self.namespace)
+        format!("{}:{kind}:{name}", self.prefix)
     }
 
     fn inbox(&self, node: NodeId) -> String {
@@ -118,18 +143,18 @@ impl Keys {
 }
 
 impl RedisBroker {
-    /// Connects and takes a lease. `namespace` begins every key; `metrics` measure how long each
-    /// command takes.
+    /// Connects and takes a lease. `metrics` measure how long each command takes.
     ///
     /// # Errors
-    /// [`ConnectError`]: one sentence that says what is wrong with the setting or the server.
+    /// [`ConnectError`]: one sentence that says what is wrong with the setting or the server, or that
+    /// nodes with another store use the same prefix.
     pub async fn connect(
         url: &RedisUrl,
-        namespace: &str,
+        realm: &Realm,
         metrics: &Metrics,
     ) -> Result<Arc<Self>, ConnectError> {
         let keys = Keys {
-            namespace: namespace.to_owned(),
+            prefix: realm.prefix.clone(),
         };
         let id = NodeId(random::bytes());
         let calls = CallMetrics::registered(metrics, "broker");
@@ -139,13 +164,15 @@ impl RedisBroker {
             outbox: outbox::Outbox::new(connection.clone()),
             connection,
             keys,
+            store: realm.store.clone(),
             id,
+            ahead_ms: AtomicI64::new(AHEAD_UNKNOWN),
             status: Mutex::default(),
             had_lease: AtomicBool::new(false),
             counts: Mutex::default(),
             others: Mutex::default(),
         });
-        parts.renew().await.map_err(ConnectError::refused)?;
+        parts.renew().await.map_err(|lost| lost.at(url))?;
         let holder = parts.clone();
         let task =
             tokio::spawn(
@@ -173,9 +200,10 @@ impl Admission for RedisBroker {
         &self,
         hash: TokenHash,
         user: UserId,
-        expires_at: UnixMs,
+        lifetime: Duration,
+        _now: UnixMs,
     ) -> Result<(), BrokerError> {
-        tokens::put(&self.parts, &hash, user, expires_at).await
+        tokens::put(&self.parts, &hash, user, lifetime).await
     }
 
     /// Asks every master whether it is there, and one for a small write: a Redis whose memory is full
@@ -201,9 +229,9 @@ impl Admission for RedisBroker {
     async fn take_connect_token(
         &self,
         hash: &TokenHash,
-        now: UnixMs,
+        _now: UnixMs,
     ) -> Result<Option<UserId>, BrokerError> {
-        tokens::take(&self.parts, hash, now).await
+        tokens::take(&self.parts, hash).await
     }
 }
 
@@ -213,9 +241,9 @@ impl Limits for RedisBroker {
         &self,
         rule: LimitRule,
         key: &[u8; 16],
-        now: UnixMs,
+        _now: UnixMs,
     ) -> Result<Grant, BrokerError> {
-        limits::take(&self.parts, rule, key, now).await
+        limits::take(&self.parts, rule, key).await
     }
 }
 
@@ -334,6 +362,18 @@ impl Nodes for RedisBroker {
             let key = || self.parts.keys.inbox(*node);
             self.parts.outbox.tell(*node, key, packed.clone());
         }
+    }
+
+    async fn time(&self) -> Result<Option<UnixMs>, BrokerError> {
+        self.parts.time().await.map(Some)
+    }
+
+    fn set_ahead(&self, ahead_ms: i64) {
+        self.parts.ahead_ms.store(ahead_ms, Ordering::Relaxed);
+    }
+
+    fn aheads(&self) -> Vec<(NodeId, i64)> {
+        lock(&self.parts.others).aheads().collect()
     }
 
     async fn receive(&self) -> Inbox {

@@ -1,9 +1,14 @@
 -- Takes one unit by the generic cell rate algorithm; see nowrong-core's limiter: this is the same
 -- arithmetic in microseconds (a Lua number is exact up to 2^53).
--- KEYS: when the burst is fully restored. ARGV: now, one unit, the whole burst, in microseconds.
+-- Time is that of this server alone: nodes whose clocks differ share these numbers.
+-- KEYS: when the burst is fully restored. ARGV: one unit, the whole burst, in microseconds.
 -- Returns 0 when granted, otherwise the wait in microseconds.
-local now, unit, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local unit, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
 local held = tonumber(redis.call('GET', KEYS[1]) or '0')
+-- More than a burst is never owed: it was written before this clock went back, and means nothing now.
+if held > now + burst + 1000000 then held = 0 end
 local owed_until = math.max(now, math.min(held, now + burst))
 local full_at = owed_until + unit
 local wait = full_at - (now + burst)

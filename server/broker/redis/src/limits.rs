@@ -1,8 +1,8 @@
 //! Limits shared by all nodes: one number per key, which expires when the burst of the key is fully
-//! restored.
+//! restored. Redis's clock counts, not that of the node that asks.
 
 use nowrong_broker::{BrokerError, LimitRule};
-use nowrong_core::{limiter::Grant, record::UnixMs};
+use nowrong_core::limiter::Grant;
 
 use super::{
     Parts, hex,
@@ -17,7 +17,6 @@ pub(super) async fn take(
     parts: &Parts,
     rule: LimitRule,
     key: &[u8; 16],
-    now: UnixMs,
 ) -> Result<Grant, BrokerError> {
     let LimitRule { name, rate } = rule;
     if rate.burst == 0 {
@@ -29,7 +28,6 @@ pub(super) async fn take(
     let call = TAKE
         .call()
         .key(parts.keys.single("limit", &key))
-        .arg(now * US_PER_MS)
         .arg(unit_us)
         .arg(unit_us * u64::from(rate.burst));
     let wait_us: u64 = call.run(&parts.connection).await?;

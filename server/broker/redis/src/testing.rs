@@ -16,7 +16,7 @@ use services::{
 };
 use tempfile::TempDir;
 
-use super::{ConnectError, LEASE, RedisBroker, RedisUrl, hex};
+use super::{ConnectError, LEASE, Realm, RedisBroker, RedisUrl, hex};
 
 /// A Redis that one test owns: empty at first, and ended with the test.
 pub struct Server {
@@ -63,8 +63,21 @@ pub async fn node_at(url: &str, namespace: &str) -> Arc<RedisBroker> {
 }
 
 pub(crate) async fn connect(url: &str, namespace: &str) -> Result<Arc<RedisBroker>, ConnectError> {
+    connect_with(url, namespace, "the store of all tests").await
+}
+
+/// As [`connect`], for a node with this store.
+pub(crate) async fn connect_with(
+    url: &str,
+    namespace: &str,
+    store: &str,
+) -> Result<Arc<RedisBroker>, ConnectError> {
     let url: RedisUrl = url.parse().expect("a URL of Redis");
-    RedisBroker::connect(&url, namespace, &Metrics::default()).await
+    let realm = Realm {
+        prefix: namespace.parse().expect("a prefix"),
+        store: store.to_owned(),
+    };
+    RedisBroker::connect(&url, &realm, &Metrics::default()).await
 }
 
 /// Asks until the answer is `wanted`, which takes at most a lease and two renewals.

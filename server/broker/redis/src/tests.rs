@@ -23,9 +23,11 @@ use super::{
     *,
 };
 
+mod clocks;
 mod commands;
 mod failover;
 mod nodes;
+mod realm;
 mod slow;
 
 const CHAT: ChatId = ChatId::from_bytes([1; 16]);
@@ -232,7 +234,7 @@ mod single {
         };
         broker.take(rule, &[1; 16], 0).await.expect("take");
         let hash = [1; 32];
-        let token = broker.put_connect_token(hash, anna.user, 1);
+        let token = broker.put_connect_token(hash, anna.user, Duration::from_secs(30), 0);
         token.await.expect("put");
         broker.parts.renew().await.expect("renew");
         let lasting = "local lasting = {} \
@@ -245,7 +247,7 @@ mod single {
         let keys: usize = server.ask(&["DBSIZE"]).parse().expect("a number");
         assert_eq!(
             keys,
-            4 + 7 + 4,
+            4 + 8 + 4,
             "a chat, the queue, and one of each other kind"
         );
     }

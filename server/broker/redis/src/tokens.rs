@@ -1,49 +1,40 @@
-//! Connect tokens: one key for each, which expires with the token.
+//! Connect tokens: one key for each, which expires with the token. Redis's clock counts the lifetime,
+//! so it does not matter which node has issued a token and which one takes it.
+
+use std::time::Duration;
 
 use nowrong_broker::BrokerError;
-use nowrong_core::record::{TokenHash, UnixMs};
-use nowrong_protocol::{UserId, limits::CONNECT_TOKEN_LIFETIME};
+use nowrong_core::record::TokenHash;
+use nowrong_protocol::UserId;
 
 use super::{Parts, hex, unexpected};
-
-/// How long Redis keeps a token: longer than it is valid, because clocks differ. Its own expiry
-/// time decides whether it is still valid.
-const KEPT_MS: u64 = 2 * CONNECT_TOKEN_LIFETIME.as_millis() as u64;
 
 pub(super) async fn put(
     parts: &Parts,
     hash: &TokenHash,
     user: UserId,
-    expires_at: UnixMs,
+    lifetime: Duration,
 ) -> Result<(), BrokerError> {
-    let mut value = user.as_bytes().to_vec();
-    value.extend_from_slice(&expires_at.to_be_bytes());
+    let lifetime_ms = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
     let mut command = redis::cmd("SET");
-    command.arg(key(parts, hash)).arg(value);
-    command.arg("PX").arg(KEPT_MS);
+    command.arg(key(parts, hash)).arg(user.as_bytes());
+    command.arg("PX").arg(lifetime_ms.max(1));
     Ok(parts
         .connection
         .query("put_connect_token", &command)
         .await?)
 }
 
-pub(super) async fn take(
-    parts: &Parts,
-    hash: &TokenHash,
-    now: UnixMs,
-) -> Result<Option<UserId>, BrokerError> {
+pub(super) async fn take(parts: &Parts, hash: &TokenHash) -> Result<Option<UserId>, BrokerError> {
     let mut command = redis::cmd("GETDEL");
     command.arg(key(parts, hash));
     let value: Option<Vec<u8>> = parts
         .connection
         .query("take_connect_token", &command)
         .await?;
-    let Some(value) = value else { return Ok(None) };
-    let (user, expires_at) = value.split_at_checked(16).ok_or_else(bad)?;
-    let user: [u8; 16] = user.try_into().map_err(|_| bad())?;
-    let expires_at: [u8; 8] = expires_at.try_into().map_err(|_| bad())?;
-    let is_good = now < u64::from_be_bytes(expires_at);
-    Ok(is_good.then(|| UserId::from_bytes(user)))
+    // A node of an older version adds eight bytes: when the token expires by its own clock.
+    let user = value.map(|value| value.first_chunk().copied().ok_or_else(bad));
+    Ok(user.transpose()?.map(UserId::from_bytes))
 }
 
 fn bad() -> BrokerError {

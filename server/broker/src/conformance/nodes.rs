@@ -52,3 +52,12 @@ pub async fn nobody_tells_itself<B: Broker>(broker: Arc<B>) {
     let nothing = tokio::time::timeout(std::time::Duration::from_millis(100), inbox).await;
     assert!(nothing.is_err(), "{nothing:?}");
 }
+
+pub async fn a_clock_does_not_go_back<B: Broker>(broker: Arc<B>) {
+    let first = broker.time().await.expect("time");
+    let second = broker.time().await.expect("time");
+    assert_eq!(first.is_some(), second.is_some());
+    assert!(first <= second);
+    broker.set_ahead(7);
+    assert_eq!(broker.aheads(), [], "there are no other nodes");
+}

@@ -18,5 +18,6 @@ mod operate;
 mod proxies;
 mod roles;
 mod stop;
+mod two_installations;
 mod unstored;
 mod wire;
