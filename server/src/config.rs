@@ -30,6 +30,7 @@ mod values;
 
 pub use addresses::{Addresses, Origin, WEBSOCKET_PATH, WEBTRANSPORT_PATH, host_of};
 use layers::{Layer, Source, Values};
+use nowrong_base::clock::MachineShift;
 use nowrong_core::{limiter::Rate, network::TrustedProxies};
 pub use print::to_toml;
 
@@ -99,8 +100,13 @@ pub struct Config {
     pub drain: Duration,
     /// A signing key older than this is replaced: at the next start, or on MongoDB while nodes run.
     pub signing_key_age: Duration,
-    /// Moves the server's clock ahead: for tests of what expires.
-    pub clock_ahead: Duration,
+    /// A clock that is off by more than this makes the node stand aside. Default one minute.
+    pub clock_off_max: Duration,
+    /// How long a leap of the machine's clock must last before the embedded store erases by it.
+    /// Default ten minutes.
+    pub clock_hold: Duration,
+    /// Makes the machine's clock look wrong: for tests.
+    pub clock_ahead: MachineShift,
 }
 
 /// What a node does. A node with a role other than [`Role::All`] is a part of a cluster.

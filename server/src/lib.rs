@@ -30,6 +30,7 @@ mod peer;
 mod program;
 mod refusal;
 mod server;
+mod timekeeper;
 mod transport;
 
 pub use program::main;

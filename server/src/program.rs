@@ -21,6 +21,7 @@ use crate::{
     },
     observe::log::Log,
     server::{self, Running, Server},
+    timekeeper::StoodAside,
 };
 use clap::Parser as _;
 use tokio::runtime::Runtime;
@@ -32,6 +33,10 @@ use signals::{Request, Signals};
 /// How long a last sentence on standard error may take: its reader may have stopped reading.
 const COMPLAINT_DEADLINE: Duration = Duration::from_secs(1);
 
+/// The exit code of a node that stood aside because of its clock (`EX_TEMPFAIL` of sysexits): a
+/// supervisor that starts it again does right, because each start looks at the clocks.
+const STOOD_ASIDE: u8 = 75;
+
 /// Runs the program with the arguments and the environment of the process.
 pub fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -41,7 +46,10 @@ pub fn main() -> ExitCode {
             if !is_broken_pipe(&error) {
                 complain(format!("nowrong: {}", sentence(&error)));
             }
-            ExitCode::FAILURE
+            match error.is::<StoodAside>() {
+                true => ExitCode::from(STOOD_ASIDE),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -96,16 +104,14 @@ async fn run_server(flags: &Flags, config: &Config, log: &Log) -> anyhow::Result
                 Request::Stop => break None,
                 Request::Reload => reload(flags, &running, log),
             },
-            part = running.failed() => break Some(part),
+            part = running.failed() => break Some(anyhow::anyhow!(
+                "a part of the node ended by itself ({part}), so the node has stopped: start it again; the log says more"
+            )),
+            aside = running.must_leave() => break Some(aside.into()),
         }
     };
     running.stop().await;
-    match failed {
-        None => Ok(()),
-        Some(part) => anyhow::bail!(
-            "a part of the node ended by itself ({part}), so the node has stopped: start it again; the log says more"
-        ),
-    }
+    failed.map_or(Ok(()), Err)
 }
 
 /// One line that says what runs where.

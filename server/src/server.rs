@@ -28,6 +28,7 @@ use crate::{
     matching::Matching,
     node::Node,
     peer::Peers,
+    timekeeper::{StoodAside, Timekeeper},
     transport::{Entrance, door::Door, websocket},
 };
 
@@ -63,6 +64,7 @@ pub struct Running {
     quic: Option<SocketAddr>,
     node: Arc<Node>,
     announcer: Arc<Announcer>,
+    timekeeper: Arc<Timekeeper>,
     access: Arc<AccessTokens>,
     endpoint: Option<Endpoint>,
     drain: Duration,
@@ -130,6 +132,7 @@ impl Server {
             quic,
             node,
             announcer,
+            timekeeper: opened.timekeeper,
             access: opened.access,
             endpoint,
             drain: config.drain,
@@ -237,9 +240,14 @@ impl Running {
         &self.node.env().metrics
     }
 
-    /// The clock, for tests that move it.
+    /// The clock of the node.
     pub fn clock(&self) -> &Clock {
         &self.node.env().clock
+    }
+
+    /// Ends when the node must leave the cluster because of its clock, with the reason: stop it then.
+    pub async fn must_leave(&self) -> StoodAside {
+        self.timekeeper.must_leave().await
     }
 }
 

@@ -120,7 +120,7 @@ pub struct Flags {
     /// "error", "warn", "info", "debug" or "trace" [default: info].
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
-    /// Moves the server's clock ahead: for tests of what expires [default: 0s].
+    /// Makes the machine's clock look ahead: for tests [default: 0s].
     #[arg(long, value_name = "TIME")]
     pub clock_ahead: Option<String>,
     /// Any other key, such as limits.connections_max=500; may be repeated.

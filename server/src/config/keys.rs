@@ -225,8 +225,18 @@ pub const KEYS: &[Key] = &[
         "a signing key older than this is replaced: at the next start, or on MongoDB while nodes run",
     ),
     key(
+        "clock.off_max",
+        r#""1m""#,
+        "a clock that is off by more than this makes the node stand aside",
+    ),
+    key(
+        "clock.hold",
+        r#""10m""#,
+        "how long a leap of the machine's clock must last before the embedded store erases by it",
+    ),
+    key(
         "clock_ahead",
         r#""0s""#,
-        "moves the clock ahead; for tests of what expires",
+        "moves the machine's clock ahead, or \"@FILE\" with milliseconds; for tests",
     ),
 ];

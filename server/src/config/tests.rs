@@ -711,3 +711,17 @@ fn two_installations_on_one_redis_have_two_prefixes() {
         assert!(error.starts_with("`redis.prefix` must have"), "{error}");
     }
 }
+
+#[test]
+fn the_bounds_of_clocks_have_bounds() {
+    let with = |pair: &str| try_load("", &[], &["--set", pair]).map(|loaded| loaded.config);
+    let off_max = with("clock.off_max=5s").unwrap().clock_off_max;
+    assert_eq!(off_max, Duration::from_secs(5));
+    for bad in ["clock.off_max=4s", "clock.off_max=6m", "clock.hold=25h"] {
+        let error = with(bad).unwrap_err().to_string();
+        assert!(error.contains("must be at"), "{bad}: {error}");
+    }
+    let file = with("clock_ahead=@/tmp/clock").unwrap().clock_ahead;
+    let expected = nowrong_base::clock::MachineShift::File(PathBuf::from("/tmp/clock"));
+    assert_eq!(file, expected);
+}

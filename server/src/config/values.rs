@@ -7,6 +7,7 @@ use std::{net::SocketAddr, num::NonZero, path::PathBuf, str::FromStr, time::Dura
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use humantime_serde::re::humantime::{format_duration, parse_duration};
+use nowrong_base::clock::MachineShift;
 use nowrong_core::{
     limiter::Rate,
     network::{NETWORKS_MAX, Network, NetworkError, TrustedProxies},
@@ -28,6 +29,12 @@ const SCRIPT_HASHES: [(&str, usize); 3] = [("sha256-", 32), ("sha384-", 48), ("s
 
 /// Most threads that serve: more than any machine can use.
 const THREADS_MAX: usize = 1_024;
+
+/// Least bound of a clock that is off: below it a busy machine would look like a wrong clock.
+const CLOCK_OFF_LEAST: Duration = Duration::from_secs(5);
+
+/// Most: beyond it access tokens, which live 10 minutes, would no longer be valid everywhere.
+const CLOCK_OFF_MOST: Duration = Duration::from_secs(5 * 60);
 
 type Read<T> = Result<T, ConfigError>;
 
@@ -76,7 +83,9 @@ impl Config {
             idle_end: values.duration_up_to("idle_end", RETENTION_MAX)?,
             drain: values.duration("drain")?,
             signing_key_age: values.duration("signing_key_age")?,
-            clock_ahead: values.any_duration("clock_ahead")?,
+            clock_off_max: values.clock_off_max()?,
+            clock_hold: values.duration_up_to("clock.hold", RETENTION_MAX)?,
+            clock_ahead: values.clock_ahead()?,
         };
         config.check_together(values)?;
         Ok(config)
@@ -156,6 +165,22 @@ impl Values {
             "memory" => Data::Memory,
             folder => Data::Folder(PathBuf::from(folder)),
         })
+    }
+
+    fn clock_off_max(&self) -> Read<Duration> {
+        let off_max = self.duration_up_to("clock.off_max", CLOCK_OFF_MOST)?;
+        if off_max < CLOCK_OFF_LEAST {
+            let least = format_duration(CLOCK_OFF_LEAST);
+            return Err(self.invalid("clock.off_max", format!("must be at least {least}")));
+        }
+        Ok(off_max)
+    }
+
+    fn clock_ahead(&self) -> Read<MachineShift> {
+        match self.text("clock_ahead")?.strip_prefix('@') {
+            Some(path) => Ok(MachineShift::File(PathBuf::from(path))),
+            None => self.any_duration("clock_ahead").map(MachineShift::Ahead),
+        }
     }
 
     fn broker(&self) -> Read<BrokerChoice> {

@@ -7,7 +7,10 @@ use anyhow::{Context as _, bail};
 use nowrong_base::{clock::Clock, metrics::Metrics, privacy::PseudonymKey};
 use nowrong_broker::{Broker, local::LocalBroker};
 use nowrong_certs::{Fault, Identity};
-use nowrong_core::record::{Category, UnixMs};
+use nowrong_core::{
+    clock::Bounds,
+    record::{Category, UnixMs},
+};
 use nowrong_quic::{Endpoint, QuicKey};
 use nowrong_store::{Store, StoreId, secrets::SecretStore};
 use nowrong_store_embedded::EmbeddedStore;
@@ -21,6 +24,7 @@ use crate::{
     },
     config::{self, Config, Data, StoreChoice, Tls},
     environment::Environment,
+    timekeeper::{self, Timekeeper},
     transport::webtransport,
 };
 
@@ -33,14 +37,18 @@ pub(super) struct Opened {
     pub(super) access: Arc<AccessTokens>,
     /// The key that turns addresses into pseudonyms.
     pub(super) pseudonyms: Arc<PseudonymKey>,
+    /// Keeps the time of the node.
+    pub(super) timekeeper: Arc<Timekeeper>,
 }
 
 impl Opened {
     /// Opens the store and the broker, and reads the data that a start needs.
     pub(super) async fn open(config: &Config) -> anyhow::Result<Self> {
-        let clock = Clock::ahead_by(config.clock_ahead);
+        let clock = Clock::with_machine(config.clock_ahead.clone());
         let metrics = Arc::new(Metrics::default());
         let Stores { store, secrets } = store(config, &metrics).await?;
+        // Before anything is written, and before the others see this node.
+        let start = timekeeper::Start::learn(&*store, &clock, bounds(config)).await?;
         // A user who may only read would be noticed by the first person who registers.
         store
             .check()
@@ -59,6 +67,7 @@ impl Opened {
             .check()
             .await
             .context("`broker` cannot be used")?;
+        let timekeeper = Timekeeper::start(start, env.clone(), store_id).await;
         let identity = identity(config, &env.clock)?;
         let (access, pseudonyms) = access(config, secrets, env.clock.now()).await?;
         // Last, since it may change what is stored.
@@ -69,6 +78,7 @@ impl Opened {
             identity,
             access: Arc::new(access),
             pseudonyms: Arc::new(pseudonyms),
+            timekeeper,
         })
     }
 }
@@ -76,6 +86,13 @@ impl Opened {
 /// The store alone, for a command that needs nothing else.
 pub async fn store_alone(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     Ok(store(config, &Metrics::default()).await?.store)
+}
+
+fn bounds(config: &Config) -> Bounds {
+    Bounds {
+        off_max_ms: config.clock_off_max.as_millis() as u64,
+        hold_ms: config.clock_hold.as_millis() as u64,
+    }
 }
 
 /// The store, and the same store as the place of shared secrets if nodes can share it.

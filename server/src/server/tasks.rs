@@ -11,6 +11,7 @@ use crate::{
     auth::keys::shared::REREAD_INTERVAL,
     inbox,
     node::presence_interval,
+    timekeeper::{IDENTITY_TICK, LOOK_TICK},
     transport::{Entrance, webtransport},
 };
 
@@ -109,10 +110,28 @@ impl Running {
             let node = node.clone();
             async move { node.note_presence(idle).await }
         });
-        let env = self.node.env().clone();
+        let (env, timekeeper) = (self.node.env().clone(), self.timekeeper.clone());
         self.every("sweeper", SWEEP_TICK, move || {
-            let env = env.clone();
-            async move { sweep(&*env.store, env.clock.now()).await }
+            let (env, timekeeper) = (env.clone(), timekeeper.clone());
+            async move {
+                if let Some(horizon) = timekeeper.horizon().await {
+                    sweep(&*env.store, horizon).await;
+                }
+            }
+        });
+        self.spawn_timekeeper();
+    }
+
+    fn spawn_timekeeper(&self) {
+        let timekeeper = self.timekeeper.clone();
+        self.every("timekeeper", LOOK_TICK, move || {
+            let timekeeper = timekeeper.clone();
+            async move { timekeeper.look().await }
+        });
+        let timekeeper = self.timekeeper.clone();
+        self.every("identity", IDENTITY_TICK, move || {
+            let timekeeper = timekeeper.clone();
+            async move { timekeeper.check_identity().await }
         });
     }
 

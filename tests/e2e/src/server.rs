@@ -162,6 +162,22 @@ impl TestServer {
         Ok(())
     }
 
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
+        Ok(within("the server ends by itself", self.child.wait()).await?)
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn has_ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
     /// Asks it to stop with SIGTERM and waits for the end.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod chat;
+mod clocks;
 mod closing;
 mod cluster;
 mod copies;
