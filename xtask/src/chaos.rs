@@ -44,6 +44,9 @@ pub struct ChaosArgs {
     /// are without those of the disk.
     #[arg(long)]
     data: Option<String>,
+    /// The clocks of the nodes' machines go wrong, too: by up to a day, both ways, or they stand still.
+    #[arg(long)]
+    clocks: bool,
     /// Build with optimisation.
     #[arg(long)]
     release: bool,
@@ -101,6 +104,7 @@ fn passed_on(args: &ChaosArgs) -> Vec<String> {
     for (name, value) in named {
         words.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));
     }
+    words.extend(args.clocks.then(|| "--clocks".to_owned()));
     words
 }
 

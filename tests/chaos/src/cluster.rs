@@ -4,7 +4,12 @@
 //! Its methods wait for processes and block: they run on a thread of their own, see
 //! [`faults`](crate::faults).
 
-use std::{net::SocketAddr, num::NonZero, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    num::NonZero,
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::{Context as _, bail};
 use e2e::{ServerOptions, TestServer};
@@ -13,6 +18,8 @@ use services::{
     mongodb::{Mongod, ReplicaSet},
 };
 use tempfile::TempDir;
+
+use crate::schedule::Wrong;
 
 mod redis;
 
@@ -38,6 +45,8 @@ pub struct Shape {
     pub data: PathBuf,
     /// Whether nodes publish their metrics.
     pub has_metrics: bool,
+    /// Whether the clocks of the nodes' machines can go wrong.
+    pub has_clocks: bool,
 }
 
 /// Most attempts to start a node again, each as long as a start may take: while the store elects a
@@ -50,8 +59,20 @@ pub struct Cluster {
     mongodb: ReplicaSet,
     redis: RedisServers,
     metrics_ports: Vec<u16>,
+    clocks: Vec<WrongClock>,
     _folder: TempDir,
 }
+
+/// The clock of one node's machine.
+struct WrongClock {
+    /// The file by which the node sees it go wrong.
+    path: PathBuf,
+    /// How often the node has stood aside for it, as far as is known.
+    times_aside: usize,
+}
+
+/// What a node says that stands aside.
+const LEAVES: &str = "this node leaves the cluster";
 
 impl Cluster {
     /// Starts everything, with data below `scratch`.
@@ -70,7 +91,8 @@ impl Cluster {
         let flags = flags(&mongodb.url(), &redis.url(), shape.nodes);
         let mut nodes = Vec::with_capacity(shape.nodes);
         let mut metrics_ports = Vec::new();
-        for _ in 0..shape.nodes {
+        let mut clocks = Vec::new();
+        for number in 0..shape.nodes {
             let mut options = ServerOptions {
                 flags: flags.clone(),
                 is_quiet: true,
@@ -82,6 +104,13 @@ impl Cluster {
                 options.flags.extend(["--set".to_owned(), flag]);
                 metrics_ports.push(port);
             }
+            if shape.has_clocks {
+                let path = folder.path().join(format!("clock-{number}"));
+                let flag = format!("@{}", path.display());
+                options.flags.extend(["--clock-ahead".to_owned(), flag]);
+                let times_aside = 0;
+                clocks.push(WrongClock { path, times_aside });
+            }
             nodes.push(TestServer::start_with(options).await?);
         }
         Ok(Self {
@@ -89,6 +118,7 @@ impl Cluster {
             mongodb,
             redis,
             metrics_ports,
+            clocks,
             _folder: folder,
         })
     }
@@ -112,6 +142,43 @@ impl Cluster {
     pub fn node(&mut self, number: u32) -> &mut TestServer {
         let index = number as usize % self.nodes.len();
         &mut self.nodes[index]
+    }
+
+    /// Makes the clock of a node's machine wrong, or right again.
+    ///
+    /// # Errors
+    /// When its file cannot be written, or the shape has no clocks.
+    pub fn set_clock(&mut self, number: u32, wrong: Option<Wrong>) -> anyhow::Result<()> {
+        let text = match wrong {
+            None => "0".to_owned(),
+            Some(Wrong::Jumps(ms)) => ms.to_string(),
+            Some(Wrong::Stands) => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+                format!("={}", now.as_millis())
+            }
+        };
+        let index = number as usize % self.nodes.len();
+        let clock = self.clocks.get(index).context("no clock can go wrong")?;
+        // In one step, so that no node reads half a number.
+        let next = clock.path.with_extension("next");
+        std::fs::write(&next, text)?;
+        Ok(std::fs::rename(&next, &clock.path)?)
+    }
+
+    /// Whether a node has said that it stands aside, since this was last asked.
+    pub fn has_stood_aside(&mut self, number: u32) -> bool {
+        let index = number as usize % self.nodes.len();
+        let times = self.nodes[index].log().matches(LEAVES).count();
+        let known = self
+            .clocks
+            .get_mut(index)
+            .map(|clock| &mut clock.times_aside);
+        known.is_some_and(|known| std::mem::replace(known, times) < times)
+    }
+
+    /// How often nodes have stood aside.
+    pub fn times_stood_aside(&self) -> usize {
+        self.clocks.iter().map(|clock| clock.times_aside).sum()
     }
 
     /// Redis.

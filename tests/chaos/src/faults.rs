@@ -10,17 +10,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use services::process;
 use tokio::{runtime::Handle, time::sleep};
 
 use crate::{
     cluster::{Cluster, start_again},
-    schedule::{Blow, Fault, Planned, Schedule, Victim},
+    schedule::{Blow, Fault, Planned, Schedule, Victim, Wrong},
 };
 
 /// Time from a fault to the death of a node on top of it.
 const SECOND_BLOW: Duration = Duration::from_millis(300);
+
+/// The exit code of a node that stood aside because of a clock.
+const STOOD_ASIDE: i32 = 75;
 
 /// How often each kind came.
 #[derive(Debug, Default)]
@@ -135,7 +138,42 @@ async fn hit(cluster: &mut Cluster, fault: Fault, lasting: Duration) -> anyhow::
             primary.restart()
         }
         (Blow::Stop, Victim::MongoPrimary) => stop(cluster.primary()?.id(), lasting).await,
+        (Blow::Clock(wrong), victim) => {
+            let number = match victim {
+                Victim::Node(number) => number,
+                Victim::Redis | Victim::RedisMaster(_) | Victim::MongoPrimary => 0,
+            };
+            mislead(cluster, number, wrong, lasting).await
+        }
     }
+}
+
+/// After this a node that has seen a wrong clock twice has said so: its looks are 2 s apart.
+const SAID_WITHIN: Duration = Duration::from_secs(3);
+
+/// Makes the clock of a node's machine wrong, then right again. A node that left for it must have said
+/// so, and is started again, as a supervisor would.
+async fn mislead(
+    cluster: &mut Cluster,
+    number: u32,
+    wrong: Wrong,
+    lasting: Duration,
+) -> anyhow::Result<()> {
+    cluster.set_clock(number, Some(wrong))?;
+    sleep(lasting).await;
+    cluster.set_clock(number, None)?;
+    sleep(SAID_WITHIN).await;
+    if !cluster.has_stood_aside(number) {
+        let ended = cluster.node(number).has_ended()?;
+        ensure!(ended.is_none(), "a node ended without a word: {ended:?}");
+        return Ok(());
+    }
+    let status = cluster.node(number).ended().await?;
+    ensure!(
+        status.code() == Some(STOOD_ASIDE),
+        "a node that stood aside ended with {status}"
+    );
+    start_again(cluster.node(number)).await
 }
 
 async fn stop(id: u32, lasting: Duration) -> anyhow::Result<()> {

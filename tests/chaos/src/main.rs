@@ -72,6 +72,9 @@ enum Scenario {
         /// How many people come and go.
         #[arg(long, default_value_t = 60)]
         wanderers: usize,
+        /// Whether the clocks of the nodes' machines go wrong, too.
+        #[arg(long)]
+        clocks: bool,
     },
     /// Each node is stopped and started again, one after the other, while pairs chat.
     Rolling {
@@ -153,6 +156,7 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
             minutes,
             pairs,
             wanderers,
+            ..
         } => {
             let time = Duration::try_from_secs_f64(minutes * 60.0)?;
             chaos::run(&plan(Trouble::Faults(time), pairs, wanderers), say).await
@@ -188,6 +192,7 @@ fn shape(cli: &Cli) -> anyhow::Result<Shape> {
         mongod: shared::find(Setting::MongodProgram)?.into(),
         redis_server: shared::find(Setting::RedisProgram)?.into(),
         has_metrics: matches!(cli.scenario, Scenario::Cross { .. }),
+        has_clocks: matches!(cli.scenario, Scenario::Faults { clocks: true, .. }),
         mongodb_members: match cli.scenario {
             Scenario::Faults { .. } | Scenario::Rolling { .. } => 3,
             Scenario::Match { .. } | Scenario::Cross { .. } => 1,

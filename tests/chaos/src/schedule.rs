@@ -11,6 +11,17 @@ pub enum Blow {
     Kill,
     /// SIGSTOP, and SIGCONT when the fault is over.
     Stop,
+    /// The clock of the machine goes wrong, and is right again when the fault is over.
+    Clock(Wrong),
+}
+
+/// How a clock goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Wrong {
+    /// It jumps by this many milliseconds, back when negative.
+    Jumps(i64),
+    /// It stands still.
+    Stands,
 }
 
 /// What it hits.
@@ -58,6 +69,16 @@ const AWAY_MS: (u64, u64) = (0, 3_000);
 /// Shortest and longest time that a process is stopped: below a lease and far beyond it.
 const STOPPED_MS: (u64, u64) = (500, 9_000);
 
+/// Shortest and longest time that a clock is wrong: below two looks of a node, and long enough for it
+/// to have left.
+const WRONG_MS: (u64, u64) = (2_000, 20_000);
+
+/// How far clocks jump: below what is said, below the bound, just beyond it, and up to a day.
+const JUMPS_MS: [u64; 6] = [900, 30_000, 59_000, 65_000, 3_600_000, 25 * 3_600_000];
+
+/// One jump in this many is a clock that stands still.
+const STANDS_ONE_IN: u32 = 5;
+
 /// One fault in this many has a second one on top.
 const DOUBLE_ONE_IN: u32 = 5;
 
@@ -84,6 +105,9 @@ impl Fault {
             (Blow::Stop, Victim::RedisMaster(_)) => "redis master stopped",
             (Blow::Kill, Victim::MongoPrimary) => "mongodb primary killed",
             (Blow::Stop, Victim::MongoPrimary) => "mongodb primary stopped",
+            (Blow::Clock(Wrong::Jumps(1..)), _) => "clock ahead",
+            (Blow::Clock(Wrong::Jumps(_)), _) => "clock back",
+            (Blow::Clock(Wrong::Stands), _) => "clock stands still",
         }
     }
 }
@@ -99,6 +123,25 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// The schedule of this seed in which clocks go wrong, at every other fault.
+    pub fn of_clocks(seed: u64, has_redis: bool) -> Self {
+        let mut schedule = Self::new(seed, has_redis);
+        let clocks = [(Blow::Clock(Wrong::Stands), Victim::Node(0))];
+        let count = schedule.kinds.len();
+        schedule
+            .kinds
+            .extend(clocks.into_iter().cycle().take(count));
+        schedule
+    }
+
+    fn wrong(&mut self) -> Wrong {
+        if self.random.random_ratio(1, STANDS_ONE_IN) {
+            return Wrong::Stands;
+        }
+        let jump = JUMPS_MS[self.random.random_range(0..JUMPS_MS.len())] as i64;
+        Wrong::Jumps(if self.random.random() { jump } else { -jump })
+    }
+
     /// The schedule of this seed. Without Redis it has no faults of Redis.
     pub fn new(seed: u64, has_redis: bool) -> Self {
         let is_redis = |victim: Victim| matches!(victim, Victim::Redis | Victim::RedisMaster(_));
@@ -131,7 +174,12 @@ impl Iterator for Schedule {
             other => other,
         };
         let calm = self.between(CALM_MS);
+        let blow = match blow {
+            Blow::Clock(_) => Blow::Clock(self.wrong()),
+            other => other,
+        };
         let lasting = match blow {
+            Blow::Clock(_) => self.between(WRONG_MS),
             Blow::Kill => self.between(AWAY_MS),
             Blow::Stop => self.between(STOPPED_MS),
         };
@@ -171,6 +219,16 @@ mod tests {
         assert_eq!(names(true).len(), KINDS.len());
         assert!(names(false).iter().all(|name| !name.contains("redis")));
         assert_eq!(names(false).len(), 4);
+    }
+
+    #[test]
+    fn clocks_go_wrong_in_every_way_and_everything_else_breaks_too() {
+        let planned = Schedule::of_clocks(1, true).take(200);
+        let names: HashSet<_> = planned.map(|planned| planned.fault.name()).collect();
+        assert_eq!(names.len(), KINDS.len() + 3);
+        let mut planned = Schedule::new(1, true).take(200);
+        let is_clock = |planned: Planned| matches!(planned.fault.blow, Blow::Clock(_));
+        assert!(!planned.any(is_clock));
     }
 
     #[test]

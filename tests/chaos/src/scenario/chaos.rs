@@ -112,6 +112,12 @@ pub async fn run(plan: &Plan, say: Say) -> anyhow::Result<()> {
     drop(progress);
 
     say(summary(&crew, &counts, &mut slowest));
+    if plan.shape.has_clocks {
+        let times = cluster.times_stood_aside();
+        say(format!(
+            "nodes stood aside for their clocks, and said so: {times} times"
+        ));
+    }
     let breaches = check(&diaries, &aftermath);
     say(report::verdict(&breaches));
     judge(plan, &breaches, &diaries, &cluster)
@@ -192,7 +198,11 @@ async fn trouble(
 ) -> anyhow::Result<Cluster> {
     match plan.trouble {
         Trouble::Faults(time) => {
-            let schedule = Schedule::new(plan.seed, plan.shape.redis != RedisKind::None);
+            let has_redis = plan.shape.redis != RedisKind::None;
+            let schedule = match plan.shape.has_clocks {
+                true => Schedule::of_clocks(plan.seed, has_redis),
+                false => Schedule::new(plan.seed, has_redis),
+            };
             faults::run(cluster, schedule, Instant::now() + time, counts).await
         }
         Trouble::Rolling => faults::roll(cluster).await,
