@@ -189,7 +189,7 @@ impl Config {
         match &self.broker {
             BrokerChoice::Local => "local".to_owned(),
             #[cfg(feature = "redis")]
-            BrokerChoice::Redis(url) => url.to_string(),
+            BrokerChoice::Redis(url, _) => url.to_string(),
         }
     }
 }

@@ -45,7 +45,7 @@ impl Cluster {
         Ok(Self {
             redis,
             nodes,
-            flags: flags.into_iter().map(str::to_owned).collect(),
+            flags: options.flags,
             _folder: folder,
         })
     }

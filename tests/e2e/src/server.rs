@@ -187,14 +187,6 @@ impl TestServer {
         self.ended().await
     }
 
-    /// Waits for its end.
-    ///
-    /// # Errors
-    /// When it cannot be waited for.
-    pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
-        Ok(within("the server stops", self.child.wait()).await?)
-    }
-
     /// Sends SIGTERM.
     ///
     /// # Errors

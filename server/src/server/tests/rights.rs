@@ -10,7 +10,7 @@ use std::{
 
 use nowrong_base::privacy::Redacted;
 use nowrong_broker::Admission as _;
-use nowrong_broker_redis::{RedisBroker, RedisUrl, TlsFiles};
+use nowrong_broker_redis::{Realm, RedisBroker, RedisUrl, TlsFiles};
 use nowrong_store::MessageStore as _;
 use nowrong_store_mongodb::{MongoOptions, MongoStore, migration};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -68,7 +68,11 @@ fn redis(folder: &Path, flags: &[&str]) -> Redis {
 /// Why a broker cannot be used; empty when it can.
 async fn refusal_of_redis(url: &str, tls: TlsFiles) -> String {
     let url = url.parse::<RedisUrl>().unwrap().with_tls(tls);
-    match RedisBroker::connect(&url, "test", &Metrics::default()).await {
+    let realm = Realm {
+        prefix: "test".parse().unwrap(),
+        store: "one".to_owned(),
+    };
+    match RedisBroker::connect(&url, &realm, &Metrics::default()).await {
         Ok(broker) => broker
             .check()
             .await

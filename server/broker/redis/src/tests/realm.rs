@@ -46,7 +46,7 @@ async fn a_node_that_lost_its_place_to_another_store_keeps_out() {
     let comes = || async { connect_with(&url, "x", "bbbb").await.is_ok() };
     eventually(true, comes).await;
     let _second = connect_with(&url, "x", "bbbb").await.expect("the second");
-    let refused = first.parts.renew().await.err().expect("refused");
+    let refused = first.parts.renew().await.expect_err("refused");
     assert!(refused.to_string().contains("`redis.prefix`"), "{refused}");
 }
 
