@@ -346,16 +346,17 @@ describe("failures", () => {
 
   it.each([200, 502])("come when the body of a reply with %d does not end in 15 s", async (status) => {
     const rest = new FakeRest();
+    const client = await register(rest);
     const head = { status, headers: { "content-length": "400", "content-type": "application/json" } };
     const body = () =>
       new ReadableStream({ start: (sink) => sink.enqueue(new TextEncoder().encode('{"access_token":')) });
     rest.answer = () => new Response(body(), head);
-    const failed = expect(register(rest)).rejects.toMatchObject({ codeName: "TIMEOUT", isTemporary: true });
+    const failed = expect(client.me()).rejects.toMatchObject({ codeName: "TIMEOUT", isTemporary: true });
     await rest.environment.advance(14_999);
-    expect(rest.requests[0]?.signal?.aborted).toBe(false);
+    expect(rest.requests.at(-1)?.signal?.aborted).toBe(false);
     await rest.environment.advance(1);
     await failed;
-    expect(rest.requests[0]?.signal?.aborted).toBe(true);
+    expect(rest.requests.at(-1)?.signal?.aborted).toBe(true);
     expect(rest.environment.timers).toBe(0);
   });
 
@@ -468,8 +469,9 @@ describe("failures", () => {
     ["-1", 0],
   ])("by something in between are waited for as long as they ask: %s", async (header, retryAfterMs) => {
     const rest = new FakeRest();
+    const client = await register(rest);
     rest.answer = () => new Response("busy", { status: 429, headers: { "retry-after": header } });
-    await expect(register(rest)).rejects.toMatchObject({ codeName: "NETWORK", retryAfterMs });
+    await expect(client.me()).rejects.toMatchObject({ codeName: "NETWORK", retryAfterMs });
   });
 
   it("are known when the problem document comes with parameters", async () => {
@@ -481,8 +483,9 @@ describe("failures", () => {
 
   it("to read a good reply are failures of the network: a login page in between", async () => {
     const rest = new FakeRest();
+    const client = await register(rest);
     rest.answer = () => new Response("<h1>Welcome to our hotel</h1>", { status: 200 });
-    await expect(register(rest)).rejects.toMatchObject({ codeName: "NETWORK" });
+    await expect(client.me()).rejects.toMatchObject({ codeName: "NETWORK" });
   });
 
   it("without a problem document are failures of the network", async () => {
