@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use super::{Config, ConfigError, Data, layers::Values};
 
 /// What only the server may read.
-const PRIVATE: [&str; 3] = ["data", "tls.key", "categories"];
+const PRIVATE: [&str; 4] = ["data", "tls.key", "redis.tls_key", "categories"];
 
 /// Options of a MongoDB connection string that name a file with a key in it.
 const PRIVATE_OPTIONS: [&str; 1] = ["tlsCertificateKeyFile="];
@@ -130,7 +130,7 @@ mod tests {
     use crate::config::{cli::Flags, keys::KEYS, load};
 
     /// What everybody may read.
-    const PUBLIC: [&str; 2] = ["web_root", "tls.cert"];
+    const PUBLIC: [&str; 4] = ["web_root", "tls.cert", "redis.tls_ca", "redis.tls_cert"];
 
     /// Loads these keys; returns the sentence of the refusal.
     fn refusal(pairs: &[(&str, &Path)], file: Option<&Path>) -> Option<String> {

@@ -1,3 +1,5 @@
+//! The timekeeper with a real store and a clock that the test sets.
+
 use std::path::PathBuf;
 
 use nowrong_base::clock::MachineShift;

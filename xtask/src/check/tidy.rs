@@ -20,8 +20,9 @@ const FUNCTION_LINES_MAX: usize = 70;
 const FORBIDDEN_WORDS: [&str; 6] = ["manager", "managers", "helper", "helpers", "util", "utils"];
 
 /// Identifiers that others chose.
-const FOREIGN: [&str; 4] = [
+const FOREIGN: [&str; 5] = [
     "futures_util",
+    "hyper_util",
     "tokio_util",
     // The redis crate's names for a connection that reconnects by itself.
     "ConnectionManager",

@@ -1,3 +1,5 @@
+//! What a node makes of each look at the clocks: tables, and properties over random looks.
+
 use proptest::prelude::*;
 
 use super::*;
