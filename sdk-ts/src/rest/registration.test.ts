@@ -39,6 +39,7 @@ describe("a registration", () => {
   it.each([
     ["a taken name", new RequestError({ code: ErrorCode.NAME_TAKEN })],
     ["a limit", new RequestError({ code: ErrorCode.RATE_LIMITED, retryAfterMs: 1 })],
+    ["a refusal by the page's policy", new NetworkError("refused", { isTemporary: false })],
     ["a fault of the page", new TypeError("not a function")],
   ])("is sent once when the answer is %s, and the next one has another key", async (name, failure) => {
     const { keys, send } = server(name, [failure]);

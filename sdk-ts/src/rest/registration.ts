@@ -55,13 +55,13 @@ export async function sendUntilKnown<Reply>(
 }
 
 async function repeat<Reply>(environment: Environment, attempt: () => Promise<Reply>): Promise<Reply> {
-  const lastAtMs = environment.now() + LAST_ATTEMPT_MS;
+  const lastAtMs = environment.monotonicNow() + LAST_ATTEMPT_MS;
   for (let pauseMs = PAUSE_MS; ; pauseMs *= 2) {
     try {
       return await attempt();
     } catch (error) {
       const waitMs = error instanceof NoWrongError ? Math.max(pauseMs, error.retryAfterMs) : 0;
-      const isTooLate = environment.now() + waitMs > lastAtMs;
+      const isTooLate = environment.monotonicNow() + waitMs > lastAtMs;
       if (!isUnknown(error) || isTooLate) {
         throw error;
       }
@@ -77,7 +77,8 @@ function isUnknown(error: unknown): boolean {
   if (error instanceof RequestError) {
     return error.isTemporary && error.code !== ErrorCode.RATE_LIMITED;
   }
-  return error instanceof NetworkError || error instanceof TimeoutError;
+  // What the page's own policy refused never left the page.
+  return (error instanceof NetworkError && error.isTemporary) || error instanceof TimeoutError;
 }
 
 function newKey(environment: Environment): string {
