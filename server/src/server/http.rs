@@ -137,6 +137,7 @@ impl HttpServer {
     pub(super) async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
         let connections = TaskTracker::new();
         let mut failures = Failures::default();
+        let mut number = 0;
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -145,13 +146,16 @@ impl HttpServer {
             };
             match accepted {
                 Ok((stream, peer)) => {
+                    number += 1;
                     let standing = match self.room.slot() {
                         Some(slot) => Standing::Full(slot, None),
-                        None => self.spare("open_files"),
+                        None => self.spare(number, "open_files"),
                     };
-                    let attend = self
-                        .clone()
-                        .attend(stream, peer.ip(), standing, stop.clone());
+                    let peer = Peer {
+                        ip: peer.ip(),
+                        number,
+                    };
+                    let attend = self.clone().attend(stream, peer, standing, stop.clone());
                     connections.spawn(attend);
                 }
                 Err(error) if is_of_one_connection(&error) => {}
@@ -166,15 +170,15 @@ impl HttpServer {
         connections.wait().await;
     }
 
-    fn spare(&self, limit: &'static str) -> Standing {
+    fn spare(&self, number: u64, limit: &'static str) -> Standing {
         self.metrics.count_refusal(limit);
-        Standing::Spare(self.room.spare())
+        Standing::Spare(self.room.spare(number))
     }
 
     async fn attend(
         self: Arc<Self>,
         mut stream: TcpStream,
-        peer: IpAddr,
+        peer: Peer,
         mut standing: Standing,
         stop: CancellationToken,
     ) {
@@ -184,7 +188,7 @@ impl HttpServer {
             tracing::debug!(%error, "a connection keeps Nagle's delay");
         }
         let hop = tokio::select! {
-            hop = self.hop(&mut stream, peer) => hop,
+            hop = self.hop(&mut stream, peer.ip) => hop,
             () = stop.cancelled() => None,
         };
         let Some(hop) = hop else { return };
@@ -195,7 +199,7 @@ impl HttpServer {
                 .room
                 .share(ClientIp::from(hop).limiter_key(&self.pseudonyms));
             if share.is_none() {
-                standing = self.spare("connections_per_prefix_max");
+                standing = self.spare(peer.number, "connections_per_prefix_max");
             }
         }
         match standing {
@@ -298,6 +302,13 @@ impl HttpServer {
             () = stop.cancelled() => {}
         }
     }
+}
+
+/// The other end of a connection.
+struct Peer {
+    ip: IpAddr,
+    /// As which the connection was accepted.
+    number: u64,
 }
 
 /// How a connection may be used.

@@ -30,12 +30,8 @@ pub(in crate::server) struct Room {
     spares: Mutex<Spares>,
 }
 
-/// The spare connections in use, the oldest first.
-#[derive(Default)]
-struct Spares {
-    next: u64,
-    used: VecDeque<(u64, CancellationToken)>,
-}
+/// The spare connections in use by the order in which they were accepted, the oldest first.
+type Spares = VecDeque<(u64, CancellationToken)>;
 
 impl Room {
     /// Room for this many connections, and this many of each network. One network never gets all of them.
@@ -69,22 +65,23 @@ impl Room {
         Some(Share(self.clone(), network))
     }
 
-    /// Takes a spare connection; the oldest one is told to end when all are in use.
-    pub(super) fn spare(self: &Arc<Self>) -> Spare {
+    /// Takes a spare connection for the connection that was accepted as this `number`. When all are in
+    /// use, the one that was accepted first is told to end, be it this one: connections are attended to in
+    /// any order.
+    pub(super) fn spare(self: &Arc<Self>, number: u64) -> Spare {
         let token = CancellationToken::new();
         let mut spares = lock(&self.spares);
-        if spares.used.len() >= SPARES
-            && let Some((_, oldest)) = spares.used.pop_front()
+        let place = spares.partition_point(|(other, _)| *other < number);
+        spares.insert(place, (number, token.clone()));
+        if spares.len() > SPARES
+            && let Some((_, oldest)) = spares.pop_front()
         {
             oldest.cancel();
         }
-        let id = spares.next;
-        spares.next += 1;
-        spares.used.push_back((id, token.clone()));
         drop(spares);
         Spare {
             room: self.clone(),
-            id,
+            number,
             token,
         }
     }
@@ -117,7 +114,7 @@ impl Drop for Share {
 /// A connection for the health of the node.
 pub(super) struct Spare {
     room: Arc<Room>,
-    id: u64,
+    number: u64,
     token: CancellationToken,
 }
 
@@ -130,9 +127,7 @@ impl Spare {
 
 impl Drop for Spare {
     fn drop(&mut self) {
-        lock(&self.room.spares)
-            .used
-            .retain(|(id, _)| *id != self.id);
+        lock(&self.room.spares).retain(|(number, _)| *number != self.number);
     }
 }
 
@@ -161,15 +156,17 @@ mod tests {
     }
 
     #[test]
-    fn a_new_spare_connection_takes_the_place_of_the_oldest() {
+    fn the_spare_connections_are_for_those_accepted_last_in_whatever_order_they_come() {
         let room = Room::new(0, 0);
-        let mut spares: VecDeque<_> = (0..SPARES).map(|_| room.spare()).collect();
+        let mut spares: VecDeque<_> = (1..).take(SPARES).map(|n| room.spare(n)).collect();
         assert!(spares.iter().all(|spare| !spare.token.is_cancelled()));
-        spares.push_back(room.spare());
+        spares.push_back(room.spare(100));
         assert!(spares.pop_front().unwrap().token.is_cancelled());
+        let late = room.spare(0);
+        assert!(late.token.is_cancelled(), "older than all");
         assert!(spares.iter().all(|spare| !spare.token.is_cancelled()));
-        assert_eq!(lock(&room.spares).used.len(), SPARES);
-        drop(spares);
-        assert!(lock(&room.spares).used.is_empty());
+        assert_eq!(lock(&room.spares).len(), SPARES);
+        drop((spares, late));
+        assert!(lock(&room.spares).is_empty());
     }
 }
