@@ -14,23 +14,12 @@ use e2e::{
 };
 use nowrong_client::{ConnectOptions, Error, LinkOptions, NewAccount, RawConnection, Transport};
 use nowrong_protocol::{ErrorCode, ServerFrame};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
 
-/// The answer to `GET path`, head and body.
+use super::wire;
+
+/// The response to `GET path`, head and body.
 async fn get(server: SocketAddr, path: &str) -> String {
-    let answer = async {
-        let mut stream = TcpStream::connect(server).await?;
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer)
-    };
-    within("an answer", answer).await.unwrap()
+    wire::ask("127.0.0.1", server, &wire::get(path, "")).await
 }
 
 fn command(arguments: &[&str]) -> tokio::process::Command {

@@ -12,10 +12,8 @@ use services::{
     shared::{Setting, find},
 };
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+
+use super::wire;
 
 /// What the nodes of a cluster share: a database of their own on the shared MongoDB, and a Redis.
 struct Shared {
@@ -52,19 +50,10 @@ impl Shared {
     }
 }
 
-/// The status line of the answer to `GET path`.
+/// The status line of the response to `GET path`.
 async fn status(server: SocketAddr, path: &str) -> String {
-    let answer = async {
-        let mut stream = TcpStream::connect(server).await?;
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer)
-    };
-    let answer = within("an answer", answer).await.unwrap();
-    let status = answer.lines().next().unwrap_or_default();
+    let response = wire::ask("127.0.0.1", server, &wire::get(path, "")).await;
+    let status = response.lines().next().unwrap_or_default();
     status.trim_start_matches("HTTP/1.1 ").to_owned()
 }
 
