@@ -29,6 +29,9 @@ const TRIES_MAX: u32 = 5;
 /// attempt.
 const DUEL_PAUSE_MS: u32 = 50;
 
+/// An epoch that no chat ever reaches: asking for its log always returns the broker's memory.
+const NO_EPOCH: u32 = u32::MAX;
+
 /// The data of a chat read from the store.
 struct StoredChat {
     rebuilt: Rebuilt,
@@ -236,7 +239,7 @@ impl Chats {
                     is_trimmed: true, ..
                 } => {
                     if std::mem::replace(&mut has_looked, true) {
-                        return self.tear_log(chat, epoch).await;
+                        return self.tear_log(chat).await;
                     }
                     // The store has the messages that the log dropped.
                     self.store_unpersisted(chat).await?;
@@ -254,11 +257,10 @@ impl Chats {
     }
 
     /// Messages have positions but are neither in the log nor in the store: they become void with
-    /// the next epoch. No node has begun that epoch yet, so asking for its log returns the broker's
-    /// memory.
-    async fn tear_log(&self, chat: &Chat, epoch: u32) -> Result<Option<Incarnation>, Refusal> {
-        let next = epoch.saturating_add(1);
-        let reading = self.env.broker.read_log(chat.id, next, 0).await?;
+    /// the next epoch. Returns the broker's memory, in which it may begin: the store knows whether
+    /// another node has begun it by now.
+    async fn tear_log(&self, chat: &Chat) -> Result<Option<Incarnation>, Refusal> {
+        let reading = self.env.broker.read_log(chat.id, NO_EPOCH, 0).await?;
         match reading.outcome {
             LogRead::NoLog(incarnation) => Ok(Some(incarnation)),
             LogRead::Messages { .. } => Err(Refusal::retry_after(ErrorCode::INTERNAL, 1_000)),
@@ -290,13 +292,13 @@ impl Chats {
             (state.messages.epoch(), state.messages.is_void())
         };
         let mut missing = if must_tear {
-            self.tear_log(chat, epoch).await?
+            self.tear_log(chat).await?
         } else {
             self.read_log(chat).await?
         };
         if missing.is_none() && chat.state().messages.is_torn() {
             // The messages after the gap cannot be delivered any more.
-            missing = self.tear_log(chat, epoch).await?;
+            missing = self.tear_log(chat).await?;
         }
         let Some(incarnation) = missing else {
             return Ok(());

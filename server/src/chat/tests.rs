@@ -25,6 +25,7 @@ use nowrong_store_embedded::EmbeddedStore;
 use super::{Chat, Chats};
 use crate::environment::Environment;
 
+mod overtaken;
 mod persisting;
 
 const RULES: ChatRules = ChatRules {
