@@ -42,10 +42,8 @@ impl Chats {
             if state.messages.is_refused() {
                 return Err(Refusal::retry_after(ErrorCode::STORAGE_UNAVAILABLE, 1_000));
             }
-            if send
-                .reply_to
-                .is_some_and(|answered| answered > state.messages.head)
-            {
+            // Forwarded to others as it is, so it must name a message.
+            if send.reply_to.is_some_and(|to| !state.messages.has(to)) {
                 return Err(ErrorCode::MESSAGE_UNKNOWN.into());
             }
             state.messages.epoch()

@@ -7,8 +7,9 @@ use nowrong_protocol::{
 
 use super::state::HeardReply;
 use crate::{
+    chat_log::{Resume, resume_point},
     node::NodeId,
-    record::{ChatMember, Signal, UnixMs},
+    record::{ChatMember, Epoch, Signal, UnixMs},
 };
 
 /// Where a member is connected, as far as this node knows.
@@ -83,12 +84,13 @@ pub(super) struct SeenMember {
 
 impl MemberState {
     /// A member without a connection, whose seat is held.
-    pub(super) fn new(stored: &ChatMember, held_until: UnixMs) -> Self {
+    pub(super) fn new(stored: &ChatMember, epochs: &[Epoch], held_until: UnixMs) -> Self {
+        let valid = |cursor| valid_cursor(epochs, cursor);
         Self {
             name: stored.name.clone(),
             language: stored.language.clone(),
             seat: Versioned::new((SeatState::Held, held_until)),
-            cursors: Versioned::new((stored.delivered, stored.read)),
+            cursors: Versioned::new((valid(stored.delivered), valid(stored.read))),
             are_cursors_dirty: false,
             typing: Versioned::new(false),
             presence: Versioned::new(PresenceState::Active),
@@ -152,10 +154,10 @@ impl MemberState {
         self.presence.set(state)
     }
 
-    /// Moves the cursors forward, never back and never past the newest message.
-    pub fn advance(&mut self, delivered: Position, read: Position, head: Position) -> bool {
-        let read = self.cursors.value.1.max(read.min(head));
-        let delivered = self.cursors.value.0.max(delivered.min(head)).max(read);
+    /// Moves the cursors forward, never back. Both name messages of the chat.
+    pub(super) fn advance(&mut self, delivered: Position, read: Position) -> bool {
+        let read = self.cursors.value.1.max(read);
+        let delivered = self.cursors.value.0.max(delivered).max(read);
         self.cursors.set((delivered, read))
     }
 
@@ -266,6 +268,14 @@ impl MemberState {
             };
             out.push(presence.into());
         }
+    }
+}
+
+/// A stored cursor, without the messages that are void. How far the log goes is not known yet.
+fn valid_cursor(epochs: &[Epoch], cursor: Position) -> Position {
+    match resume_point(epochs, cursor, Position::new(u32::MAX, u64::MAX)) {
+        Resume::From(position) => position,
+        Resume::Beyond => Position::START,
     }
 }
 

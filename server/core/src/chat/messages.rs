@@ -315,6 +315,19 @@ impl Messages {
         position.epoch != self.epoch() && self.position_of(position.seq) != position
     }
 
+    /// Whether a message of the chat that counts here has exactly this position. Positions compare by epoch
+    /// first, so to be before the head says nothing.
+    pub fn has(&self, position: Position) -> bool {
+        let is_within = (1..=self.head.seq).contains(&position.seq);
+        is_within && self.position_of(position.seq) == position
+    }
+
+    /// The newest message that counts here and that a client can mean by `named`: that message itself, or
+    /// the last one before it that is neither void nor unknown here; [`Position::START`] for none.
+    pub fn nearest(&self, named: Position) -> Position {
+        self.resume_point(named).unwrap_or(Position::START)
+    }
+
     /// Where a client that holds the chat up to `asked` continues; `None` when it names an epoch
     /// that this node does not know.
     pub fn resume_point(&self, asked: Position) -> Option<Position> {

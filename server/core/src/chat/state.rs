@@ -67,7 +67,7 @@ impl State {
     /// The state of a stored chat with nobody connected: every seat is held from `now`.
     pub fn new(record: &Chat, rules: &ChatRules, now: UnixMs) -> Self {
         let held_until = rules.held_until(now);
-        let member = |stored| MemberState::new(stored, held_until);
+        let member = |stored| MemberState::new(stored, &record.epochs, held_until);
         Self {
             chat: record.id,
             messages: Messages::new(&record.epochs),
@@ -150,11 +150,11 @@ impl State {
         self.is_queued_to_check = false;
     }
 
-    /// Moves a member's cursors forward; returns whether that is news.
+    /// Moves a member's cursors forward, to messages that exist; returns whether that is news.
     pub fn advance(&mut self, member: u8, delivered: Position, read: Position) -> bool {
-        let head = self.messages.head;
+        let [delivered, read] = [delivered, read].map(|named| self.messages.nearest(named));
         let member = self.member_mut(member);
-        member.is_some_and(|member| member.advance(delivered, read, head))
+        member.is_some_and(|member| member.advance(delivered, read))
     }
 
     /// Takes over a member's signal; returns whether that is news.

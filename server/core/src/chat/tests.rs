@@ -209,6 +209,69 @@ fn a_member_without_a_connection_is_away_and_one_who_comes_back_is_not() {
 }
 
 #[test]
+fn cursors_and_replies_name_messages_that_exist() {
+    let epochs = [Epoch { number: 1, base: 0 }, Epoch { number: 2, base: 2 }];
+    let mut state = state();
+    state
+        .messages
+        .rebuild(rebuilt(&epochs, &[message(1, 0), message(2, 0)]));
+    let third = StoredMessage {
+        position: Position::new(2, 3),
+        ..message(3, 1)
+    };
+    appended(&mut state, third);
+    let far = 1 << 60;
+    let nearest = [
+        ((1, 1), (1, 1)),
+        ((1, 2), (1, 2)),
+        ((2, 3), (2, 3)),
+        // Void, or never given.
+        ((1, 3), (1, 2)),
+        ((1, far), (1, 2)),
+        ((2, 1), (1, 1)),
+        ((2, far), (2, 3)),
+        ((0, 0), (0, 0)),
+        ((0, 1), (0, 0)),
+        ((0, far), (0, 0)),
+        ((3, 1), (0, 0)),
+        ((u32::MAX, u64::MAX), (0, 0)),
+    ];
+    for ((epoch, seq), (nearest_epoch, nearest_seq)) in nearest {
+        let (named, expected) = (
+            Position::new(epoch, seq),
+            Position::new(nearest_epoch, nearest_seq),
+        );
+        assert_eq!(state.messages.nearest(named), expected, "{named}");
+        assert_eq!(
+            state.messages.has(named),
+            seq > 0 && named == expected,
+            "{named}"
+        );
+        state.advance(1, named, named);
+        let (delivered, read) = state.members()[1].cursors();
+        for cursor in [delivered, read] {
+            assert!(
+                cursor == Position::START || state.messages.has(cursor),
+                "{named}: {cursor}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_stored_cursor_that_names_no_message_is_brought_back() {
+    let stored = [((0, 1 << 60), (0, 0)), ((1, 5), (1, 2)), ((2, 9), (2, 9))];
+    for ((epoch, seq), expected) in stored {
+        let mut record = record();
+        record.epochs = vec![Epoch { number: 1, base: 0 }, Epoch { number: 2, base: 2 }];
+        record.members[0].read = Position::new(epoch, seq);
+        let state = State::new(&record, &RULES, START);
+        let read = state.members()[0].cursors().1;
+        assert_eq!(read, Position::new(expected.0, expected.1));
+    }
+}
+
+#[test]
 fn cursors_move_forward_and_not_past_the_head() {
     let mut state = state();
     appended(&mut state, message(1, 0));

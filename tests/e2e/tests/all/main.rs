@@ -16,6 +16,8 @@ mod g5_switch;
 mod g8_time;
 mod mongodb;
 mod operate;
+mod plain;
+mod positions;
 mod proxies;
 mod roles;
 mod stop;

@@ -5,12 +5,11 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::{PATIENCE, ServerOptions, TestServer, eventually, matched_pair, within};
-use nowrong_client::{Chat, LinkOptions, NewAccount, RawConnection, Transport};
-use nowrong_protocol::{
-    ChatId, ClientFrame, ClientMessageId, ErrorCode, Position, ServerFrame,
-    frame::{Body, Fail, Join, Pong, Send},
-};
+use e2e::{ServerOptions, TestServer, eventually, matched_pair, within};
+use nowrong_client::Chat;
+use nowrong_protocol::{ErrorCode, Position, frame::Body};
+
+use super::plain::Plain;
 
 /// So little that no page of the database can be written; the log of a quiet server has room.
 const FULL_BYTES: u64 = 8_192;
@@ -75,110 +74,6 @@ async fn what_a_full_disk_refused_is_acked_when_there_is_room_again() {
     }
     for state in connections {
         assert!(!state.has_changed().unwrap(), "no connection was lost");
-    }
-}
-
-/// A person without a client that does anything by itself.
-struct Plain {
-    connection: RawConnection,
-    chat: ChatId,
-    /// The texts that were shown, with their positions.
-    shown: Vec<(u64, Body)>,
-}
-
-impl Plain {
-    async fn arrive(server: &TestServer, name: &str) -> Self {
-        let user = server.api().register(&NewAccount::named(name)).await;
-        let connect = user.unwrap().connect().await.unwrap();
-        let options = LinkOptions {
-            transport: Transport::WebSocket,
-            ..LinkOptions::default()
-        };
-        let connection = RawConnection::open(&connect.endpoint, &options).await;
-        let mut connection = connection.unwrap();
-        connection.send(RawConnection::hello(connect.connect_token));
-        let mut plain = Self {
-            connection,
-            chat: ChatId::from_bytes([0; 16]),
-            shown: Vec::new(),
-        };
-        plain
-            .wait(|frame| matches!(frame, ServerFrame::Welcome(_)).then_some(()))
-            .await;
-        let join = Join {
-            request: 1,
-            category: "music".to_owned(),
-            interests: Vec::new(),
-        };
-        plain.tell(join.into()).await;
-        plain
-    }
-
-    /// Sends, and sees that it goes out while nothing is waited for.
-    async fn tell(&mut self, frame: ClientFrame) {
-        self.connection.send(frame);
-        let while_it_goes = Duration::from_millis(50);
-        self.connection.flush(while_it_goes).await.unwrap();
-    }
-
-    async fn matched(&mut self) {
-        let matched = |frame: &ServerFrame| match frame {
-            ServerFrame::Matched(matched) => Some(matched.chat.0.chat),
-            _ => None,
-        };
-        self.chat = self.wait(matched).await;
-    }
-
-    /// The same text is the same message.
-    async fn say(&mut self, request: u32, text: &str) {
-        let mut id = [7; 16];
-        id[..text.len()].copy_from_slice(text.as_bytes());
-        let send = Send {
-            request,
-            chat: self.chat,
-            client_message_id: ClientMessageId::from_bytes(id),
-            reply_to: None,
-            body: Body::Text(text.to_owned()),
-        };
-        self.tell(send.into()).await;
-    }
-
-    /// The reply to a `Send`.
-    async fn reply(&mut self, request: u32) -> Result<Position, Fail> {
-        let reply = |frame: &ServerFrame| match frame {
-            ServerFrame::Ack(ack) if ack.request == request => Some(Ok(ack.position)),
-            ServerFrame::Fail(fail) if fail.request == request => Some(Err(fail.clone())),
-            _ => None,
-        };
-        self.wait(reply).await
-    }
-
-    /// Waits until this many texts were shown.
-    async fn sees(&mut self, count: usize) {
-        while self.shown.len() < count {
-            self.wait(|frame| matches!(frame, ServerFrame::Message(_)).then_some(()))
-                .await;
-        }
-    }
-
-    async fn wait<T>(&mut self, found: impl Fn(&ServerFrame) -> Option<T>) -> T {
-        loop {
-            let frame = self.connection.receive(PATIENCE).await.unwrap();
-            match &frame {
-                ServerFrame::Message(message) => {
-                    let shown = (message.position.seq, message.body.clone());
-                    self.shown.push(shown);
-                }
-                ServerFrame::Ping(ping) => {
-                    let nonce = ping.nonce;
-                    self.connection.send(Pong { nonce });
-                }
-                _ => {}
-            }
-            if let Some(found) = found(&frame) {
-                return found;
-            }
-        }
     }
 }
 
