@@ -26,6 +26,13 @@ const YOUNG_ONE_IN: usize = 4;
 /// How long they wait for company, shortest and longest.
 const PATIENCE_MS: (u64, u64) = (300, 9_000);
 
+/// One in this many waits for longer, until also people who have met recently may meet: otherwise nobody
+/// meets any more once everybody has met.
+const PATIENT_ONE_IN: u32 = 4;
+
+/// How long those wait at most.
+const LONG_PATIENCE_MS: u64 = 25_000;
+
 /// Most messages in one chat.
 const MESSAGES_MAX: u32 = 6;
 
@@ -136,7 +143,11 @@ impl Wanderer {
 
     async fn wait(mut self, mut ticket: Ticket) -> Result<Self, GaveUp> {
         let random = &mut self.guest.who.random;
-        let patience = random.random_range(PATIENCE_MS.0..=PATIENCE_MS.1);
+        let longest = match random.random_ratio(1, PATIENT_ONE_IN) {
+            true => LONG_PATIENCE_MS,
+            false => PATIENCE_MS.1,
+        };
+        let patience = random.random_range(PATIENCE_MS.0..=longest);
         let matched = timeout(Duration::from_millis(patience), ticket.matched()).await;
         match matched {
             Ok(Ok(chat)) => self.meet(&chat, Some(ticket.id())),
