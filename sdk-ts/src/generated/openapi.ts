@@ -314,6 +314,20 @@ export interface components {
              */
             type: string;
         };
+        /** @description The answer of a ready node. */
+        Readiness: {
+            /**
+             * @description How many live nodes take connections of clients. At 0 a node that serves REST is ready all the
+             *     same: accounts can be looked after, and `POST /v1/connect` says when to try again.
+             * @example 2
+             */
+            nodes_for_clients: number;
+            /**
+             * @description `ok`.
+             * @example ok
+             */
+            status: string;
+        };
         /** @description A refresh token to exchange. */
         Refresh: {
             /** @description From the registration or the last refresh. */
@@ -436,7 +450,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Health"];
+                    "application/json": components["schemas"]["Readiness"];
                 };
             };
             /** @description A part it needs is missing. */

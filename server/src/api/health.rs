@@ -48,6 +48,18 @@ pub(super) struct Health {
 
 const OK: Health = Health { status: "ok" };
 
+/// The answer of a ready node.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Readiness {
+    /// `ok`.
+    #[schema(example = "ok")]
+    status: &'static str,
+    /// How many live nodes take connections of clients. At 0 a node that serves REST is ready all the
+    /// same: accounts can be looked after, and `POST /v1/connect` says when to try again.
+    #[schema(example = 2)]
+    nodes_for_clients: usize,
+}
+
 /// Alive
 ///
 /// The process responds, and no part of it has ended by itself. If one has, the node drains and then
@@ -82,11 +94,11 @@ pub(super) async fn healthz(alarm: Option<Extension<Alarm>>) -> Result<Json<Heal
     tag = "Operation",
     operation_id = "readyz",
     responses(
-        (status = 200, description = "It can serve.", body = Health),
+        (status = 200, description = "It can serve.", body = Readiness),
         (status = 503, description = "A part it needs is missing.", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn readyz(State(env): State<Environment>) -> Result<Json<Health>, Problem> {
+pub(super) async fn readyz(State(env): State<Environment>) -> Result<Json<Readiness>, Problem> {
     if is_draining(&*env.broker) {
         return Err(Problem::draining());
     }
@@ -99,5 +111,9 @@ pub(super) async fn readyz(State(env): State<Environment>) -> Result<Json<Health
         warn!(%error, "not ready: the broker");
         return Err(Problem::new(ErrorCode::OVERLOADED).detail("The broker cannot be written to."));
     }
-    Ok(Json(OK))
+    let nodes = env.broker.nodes();
+    Ok(Json(Readiness {
+        status: "ok",
+        nodes_for_clients: nodes.iter().filter(|node| node.takes_clients()).count(),
+    }))
 }

@@ -125,11 +125,15 @@ async fn a_preflight_of_a_listed_origin_is_answered() {
 #[tokio::test]
 async fn readiness_says_which_part_is_missing() {
     let api = Api::new().await;
-    for path in ["/healthz", "/readyz"] {
+    let expected = [
+        ("/healthz", json!({ "status": "ok" })),
+        ("/readyz", json!({ "status": "ok", "nodes_for_clients": 1 })),
+    ];
+    for (path, body) in expected {
         let answer = api.get(path).await;
         assert_eq!(
             (answer.status.as_u16(), answer.json()),
-            (200, json!({ "status": "ok" })),
+            (200, body),
             "{path}"
         );
     }

@@ -4,7 +4,7 @@
 
 use std::{net::SocketAddr, process::Stdio};
 
-use e2e::{ServerOptions, TestServer, within};
+use e2e::{ServerOptions, TestServer, eventually, within};
 use nowrong_client::{ApiError, NewAccount};
 use nowrong_protocol::ErrorCode;
 use services::{
@@ -105,6 +105,27 @@ async fn each_role_serves_its_part_and_nodes_take_each_others_tokens() {
     );
     assert_eq!(rest.quic().port(), 0, "no WebTransport");
     assert_ne!(realtime.quic().port(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rest_node_alone_is_ready_says_that_nobody_takes_clients_and_keeps_accounts() {
+    let shared = Shared::start();
+    let rest = shared.node("rest").await;
+    let ready = |count: u32| format!(r#"{{"status":"ok","nodes_for_clients":{count}}}"#);
+    let readyz = || async { wire::ask("127.0.0.1", rest.http(), &wire::get("/readyz", "")).await };
+    let alone = readyz().await;
+    assert!(alone.ends_with(&ready(0)), "{alone}");
+    let user = rest.api().register(&NewAccount::named("Robin")).await;
+    let user = user.unwrap();
+    let refused = user.connect().await;
+    assert_eq!(code(refused), Some(ErrorCode::OVERLOADED));
+
+    let _realtime = shared.node("realtime").await;
+    eventually("the rest node knows it", || async {
+        readyz().await.ends_with(&ready(1)).then_some(())
+    })
+    .await;
+    user.connect().await.unwrap();
 }
 
 #[tokio::test]
