@@ -162,7 +162,8 @@ fn interests(field: &str, value: Value) -> Read<Interests> {
     if count > INTERESTS_MAX {
         errors = wrong(field, InterestsError::TooMany { count }.to_string());
     }
-    for (index, item) in items.into_iter().enumerate() {
+    // The others are too many, whatever they say.
+    for (index, item) in items.into_iter().take(INTERESTS_MAX).enumerate() {
         let field = format!("{field}[{index}]");
         let read = string(&field, item).and_then(|text| {
             let checked = Interest::parse(&text);

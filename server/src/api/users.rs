@@ -209,6 +209,8 @@ pub(super) async fn register(
     headers: HeaderMap,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
+    // Whatever comes of it: to read names and interests costs more than to refuse them.
+    api.take("register_body", api.limits.requests, ip).await?;
     let key = idempotency_key(&headers)?;
     let user = NewUser::read(fields)?;
     api.take("register", api.limits.register, ip).await?;

@@ -14,6 +14,7 @@ use nowrong_core::{
     matching::{Pool, Ticket},
     node::NodeId,
     record::{AgeBracket, Epoch},
+    text::{Interest, InterestError},
 };
 use nowrong_protocol::{
     ChatId, ClientFrame, ClientMessageId, ConnectionId, Framed, Position, ServerFrame, TicketId,
@@ -71,6 +72,10 @@ pub const CASES: &[Case] = &[
     Case {
         name: "match-two",
         run: match_two,
+    },
+    Case {
+        name: "refuse-interest",
+        run: refuse_interest,
     },
 ];
 
@@ -235,6 +240,16 @@ fn match_two(operations: u32) {
         let number = 1_000 + 2 * number;
         black_box(pool.join(ticket(number, number), 0).is_ok());
         black_box(pool.join(ticket(number + 1, number), 0).is_ok());
+    }
+}
+
+/// The costliest interest that was found: each of its characters becomes eighteen.
+fn refuse_interest(operations: u32) {
+    let longest = "\u{FDFA}".repeat(170);
+    for _ in 0..operations {
+        let refused = Interest::parse(black_box(&longest));
+        debug_assert_eq!(refused, Err(InterestError::TooLong));
+        black_box(refused.is_err());
     }
 }
 

@@ -8,6 +8,10 @@ use super::{chars, text_type};
 /// Longest raw interest that is looked at, in bytes.
 const RAW_BYTES_MAX: usize = 8 * INTEREST_BYTES_MAX;
 
+/// Most bytes of an unfinished normal form. A character can grow eighteen-fold (U+FDFA), and what is composed
+/// and still this long never becomes short enough.
+const UNFINISHED_BYTES_MAX: usize = 4 * INTEREST_BYTES_MAX;
+
 /// An interest: NFKC, lower case, single spaces inside only, 1-64 bytes. Two people share an
 /// interest when their values are equal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,11 +27,8 @@ pub enum InterestError {
     #[error("an interest cannot be empty")]
     Empty,
     /// More bytes than an interest may have.
-    #[error("an interest has at most {INTEREST_BYTES_MAX} bytes, this one has {bytes}")]
-    TooLong {
-        /// Its bytes.
-        bytes: usize,
-    },
+    #[error("an interest has at most {INTEREST_BYTES_MAX} bytes, this one has more")]
+    TooLong,
     /// A control, private-use or undefined character.
     #[error("an interest cannot have the character U+{:04X}", u32::from(*.character))]
     Forbidden {
@@ -37,36 +38,51 @@ pub enum InterestError {
 }
 
 impl Interest {
-    /// The interest in `raw`.
+    /// The interest in `raw`, in bounded time: nothing is read on once it is known to be too long.
     ///
     /// # Errors
     /// [`InterestError`] says what is wrong first.
     pub fn parse(raw: &str) -> Result<Self, InterestError> {
         if raw.len() > RAW_BYTES_MAX {
-            return Err(InterestError::TooLong { bytes: raw.len() });
+            return Err(InterestError::TooLong);
         }
-        let interest = normal_form(raw);
+        let interest = normal_form(&chars::collapse_blanks(raw))?;
         if let Some(character) = interest.chars().find(|c| chars::is_meaningless(*c)) {
             return Err(InterestError::Forbidden { character });
         }
         match interest.len() {
             0 => Err(InterestError::Empty),
-            bytes if bytes > INTEREST_BYTES_MAX => Err(InterestError::TooLong { bytes }),
+            bytes if bytes > INTEREST_BYTES_MAX => Err(InterestError::TooLong),
             _ => Ok(Self(interest)),
         }
     }
 }
 
 /// `toNFKC_Casefold` (Unicode Standard, section 3.13) with lower case instead of folding: lower
-/// case can undo the normal form and vice versa, so both are applied twice.
-fn normal_form(raw: &str) -> String {
-    let once = fold(&fold(raw));
-    chars::collapse_blanks(&once).nfkc().collect()
+/// case can undo the normal form and vice versa, so both are applied twice. Of ASCII only the case
+/// changes.
+fn normal_form(raw: &str) -> Result<String, InterestError> {
+    if raw.is_ascii() {
+        return Ok(raw.to_ascii_lowercase());
+    }
+    let once = fold(&fold(raw)?)?;
+    bounded(chars::collapse_blanks(&once).nfkc())
 }
 
-fn fold(text: &str) -> String {
+fn fold(text: &str) -> Result<String, InterestError> {
     let visible = text.nfkc().filter(|c| !chars::is_ignorable(*c));
-    visible.flat_map(char::to_lowercase).nfkc().collect()
+    bounded(visible.flat_map(char::to_lowercase).nfkc())
+}
+
+fn bounded(characters: impl Iterator<Item = char>) -> Result<String, InterestError> {
+    let mut text = String::new();
+    for character in characters {
+        text.push(character);
+        if text.len() > UNFINISHED_BYTES_MAX {
+            return Err(InterestError::TooLong);
+        }
+    }
+    Ok(text)
 }
 
 /// The interests of a user or a ticket: no two equal, at most 10, in the order given.
@@ -150,9 +166,10 @@ mod tests {
     fn the_error_names_what_is_wrong() {
         for (raw, error) in [
             (" \u{200D} ".to_owned(), InterestError::Empty),
-            ("x".repeat(65), InterestError::TooLong { bytes: 65 }),
-            ("ﷺ".repeat(3), InterestError::TooLong { bytes: 99 }),
-            ("x".repeat(9_000), InterestError::TooLong { bytes: 9_000 }),
+            ("x".repeat(65), InterestError::TooLong),
+            ("ﷺ".repeat(3), InterestError::TooLong),
+            ("ﷺ".repeat(170), InterestError::TooLong),
+            ("x".repeat(9_000), InterestError::TooLong),
             (
                 "a\0".to_owned(),
                 InterestError::Forbidden { character: '\0' },
@@ -187,7 +204,50 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_padded_or_composed_is_still_short_enough() {
+        let padded = format!("{}jazz{}", " ".repeat(250), "\u{200B}".repeat(80));
+        assert_eq!(
+            Interest::parse(&padded).expect("four letters").as_str(),
+            "jazz"
+        );
+        // As long as it can be, written with as many bytes as it can be.
+        let longest = "e\u{301}".repeat(32);
+        assert_eq!(
+            Interest::parse(&longest).expect("64 bytes").as_str(),
+            "é".repeat(32)
+        );
+        let longest = "\u{1100}\u{1161}\u{11A8}".repeat(21);
+        assert_eq!(
+            Interest::parse(&longest).expect("63 bytes").as_str(),
+            "각".repeat(21)
+        );
+    }
+
+    /// As [`normal_form`], without bounds and short cuts.
+    fn whole_form(raw: &str) -> String {
+        let fold = |text: &str| -> String {
+            let visible = text.nfkc().filter(|c| !chars::is_ignorable(*c));
+            visible.flat_map(char::to_lowercase).nfkc().collect()
+        };
+        let once = fold(&fold(raw));
+        chars::collapse_blanks(&once).nfkc().collect()
+    }
+
     proptest! {
+        #[test]
+        fn bounds_and_short_cuts_change_no_interest(
+            raw in "[ -~]{0,70}|\\PC{0,40}|(?s).{0,70}|[\u{1100}-\u{11FF}\u{300}-\u{36F}a-z ]{0,80}"
+        ) {
+            let whole = whole_form(&raw);
+            match Interest::parse(&raw) {
+                Ok(interest) => prop_assert_eq!(interest.as_str(), whole),
+                Err(InterestError::Empty) => prop_assert!(whole.is_empty()),
+                Err(InterestError::TooLong) => prop_assert!(whole.len() > INTEREST_BYTES_MAX),
+                Err(InterestError::Forbidden { character }) => prop_assert!(whole.contains(character)),
+            }
+        }
+
         #[test]
         fn any_input_gives_an_interest_within_bounds_or_an_error(raw in "\\PC{0,40}|(?s).{0,70}") {
             if let Ok(interest) = Interest::parse(&raw) {

@@ -262,4 +262,26 @@ async fn too_many_requests_of_one_network_have_to_wait() {
     for expected in [401, 401, 429] {
         assert_eq!(refresh(&api, &json!("x")).await.status, expected);
     }
+    let wrong = json!({ "name": "" });
+    for expected in [422, 422, 429] {
+        let answer = api.call("PATCH", "/v1/me", &token, &wrong).await;
+        assert_eq!(answer.status, expected, "whatever comes of it");
+    }
+    // One has registered already.
+    for expected in [422, 429] {
+        assert_eq!(api.post("/v1/users", &wrong).await.status, expected);
+    }
+}
+
+#[tokio::test]
+async fn of_too_many_interests_only_as_many_are_read_as_may_be() {
+    let api = Api::new().await;
+    let body = json!({ "interests": vec!["\u{FDFA}".repeat(170); 28] });
+    let answer = api.post("/v1/users", &body).await;
+    answer.is_problem(422, "INVALID");
+    let errors = answer.json()["errors"].clone();
+    let fields = errors.as_array().unwrap().iter();
+    let fields = fields.filter_map(|error| error["field"].as_str());
+    let read = fields.filter(|field| field.starts_with("interests["));
+    assert_eq!(read.count(), 10);
 }
