@@ -90,8 +90,10 @@ pub struct ApiState {
 /// Removes a user from everything that is running: chat, queue, connections.
 #[async_trait]
 pub trait Departure: Send + Sync + 'static {
-    /// Ends the user's chat, cancels the ticket, closes the connections with `ACCOUNT_GONE`. `Ok`
-    /// means that all of this is done; idempotent.
+    /// Cancels all tickets of the user, also those to come, ends the chat, closes the connections with
+    /// `ACCOUNT_GONE`. `Ok` means that all of this is done; idempotent. Who erases an account calls it
+    /// before, so that the chat ends while it can be read, and again afterwards: a connection that was
+    /// admitted in between has seen the account.
     async fn depart(&self, user: UserId) -> Result<(), StoreError>;
 }
 

@@ -135,5 +135,6 @@ pub(super) async fn erase(
 ) -> Result<StatusCode, Problem> {
     api.departure.depart(user.id).await?;
     api.env.store.delete_user(user.id).await?;
+    api.departure.depart(user.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -185,7 +185,7 @@ pub const KEYS: &[Key] = &[
     key(
         "limits.requests_burst",
         "600",
-        "refresh and connect calls of one prefix at once and per period",
+        "refreshes of one prefix at once and per period; as many connects, registrations tried, and changes of accounts",
     ),
     key(
         "limits.requests_period",

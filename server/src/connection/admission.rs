@@ -17,7 +17,7 @@ use nowrong_protocol::{
 };
 
 use super::{Attending, Connection, Link, following::Following};
-use crate::{auth::connect::redeem_connect, chat::Chat, hub::UserEntry};
+use crate::{auth::connect::redeem_connect, chat::Chat, environment::Environment, hub::UserEntry};
 
 /// Minimum reconnect delay when the node is full, in milliseconds; spread over twice that.
 const FULL_RETRY_MS: u32 = 2_000;
@@ -42,7 +42,7 @@ impl<L: Link> Connection<L> {
         }
     }
 
-    /// Checks the token and the account; returns the user.
+    /// Checks the token; returns the user.
     async fn check(&mut self, hello: &Hello) -> Result<UserId, CloseCode> {
         if !self.is_origin_allowed {
             return Err(CloseCode::ORIGIN_REFUSED);
@@ -52,17 +52,7 @@ impl<L: Link> Connection<L> {
         }
         let now = self.node.env().clock.now();
         let user = redeem_connect(&*self.node.env().broker, &hello.connect_token, now).await;
-        let user = user.map_err(internal)?.ok_or(CloseCode::TOKEN_REFUSED)?;
-        let account = self
-            .node
-            .env()
-            .store
-            .user(user, now)
-            .await
-            .map_err(internal)?;
-        account
-            .map(|account| account.id)
-            .ok_or(CloseCode::ACCOUNT_GONE)
+        user.map_err(internal)?.ok_or(CloseCode::TOKEN_REFUSED)
     }
 
     pub(super) fn refusal(&self, code: CloseCode) -> Bye {
@@ -113,6 +103,7 @@ impl<L: Link> Connection<L> {
             tracing::warn!(%error, "a connection could not be counted");
         }
         take_place(&*node.env().broker, user).await;
+        check_account(node.env(), user).await?;
         let chat = node
             .chats()
             .load_chat_of(user, &asked)
@@ -238,6 +229,14 @@ impl<L: Link> Connection<L> {
         }
         self.link.close(code).await;
     }
+}
+
+/// Checks that the account exists, once the connection can be found by its user: who erases the account
+/// closes it, or it sees here that the account is gone.
+async fn check_account(env: &Environment, user: UserId) -> Result<(), CloseCode> {
+    let account = env.store.user(user, env.clock.now()).await;
+    let account = account.map_err(internal)?;
+    account.map(|_| ()).ok_or(CloseCode::ACCOUNT_GONE)
 }
 
 /// Notes that the user is on this node now, and lets another node give the user up.

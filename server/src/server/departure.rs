@@ -1,21 +1,29 @@
 //! Removes a user from everything that is running, here and on the node of the user's connection,
-//! before the account is erased.
+//! before and after the account is erased.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use nowrong_core::record::Notice;
-use nowrong_protocol::{CloseCode, UserId};
+use nowrong_protocol::{CloseCode, TicketId, UserId};
 use nowrong_store::StoreError;
 
 use crate::{api::Departure, node::Node, refusal::Refusal};
 
-/// Removes a user from everything that runs on this node, before the account is erased.
+/// Not older than any ticket: who cancels it cancels all of them, because tickets are ordered.
+const LAST_TICKET: TicketId = TicketId::from_bytes([u8::MAX; 16]);
+
+/// Removes a user from everything that runs on this node, before and after the account is erased.
 pub(super) struct NodeDeparture(pub(super) Arc<Node>);
 
 #[async_trait]
 impl Departure for NodeDeparture {
     async fn depart(&self, user: UserId) -> Result<(), StoreError> {
+        let env = self.0.env();
+        // From here on no chat opens with this user, whatever is queued or offered.
+        env.store
+            .cancel_ticket(user, LAST_TICKET, env.clock.now())
+            .await?;
         if let Some(entry) = self.0.hub().entry(user) {
             self.0
                 .matching()
@@ -31,11 +39,10 @@ impl Departure for NodeDeparture {
         if let Some(entry) = self.0.hub().entry(user) {
             entry.kick(CloseCode::ACCOUNT_GONE);
         }
-        let broker = &self.0.env().broker;
-        let place = broker.place(user).await;
+        let place = env.broker.place(user).await;
         let place = place.map_err(|error| unavailable(error.into()))?;
-        if let Some(other) = place.filter(|place| *place != broker.id()) {
-            broker.tell(&[other], Notice::Depart { user });
+        if let Some(other) = place.filter(|place| *place != env.broker.id()) {
+            env.broker.tell(&[other], Notice::Depart { user });
         }
         Ok(())
     }

@@ -79,7 +79,9 @@ pub trait UserStore: Send + Sync + 'static {
 
     /// Removes the account and everything that belongs to it: name, refresh tokens, blocks, recent
     /// partners (and itself from theirs), its seat. Ids are never used again, so blocks against it
-    /// are pointless and removed too. Its chat must have been ended before. Idempotent.
+    /// are pointless and removed too. Its spent tickets, ids without a name, stay until they expire:
+    /// no chat opens with one of them that is still under way. Its chat must have been ended before.
+    /// Idempotent.
     async fn delete_user(&self, id: UserId) -> Result<(), StoreError>;
 
     /// Stores the first refresh token of a family.

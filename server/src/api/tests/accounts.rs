@@ -257,7 +257,11 @@ async fn erasing_an_account_lets_the_user_depart_first() {
 
     let answer = api.call("DELETE", "/v1/me", &token, &Value::Null).await;
     assert_eq!((answer.status.as_u16(), answer.body.len()), (204, 0));
-    assert_eq!(*api.departed.users.lock().unwrap(), [id]);
+    assert_eq!(
+        *api.departed.users.lock().unwrap(),
+        [id, id],
+        "before and after"
+    );
     assert!(
         api.state
             .env

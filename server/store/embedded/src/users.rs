@@ -194,7 +194,6 @@ impl Transaction<'_> {
             self.move_expiry(Expiring::User(id), Some(user.expires_at), None)?;
         }
         self.seats.write()?.remove(id.as_bytes())?;
-        self.remove_spent(id)?;
         self.remove_family(id.as_bytes())?;
         self.remove_blocks(id)?;
         self.forget_partners(id)

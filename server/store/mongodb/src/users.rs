@@ -217,8 +217,13 @@ impl Transaction {
         }
         let delete = users.delete_one(doc! { "_id": key.clone() });
         delete.session(&mut self.session).await?;
-        let delete = self.shared.seats.delete_one(doc! { "_id": key.clone() });
-        delete.session(&mut self.session).await?;
+        // The spent tickets in it stay: a queue or an offer may still hold one of them.
+        let free = doc! { "$set": { "chat": Bson::Null, "freeAt": Bson::Null } };
+        let update = self
+            .shared
+            .seats
+            .update_one(doc! { "_id": key.clone() }, free);
+        update.session(&mut self.session).await?;
         // Without their family the tokens are invalid; they are removed when they expire.
         let families = doc! { "_id": keys_of("user", &key) };
         let delete = self.shared.families.delete_many(families);

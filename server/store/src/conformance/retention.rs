@@ -202,12 +202,12 @@ pub async fn spent_tickets_outlive_their_chat_for_a_day(store: Subject) {
         assert!(late.unwrap());
         sweep_all(&store, NOW + 3 * DAY).await;
     }
-    // They end together with the account.
+    // They outlive the account: one may still be under way.
     let cancelled = store.cancel_ticket(user_id(3), ticket(5), NOW).await;
     assert!(cancelled.unwrap());
     store.delete_user(user_id(3)).await.unwrap();
     let opening = store.open_chat(&chat(3, &[3, 4]), &used).await.unwrap();
-    assert_eq!(opening, Opening::Opened);
+    assert_eq!(opening, Opening::Spent(user_id(3)));
 }
 
 pub async fn an_expired_name_and_an_expired_seat_are_free(store: Subject) {

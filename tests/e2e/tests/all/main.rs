@@ -9,6 +9,7 @@ mod cluster;
 mod copies;
 mod drain;
 mod edge;
+mod erasing;
 mod g10_g11_hostile;
 mod g1_kill;
 mod g2_resend;

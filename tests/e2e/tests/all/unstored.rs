@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use e2e::{ServerOptions, TestServer, eventually, matched_pair, within};
 use nowrong_client::Chat;

@@ -264,7 +264,6 @@ impl Pair {
         }
         self.store.delete_user(id).await.unwrap();
         self.model.users.remove(&number);
-        self.model.spent.remove(&id);
         self.model.tokens.retain(|_, it| it.token.user != id);
         self.model
             .blocks
