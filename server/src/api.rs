@@ -107,7 +107,8 @@ pub fn router(state: ApiState) -> Router {
         .merge(problem::router())
         .fallback(site::serve)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(axum::Extension(health::Probe::default()));
     headers::protect(router, &state.addresses, &state.script_hashes).with_state(state)
 }
 

@@ -34,8 +34,8 @@ export interface paths {
         };
         /**
          * Ready
-         * @description The store and the broker can be written to, and the node is not about to stop; otherwise
-         *     the problem says which of these fails.
+         * @description The store and the broker could be written to within the last second, and the node is not about to
+         *     stop; otherwise the problem says which of these fails.
          */
         get: operations["readyz"];
         put?: never;

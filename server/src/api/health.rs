@@ -8,8 +8,10 @@ use axum::{
     routing::get,
 };
 use nowrong_broker::Broker;
+use nowrong_core::record::UnixMs;
 use nowrong_protocol::ErrorCode;
 use serde::Serialize;
+use tokio::sync::Mutex;
 use tracing::warn;
 use utoipa::ToSchema;
 
@@ -36,6 +38,61 @@ pub(super) fn router() -> Router<Environment> {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
+        .layer(Extension(Probe::default()))
+}
+
+/// For how many milliseconds `/readyz` repeats what was found: a check writes to store and broker, and
+/// anybody may ask.
+const FOUND_FOR_MS: u64 = 1_000;
+
+/// What the last check of store and broker found. Many who ask at once cause one check.
+#[derive(Clone, Default)]
+pub(super) struct Probe(Arc<Mutex<Option<(UnixMs, Result<(), Missing>)>>>);
+
+/// What cannot be written to.
+#[derive(Clone, Copy)]
+enum Missing {
+    Store,
+    Broker,
+}
+
+impl Probe {
+    async fn check(&self, env: &Environment) -> Result<(), Missing> {
+        let mut found = self.0.lock().await;
+        if let Some((at, outcome)) = *found
+            && env.clock.now() < at + FOUND_FOR_MS
+        {
+            return outcome;
+        }
+        let outcome = check(env).await;
+        *found = Some((env.clock.now(), outcome));
+        outcome
+    }
+}
+
+async fn check(env: &Environment) -> Result<(), Missing> {
+    if let Err(error) = env.store.check().await {
+        warn!(%error, "not ready: the store");
+        return Err(Missing::Store);
+    }
+    if let Err(error) = env.broker.check().await {
+        warn!(%error, "not ready: the broker");
+        return Err(Missing::Broker);
+    }
+    Ok(())
+}
+
+impl From<Missing> for Problem {
+    fn from(missing: Missing) -> Self {
+        let (code, detail) = match missing {
+            Missing::Store => (
+                ErrorCode::STORAGE_UNAVAILABLE,
+                "The store cannot be written to.",
+            ),
+            Missing::Broker => (ErrorCode::OVERLOADED, "The broker cannot be written to."),
+        };
+        Self::new(code).detail(detail)
+    }
 }
 
 /// The answer of a healthy node.
@@ -86,8 +143,8 @@ pub(super) async fn healthz(alarm: Option<Extension<Alarm>>) -> Result<Json<Heal
 
 /// Ready
 ///
-/// The store and the broker can be written to, and the node is not about to stop; otherwise
-/// the problem says which of these fails.
+/// The store and the broker could be written to within the last second, and the node is not about to
+/// stop; otherwise the problem says which of these fails.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -98,19 +155,14 @@ pub(super) async fn healthz(alarm: Option<Extension<Alarm>>) -> Result<Json<Heal
         (status = 503, description = "A part it needs is missing.", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn readyz(State(env): State<Environment>) -> Result<Json<Readiness>, Problem> {
+pub(super) async fn readyz(
+    State(env): State<Environment>,
+    Extension(probe): Extension<Probe>,
+) -> Result<Json<Readiness>, Problem> {
     if is_draining(&*env.broker) {
         return Err(Problem::draining());
     }
-    if let Err(error) = env.store.check().await {
-        warn!(%error, "not ready: the store");
-        let detail = "The store cannot be written to.";
-        return Err(Problem::new(ErrorCode::STORAGE_UNAVAILABLE).detail(detail));
-    }
-    if let Err(error) = env.broker.check().await {
-        warn!(%error, "not ready: the broker");
-        return Err(Problem::new(ErrorCode::OVERLOADED).detail("The broker cannot be written to."));
-    }
+    probe.check(&env).await?;
     let nodes = env.broker.nodes();
     Ok(Json(Readiness {
         status: "ok",

@@ -1,5 +1,7 @@
 //! The layers around every request: headers, origins, readiness, panics.
 
+use std::time::Duration;
+
 use nowrong_core::node::NodeStatus;
 use serde_json::{Value, json};
 
@@ -138,6 +140,8 @@ async fn readiness_says_which_part_is_missing() {
         );
     }
     api.state.env.store.close().await;
+    assert_eq!(api.get("/readyz").await.status, 200, "within a second");
+    api.advance(Duration::from_secs(1));
     let answer = api.get("/readyz").await;
     answer.is_problem(503, "STORAGE_UNAVAILABLE");
     assert!(answer.text().contains("The store cannot be written to."));
