@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nowrong_core::record::UnixMs;
-use nowrong_store::Store;
+use nowrong_store::{Advice, Store};
 use tokio::net::TcpListener;
 
 use super::{CERTIFICATE_TICK, Running, http::HttpServer};
@@ -26,6 +26,9 @@ const QUEUE_SWEEP_TICK: Duration = Duration::from_secs(5);
 
 /// How often expired records are removed. Reads do not see them anyway.
 const SWEEP_TICK: Duration = Duration::from_secs(5);
+
+/// How often the store is asked for advice: what it tells of changes within days.
+const ADVICE_TICK: Duration = Duration::from_secs(60 * 60);
 
 /// Most records removed in one transaction of the sweeper.
 const SWEEP_BATCH: usize = 1_000;
@@ -119,6 +122,11 @@ impl Running {
                 }
             }
         });
+        let env = self.node.env().clone();
+        self.every("store advice", ADVICE_TICK, move || {
+            let env = env.clone();
+            async move { tell(env.store.advice().await) }
+        });
         self.spawn_timekeeper();
     }
 
@@ -155,6 +163,15 @@ impl Running {
                 }
             }
         });
+    }
+}
+
+fn tell(advice: Vec<Advice>) {
+    for one in advice {
+        match one {
+            Advice::Warning(sentence) => tracing::warn!("{sentence}"),
+            Advice::Note(sentence) => tracing::info!("{sentence}"),
+        }
     }
 }
 

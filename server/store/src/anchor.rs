@@ -37,4 +37,19 @@ pub trait Anchor: Send + Sync + 'static {
     /// The identity of the data, for nodes that share it; `None` when nodes cannot share it. It
     /// changes when the data is replaced.
     async fn identity(&self) -> Result<Option<StoreId>, StoreError>;
+
+    /// What an operator should know about the store as it is now: call it at the start and once an
+    /// hour. Never fails: what cannot be asked is left out.
+    async fn advice(&self) -> Vec<Advice> {
+        Vec::new()
+    }
+}
+
+/// A sentence for an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// A promise is not kept until somebody acts.
+    Warning(String),
+    /// Good to know; said once.
+    Note(String),
 }

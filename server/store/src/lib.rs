@@ -28,7 +28,7 @@ mod anchor;
 pub mod conformance;
 pub mod secrets;
 
-pub use anchor::{Anchor, StoreId};
+pub use anchor::{Advice, Anchor, StoreId};
 
 /// How long a spent ticket (cancelled, or used to open a chat) stays refused, in milliseconds: a
 /// day. A queue or an offer that still holds such a ticket expires within minutes.

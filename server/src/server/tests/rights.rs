@@ -11,7 +11,7 @@ use std::{
 use nowrong_base::privacy::Redacted;
 use nowrong_broker::Admission as _;
 use nowrong_broker_redis::{Realm, RedisBroker, RedisUrl, TlsFiles};
-use nowrong_store::MessageStore as _;
+use nowrong_store::{Advice, Anchor as _, MessageStore as _};
 use nowrong_store_mongodb::{MongoOptions, MongoStore, migration};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use services::{
@@ -241,6 +241,19 @@ async fn add_user(admin: &MongoStore, name: &str, roles: &[&str]) {
     users.run_command(create).await.unwrap();
 }
 
+/// The optional right that README names.
+async fn grant_oplog(admin: &MongoStore, name: &str) {
+    use nowrong_store_mongodb::testing::doc;
+    let users = admin.database().client().database("admin");
+    let oplog =
+        doc! { "resource": { "db": "local", "collection": "oplog.rs" }, "actions": ["find"] };
+    let role = doc! { "createRole": "oplogReader", "privileges": [oplog], "roles": [] };
+    users.run_command(role).await.unwrap();
+    let role = doc! { "role": "oplogReader", "db": "admin" };
+    let grant = doc! { "grantRolesToUser": name, "roles": [role] };
+    users.run_command(grant).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_right_that_a_user_of_mongodb_lacks_is_named() {
     let folder = tempfile::tempdir().unwrap();
@@ -273,6 +286,18 @@ async fn a_right_that_a_user_of_mongodb_lacks_is_named() {
     let writer = refusal_of_mongodb(&as_user("writer")).await;
     assert!(writer.contains("may not run collMod"), "{writer}");
     assert_eq!(refusal_of_mongodb(&as_user("owner")).await, "");
+    let writer = MongoStore::open(&options(as_user("writer"))).await.unwrap();
+    let [Advice::Note(said)] = &writer.advice().await[..] else {
+        panic!("it may not read the oplog");
+    };
+    assert!(
+        said.contains("`find`") && said.contains("local.oplog.rs"),
+        "{said}"
+    );
+    assert_eq!(writer.advice().await, [], "once is enough");
+    grant_oplog(&admin, "owner").await;
+    let owner = MongoStore::open(&options(as_user("owner"))).await.unwrap();
+    assert_eq!(owner.advice().await, [], "this server is young");
     // With nothing left to migrate.
     assert_eq!(refusal_of_mongodb(&as_user("writer")).await, "");
     let reader = refusal_of_mongodb(&as_user("reader")).await;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use mongodb::bson::doc;
 use nowrong_core::record::UnixMs;
-use nowrong_store::{Anchor, StoreError, StoreId};
+use nowrong_store::{Advice, Anchor, StoreError, StoreId};
 
 use super::{
     MongoStore, Shared,
@@ -31,6 +31,14 @@ impl Anchor for MongoStore {
             shared.identity().await.map(Some)
         })
         .await
+    }
+
+    async fn advice(&self) -> Vec<Advice> {
+        let asked = self.call(
+            "oplog",
+            |shared| async move { shared.look_at_oplog().await },
+        );
+        asked.await.ok().flatten().into_iter().collect()
     }
 }
 

@@ -11,7 +11,7 @@ use nowrong_store::StoreError;
 pub(super) const DUPLICATE_KEY: i32 = 11_000;
 
 /// Code of a command that the user has no right to.
-const UNAUTHORIZED: i32 = 13;
+pub(super) const UNAUTHORIZED: i32 = 13;
 
 /// Longest name of a command of MongoDB, generously.
 const COMMAND_CHARS_MAX: usize = 40;
@@ -122,7 +122,7 @@ pub(super) fn write_error(answer: &Document) -> Option<i32> {
     )
 }
 
-fn code(error: &Error) -> Option<i32> {
+pub(super) fn code(error: &Error) -> Option<i32> {
     match &*error.kind {
         ErrorKind::Command(error) => Some(error.code),
         ErrorKind::Write(WriteFailure::WriteError(error)) => Some(error.code),

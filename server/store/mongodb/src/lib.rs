@@ -37,6 +37,7 @@ mod fault;
 mod messages;
 pub mod migration;
 mod open;
+mod oplog;
 mod record;
 mod seats;
 mod secrets;
@@ -49,7 +50,7 @@ mod tokens;
 mod transaction;
 mod users;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use futures_util::future::BoxFuture;
 use mongodb::{
@@ -169,6 +170,8 @@ struct Shared {
     blocks: Collection<BlockRecord>,
     partners: Collection<PartnersRecord>,
     checks: Collection<Document>,
+    /// Whether it was said that the oplog may not be read.
+    is_oplog_closed: AtomicBool,
 }
 
 impl Shared {
@@ -187,6 +190,7 @@ impl Shared {
             blocks: database.collection(record::BLOCKS),
             partners: database.collection(record::PARTNERS),
             checks: database.collection(record::CHECKS),
+            is_oplog_closed: AtomicBool::new(false),
             database,
         }
     }

@@ -7,6 +7,7 @@ mod expiry;
 mod explain;
 mod fault;
 mod open;
+mod oplog;
 mod shredded;
 mod tokens;
 
