@@ -11,3 +11,5 @@ pub mod lock;
 pub mod metrics;
 pub mod privacy;
 pub mod random;
+pub mod seal;
+pub mod secret;
