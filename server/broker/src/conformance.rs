@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::Broker;
 
 pub mod admission;
+pub mod deposits;
 pub mod limits;
 pub mod log;
 pub mod nodes;
@@ -18,6 +19,8 @@ pub mod queue;
 pub trait Conforming: Broker {
     /// Whether its logs hold messages: a broker of a single node need not hold them.
     const HOLDS_MESSAGES: bool;
+    /// Whether nodes can leave something for each other: there may be only one.
+    const HOLDS_DEPOSITS: bool;
 }
 
 /// Declares every test of the suite for one adapter. The first expression makes the server that the
@@ -53,6 +56,7 @@ macro_rules! broker_conformance {
                 a_reader_gets_what_is_held_and_nothing_of_another_epoch;
             nodes: a_node_sees_itself a_user_has_a_place_until_leaving nobody_tells_itself
                 a_clock_does_not_go_back;
+            deposits: what_is_left_is_there what_is_left_expires g10_a_shelf_is_bounded;
         }
     };
     (@tests ($server:expr, $make:expr); $($module:ident: $($test:ident)+;)+) => {

@@ -23,10 +23,12 @@ use nowrong_protocol::{ChatId, Position, TicketId, UserId};
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod counts;
+mod deposits;
 pub mod local;
 mod nodes;
 
 pub use counts::{COUNTED_CATEGORIES_MAX, Chatting};
+pub use deposits::{DEPOSITS_MAX, Deposit, Deposits};
 pub use nodes::{Inbox, Nodes};
 
 /// Why a call to the broker failed.
@@ -42,8 +44,8 @@ pub enum BrokerError {
 }
 
 /// All traits of a broker.
-pub trait Broker: Admission + Limits + Queue + Presence + Log + Nodes {}
-impl<T: Admission + Limits + Queue + Presence + Log + Nodes> Broker for T {}
+pub trait Broker: Admission + Limits + Queue + Presence + Log + Nodes + Deposits {}
+impl<T: Admission + Limits + Queue + Presence + Log + Nodes + Deposits> Broker for T {}
 
 /// Identifies the memory of the broker: another memory may have forgotten everything. For a local
 /// broker it is one process; for Redis it is the replication id of the master, which changes with

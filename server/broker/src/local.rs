@@ -14,6 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use nowrong_base::{lock::lock, random};
 use nowrong_core::{
     chat_log::Appended,
@@ -25,8 +26,9 @@ use nowrong_core::{
 use nowrong_protocol::{ChatId, TicketId, UserId};
 
 use super::{
-    Admission, AppendOutcome, BrokerError, Counts, Inbox, Incarnation, LimitRule, Limits, Log,
-    LogRead, LogSeed, Nodes, Placed, Presence, Queue, Reading, counts::Chatting,
+    Admission, AppendOutcome, BrokerError, Counts, Deposit, Deposits, Inbox, Incarnation,
+    LimitRule, Limits, Log, LogRead, LogSeed, Nodes, Placed, Presence, Queue, Reading,
+    counts::Chatting,
 };
 
 mod logs;
@@ -279,12 +281,24 @@ impl Nodes for LocalBroker {
     }
 }
 
+#[async_trait]
+impl Deposits for LocalBroker {
+    async fn exchange(
+        &self,
+        _shelf: &'static str,
+        own: &[Deposit],
+    ) -> Result<Vec<Bytes>, BrokerError> {
+        Ok(own.iter().map(|deposit| deposit.sealed.clone()).collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     impl crate::conformance::Conforming for LocalBroker {
         const HOLDS_MESSAGES: bool = false;
+        const HOLDS_DEPOSITS: bool = false;
     }
 
     async fn empty(_: &()) -> Arc<LocalBroker> {

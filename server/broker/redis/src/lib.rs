@@ -14,6 +14,7 @@
 //! | a user who comes or goes | 1 each |
 //! | a node, each second | 2 `EVALSHA` (lease, inbox), 1 `XREAD` |
 //! | a node that compares clocks, every 2 s | 1 `EVALSHA` |
+//! | a node that shares day keys, every 5 s | 1 `EVALSHA` |
 //!
 //! Each node counts its own people, and publishes the counts with its lease ([`lease`]) once a
 //! second. When a node dies, its lease expires; the others then remove its tickets and no longer
@@ -42,8 +43,8 @@ use nowrong_base::{
     random,
 };
 use nowrong_broker::{
-    Admission, BrokerError, Chatting, Counts, Inbox, LimitRule, Limits, Log, LogSeed, Nodes,
-    Placed, Presence, Queue, Reading,
+    Admission, BrokerError, Chatting, Counts, Deposit, Deposits, Inbox, LimitRule, Limits, Log,
+    LogSeed, Nodes, Placed, Presence, Queue, Reading,
 };
 use nowrong_core::{
     limiter::Grant,
@@ -55,6 +56,7 @@ use nowrong_protocol::{ChatId, TicketId, UserId};
 use tokio_util::task::AbortOnDropHandle;
 
 mod connection;
+mod deposits;
 mod inbox;
 mod lease;
 mod limits;
@@ -390,6 +392,17 @@ impl Nodes for RedisBroker {
 
     async fn leave_place(&self, user: UserId) -> Result<(), BrokerError> {
         places::leave(&self.parts, user).await
+    }
+}
+
+#[async_trait]
+impl Deposits for RedisBroker {
+    async fn exchange(
+        &self,
+        shelf: &'static str,
+        own: &[Deposit],
+    ) -> Result<Vec<Bytes>, BrokerError> {
+        deposits::exchange(&self.parts, shelf, own).await
     }
 }
 

@@ -37,6 +37,7 @@ const DEBUG: [&str; 2] = ["--enable-debug-command", "yes"];
 
 impl Conforming for RedisBroker {
     const HOLDS_MESSAGES: bool = true;
+    const HOLDS_DEPOSITS: bool = true;
 }
 
 mod single {
