@@ -20,6 +20,11 @@ mod config;
 mod connection;
 #[cfg(test)]
 mod counted;
+#[cfg_attr(
+    not(feature = "mongodb"),
+    expect(dead_code, reason = "only the store on MongoDB wraps")
+)]
+mod day_keys;
 mod environment;
 mod hub;
 mod inbox;

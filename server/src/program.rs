@@ -165,6 +165,7 @@ fn migrate(_action: &MigrateAction) -> anyhow::Result<()> {
 #[cfg(feature = "mongodb")]
 fn migrate(action: &MigrateAction) -> anyhow::Result<()> {
     use crate::config::StoreChoice;
+    use nowrong_store::wrapping::NoDayKeys;
     use nowrong_store_mongodb::{
         MongoStore,
         migration::{self, State},
@@ -179,7 +180,7 @@ fn migrate(action: &MigrateAction) -> anyhow::Result<()> {
     };
     let log = start_log(&config)?;
     let migrated: anyhow::Result<()> = runtime(&config)?.block_on(async {
-        let store = MongoStore::open(options).await?;
+        let store = MongoStore::open(options, std::sync::Arc::new(NoDayKeys)).await?;
         let database = store.database();
         match action {
             MigrateAction::Up(_) => {

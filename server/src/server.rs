@@ -47,7 +47,7 @@ use self::http::{Deadlines, HttpServer, files, room::Room};
 use announcer::Announcer;
 pub use categories::{import, show};
 use departure::NodeDeparture;
-use open::Opened;
+use open::{Opened, Wrapping};
 use watched::WatchedTasks;
 
 /// How often certificate files are compared, and clients told of a new one.
@@ -65,6 +65,7 @@ pub struct Running {
     node: Arc<Node>,
     announcer: Arc<Announcer>,
     timekeeper: Arc<Timekeeper>,
+    wrapping: Option<Wrapping>,
     access: Arc<AccessTokens>,
     endpoint: Option<Endpoint>,
     drain: Duration,
@@ -133,6 +134,7 @@ impl Server {
             node,
             announcer,
             timekeeper: opened.timekeeper,
+            wrapping: opened.wrapping,
             access: opened.access,
             endpoint,
             drain: config.drain,

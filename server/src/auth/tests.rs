@@ -8,7 +8,10 @@ use nowrong_base::privacy::{ClientIp, PseudonymKey, Redacted};
 use nowrong_core::record::UnixMs;
 use nowrong_protocol::UserId;
 use nowrong_store::secrets::{SecretStore as _, SharedKey};
-use nowrong_store_mongodb::{MongoStore, migration, testing::shared};
+use nowrong_store_mongodb::{
+    MongoStore, migration,
+    testing::{open, shared},
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -271,7 +274,7 @@ async fn node(store: &Arc<MongoStore>, now: UnixMs) -> (AccessTokens, PseudonymK
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_start_at_once_take_each_others_tokens() {
-    let store = Arc::new(MongoStore::open(&shared()).await.unwrap());
+    let store = Arc::new(open(&shared()).await);
     migration::up(store.database()).await.unwrap();
     let nodes = futures_util::future::join_all((0..4).map(|_| node(&store, NOW))).await;
     let ip = ClientIp::from("192.0.2.1".parse::<IpAddr>().unwrap());
@@ -286,7 +289,7 @@ async fn nodes_that_start_at_once_take_each_others_tokens() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_shared_key_is_known_before_it_signs_and_looked_for_when_it_is_not() {
-    let store = Arc::new(MongoStore::open(&shared()).await.unwrap());
+    let store = Arc::new(open(&shared()).await);
     migration::up(store.database()).await.unwrap();
     let ((one, _), (other, _)) = (node(&store, NOW).await, node(&store, NOW).await);
     let published = NOW + 30 * DAY.as_millis() as u64;

@@ -32,6 +32,15 @@ const fn unset(name: &'static str, text: &'static str) -> Key {
     }
 }
 
+const fn secret(name: &'static str, text: &'static str) -> Key {
+    Key {
+        name,
+        default: None,
+        is_secret: true,
+        text,
+    }
+}
+
 /// Every key, in the order in which they are printed.
 pub const KEYS: &[Key] = &[
     key(
@@ -88,6 +97,10 @@ pub const KEYS: &[Key] = &[
         "store",
         r#""embedded""#,
         "\"embedded\", or the connection string of a MongoDB replica set",
+    ),
+    secret(
+        "cluster_secret",
+        "at least 32 characters that all nodes on one MongoDB share and nobody else knows: names and day keys depend on it",
     ),
     key(
         "mongodb.pool_max",

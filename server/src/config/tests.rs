@@ -38,7 +38,35 @@ fn try_load(
     fs::write(&path, text).unwrap();
     let mut flags = flags(arguments);
     flags.config = Some(path);
-    load(&flags, variables(environment))
+    let mut environment = variables(environment);
+    if !text.contains("cluster_secret") {
+        environment.extend(variables(&[services::CLUSTER_SECRET_ENV]));
+    }
+    load(&flags, environment)
+}
+
+#[test]
+fn a_store_that_nodes_share_needs_a_secret_that_is_never_shown() {
+    let text = |secret: &str| format!("store = 'mongodb://h'\ncluster_secret = '{secret}'");
+    for (secret, expected) in [
+        ("", "must be set when `store` is MongoDB"),
+        ("shortsecret", "must have at least 32 characters"),
+    ] {
+        let error = try_load(&text(secret), &[], &[]).unwrap_err().to_string();
+        assert!(error.starts_with("`cluster_secret` "), "{error}");
+        assert!(error.contains(expected), "{error}");
+        assert!(error.contains("openssl rand -hex 32"), "{error}");
+        assert!(!error.contains("shortsecret"), "{error}");
+    }
+    let long = "shortsecret".repeat(4);
+    let loaded = try_load(&text(&long), &[], &[]).unwrap();
+    let shown = format!("{:?}{}", loaded.config, to_toml(&loaded.values));
+    assert!(
+        shown.contains("# cluster_secret = \"<redacted>\""),
+        "{shown}"
+    );
+    assert!(!shown.contains("shortsecret"), "{shown}");
+    try_load("cluster_secret = ''", &[], &[]).unwrap();
 }
 
 #[test]

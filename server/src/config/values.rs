@@ -8,6 +8,8 @@ use std::{net::SocketAddr, num::NonZero, path::PathBuf, str::FromStr, time::Dura
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use humantime_serde::re::humantime::{format_duration, parse_duration};
 use nowrong_base::clock::MachineShift;
+#[cfg(feature = "mongodb")]
+use nowrong_base::secret::ClusterSecret;
 use nowrong_core::{
     limiter::Rate,
     network::{NETWORKS_MAX, Network, NetworkError, TrustedProxies},
@@ -255,7 +257,26 @@ impl Values {
             url: nowrong_base::privacy::Redacted::new(text),
             connections_max: self.count("mongodb.pool_max")?,
             timeout: self.duration("mongodb.timeout")?,
+            secret: self.cluster_secret()?,
         }))
+    }
+
+    /// Never quoted, however wrong it is.
+    #[cfg(feature = "mongodb")]
+    fn cluster_secret(&self) -> Read<ClusterSecret> {
+        let least = ClusterSecret::CHARS_MIN;
+        let Some(text) = self.optional_text("cluster_secret")? else {
+            let detail = format!(
+                "must be set when `store` is MongoDB, to the same {least} or more secret characters for all nodes: `openssl rand -hex 32` makes them"
+            );
+            return Err(self.invalid("cluster_secret", detail));
+        };
+        ClusterSecret::new(text).ok_or_else(|| {
+            let wanted = format!(
+                "must have at least {least} characters: `openssl rand -hex 32` makes a good one"
+            );
+            self.invalid("cluster_secret", wanted)
+        })
     }
 
     #[cfg(not(feature = "mongodb"))]

@@ -12,7 +12,7 @@ use nowrong_core::{
     record::{Category, UnixMs},
 };
 use nowrong_quic::{Endpoint, QuicKey};
-use nowrong_store::{Store, StoreId, secrets::SecretStore};
+use nowrong_store::{Store, StoreId, secrets::SecretStore, wrapping::WrappingStore};
 use nowrong_store_embedded::EmbeddedStore;
 use tokio::net::TcpListener;
 
@@ -23,6 +23,7 @@ use crate::{
         keys::{SigningKeys, shared::SharedKeys},
     },
     config::{self, Config, Data, StoreChoice, Tls},
+    day_keys::{KeyPlace, NodeKeys},
     environment::Environment,
     timekeeper::{self, Timekeeper},
     transport::webtransport,
@@ -39,6 +40,8 @@ pub(super) struct Opened {
     pub(super) pseudonyms: Arc<PseudonymKey>,
     /// Keeps the time of the node.
     pub(super) timekeeper: Arc<Timekeeper>,
+    /// The store and the keys with which it wraps, if it does.
+    pub(super) wrapping: Option<Wrapping>,
 }
 
 impl Opened {
@@ -46,7 +49,11 @@ impl Opened {
     pub(super) async fn open(config: &Config) -> anyhow::Result<Self> {
         let clock = Clock::with_machine(config.clock_ahead.clone());
         let metrics = Arc::new(Metrics::default());
-        let Stores { store, secrets } = store(config, &metrics).await?;
+        let Stores {
+            store,
+            secrets,
+            wrapping,
+        } = store(config, &clock, &metrics).await?;
         // Before anything is written, and before the others see this node.
         let start = timekeeper::Start::learn(&*store, &clock, bounds(config)).await?;
         // A user who may only read would be noticed by the first person who registers.
@@ -67,6 +74,9 @@ impl Opened {
             .check()
             .await
             .context("`broker` cannot be used")?;
+        if let Some(wrapping) = &wrapping {
+            wrapping.begin(config, env.broker.clone()).await?;
+        }
         let timekeeper = Timekeeper::start(start, env.clone(), store_id).await;
         let identity = identity(config, &env.clock)?;
         let (access, pseudonyms) = access(config, secrets, env.clock.now()).await?;
@@ -79,13 +89,15 @@ impl Opened {
             access: Arc::new(access),
             pseudonyms: Arc::new(pseudonyms),
             timekeeper,
+            wrapping,
         })
     }
 }
 
 /// The store alone, for a command that needs nothing else.
 pub async fn store_alone(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    Ok(store(config, &Metrics::default()).await?.store)
+    let (clock, metrics) = (Clock::default(), Metrics::default());
+    Ok(store(config, &clock, &metrics).await?.store)
 }
 
 fn bounds(config: &Config) -> Bounds {
@@ -99,18 +111,68 @@ fn bounds(config: &Config) -> Bounds {
 struct Stores {
     store: Arc<dyn Store>,
     secrets: Option<Arc<dyn SecretStore>>,
+    wrapping: Option<Wrapping>,
 }
 
-async fn store(config: &Config, metrics: &Metrics) -> anyhow::Result<Stores> {
+/// A store that wraps, and the keys with which it does.
+#[derive(Clone)]
+pub(super) struct Wrapping {
+    pub(super) keys: Arc<NodeKeys>,
+    pub(super) store: Arc<dyn WrappingStore>,
+}
+
+impl Wrapping {
+    /// Makes sure that this node belongs to the data, gets its keys, and leaves nothing in clear.
+    async fn begin(&self, config: &Config, broker: Arc<dyn Broker>) -> anyhow::Result<()> {
+        let knows = self.store.knows_secret().await;
+        if !knows.context("`store`: what it says of `cluster_secret` cannot be read")? {
+            bail!(
+                "`cluster_secret` is not the one with which the database in `store` was begun: set that one on every node, or drop the database, whose data lives for a day at most, and remove `day-keys` from the data folders"
+            );
+        }
+        let folder = match &config.data {
+            Data::Memory => None,
+            Data::Folder(folder) => Some(folder.as_path()),
+        };
+        let place = KeyPlace {
+            folder,
+            broker,
+            is_shared: config.broker != config::BrokerChoice::Local,
+        };
+        let has_accounts = self.store.has_accounts().await;
+        let has_accounts = has_accounts.context("`store`: the accounts cannot be read")?;
+        self.keys.begin(place, !has_accounts).await?;
+        let wrapped = self.store.wrap_clear().await;
+        let wrapped = wrapped.context(
+            "`store`: what an older version has stored in clear cannot be wrapped; start again",
+        )?;
+        if wrapped > 0 {
+            tracing::info!(
+                documents = wrapped,
+                "wrapped what an older version has stored"
+            );
+        }
+        Ok(())
+    }
+}
+
+async fn store(
+    config: &Config,
+    #[cfg_attr(not(feature = "mongodb"), expect(unused_variables))] clock: &Clock,
+    metrics: &Metrics,
+) -> anyhow::Result<Stores> {
     let embedded = match (&config.store, &config.data) {
         #[cfg(feature = "mongodb")]
-        (StoreChoice::MongoDb(options), _) => return mongodb(config, options, metrics).await,
+        (StoreChoice::MongoDb(options), _) => {
+            return mongodb(config, options, clock, metrics).await;
+        }
         (StoreChoice::Embedded, Data::Memory) => EmbeddedStore::in_memory()?,
         (StoreChoice::Embedded, Data::Folder(folder)) => EmbeddedStore::open(folder)?,
     };
     Ok(Stores {
         store: Arc::new(embedded.with_metrics(metrics)),
         secrets: None,
+        wrapping: None,
     })
 }
 
@@ -118,10 +180,13 @@ async fn store(config: &Config, metrics: &Metrics) -> anyhow::Result<Stores> {
 async fn mongodb(
     config: &Config,
     options: &nowrong_store_mongodb::MongoOptions,
+    clock: &Clock,
     metrics: &Metrics,
 ) -> anyhow::Result<Stores> {
     use nowrong_store_mongodb::{MongoStore, migration};
-    let store = Arc::new(MongoStore::open(options).await?.with_metrics(metrics));
+    let keys = NodeKeys::new(&options.secret, clock.clone());
+    let store = MongoStore::open(options, keys.clone()).await?;
+    let store = Arc::new(store.with_metrics(metrics));
     if config.migrate_at_start {
         migration::up(store.database()).await?;
     } else {
@@ -129,6 +194,10 @@ async fn mongodb(
     }
     Ok(Stores {
         secrets: Some(store.clone()),
+        wrapping: Some(Wrapping {
+            keys,
+            store: store.clone(),
+        }),
         store,
     })
 }

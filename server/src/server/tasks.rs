@@ -6,10 +6,10 @@ use nowrong_core::record::UnixMs;
 use nowrong_store::{Advice, Store};
 use tokio::net::TcpListener;
 
-use super::{CERTIFICATE_TICK, Running, http::HttpServer};
+use super::{CERTIFICATE_TICK, Running, Wrapping, http::HttpServer};
 use crate::{
     auth::keys::shared::REREAD_INTERVAL,
-    inbox,
+    day_keys, inbox,
     node::presence_interval,
     timekeeper::{IDENTITY_TICK, LOOK_TICK},
     transport::{Entrance, webtransport},
@@ -114,14 +114,25 @@ impl Running {
             async move { node.note_presence(idle).await }
         });
         let (env, timekeeper) = (self.node.env().clone(), self.timekeeper.clone());
+        let wrapping = self.wrapping.clone();
         self.every("sweeper", SWEEP_TICK, move || {
             let (env, timekeeper) = (env.clone(), timekeeper.clone());
+            let wrapping = wrapping.clone();
             async move {
                 if let Some(horizon) = timekeeper.horizon().await {
                     sweep(&*env.store, horizon).await;
+                    if let Some(Wrapping { keys, store }) = &wrapping {
+                        keys.tidy(&**store, horizon).await;
+                    }
                 }
             }
         });
+        if let Some(Wrapping { keys, .. }) = self.wrapping.clone() {
+            self.every("day keys", day_keys::TICK, move || {
+                let keys = keys.clone();
+                async move { keys.tick().await }
+            });
+        }
         let env = self.node.env().clone();
         self.every("store advice", ADVICE_TICK, move || {
             let env = env.clone();

@@ -7,7 +7,10 @@ use nowrong_broker::local::LocalBroker;
 use nowrong_broker_redis::testing::{Server, node_at};
 use nowrong_store::MessageStore as _;
 use nowrong_store_embedded::EmbeddedStore;
-use nowrong_store_mongodb::{MongoStore, migration, testing::shared};
+use nowrong_store_mongodb::{
+    MongoStore, migration,
+    testing::{open, shared},
+};
 
 use super::*;
 
@@ -45,7 +48,7 @@ impl Machine {
 }
 
 async fn mongodb() -> Arc<MongoStore> {
-    let store = MongoStore::open(&shared()).await.unwrap();
+    let store = open(&shared()).await;
     migration::up(store.database()).await.unwrap();
     Arc::new(store)
 }

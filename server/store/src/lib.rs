@@ -27,6 +27,7 @@ mod anchor;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod secrets;
+pub mod wrapping;
 
 pub use anchor::{Advice, Anchor, StoreId};
 

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use nowrong_client::Api;
+use services::CLUSTER_SECRET_ENV;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -260,6 +261,7 @@ async fn spawn(
     let mut child = program(options)?
         // Ours; the server would take it for a key of its own.
         .env_remove("NOWRONG_BIN")
+        .envs([CLUSTER_SECRET_ENV])
         .arg("serve")
         .args([
             "--listen-http",

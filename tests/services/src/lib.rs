@@ -16,6 +16,12 @@ pub mod shared;
 
 use std::{net::TcpListener, time::Duration};
 
+/// The secret of all clusters of tests and development, as `cluster_secret`.
+pub const CLUSTER_SECRET: &str = "a secret for tests and development";
+
+/// The variable that gives it to a node, and its value.
+pub const CLUSTER_SECRET_ENV: (&str, &str) = ("NOWRONG_CLUSTER_SECRET", CLUSTER_SECRET);
+
 /// How long a server may take to get ready. Generous: machines that run tests are busy.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -71,6 +71,7 @@ fn node_flags(command: &mut Command, args: &DemoArgs, services: &Services, index
         .arg(format!("127.0.0.1:{}", QUIC_PORT + index))
         .arg("--data")
         .arg(args.data.join(format!("node-{}", index + 1)))
+        .envs([::services::CLUSTER_SECRET_ENV])
         .arg("--store")
         .arg(services.mongodb.url())
         .arg("--set")

@@ -7,8 +7,8 @@ use nowrong_protocol::{
     frame::{Body, Send},
 };
 use nowrong_store_mongodb::{
-    MongoStore, migration,
-    testing::{garble, shared},
+    migration,
+    testing::{garble, open, shared},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -89,7 +89,7 @@ async fn while_the_store_refuses_a_chat_gives_out_no_position() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_chat_that_is_corrupt_in_the_store_does_not_keep_others_from_it() {
     let options = shared();
-    let store = MongoStore::open(&options).await.unwrap();
+    let store = open(&options).await;
     migration::up(store.database()).await.unwrap();
     let node = Alone::on(Arc::new(store));
     let chats = [node.open(1).await, node.open(2).await, node.open(3).await];

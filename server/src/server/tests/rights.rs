@@ -9,10 +9,13 @@ use std::{
 };
 
 use nowrong_base::privacy::Redacted;
-use nowrong_broker::Admission as _;
+use nowrong_broker::{Admission as _, Deposit, Deposits as _};
 use nowrong_broker_redis::{Realm, RedisBroker, RedisUrl, TlsFiles};
-use nowrong_store::{Advice, Anchor as _, MessageStore as _};
-use nowrong_store_mongodb::{MongoOptions, MongoStore, migration};
+use nowrong_store::{Advice, Anchor as _, MessageStore as _, wrapping::NoDayKeys};
+use nowrong_store_mongodb::{
+    MongoOptions, MongoStore, migration,
+    testing::{open, secret},
+};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use services::{
     free_port,
@@ -73,12 +76,17 @@ async fn refusal_of_redis(url: &str, tls: TlsFiles) -> String {
         store: "one".to_owned(),
     };
     match RedisBroker::connect(&url, &realm, &Metrics::default()).await {
-        Ok(broker) => broker
-            .check()
-            .await
-            .err()
-            .map(|it| it.to_string())
-            .unwrap_or_default(),
+        Ok(broker) => {
+            let deposit = Deposit {
+                name: [1; 8],
+                sealed: "sealed".into(),
+                lifetime: Duration::from_secs(1),
+            };
+            let checked = broker.check().await.err();
+            let left = broker.exchange("test", &[deposit]).await.err();
+            let error = checked.or(left).map(|it| it.to_string());
+            error.unwrap_or_default()
+        }
         Err(error) => error.to_string(),
     }
 }
@@ -179,12 +187,13 @@ fn options(url: String) -> MongoOptions {
         url: Redacted::new(url),
         connections_max: 4,
         timeout: Duration::from_secs(10),
+        secret: secret(),
     }
 }
 
 /// Why MongoDB cannot be used; empty when it can.
 async fn refusal_of_mongodb(url: &str) -> String {
-    let store = match MongoStore::open(&options(url.to_owned())).await {
+    let store = match MongoStore::open(&options(url.to_owned()), Arc::new(NoDayKeys)).await {
         Ok(store) => store,
         Err(error) => return error.to_string(),
     };
@@ -268,12 +277,12 @@ async fn a_right_that_a_user_of_mongodb_lacks_is_named() {
         url.replace("/?", "/nowrong?authSource=admin&")
     };
     // Until there is a user, a client on this machine may make the first one.
-    let open = MongoStore::open(&options(set.url())).await.unwrap();
+    let first = open(&options(set.url())).await;
     use nowrong_store_mongodb::testing::doc;
     let root = doc! { "createUser": "root", "pwd": "s3cret", "roles": ["root"] };
-    let users = open.database().client().database("admin");
+    let users = first.database().client().database("admin");
     users.run_command(root).await.unwrap();
-    let admin = MongoStore::open(&options(as_user("root"))).await.unwrap();
+    let admin = open(&options(as_user("root"))).await;
     for (name, roles) in [
         ("reader", &["read"][..]),
         ("writer", &["readWrite"]),
@@ -286,7 +295,7 @@ async fn a_right_that_a_user_of_mongodb_lacks_is_named() {
     let writer = refusal_of_mongodb(&as_user("writer")).await;
     assert!(writer.contains("may not run collMod"), "{writer}");
     assert_eq!(refusal_of_mongodb(&as_user("owner")).await, "");
-    let writer = MongoStore::open(&options(as_user("writer"))).await.unwrap();
+    let writer = open(&options(as_user("writer"))).await;
     let [Advice::Note(said)] = &writer.advice().await[..] else {
         panic!("it may not read the oplog");
     };
@@ -296,7 +305,7 @@ async fn a_right_that_a_user_of_mongodb_lacks_is_named() {
     );
     assert_eq!(writer.advice().await, [], "once is enough");
     grant_oplog(&admin, "owner").await;
-    let owner = MongoStore::open(&options(as_user("owner"))).await.unwrap();
+    let owner = open(&options(as_user("owner"))).await;
     assert_eq!(owner.advice().await, [], "this server is young");
     // With nothing left to migrate.
     assert_eq!(refusal_of_mongodb(&as_user("writer")).await, "");

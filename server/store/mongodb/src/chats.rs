@@ -66,7 +66,10 @@ impl ChatStore for MongoStore {
             // Without its key the chat cannot be read, so nobody has a seat in it.
             let readable = doc! { "_id": chat_key(chat), "expiresAt": alive(now) };
             let key = shared.keys.find_one(readable).hint(by_key()).await?;
-            Ok(key.map(|_| chat))
+            match key {
+                Some(key) if shared.vault.has_key_of(&key.key).await? => Ok(Some(chat)),
+                _ => Ok(None),
+            }
         })
         .await
     }
@@ -171,11 +174,11 @@ impl Shared {
     /// The chat, with a base for each of its epochs.
     async fn with_epochs(&self, chat: ChatRecord, key: &KeyRecord) -> Result<Option<Chat>, Fault> {
         if let Some(epochs) = epochs(&chat.epochs) {
-            return chat.into_chat(key, epochs).map(Some);
+            return chat.into_chat(key, epochs, &self.vault).await;
         }
         let mut session = self.client.start_session().await?;
         match self.set_epochs(&mut session, chat.id()).await? {
-            Some(epochs) => chat.into_chat(key, epochs).map(Some),
+            Some(epochs) => chat.into_chat(key, epochs, &self.vault).await,
             None => Ok(None),
         }
     }

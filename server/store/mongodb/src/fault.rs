@@ -27,6 +27,10 @@ pub(super) enum Fault {
     Refused(&'static str),
     /// Another caller has just made the same document.
     Conflict,
+    /// Nothing can be wrapped: no day key is kept safely.
+    NoDayKey,
+    /// The day key of a wrapped value is unknown, but may still come from another node.
+    UnknownDayKey,
 }
 
 impl Fault {
@@ -37,7 +41,7 @@ impl Fault {
                 error.contains_label(TRANSIENT_TRANSACTION_ERROR) || is_duplicate(error)
             }
             Self::Conflict => true,
-            Self::Corrupt(_) | Self::Refused(_) => false,
+            Self::Corrupt(_) | Self::Refused(_) | Self::NoDayKey | Self::UnknownDayKey => false,
         }
     }
 }
@@ -56,6 +60,13 @@ impl From<Fault> for StoreError {
             Fault::Conflict => {
                 Self::Unavailable("too many transactions change the same document".to_owned())
             }
+            Fault::NoDayKey => Self::Unavailable(
+                "no day key is both in the data folder and with the broker, so nothing can be wrapped"
+                    .to_owned(),
+            ),
+            Fault::UnknownDayKey => Self::Unavailable(
+                "the day key of a record has not come from the other nodes yet".to_owned(),
+            ),
             Fault::Server(error) => match &*error.kind {
                 ErrorKind::Bson(_) | ErrorKind::InvalidResponse { .. } => {
                     Self::Corrupt("a document cannot be read".to_owned())

@@ -22,6 +22,9 @@
 //! caller is dropped, ends at the configured deadline, and is counted: beyond the bound calls wait,
 //! and fail if their deadline comes first. So calls cannot pile up when a server replies slowly.
 //!
+//! **Secrecy.** The server's oplog, change streams and copies keep what was erased. So the keys of chats,
+//! and who people are, are stored only wrapped by a day key that is never stored here (`vault`).
+//!
 //! **Erasure.** Keys of chats have a collection of their own and decide what is readable: a message
 //! is readable while the key of its chat exists and has not expired. TTL indexes remove documents
 //! that no sweeper removed. Start reading at [`MongoStore::open`].
@@ -32,6 +35,7 @@ mod anchor;
 mod calls;
 mod categories;
 mod chats;
+mod convert;
 mod epochs;
 mod fault;
 mod messages;
@@ -49,6 +53,7 @@ mod tests;
 mod tokens;
 mod transaction;
 mod users;
+mod vault;
 
 use std::sync::{Arc, atomic::AtomicBool};
 
@@ -59,7 +64,7 @@ use mongodb::{
     options::ClientOptions,
 };
 use nowrong_base::metrics::{CallMetrics, Metrics};
-use nowrong_store::StoreError;
+use nowrong_store::{StoreError, wrapping::DayKeys};
 
 use self::{
     calls::Calls,
@@ -69,6 +74,7 @@ use self::{
         PartnersRecord, SeatRecord, TokenRecord, UserRecord, UsernameRecord,
     },
     transaction::Transaction,
+    vault::Vault,
 };
 pub use open::{MongoOptions, OpenError, is_connection_string};
 
@@ -85,22 +91,23 @@ pub struct MongoStore {
 
 impl MongoStore {
     /// Connects, and makes sure that the store can keep its promises on this MongoDB. The
-    /// collections must be those made by [`migration`].
+    /// collections must be those made by [`migration`]. `keys` wrap what is stored; they may come later.
     ///
     /// # Errors
     /// [`OpenError`], one sentence that names the setting, within the timeout of `options` and a
     /// few seconds.
-    pub async fn open(options: &MongoOptions) -> Result<Self, OpenError> {
-        Self::open_tuned(options, |_| {}).await
+    pub async fn open(options: &MongoOptions, keys: Arc<dyn DayKeys>) -> Result<Self, OpenError> {
+        Self::open_tuned(options, keys, |_| {}).await
     }
 
     async fn open_tuned(
         options: &MongoOptions,
+        keys: Arc<dyn DayKeys>,
         tune: impl FnOnce(&mut ClientOptions),
     ) -> Result<Self, OpenError> {
         let database = open::connect(options, tune).await?;
         Ok(Self {
-            shared: Arc::new(Shared::new(database)),
+            shared: Arc::new(Shared::new(database, Vault::new(&options.secret, keys))),
             calls: Calls::new(options.connections_max, options.timeout),
             metrics: CallMetrics::default(),
         })
@@ -158,6 +165,7 @@ impl MongoStore {
 struct Shared {
     client: Client,
     database: Database,
+    vault: Vault,
     users: Collection<UserRecord>,
     usernames: Collection<UsernameRecord>,
     categories: Collection<CategoryRecord>,
@@ -175,7 +183,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(database: Database) -> Self {
+    fn new(database: Database, vault: Vault) -> Self {
         Self {
             client: database.client().clone(),
             users: database.collection(record::USERS),
@@ -192,6 +200,7 @@ impl Shared {
             checks: database.collection(record::CHECKS),
             is_oplog_closed: AtomicBool::new(false),
             database,
+            vault,
         }
     }
 

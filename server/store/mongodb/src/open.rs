@@ -15,7 +15,7 @@ use mongodb::{
         SelectionCriteria, WriteConcern,
     },
 };
-use nowrong_base::privacy::Redacted;
+use nowrong_base::{privacy::Redacted, secret::ClusterSecret};
 use tokio::time::timeout;
 
 use super::fault::describe;
@@ -39,6 +39,8 @@ pub struct MongoOptions {
     pub connections_max: u32,
     /// How long a call may take, and the search for a server.
     pub timeout: Duration,
+    /// The secret that the nodes share; the names in the database depend on it.
+    pub secret: ClusterSecret,
 }
 
 /// Why the store cannot be used. One sentence each, which names the setting and never quotes it.

@@ -1,5 +1,5 @@
-//! How far the log of MongoDB itself reaches back: what was removed from the collections can be read
-//! there until the server cuts it off.
+//! How far the log of MongoDB itself reaches back: what was removed from the collections stays there,
+//! ids and times in clear and the rest wrapped (`vault`), until the server cuts it off.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -67,7 +67,7 @@ fn advice(reach: Duration) -> Option<Advice> {
     (reach > REACH_MAX).then(|| {
         let hours = reach.as_secs() / 3_600;
         Advice::Warning(format!(
-            "MongoDB's oplog reaches back {hours} hours, and what was erased can be found in it for that long: set `oplogMinRetentionHours` to 24 at most and a smaller size with `replSetResizeOplog` on each member"
+            "MongoDB's oplog reaches back {hours} hours, and ids, times and wrapped data that were erased can be found in it for that long: set `oplogMinRetentionHours` to 24 at most and a smaller size with `replSetResizeOplog` on each member"
         ))
     })
 }

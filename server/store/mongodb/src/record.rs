@@ -31,6 +31,9 @@ pub(super) const PARTNERS: &str = "Partners";
 pub(super) const SECRETS: &str = "SharedSecrets";
 pub(super) const CHECKS: &str = "_checks";
 
+/// Key of the document of [`CHECKS`] that says that nothing is stored in clear any more.
+pub(super) const CONVERTED: &str = "wrapped";
+
 /// A time as a BSON date.
 pub(super) fn date(at: UnixMs) -> DateTime {
     DateTime::from_millis(i64::try_from(at).unwrap_or(i64::MAX))

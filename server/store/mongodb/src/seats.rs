@@ -70,12 +70,15 @@ impl Transaction {
         Ok(Opening::Opened)
     }
 
-    /// Whether the chat was opened, and neither it nor its key was erased since.
+    /// Whether the chat was opened, neither it nor its key was erased since, and it can be opened.
     async fn is_there(&mut self, chat: ChatId) -> Result<bool, Fault> {
         let id = doc! { "_id": chat_key(chat) };
-        let keys = self.shared.keys.clone_with_type::<Document>();
+        let keys = self.shared.keys.clone();
         let chats = self.shared.chats.clone_with_type::<Document>();
-        let has_key = self.one(&keys, id.clone()).await?.is_some();
+        let Some(key) = self.one(&keys, id.clone()).await? else {
+            return Ok(false);
+        };
+        let has_key = self.shared.vault.has_key_of(&key.key).await?;
         Ok(has_key && self.one(&chats, id).await?.is_some())
     }
 
@@ -118,8 +121,10 @@ impl Transaction {
     async fn write_chat(&mut self, users: &[UserId], chat: &Chat) -> Result<(), Fault> {
         self.remember(users, chat.started_at).await?;
         let (chats, keys) = (self.shared.chats.clone(), self.shared.keys.clone());
-        self.put(&keys, &[KeyRecord::from(chat)]).await?;
-        self.put(&chats, &[ChatRecord::from(chat)]).await
+        let key = KeyRecord::wrapped(chat, &self.shared.vault)?;
+        self.put(&keys, &[key]).await?;
+        let chat = ChatRecord::wrapped(chat, &self.shared.vault)?;
+        self.put(&chats, &[chat]).await
     }
 }
 

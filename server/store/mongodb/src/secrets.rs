@@ -135,7 +135,10 @@ mod tests {
     use nowrong_store::StoreError;
 
     use super::*;
-    use crate::{migration, testing::shared};
+    use crate::{
+        migration,
+        testing::{open, shared},
+    };
 
     fn secrets(revision: u64, byte: u8) -> SharedSecrets {
         let key = |byte, signs_at| SharedKey {
@@ -151,7 +154,7 @@ mod tests {
 
     #[tokio::test]
     async fn of_two_who_put_at_once_one_wins_and_both_read_the_same() {
-        let store = MongoStore::open(&shared()).await.unwrap();
+        let store = open(&shared()).await;
         migration::up(store.database()).await.unwrap();
         assert_eq!(store.secrets().await.unwrap(), None);
         for revision in 1..=3 {
@@ -173,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_secret_is_named_and_not_shown() {
-        let store = MongoStore::open(&shared()).await.unwrap();
+        let store = open(&shared()).await;
         migration::up(store.database()).await.unwrap();
         let short = Redacting(binary(b"short secret"));
         let record = SecretsRecord {

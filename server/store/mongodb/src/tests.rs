@@ -10,6 +10,7 @@ mod open;
 mod oplog;
 mod shredded;
 mod tokens;
+mod wrapped;
 
 use std::sync::Arc;
 
@@ -17,14 +18,14 @@ use nowrong_store::{conformance::Subject, store_conformance};
 
 use super::{
     MongoOptions, MongoStore, migration,
-    testing::{options, shared},
+    testing::{open, options, shared},
 };
 
 store_conformance!(empty);
 
 /// An empty store in a new database on the server that all tests share.
 async fn empty() -> (Subject, ()) {
-    let store = MongoStore::open(&shared()).await.unwrap();
+    let store = open(&shared()).await;
     migration::up(store.database()).await.unwrap();
     (Arc::new(store), ())
 }

@@ -4,7 +4,7 @@
 
 use mongodb::bson::{Bson, doc};
 use nowrong_core::{
-    record::{RefreshToken, Registration, RegistrationKey, TokenHash, UnixMs, User},
+    record::{RefreshToken, Registration, RegistrationKey, TokenHash, UnixMs},
     refresh::{Exchange, Family},
 };
 use nowrong_protocol::UserId;
@@ -55,7 +55,10 @@ impl Transaction {
         let users = self.shared.users.clone();
         let id = UserId::from_bytes(known.user.bytes());
         let filter = doc! { "_id": user_key(id), "expiresAt": alive(now) };
-        let Some(user) = self.one(&users, filter).await?.map(User::from) else {
+        let Some(user) = self.one(&users, filter).await? else {
+            return Ok(Registered::KeySpent);
+        };
+        let Some(user) = user.open(&self.shared.vault).await? else {
             return Ok(Registered::KeySpent);
         };
         let Some(found) = self.family_of(known).await? else {
@@ -170,17 +173,17 @@ impl Shared {
         let keys: Vec<Bson> = ids.iter().map(|id| user_key(*id)).collect();
         let users = doc! { "_id": { "$in": &keys } };
         let mut found = self.users.find(users.clone()).hint(by_key()).await?;
-        let (mut gone, mut skeletons) = (ids.to_vec(), Vec::new());
+        let (mut gone, mut names) = (ids.to_vec(), Vec::new());
         while found.advance().await? {
             let user = found.deserialize_current()?;
             gone.retain(|id| *id.as_bytes() != user.id.bytes());
-            skeletons.push(user.skeleton);
+            names.push(user.name_key);
         }
-        if skeletons.is_empty() {
+        if names.is_empty() {
             return Ok(gone);
         }
         self.touch_tokens(ids, expires_at).await?;
-        let names = doc! { "_id": { "$in": skeletons }, "user": { "$in": keys } };
+        let names = doc! { "_id": { "$in": names }, "user": { "$in": keys } };
         let update = self.usernames.update_many(names, later.clone());
         update.hint(by_key()).await?;
         let update = self.users.update_many(users, later);

@@ -1,7 +1,7 @@
 //! Accounts: names, blocks and recent partners.
 
 use async_trait::async_trait;
-use mongodb::bson::{Bson, doc};
+use mongodb::bson::{Binary, Bson, doc};
 use nowrong_core::record::{RefreshToken, Registration, TokenHash, UnixMs, User};
 use nowrong_protocol::UserId;
 use nowrong_store::{Avoid, NameClaim, Registered, Rotation, StoreError, UserStore};
@@ -39,8 +39,10 @@ impl UserStore for MongoStore {
     async fn user(&self, id: UserId, now: UnixMs) -> Result<Option<User>, StoreError> {
         self.call("user", |shared| async move {
             let filter = doc! { "_id": user_key(id), "expiresAt": alive(now) };
-            let user = shared.users.find_one(filter).hint(by_key()).await?;
-            Ok(user.map(User::from))
+            match shared.users.find_one(filter).hint(by_key()).await? {
+                Some(user) => user.open(&shared.vault).await,
+                None => Ok(None),
+            }
         })
         .await
     }
@@ -167,8 +169,8 @@ impl Transaction {
         if holder.is_some_and(|holder| holder.user.bytes() != *user.id.as_bytes()) {
             return Ok(NameClaim::Taken);
         }
-        if old.skeleton != user.skeleton {
-            self.free_name(&old.skeleton, user.id).await?;
+        if old.name_key != self.shared.vault.name_key(&user.skeleton) {
+            self.free_name(old.name_key, user.id).await?;
         }
         let user = User {
             expires_at: user.expires_at.max(unix_ms(old.expires_at)),
@@ -180,18 +182,20 @@ impl Transaction {
 
     async fn holder(&mut self, skeleton: &str) -> Result<Option<UsernameRecord>, Fault> {
         let usernames = self.shared.usernames.clone();
-        self.one(&usernames, doc! { "_id": skeleton }).await
+        let name_key = self.shared.vault.name_key(skeleton);
+        self.one(&usernames, doc! { "_id": name_key }).await
     }
 
     async fn put_user(&mut self, user: &User) -> Result<(), Fault> {
         let (users, usernames) = (self.shared.users.clone(), self.shared.usernames.clone());
-        let name = UsernameRecord::from(user);
+        let name = UsernameRecord::of(user, &self.shared.vault);
         self.put(&usernames, &[name]).await?;
-        self.put(&users, &[UserRecord::from(user)]).await
+        let user = UserRecord::wrapped(user, &self.shared.vault)?;
+        self.put(&users, &[user]).await
     }
 
-    async fn free_name(&mut self, skeleton: &str, owner: UserId) -> Result<(), Fault> {
-        let own = doc! { "_id": skeleton, "user": user_key(owner) };
+    async fn free_name(&mut self, name_key: Binary, owner: UserId) -> Result<(), Fault> {
+        let own = doc! { "_id": name_key, "user": user_key(owner) };
         let delete = self.shared.usernames.delete_one(own);
         delete.session(&mut self.session).await?;
         Ok(())
@@ -213,7 +217,7 @@ impl Transaction {
         let users = self.shared.users.clone();
         let user = self.one(&users, doc! { "_id": key.clone() }).await?;
         if let Some(user) = user {
-            self.free_name(&user.skeleton, id).await?;
+            self.free_name(user.name_key, id).await?;
         }
         let delete = users.delete_one(doc! { "_id": key.clone() });
         delete.session(&mut self.session).await?;

@@ -7,7 +7,7 @@ use anyhow::ensure;
 use async_trait::async_trait;
 use nowrong_client::{Api, NewAccount};
 use nowrong_protocol::{ClientFrame, frame::Hello, version::VersionRange};
-use services::mongodb;
+use services::{CLUSTER_SECRET, mongodb};
 use tempfile::TempDir;
 use tokio::{
     sync::Semaphore,
@@ -151,7 +151,9 @@ impl RunningCluster {
         let data = self.folder.path().join(format!("node-{number}"));
         let mut command = nowrong::command(place, data.into());
         let broker = format!("broker={broker}");
-        let flags = ["--store", store, "--set", &broker, "--set", "threads=1"];
+        let secret = format!("cluster_secret={CLUSTER_SECRET}");
+        let flags = ["--store", store, "--set", &broker, "--set", &secret];
+        command.extend(["--set", "threads=1"].map(Into::into));
         command.extend(flags.map(Into::into));
         let program = place.program(&format!("nowrong-cluster-{number}"), command);
         let process = Process::start(&program).await?;

@@ -59,6 +59,7 @@ async fn refused(flags: &[&str]) -> Output {
     command.env_remove("NOWRONG_BIN").arg("serve").args(any);
     command.arg("--data").arg(folder.path()).args(flags);
     command.stdin(Stdio::null()).kill_on_drop(true);
+    command.envs([services::CLUSTER_SECRET_ENV]);
     within("the start ends", command.output()).await.unwrap()
 }
 

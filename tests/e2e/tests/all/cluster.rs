@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use e2e::{Cluster, PATIENCE, TestServer, eventually};
+use e2e::{Cluster, PATIENCE, ServerOptions, TestServer, eventually};
 use nowrong_client::{LinkOptions, NewAccount, RawConnection, Transport, User};
 use nowrong_protocol::{
     ChatId, ClientFrame, ClientMessageId, CloseCode, Position, ServerFrame, TicketId,
@@ -344,6 +344,37 @@ async fn g1_acked_messages_survive_the_death_of_a_node_and_a_redis_that_forgets(
     assert!(position.epoch > 1, "{position}");
     ana.holds(6).await;
     ben.holds(6).await;
+    assert_same(&ana, &ben);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_acked_messages_survive_when_all_nodes_begin_again_and_redis_is_empty() {
+    let mut cluster = Cluster::start(&[]).await.unwrap();
+    let [mut ana, mut ben] = pair(&cluster).await;
+    ana.say("one").await;
+    ben.say("two").await;
+    for node in &mut cluster.nodes {
+        node.kill().await.unwrap();
+    }
+    cluster.redis.ask(&["FLUSHALL"]).unwrap();
+    // Each finds its keys in its own folder.
+    let [first, second] = &mut cluster.nodes;
+    let (first, second) = tokio::join!(first.restart(), second.restart());
+    first.and(second).unwrap();
+    ana.move_to(&cluster.nodes[1]).await;
+    ben.move_to(&cluster.nodes[0]).await;
+    ana.say("three").await;
+    ana.holds(3).await;
+    ben.holds(3).await;
+    assert_same(&ana, &ben);
+    // Redis forgets again, and a node without a folder takes the keys of those that run.
+    cluster.redis.ask(&["FLUSHALL"]).unwrap();
+    let flags: Vec<&str> = cluster.flags.iter().map(String::as_str).collect();
+    let third = TestServer::start_with(ServerOptions::flags(&flags)).await;
+    let third = third.unwrap();
+    ben.move_to(&third).await;
+    ben.say("four").await;
+    ana.holds(4).await;
     assert_same(&ana, &ben);
 }
 

@@ -14,6 +14,7 @@ mod g10_g11_hostile;
 mod g1_kill;
 mod g2_resend;
 mod g5_switch;
+mod g8_copies;
 mod g8_time;
 mod mongodb;
 mod operate;

@@ -15,6 +15,7 @@ use nowrong_protocol::{
     frame::{Body, EndReason},
 };
 use services::{
+    CLUSTER_SECRET_ENV,
     mongodb::ReplicaSet,
     shared::{Setting, find},
 };
@@ -32,6 +33,7 @@ fn new_database() -> String {
 async fn run(arguments: &[&str]) -> Output {
     let mut command = tokio::process::Command::new(e2e::binary().unwrap());
     command.args(arguments).stdin(Stdio::null());
+    command.envs([CLUSTER_SECRET_ENV]);
     within("the command ends", command.output()).await.unwrap()
 }
 
@@ -236,6 +238,52 @@ async fn a_store_that_will_not_do_is_one_sentence_without_the_password() {
     assert!(!printed.contains("secretword"), "{printed}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_the_secret_or_with_another_one_says_so_in_one_sentence() {
+    let store = new_database();
+    let flags = ["--store", &store];
+    let _first = TestServer::start_with(ServerOptions::flags(&flags))
+        .await
+        .unwrap();
+    for (secret, named) in [
+        ("", "must be set when `store` is MongoDB"),
+        ("short", "must have at least 32 characters"),
+        (
+            "another secret of more than 32 characters",
+            "is not the one with which the database in `store` was begun",
+        ),
+    ] {
+        let secret_flag = format!("cluster_secret={secret}");
+        let any = ["--listen-http", "127.0.0.1:0", "--listen-quic", "off"];
+        let common = ["serve", "--data", "memory", "--set", &secret_flag];
+        let arguments = [&common[..], &any, &flags].concat();
+        let output = run(&arguments).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{secret}");
+        assert!(said.contains(named), "{said}");
+        assert!(said.contains("`cluster_secret`"), "{said}");
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+        assert!(secret.is_empty() || !said.contains(secret), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_lost_its_folder_begins_again_without_what_it_can_no_longer_read() {
+    let store = new_database();
+    let flags = ["--store", &store];
+    let mut server = TestServer::start_with(ServerOptions::flags(&flags))
+        .await
+        .unwrap();
+    let [(ana, ana_chat), _ben] = matched_pair(&server).await.unwrap();
+    within("an ack", ana_chat.send("one")).await.unwrap();
+    server.kill().await.unwrap();
+    std::fs::remove_file(server.data().join("day-keys")).unwrap();
+    server.restart().await.unwrap();
+    assert!(ana.user.me().await.is_err(), "nobody can read her account");
+    let dora = Person::arrive(&server, "Dora", Transport::WebSocket.into()).await;
+    is_matched_again(&server, &dora.unwrap()).await;
+}
+
 #[tokio::test]
 async fn migrations_go_forward_and_back_by_command() {
     let store = new_database();
@@ -245,12 +293,12 @@ async fn migrations_go_forward_and_back_by_command() {
         String::from_utf8(output.stdout).unwrap()
     };
     let none = "1 collections: pending\n2 expiry: pending\n3 sharding: only for sharded clusters\n\
-                4 spent tickets: pending\n";
+                4 spent tickets: pending\n5 wrapped people: pending\n";
     assert_eq!(migrate("status").await, none);
     let all = none.replace("pending", "done");
     assert_eq!(migrate("up").await, all);
     let mut left = all;
-    for undone in ["spent tickets", "expiry", "collections"] {
+    for undone in ["wrapped people", "spent tickets", "expiry", "collections"] {
         left = left.replace(&format!("{undone}: done"), &format!("{undone}: pending"));
         assert_eq!(migrate("down").await, left);
     }

@@ -8,6 +8,7 @@ use e2e::{ServerOptions, TestServer, eventually, within};
 use nowrong_client::{ApiError, NewAccount};
 use nowrong_protocol::ErrorCode;
 use services::{
+    CLUSTER_SECRET_ENV,
     redis::Redis,
     shared::{Setting, find},
 };
@@ -144,6 +145,7 @@ async fn a_part_of_a_cluster_without_one_is_refused_in_one_sentence() {
     for (flags, named) in cases {
         let mut command = tokio::process::Command::new(e2e::binary().unwrap());
         command.args(["serve", "--data", "memory"]).args(flags);
+        command.envs([CLUSTER_SECRET_ENV]);
         let output = command.stdin(Stdio::null()).output();
         let output = within("the command ends", output).await.unwrap();
         let said = String::from_utf8(output.stderr).unwrap();

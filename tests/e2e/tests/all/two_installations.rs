@@ -4,7 +4,10 @@
 
 use e2e::{Cluster, ServerOptions, TestServer, within};
 use nowrong_client::NewAccount;
-use services::shared::{Setting, find};
+use services::{
+    CLUSTER_SECRET_ENV,
+    shared::{Setting, find},
+};
 
 /// The flags of a node of `cluster`, but with a database of its own.
 fn with_another_store(cluster: &Cluster) -> Vec<String> {
@@ -22,6 +25,7 @@ async fn a_second_installation_needs_a_prefix_of_its_own() {
     let mut command = tokio::process::Command::new(e2e::binary().unwrap());
     let any = ["--listen-http", "127.0.0.1:0", "--listen-quic", "off"];
     command.env_remove("NOWRONG_BIN").arg("serve").args(any);
+    command.envs([CLUSTER_SECRET_ENV]);
     command.args(["--data", "memory"]).args(&flags);
     command.kill_on_drop(true);
     let output = within("a refusal", command.output()).await.unwrap();

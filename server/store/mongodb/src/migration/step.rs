@@ -6,8 +6,8 @@ use mongodb::{
 };
 
 use crate::record::{
-    BLOCKS, CATEGORIES, CHATS, CHECKS, FAMILIES, KEYS, MESSAGES, PARTNERS, SEATS, TOKENS,
-    USERNAMES, USERS,
+    BLOCKS, CATEGORIES, CHATS, CHECKS, CONVERTED, FAMILIES, KEYS, MESSAGES, PARTNERS, SEATS,
+    TOKENS, USERNAMES, USERS,
 };
 
 /// Every step, by number. Numbers are never used again; a released step never changes.
@@ -34,6 +34,14 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         number: 4,
         name: "spent tickets",
+        is_for_routers_only: false,
+        is_final: false,
+    },
+    // The documents that an older server has left are wrapped by the first start (`convert`), which has
+    // the keys.
+    Step {
+        number: 5,
+        name: "wrapped people",
         is_for_routers_only: false,
         is_final: false,
     },
@@ -201,6 +209,8 @@ impl Step {
             (3, Direction::Up) => sharding(database).map(admin).collect(),
             (4, Direction::Up) => [seats_may_be_free()].map(own).into(),
             (4, Direction::Down) => seats_are_taken().map(own).collect(),
+            (5, Direction::Up) => people_are_wrapped().map(own).collect(),
+            (5, Direction::Down) => people_are_clear().map(own).collect(),
             _ => Vec::new(),
         }
     }
@@ -295,6 +305,59 @@ fn seats_are_taken() -> impl Iterator<Item = Document> {
         .chain(validators)
 }
 
+/// The collections of step 1 that step 5 changes: names and keys of people are wrapped or hashed.
+const WRAPPED: &[(&str, &[(&str, &str)])] = &[
+    (
+        USERS,
+        &[
+            ("_id", "binData"),
+            ("nameKey", "binData"),
+            ("sealed", "binData"),
+            ("expiresAt", "date"),
+        ],
+    ),
+    (
+        USERNAMES,
+        &[
+            ("_id", "binData"),
+            ("user", "binData"),
+            ("expiresAt", "date"),
+        ],
+    ),
+    (
+        CHATS,
+        &[
+            ("_id", "binData"),
+            ("members", "array"),
+            ("sealed", "binData"),
+            ("epochs", "array"),
+            ("expiresAt", "date"),
+        ],
+    ),
+];
+
+fn people_are_wrapped() -> impl Iterator<Item = Document> {
+    WRAPPED.iter().map(|(name, fields)| validated(name, fields))
+}
+
+/// What is wrapped cannot be read without the nodes' keys, so it goes: everybody begins again.
+fn people_are_clear() -> impl Iterator<Item = Document> {
+    let emptied = [USERS, USERNAMES, CHATS, KEYS].into_iter();
+    let all = || doc! { "q": {}, "limit": 0 };
+    let emptied = emptied.map(move |name| doc! { "delete": name, "deletes": [all()] });
+    let noted = doc! { "q": { "_id": CONVERTED }, "limit": 1 };
+    let forgotten = doc! { "delete": CHECKS, "deletes": [noted] };
+    let is_wrapped = |name: &str| WRAPPED.iter().any(|(wrapped, _)| *wrapped == name);
+    let clear = COLLECTIONS.iter().filter(move |(name, _)| is_wrapped(name));
+    let clear = clear.map(|(name, fields)| validated(name, fields));
+    emptied.chain([forgotten]).chain(clear)
+}
+
+fn validated(name: &str, fields: &[(&str, &str)]) -> Document {
+    let validator = doc! { "$jsonSchema": schema(fields) };
+    doc! { "collMod": name, "validator": validator, "validationLevel": "strict" }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,7 +365,7 @@ mod tests {
     #[test]
     fn numbers_ascend_from_one() {
         let numbers: Vec<_> = STEPS.iter().map(|step| step.number).collect();
-        assert_eq!(numbers, [1, 2, 3, 4]);
+        assert_eq!(numbers, [1, 2, 3, 4, 5]);
     }
 
     #[test]

@@ -10,8 +10,11 @@ use nowrong_core::{
 use nowrong_protocol::UserId;
 use serde::{Deserialize, Serialize};
 
-use super::{binary, date, unix_ms, user_key, uuid};
-use crate::fault::Fault;
+use super::{USERS, binary, date, unix_ms, user_key, uuid};
+use crate::{
+    fault::Fault,
+    vault::{Place, Vault},
+};
 
 /// Most recent partners that are remembered: more would not change whom one meets.
 const PARTNERS_MAX: usize = 50;
@@ -24,42 +27,64 @@ pub(crate) const PARTNER_LIFETIME_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 pub(crate) struct UserRecord {
     #[serde(rename = "_id")]
     pub(crate) id: Uuid,
-    name: String,
-    pub(crate) skeleton: String,
-    language: String,
-    interests: Vec<String>,
+    /// The key of its name among [`UsernameRecord`]s.
+    pub(crate) name_key: Binary,
+    /// A wrapped [`Person`].
+    pub(crate) sealed: Binary,
     age_bracket: AgeBracket,
     created_at: DateTime,
     pub(crate) expires_at: DateTime,
 }
 
-impl From<&User> for UserRecord {
-    fn from(user: &User) -> Self {
-        Self {
-            id: Uuid::from_bytes(*user.id.as_bytes()),
+/// Who an account is.
+#[derive(Serialize, Deserialize)]
+struct Person {
+    name: String,
+    skeleton: String,
+    language: String,
+    interests: Vec<String>,
+}
+
+impl UserRecord {
+    pub(crate) fn wrapped(user: &User, vault: &Vault) -> Result<Self, Fault> {
+        let person = Person {
             name: user.name.clone(),
             skeleton: user.skeleton.clone(),
             language: user.language.clone(),
             interests: user.interests.clone(),
+        };
+        Ok(Self {
+            id: Uuid::from_bytes(*user.id.as_bytes()),
+            name_key: vault.name_key(&user.skeleton),
+            sealed: vault.seal(place_of_user(user.id), &person)?,
             age_bracket: user.age_bracket,
             created_at: date(user.created_at),
             expires_at: date(user.expires_at),
-        }
+        })
+    }
+
+    /// The account; `None`: nobody has the key of it any more.
+    pub(crate) async fn open(self, vault: &Vault) -> Result<Option<User>, Fault> {
+        let id = UserId::from_bytes(self.id.bytes());
+        let person = vault.open(place_of_user(id), &self.sealed).await?;
+        Ok(person.map(|person: Person| User {
+            id,
+            name: person.name,
+            skeleton: person.skeleton,
+            language: person.language,
+            interests: person.interests,
+            age_bracket: self.age_bracket,
+            created_at: unix_ms(self.created_at),
+            expires_at: unix_ms(self.expires_at),
+        }))
     }
 }
 
-impl From<UserRecord> for User {
-    fn from(record: UserRecord) -> Self {
-        Self {
-            id: UserId::from_bytes(record.id.bytes()),
-            name: record.name,
-            skeleton: record.skeleton,
-            language: record.language,
-            interests: record.interests,
-            age_bracket: record.age_bracket,
-            created_at: unix_ms(record.created_at),
-            expires_at: unix_ms(record.expires_at),
-        }
+/// Where the wrapped part of an account belongs.
+pub(crate) fn place_of_user(id: UserId) -> Place {
+    Place {
+        collection: USERS,
+        id: *id.as_bytes(),
     }
 }
 
@@ -69,15 +94,15 @@ impl From<UserRecord> for User {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UsernameRecord {
     #[serde(rename = "_id")]
-    skeleton: String,
+    name_key: Binary,
     pub(crate) user: Uuid,
     pub(crate) expires_at: DateTime,
 }
 
-impl From<&User> for UsernameRecord {
-    fn from(user: &User) -> Self {
+impl UsernameRecord {
+    pub(crate) fn of(user: &User, vault: &Vault) -> Self {
         Self {
-            skeleton: user.skeleton.clone(),
+            name_key: vault.name_key(&user.skeleton),
             user: Uuid::from_bytes(*user.id.as_bytes()),
             expires_at: date(user.expires_at),
         }

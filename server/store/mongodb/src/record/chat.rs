@@ -6,8 +6,11 @@ use nowrong_core::record::{Chat, ChatEnd, ChatKey, ChatMember, Epoch, StoredMess
 use nowrong_protocol::{ChatId, ClientMessageId, Position, UserId, frame::Why};
 use serde::{Deserialize, Serialize};
 
-use super::{binary, chat_key, date, unix_ms, uuid};
-use crate::fault::Fault;
+use super::{CHATS, KEYS, binary, chat_key, date, unix_ms, uuid};
+use crate::{
+    fault::Fault,
+    vault::{Place, Vault},
+};
 
 /// A position; ordered as [`Position`] is, since documents are compared field by field.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -41,8 +44,6 @@ impl From<PositionRecord> for Bson {
 #[derive(Debug, Serialize, Deserialize)]
 struct MemberRecord {
     user: Uuid,
-    name: String,
-    language: String,
     delivered: PositionRecord,
     read: PositionRecord,
 }
@@ -143,7 +144,8 @@ pub(crate) struct ChatRecord {
     id: Uuid,
     category: String,
     members: Vec<MemberRecord>,
-    shared_interests: Vec<String>,
+    /// Wrapped [`People`].
+    sealed: Binary,
     is_same_language: bool,
     pub(crate) epochs: Vec<EpochRecord>,
     started_at: DateTime,
@@ -151,30 +153,64 @@ pub(crate) struct ChatRecord {
     pub(crate) end: Option<EndRecord>,
 }
 
-impl From<&Chat> for ChatRecord {
-    fn from(chat: &Chat) -> Self {
+/// Who the members of a chat are, and what they have in common: not their ids.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct People {
+    pub(crate) members: Vec<MemberName>,
+    pub(crate) shared_interests: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct MemberName {
+    pub(crate) name: String,
+    pub(crate) language: String,
+}
+
+/// Where the wrapped part of a chat belongs.
+pub(crate) fn place_of_chat(id: ChatId) -> Place {
+    Place {
+        collection: CHATS,
+        id: *id.as_bytes(),
+    }
+}
+
+/// Where the wrapped key of a chat belongs.
+pub(crate) fn place_of_key(id: ChatId) -> Place {
+    Place {
+        collection: KEYS,
+        id: *id.as_bytes(),
+    }
+}
+
+impl ChatRecord {
+    pub(crate) fn wrapped(chat: &Chat, vault: &Vault) -> Result<Self, Fault> {
         let member = |member: &ChatMember| MemberRecord {
             user: Uuid::from_bytes(*member.user.as_bytes()),
-            name: member.name.clone(),
-            language: member.language.clone(),
             delivered: member.delivered.into(),
             read: member.read.into(),
         };
-        Self {
+        let name = |member: &ChatMember| MemberName {
+            name: member.name.clone(),
+            language: member.language.clone(),
+        };
+        let people = People {
+            members: chat.members.iter().map(name).collect(),
+            shared_interests: chat.why.shared_interests.clone(),
+        };
+        Ok(Self {
             id: Uuid::from_bytes(*chat.id.as_bytes()),
             category: chat.category.clone(),
             members: chat.members.iter().map(member).collect(),
-            shared_interests: chat.why.shared_interests.clone(),
+            sealed: vault.seal(place_of_chat(chat.id), &people)?,
             is_same_language: chat.why.is_same_language,
             epochs: chat.epochs.iter().map(EpochRecord::from).collect(),
             started_at: date(chat.started_at),
             expires_at: date(chat.expires_at),
             end: chat.end.as_ref().map(EndRecord::from),
-        }
+        })
     }
-}
 
-impl ChatRecord {
     pub(crate) fn id(&self) -> ChatId {
         ChatId::from_bytes(self.id.bytes())
     }
@@ -185,29 +221,47 @@ impl ChatRecord {
         members.map(|member| uuid(&member.user.bytes())).collect()
     }
 
-    /// The chat; its epochs are read separately if the last one has no base yet.
-    pub(crate) fn into_chat(self, key: &KeyRecord, epochs: Vec<Epoch>) -> Result<Chat, Fault> {
-        let member = |member: MemberRecord| ChatMember {
+    /// The chat; its epochs are read separately if the last one has no base yet. `None`: nobody has the
+    /// day key of it any more.
+    pub(crate) async fn into_chat(
+        self,
+        key: &KeyRecord,
+        epochs: Vec<Epoch>,
+        vault: &Vault,
+    ) -> Result<Option<Chat>, Fault> {
+        let people: Option<People> = vault.open(place_of_chat(self.id()), &self.sealed).await?;
+        let (Some(people), Some(key)) = (people, key.open(vault).await?) else {
+            return Ok(None);
+        };
+        if people.members.len() != self.members.len() {
+            return Err(Fault::Corrupt("a chat has other members than names"));
+        }
+        let member = |(member, named): (MemberRecord, MemberName)| ChatMember {
             user: UserId::from_bytes(member.user.bytes()),
-            name: member.name,
-            language: member.language,
+            name: named.name,
+            language: named.language,
             delivered: member.delivered.into(),
             read: member.read.into(),
         };
-        Ok(Chat {
+        Ok(Some(Chat {
             id: self.id(),
+            members: self
+                .members
+                .into_iter()
+                .zip(people.members)
+                .map(member)
+                .collect(),
             category: self.category,
-            members: self.members.into_iter().map(member).collect(),
             why: Why {
-                shared_interests: self.shared_interests,
+                shared_interests: people.shared_interests,
                 is_same_language: self.is_same_language,
             },
-            key: key.key()?,
+            key,
             epochs,
             started_at: unix_ms(self.started_at),
             expires_at: unix_ms(self.expires_at),
             end: self.end.map(ChatEnd::from),
-        })
+        }))
     }
 }
 
@@ -217,18 +271,15 @@ impl ChatRecord {
 pub(crate) struct KeyRecord {
     #[serde(rename = "_id")]
     chat: Uuid,
-    key: Binary,
+    /// A wrapped [`KeyBytes`].
+    pub(crate) key: Binary,
     pub(crate) expires_at: DateTime,
 }
 
-impl From<&Chat> for KeyRecord {
-    fn from(chat: &Chat) -> Self {
-        Self {
-            chat: Uuid::from_bytes(*chat.id.as_bytes()),
-            key: binary(&chat.key.0),
-            expires_at: date(chat.expires_at),
-        }
-    }
+/// The key of a chat itself.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct KeyBytes {
+    pub(crate) key: Binary,
 }
 
 impl std::fmt::Debug for KeyRecord {
@@ -238,14 +289,26 @@ impl std::fmt::Debug for KeyRecord {
 }
 
 impl KeyRecord {
+    pub(crate) fn wrapped(chat: &Chat, vault: &Vault) -> Result<Self, Fault> {
+        let key = KeyBytes {
+            key: binary(&chat.key.0),
+        };
+        Ok(Self {
+            chat: Uuid::from_bytes(*chat.id.as_bytes()),
+            key: vault.seal(place_of_key(chat.id), &key)?,
+            expires_at: date(chat.expires_at),
+        })
+    }
+
     pub(crate) fn chat(&self) -> ChatId {
         ChatId::from_bytes(self.chat.bytes())
     }
 
-    fn key(&self) -> Result<ChatKey, Fault> {
-        let bytes = <[u8; 32]>::try_from(&self.key.bytes[..]);
-        bytes
-            .map(ChatKey)
+    /// The key; `None`: nobody has the day key of it any more.
+    async fn open(&self, vault: &Vault) -> Result<Option<ChatKey>, Fault> {
+        let opened: Option<KeyBytes> = vault.open(place_of_key(self.chat()), &self.key).await?;
+        let key = opened.map(|opened| <[u8; 32]>::try_from(&opened.key.bytes[..]).map(ChatKey));
+        key.transpose()
             .map_err(|_| Fault::Corrupt("a key does not have 32 bytes"))
     }
 }

@@ -3,20 +3,20 @@
 use mongodb::bson::doc;
 use nowrong_store::Anchor as _;
 
-use super::{MongoStore, migration, shared};
+use super::{migration, open, shared};
 
 #[tokio::test]
 async fn nodes_of_one_database_agree_and_another_or_a_new_one_is_another_store() {
     let options = shared();
-    let open = async |options| {
-        let store = MongoStore::open(options).await.unwrap();
+    let opened = async |options| {
+        let store = open(options).await;
         migration::up(store.database()).await.unwrap();
         store
     };
-    let (one, two) = (open(&options).await, open(&options).await);
+    let (one, two) = (opened(&options).await, opened(&options).await);
     let identity = one.identity().await.unwrap().unwrap();
     assert_eq!(two.identity().await.unwrap(), Some(identity));
-    let other = open(&shared()).await.identity().await.unwrap();
+    let other = opened(&shared()).await.identity().await.unwrap();
     assert_ne!(other, Some(identity));
 
     one.database().drop().await.unwrap();
@@ -29,7 +29,7 @@ async fn nodes_of_one_database_agree_and_another_or_a_new_one_is_another_store()
 
 #[tokio::test]
 async fn the_time_is_the_one_by_which_the_server_itself_judges() {
-    let store = MongoStore::open(&shared()).await.unwrap();
+    let store = open(&shared()).await;
     let now = doc! { "$addFields": { "now": "$$NOW" } };
     let documents = doc! { "$documents": [{}] };
     let before = store.time().await.unwrap().unwrap();

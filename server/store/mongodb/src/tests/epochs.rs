@@ -9,12 +9,12 @@ use nowrong_store::{
     conformance::{NOW, chat, chat_id, message, tickets},
 };
 
-use super::{MongoStore, migration, shared};
+use super::{MongoStore, migration, open, shared};
 use crate::record::chat_key;
 
 /// A chat whose second epoch has begun but has no base, with messages of the first one.
 async fn torn() -> MongoStore {
-    let store = MongoStore::open(&shared()).await.unwrap();
+    let store = open(&shared()).await;
     migration::up(store.database()).await.unwrap();
     let opened = chat(1, &[1, 2]);
     store.open_chat(&opened, &tickets()).await.unwrap();

@@ -13,7 +13,7 @@ use services::{
     shared::{Setting, find},
 };
 
-use super::{MongoStore, migration, options};
+use super::{migration, open, options};
 
 #[tokio::test]
 async fn g8_keys_and_messages_expire_without_a_sweeper() {
@@ -21,7 +21,7 @@ async fn g8_keys_and_messages_expire_without_a_sweeper() {
     let folder = tempfile::tempdir().unwrap();
     let often = ["--setParameter", "ttlMonitorSleepSecs=1"];
     let set = ReplicaSet::start(program.as_ref(), folder.path(), 1, &often).unwrap();
-    let store = MongoStore::open(&options(&set.url())).await.unwrap();
+    let store = open(&options(&set.url())).await;
     migration::up(store.database()).await.unwrap();
     let now = nowrong_base::clock::Clock::default().now();
     for (number, begun) in [(1, now - 2 * DAY), (2, now)] {

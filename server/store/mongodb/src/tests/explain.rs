@@ -18,9 +18,11 @@ use nowrong_store::{
         DAY, NOW, category, chat, chat_id, cursors, end, message, ticket, tickets, token, user,
         user_id,
     },
+    wrapping::WrappingStore as _,
 };
 
 use super::{MongoStore, migration, shared};
+use crate::testing::TestKeys;
 
 /// Fields of a command that do not belong to its query.
 const ENVELOPE: [&str; 10] = [
@@ -41,9 +43,9 @@ type Seen = Arc<Mutex<Vec<Document>>>;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_query_walks_the_index_of_the_shard_key() {
     let seen = Seen::default();
-    let store = watched(&seen).await;
+    let (store, keys) = watched(&seen).await;
     seen.lock().unwrap().clear();
-    use_all_of(&store).await;
+    use_all_of(&store, &keys).await;
     let calls = std::mem::take(&mut *seen.lock().unwrap());
     for (commands, least) in [
         ("find", 20),
@@ -62,8 +64,8 @@ async fn every_query_walks_the_index_of_the_shard_key() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sweeper_walks_the_index_of_what_expires() {
     let seen = Seen::default();
-    let store = watched(&seen).await;
-    use_all_of(&store).await;
+    let (store, keys) = watched(&seen).await;
+    use_all_of(&store, &keys).await;
     seen.lock().unwrap().clear();
     while store.sweep(NOW + 60 * DAY, 1_000).await.unwrap() > 0 {}
     let calls = std::mem::take(&mut *seen.lock().unwrap());
@@ -74,8 +76,8 @@ async fn the_sweeper_walks_the_index_of_what_expires() {
 }
 
 /// A store whose queries go to `seen`.
-async fn watched(seen: &Seen) -> MongoStore {
-    let seen = seen.clone();
+async fn watched(seen: &Seen) -> (MongoStore, Arc<TestKeys>) {
+    let (seen, keys) = (seen.clone(), Arc::<TestKeys>::default());
     let handler = move |event| {
         if let CommandEvent::Started(event) = event
             && ["find", "update", "delete", "aggregate", "findAndModify"]
@@ -87,13 +89,15 @@ async fn watched(seen: &Seen) -> MongoStore {
     let tune = |options: &mut mongodb::options::ClientOptions| {
         options.command_event_handler = Some(EventHandler::callback(handler));
     };
-    let store = MongoStore::open_tuned(&shared(), tune).await.unwrap();
+    let store = MongoStore::open_tuned(&shared(), keys.clone(), tune)
+        .await
+        .unwrap();
     migration::up(store.database()).await.unwrap();
-    store
+    (store, keys)
 }
 
 /// Calls every method in a state where it finds data.
-async fn use_all_of(store: &MongoStore) {
+async fn use_all_of(store: &MongoStore, keys: &TestKeys) {
     store
         .put_categories(&[category("music", 1)], CategorySource::File)
         .await
@@ -103,6 +107,9 @@ async fn use_all_of(store: &MongoStore) {
         store.create_user(&user(number, name)).await.unwrap();
     }
     store.user(user_id(1), NOW).await.unwrap();
+    keys.turn();
+    store.rewrap(None, 1).await.unwrap();
+    store.rewrap(Some(user_id(1)), 10).await.unwrap();
     store.update_user(&user(1, "Zoe")).await.unwrap();
     let pair = [user_id(1), user_id(2)];
     store.touch(&pair, NOW + 60 * DAY).await.unwrap();

@@ -1,11 +1,15 @@
 //! A lost server, a silent server, and the texts of errors.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use nowrong_base::privacy::Redacted;
 use nowrong_store::{
     ChatStore as _, MessageStore as _, StoreError, UserStore as _,
     conformance::{NOW, chat, chat_id, message, seqs, tickets, user},
+    wrapping::NoDayKeys,
 };
 use services::{
     mongodb::ReplicaSet,
@@ -13,7 +17,8 @@ use services::{
     shared::{Setting, find},
 };
 
-use super::{MongoOptions, MongoStore, migration, options, shared};
+use super::{MongoOptions, MongoStore, migration, open, options, shared};
+use crate::testing;
 
 fn replica_set(folder: &std::path::Path, members: usize) -> ReplicaSet {
     let program = find(Setting::MongodProgram).unwrap();
@@ -26,7 +31,7 @@ fn replica_set(folder: &std::path::Path, members: usize) -> ReplicaSet {
 async fn g1_acked_messages_survive_the_loss_of_the_primary() {
     let folder = tempfile::tempdir().unwrap();
     let mut set = replica_set(folder.path(), 3);
-    let store = MongoStore::open(&options(&set.url())).await.unwrap();
+    let store = open(&options(&set.url())).await;
     migration::up(store.database()).await.unwrap();
     store
         .open_chat(&chat(1, &[1, 2]), &tickets())
@@ -53,13 +58,13 @@ async fn a_silent_server_holds_nobody_longer_than_the_deadline() {
     let folder = tempfile::tempdir().unwrap();
     let set = replica_set(folder.path(), 1);
     let patient = options(&set.url());
-    let store = MongoStore::open(&patient).await.unwrap();
+    let store = open(&patient).await;
     migration::up(store.database()).await.unwrap();
     let hasty = MongoOptions {
         timeout: Duration::from_secs(2),
         ..patient
     };
-    let store = MongoStore::open(&hasty).await.unwrap();
+    let store = open(&hasty).await;
     store.create_user(&user(1, "Ada")).await.unwrap();
     signal(set.members[0].id(), "-STOP").unwrap();
     let begun = Instant::now();
@@ -81,7 +86,7 @@ async fn a_silent_server_holds_nobody_longer_than_the_deadline() {
 /// G9: an error of the driver quotes documents; ours do not.
 #[tokio::test]
 async fn g9_an_error_quotes_no_document_and_no_password() {
-    let store = MongoStore::open(&shared()).await.unwrap();
+    let store = open(&shared()).await;
     migration::up(store.database()).await.unwrap();
     let users = store
         .database()
@@ -94,8 +99,11 @@ async fn g9_an_error_quotes_no_document_and_no_password() {
         url: Redacted::new("mongodb://me:secretword@127.0.0.1:1/db".to_owned()),
         connections_max: 1,
         timeout: Duration::from_millis(300),
+        secret: testing::secret(),
     };
-    let error = MongoStore::open(&nowhere).await.unwrap_err();
+    let error = MongoStore::open(&nowhere, Arc::new(NoDayKeys))
+        .await
+        .unwrap_err();
     let said = format!("{error} {error:?} {nowhere:?}");
     assert!(
         !said.contains("secretword") && said.contains("127.0.0.1:1"),

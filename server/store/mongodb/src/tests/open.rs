@@ -1,9 +1,13 @@
 //! Unsuitable servers, each with its sentence.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use mongodb::bson::{Document, doc};
 use nowrong_base::privacy::Redacted;
+use nowrong_store::wrapping::NoDayKeys;
 use services::{
     mongodb::Mongod,
     shared::{Setting, find},
@@ -14,7 +18,7 @@ use tokio::{
 };
 
 use super::{MongoOptions, MongoStore};
-use crate::OpenError;
+use crate::{OpenError, testing::secret};
 
 /// Tries to open within the time limit and returns why it failed.
 async fn refusal(url: &str) -> OpenError {
@@ -22,9 +26,12 @@ async fn refusal(url: &str) -> OpenError {
         url: Redacted::new(url.to_owned()),
         connections_max: 4,
         timeout: Duration::from_secs(4),
+        secret: secret(),
     };
     let begun = Instant::now();
-    let error = MongoStore::open(&options).await.unwrap_err();
+    let error = MongoStore::open(&options, Arc::new(NoDayKeys))
+        .await
+        .unwrap_err();
     assert!(begun.elapsed() < Duration::from_secs(10), "{error}");
     assert!(error.to_string().contains("`store`"), "{error}");
     error

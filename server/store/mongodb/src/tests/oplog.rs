@@ -8,7 +8,7 @@ use services::{
     shared::{Setting, find},
 };
 
-use super::{MongoStore, options};
+use super::{open, options};
 use crate::oplog::testing::look_later;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -18,7 +18,7 @@ async fn an_oplog_that_reaches_back_more_than_a_day_is_a_warning_that_says_what_
     let program = find(Setting::MongodProgram).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let set = ReplicaSet::start(program.as_ref(), folder.path(), 1, &[]).unwrap();
-    let store = MongoStore::open(&options(&set.url())).await.unwrap();
+    let store = open(&options(&set.url())).await;
     assert_eq!(store.advice().await, [], "it has just begun");
     assert_eq!(look_later(&store.shared, 23 * HOUR).await, None);
     let Some(Advice::Warning(said)) = look_later(&store.shared, 25 * HOUR).await else {

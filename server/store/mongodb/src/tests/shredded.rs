@@ -7,12 +7,12 @@ use nowrong_store::{
     conformance::{NOW, chat, chat_id, end, message, tickets, user_id},
 };
 
-use super::{MongoStore, migration, shared};
+use super::{migration, open, shared};
 use crate::record::{CHATS, KEYS, MESSAGES, chat_key};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g8_what_is_stored_after_the_shredding_is_not_left_behind() {
-    let store = MongoStore::open(&shared()).await.unwrap();
+    let store = open(&shared()).await;
     migration::up(store.database()).await.unwrap();
     for (number, people) in [(1, [1, 2]), (2, [3, 4])] {
         let opened = chat(number, &people);
@@ -32,7 +32,7 @@ async fn g8_what_is_stored_after_the_shredding_is_not_left_behind() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g1_what_is_stored_after_its_chat_was_removed_is_never_called_stored() {
-    let store = MongoStore::open(&shared()).await.unwrap();
+    let store = open(&shared()).await;
     migration::up(store.database()).await.unwrap();
     let opened = chat(1, &[1, 2]);
     store.open_chat(&opened, &tickets()).await.unwrap();
@@ -50,7 +50,7 @@ async fn g1_what_is_stored_after_its_chat_was_removed_is_never_called_stored() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_is_kept_in_the_seat_of_a_shredded_chat() {
-    let store = MongoStore::open(&shared()).await.unwrap();
+    let store = open(&shared()).await;
     migration::up(store.database()).await.unwrap();
     let shredded = chat(1, &[1, 2]);
     store.open_chat(&shredded, &tickets()).await.unwrap();

@@ -7,7 +7,7 @@ use nowrong_store::{
     conformance::{NOW, token, user_id},
 };
 
-use super::{MongoStore, migration, shared};
+use super::{MongoStore, migration, open, shared};
 use crate::record::{binary, date, token_key, user_key};
 
 /// Stores tokens as an older server did: each with when it was replaced.
@@ -37,7 +37,7 @@ async fn write_old(store: &MongoStore, tokens: &[(u8, Option<u64>)]) {
 }
 
 async fn store() -> MongoStore {
-    let store = MongoStore::open(&shared()).await.unwrap();
+    let store = open(&shared()).await;
     migration::up(store.database()).await.unwrap();
     store
 }
