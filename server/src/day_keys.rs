@@ -177,7 +177,7 @@ impl NodeKeys {
         for sealed in all {
             let Some(key) = sealed::open(&self.under, &sealed) else {
                 bail!(
-                    "`cluster_secret` is not the one with which {} was written: set that one, or remove the file together with the data in MongoDB",
+                    "`cluster_secret` is not the one with which {} was written, or the file is damaged: set that one; if other nodes run, remove the file, for they have the keys too; otherwise remove it together with the data in MongoDB",
                     path.display()
                 );
             };
