@@ -209,6 +209,29 @@ fn a_member_without_a_connection_is_away_and_one_who_comes_back_is_not() {
 }
 
 #[test]
+fn the_store_says_what_is_void_and_what_is_gone() {
+    let mut state = state();
+    assert!(!state.messages.is_void() && !state.messages.is_gone());
+    state.messages.set_void();
+    assert!(state.messages.is_void() && !state.messages.is_gone());
+    state.messages.set_gone();
+    assert!(state.messages.is_gone());
+}
+
+#[test]
+fn a_chat_may_be_shared_while_some_member_is_not_connected_here() {
+    let mut state = state();
+    assert!(!state.may_be_shared());
+    assert_eq!(RULES.held_until(START), START + 90_000);
+    seat(&mut state, 1, SeatState::Held, RULES.held_until(START));
+    assert!(state.may_be_shared());
+    seat(&mut state, 1, SeatState::Taken, 0);
+    let member = state.member_mut(1).expect("a member");
+    member.set_home(Home::There(NodeId([2; 8])));
+    assert!(state.may_be_shared());
+}
+
+#[test]
 fn cursors_and_replies_name_messages_that_exist() {
     let epochs = [Epoch { number: 1, base: 0 }, Epoch { number: 2, base: 2 }];
     let mut state = state();

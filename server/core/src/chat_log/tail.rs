@@ -130,6 +130,15 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_that_is_replaced_takes_the_room_of_the_old_one() {
+        let mut tail = tail(0, 8);
+        for seq in (1..=8).cycle().take(80) {
+            assert!(tail.replace(seq, Bytes::from(vec![0; 8_000])), "{seq}");
+        }
+        assert_eq!(after(&tail, 0).map(|frames| frames.len()), Some(8));
+    }
+
+    #[test]
     fn a_frame_is_replaced_while_it_is_held() {
         let mut tail = tail(3, 2);
         assert!(tail.replace(4, Bytes::from_static(b"gone")));

@@ -264,3 +264,23 @@ impl<'a> Merge<'a> {
         self.last.filter(|_| self.is_cut && budget == 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scan_that_saw_all_with_the_last_of_its_budget_begins_again_at_the_front() {
+        let last = Some(Place {
+            since_ms: 1,
+            id: TicketId::from_bytes([1; 16]),
+        });
+        let scanned = |is_cut| Merge {
+            last,
+            is_cut,
+            ..Merge::default()
+        };
+        assert_eq!(scanned(false).cursor(0), None);
+        assert_eq!(scanned(true).cursor(0), last);
+    }
+}

@@ -199,6 +199,24 @@ fn g6_a_requeued_ticket_is_next_in_line_even_before_better_ones() {
 }
 
 #[test]
+fn who_waits_behind_one_that_fits_as_well_is_not_passed_over() {
+    let mut pool = Pool::default();
+    join(&mut pool, &wanting(&["a"], 1, 0));
+    for round in 0..u32::from(BYPASSES_MAX) {
+        pool.requeue(wanting(&["a"], 10 + round, 5)).expect("room");
+        let newcomer = wanting(&["a"], 20 + round, 6);
+        assert_eq!(join(&mut pool, &newcomer), Some(user(10 + round)));
+    }
+    let better = Ticket {
+        blocked: vec![user(1)],
+        ..wanting(&["a", "b"], 30, 10)
+    };
+    join(&mut pool, &better);
+    let newcomer = wanting(&["a", "b"], 31, 20);
+    assert_eq!(join(&mut pool, &newcomer), Some(user(30)));
+}
+
+#[test]
 fn g10_a_full_pool_refuses_who_would_wait_but_still_matches() {
     let mut pool = Pool::with_bound(2);
     let hermit = |n: u32| Ticket {

@@ -71,6 +71,12 @@ fn a_network_contains_its_addresses_and_no_others() {
 }
 
 #[test]
+fn nobody_is_trusted_unless_said() {
+    assert!(TrustedProxies::default().is_empty());
+    assert!(!proxies(&["10.0.0.0/8"]).is_empty());
+}
+
+#[test]
 fn what_is_not_a_network_is_refused_with_its_reason() {
     for text in [
         "",
