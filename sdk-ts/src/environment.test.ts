@@ -52,6 +52,7 @@ describe("time and randomness of a browser", () => {
     const heard: number[] = [];
     expect(environment.now()).toBe(5_000);
     const startedAt = environment.monotonicNow();
+    expect(startedAt).toBeGreaterThanOrEqual(0);
     vi.setSystemTime(1_000);
     expect(environment.monotonicNow()).toBe(startedAt);
     vi.setSystemTime(5_000);
@@ -60,6 +61,7 @@ describe("time and randomness of a browser", () => {
     cancel();
     vi.advanceTimersByTime(1_000);
     expect(heard).toEqual([5_100]);
+    expect(environment.monotonicNow() - startedAt).toBe(1_000);
   });
 
   it("is as many bytes as asked for, other ones each time", () => {
@@ -108,8 +110,8 @@ describe("the life of a page", () => {
       page.dispatchEvent(Object.assign(new Event("securitypolicyviolation"), usual, parts));
     };
     violate({});
-    violate({ disposition: "report" });
-    violate({ effectiveDirective: "img-src" });
+    violate({ disposition: "report", blockedURI: "wss://reported/" });
+    violate({ effectiveDirective: "img-src", blockedURI: "https://image/" });
     expect(refused).toEqual(["wss://host/"]);
     stop?.();
     violate({});

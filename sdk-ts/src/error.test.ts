@@ -7,6 +7,7 @@ import {
   QueueFullError,
   RequestError,
   TimeoutError,
+  TransportError,
   toNoWrongError,
 } from "./error.js";
 import { CloseCode, closeCodeInfo, ErrorCode, errorCodeInfo } from "./generated/code.js";
@@ -17,6 +18,7 @@ describe("the errors of this package", () => {
     [new NetworkError("x"), { name: "NetworkError", codeName: "NETWORK", isTemporary: true }],
     [new TimeoutError("x"), { name: "TimeoutError", codeName: "TIMEOUT", isTemporary: true }],
     [new QueueFullError("x"), { name: "QueueFullError", codeName: "QUEUE_FULL", isTemporary: true }],
+    [new TransportError("x"), { name: "TransportError", codeName: "NO_TRANSPORT", isTemporary: false }],
     [new ClosedError("x"), { name: "ClosedError", codeName: "CLOSED", isTemporary: false }],
   ])("have a name, a word for the failure, and whether to try again: %s", (error, expected) => {
     expect(error).toMatchObject({ ...expected, code: 0, retryAfterMs: 0, message: "x" });

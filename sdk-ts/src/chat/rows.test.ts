@@ -166,6 +166,14 @@ describe("the rows", () => {
     expect(shown.rows.list).toHaveLength(2);
   });
 
+  it("of the user keep their status when a message of the partner under the same id is void", () => {
+    const shown = new Shown();
+    shown.log.insert(message(at(1, 1), "one", { member: YOU }));
+    shown.log.insert(message(at(1, 2), "two", { clientMessageId: idAt(1) }));
+    shown.log.resume(at(1, 1));
+    expect(shown.rows.status(idAt(1))).toBe("acked");
+  });
+
   it("of messages without an ack end with the chat", () => {
     const shown = new Shown();
     shown.write(idAt(1));

@@ -76,10 +76,13 @@ describe("a connection", () => {
 
   it("stops when the account is refused", async () => {
     const world = new World();
+    const failures = vi.fn();
+    world.connection.on("failure", failures);
     world.grantError = new RequestError({ code: ErrorCode.REFRESH_REFUSED });
     await settle();
     expect(world.connection.state).toBe("closed");
     expect(world.connection.error).toMatchObject({ codeName: "REFRESH_REFUSED" });
+    expect(failures).not.toHaveBeenCalled();
   });
 
   it("finds a dead link within 3 s of a wake-up", async () => {
@@ -225,6 +228,27 @@ describe("a connection", () => {
     expect(world.environment.sockets.map(({ readyState }) => readyState)).toEqual([1, 3, 0]);
     await world.greet();
     expect(world.connection.stats().links).toBe(2);
+  });
+
+  it("tells no failure of an attempt that it gives up for another one", async () => {
+    const world = new World();
+    const failures = vi.fn();
+    world.connection.on("failure", failures);
+    await settle();
+    void world.connection.move();
+    await settle();
+    expect(world.environment.sockets.map(({ readyState }) => readyState)).toEqual([3, 0]);
+    expect(failures).not.toHaveBeenCalled();
+    expect(world.connection.failure).toBeNull();
+  });
+
+  it("does not move any more once it is closed", async () => {
+    const world = new World();
+    await world.greet();
+    world.connection.close();
+    void world.connection.move();
+    await world.environment.advance(1_000);
+    expect([world.connection.state, world.grants]).toEqual(["closed", 1]);
   });
 
   it("does not connect a second time for a hole while it moves", async () => {
@@ -433,6 +457,18 @@ describe("a connection", () => {
     const { chat: second } = world.connection;
     world.connection.close();
     expect(() => second?.send("x")).toThrow(expect.objectContaining({ codeName: "CLOSED" }));
+  });
+
+  it("keeps the new handle of a chat when the old one is closed once more", async () => {
+    const world = new World();
+    const old = await world.chat();
+    old.close();
+    await world.reconnect({ chat: chatState() });
+    const { chat } = world.connection;
+    old.close();
+    world.say(message(at(1, 1), "one"));
+    expect(chat).not.toBe(old);
+    expect(chat?.messages).toMatchObject([{ body: { text: "one" } }]);
   });
 
   it("has no transport, limits or id before Welcome, and the server's after it", async () => {

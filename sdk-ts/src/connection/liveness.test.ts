@@ -129,6 +129,33 @@ describe("a platform without a transport", () => {
     },
   );
 
+  it.each([
+    [[], "none was asked for"],
+    [["webtransport"], "asked for: webtransport"],
+    [["webtransport", "websocket"], "asked for: webtransport, websocket"],
+  ] as const)("says what was asked for: %j", async (transports, asked) => {
+    const world = new World();
+    Object.assign(world.environment, { WebSocket: null });
+    void world.connection.move(transports);
+    await settle();
+    expect(world.connection.error?.message).toBe(
+      `This platform lacks every transport that may be used (${asked}); bring one in \`environment\`.`,
+    );
+  });
+
+  it("but WebTransport connects over that", async () => {
+    const world = new World();
+    world.webtransport = "https://host:4433/";
+    world.environment.offerWebTransport();
+    Object.assign(world.environment, { WebSocket: null });
+    await settle();
+    world.environment.sessions[0]?.open();
+    await settle();
+    world.environment.sessions[0]?.live.say(welcome());
+    await settle();
+    expect([world.connection.state, world.connection.transport]).toEqual(["ready", "webtransport"]);
+  });
+
   it("in common with the server closes, too", async () => {
     const world = new World();
     world.environment.offerWebTransport();

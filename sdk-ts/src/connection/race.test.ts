@@ -67,6 +67,7 @@ class Course {
   /** Where the server is, as each of its grants says; the last one stands for all that follow. */
   addresses: Partial<Record<TransportName, string>>[] = [{ webtransport: WT_URL, websocket: "ws://host/ws" }];
   readonly listener = { welcome: vi.fn(), push: vi.fn(), goAway: vi.fn(), closed: vi.fn() };
+  readonly failed = vi.fn();
   result: Promise<Driver> = new Promise(() => undefined);
 
   constructor() {
@@ -104,6 +105,7 @@ class Course {
         resume: [],
       }),
       listener: this.listener,
+      failed: this.failed,
       signal: this.abort.signal,
     });
     this.result.catch(() => undefined);
@@ -245,6 +247,8 @@ describe("the race", () => {
     expect(second.hasGreeted).toBe(false);
     await course.environment.advance(1);
     expect([first.isClosed, second.hasGreeted]).toEqual([true, true]);
+    const late = expect.objectContaining({ codeName: "NETWORK", message: "The server did not answer." });
+    expect(course.failed).toHaveBeenCalledExactlyOnceWith(late, "webtransport");
     second.say(welcome());
     expect((await course.result).transport).toBe("websocket");
   });
@@ -419,6 +423,15 @@ describe("the race", () => {
     course.link("websocket").fail(new NetworkError("second"));
     await expect(course.result).rejects.toThrow("first");
     expect(course.environment.timers).toBe(0);
+  });
+
+  it("fails with the first failure that may pass, though one that stays came before it", async () => {
+    const course = new Course().run();
+    await settle();
+    course.link("webtransport").fail(new NetworkError("refused", { isTemporary: false }));
+    await settle();
+    course.link("websocket").fail(new NetworkError("down"));
+    await expect(course.result).rejects.toMatchObject({ message: "down", isTemporary: true });
   });
 
   it("fails when the server names no transport that can be used", async () => {

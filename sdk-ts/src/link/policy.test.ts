@@ -43,6 +43,7 @@ describe("an attempt under a policy", () => {
       };
       const failed = underPolicy(page, URL, attempt).catch((error: unknown) => error);
       await page.advance(20);
+      expect(page.timers).toBe(isBefore ? 0 : 1); // Nothing is waited for that has come already.
       page.refuse("wss://chat.example:8443");
       const error = await failed;
       expect(error).toBeInstanceOf(NetworkError);

@@ -68,7 +68,10 @@ describe("opening a WebSocket", () => {
   it("fails at once when only an error is told, as in Chromium under a policy", async () => {
     const course = new Course();
     course.socket.dispatchEvent(new Event("error"));
-    await expect(course.opening).rejects.toBeInstanceOf(NetworkError);
+    await expect(course.opening).rejects.toMatchObject({
+      codeName: "NETWORK",
+      message: "The WebSocket could not be opened.",
+    });
     expect(course.heard).toEqual([]);
   });
 
@@ -81,7 +84,10 @@ describe("opening a WebSocket", () => {
     const events = { bytes: vi.fn(), datagram: vi.fn(), message: vi.fn(), closed: vi.fn() };
     const opening = openWebSocket(refuse, address, events, abort.signal);
     await expect(opening).rejects.toBeInstanceOf(NetworkError);
-    await expect(opening).rejects.toMatchObject({ cause: "NS_ERROR_CONTENT_BLOCKED" });
+    await expect(opening).rejects.toMatchObject({
+      message: "The WebSocket could not be opened.",
+      cause: "NS_ERROR_CONTENT_BLOCKED",
+    });
   });
 
   it("is given up at once, also when the browser tells no end", async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { CloseCode } from "../generated/code.js";
 import type { ClientFrame } from "../generated/frame.js";
 import { CLOSE_DEADLINE_MS, COPY_DELAY_MS, SECOND_COPY_DELAY_MS } from "../generated/limits.js";
 import { FakeEnvironment, settle } from "../testing/environment.js";
@@ -103,6 +104,7 @@ describe("opening", () => {
     course.session.refuse();
     await expect(course.opening).rejects.toMatchObject({
       codeName: "NETWORK",
+      message: "WebTransport could not be opened.",
       cause: { message: "Opening handshake failed." },
     });
     expect(await course.lost()).toEqual([]);
@@ -348,6 +350,18 @@ describe("the end", () => {
     end(course.session);
     expect(await course.lost()).toEqual(["closed"]);
     expect(course.session.isClosed).toBe(true);
+  });
+
+  it("comes at once when the page is left, with the reason for the server, and not when it is hidden", async () => {
+    const course = new Course();
+    await course.open();
+    for (const reason of ["hidden", "visible", "online", "return"] as const) {
+      course.environment.wake(reason);
+    }
+    expect(await course.lost()).toEqual([]);
+    course.environment.wake("leave");
+    expect(course.session.closeInfo).toEqual({ closeCode: CloseCode.CLIENT_LEFT, reason: "CLIENT_LEFT" });
+    expect(await course.lost()).toEqual(["closed"]);
   });
 
   it("of the datagrams is not the end of the link", async () => {

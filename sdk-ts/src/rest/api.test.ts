@@ -112,6 +112,32 @@ describe("accounts", () => {
     });
   });
 
+  it("are registered under a key, which is another one for other fields and for another server", async () => {
+    const rest = new FakeRest();
+    const { environment } = rest;
+    rest.answer = () => new Response("busy", { status: 503 });
+    const key = async (url: string, name: string) => {
+      const options = { url, name, language: "en", ageBracket: "18+", environment } as const;
+      const failed = expect(NoWrong.register(options)).rejects.toMatchObject({ codeName: "NETWORK" });
+      await environment.advance(60_000);
+      await failed;
+      return rest.calls.at(-1)?.headers["idempotency-key"];
+    };
+    const first = await key("https://host", "Ada");
+    expect(first).toMatch(/^[!-~]{16,64}$/);
+    const elsewhere = await key("https://other", "Ada");
+    const renamed = await key("https://other", "Eve");
+    expect(new Set([first, elsewhere, renamed]).size).toBe(3);
+    expect(await key("https://other/", "Eve")).toBe(renamed);
+  });
+
+  it.each([200, 299])("are read from a reply with the status %d", async (status) => {
+    const rest = new FakeRest();
+    const client = await register(rest);
+    rest.answer = () => json(status, USER);
+    expect((await client.me()).name).toBe("Ada");
+  });
+
   it("are restored from the storage, and only then", async () => {
     const rest = new FakeRest();
     const storage = memoryStorage();
@@ -390,7 +416,8 @@ describe("failures", () => {
   ])("whose document %s say the status", async (_, text) => {
     const rest = new FakeRest();
     const client = await register(rest);
-    rest.answer = () => new Response(text, { status: 418 });
+    const headers = { "content-type": "application/problem+json" };
+    rest.answer = () => new Response(text, { status: 418, headers });
     await expect(client.me()).rejects.toMatchObject({
       codeName: "NETWORK",
       message: expect.stringContaining("418"),
@@ -402,6 +429,27 @@ describe("failures", () => {
     rest.answer = () => problem(409, ErrorCode.NAME_TAKEN, { detail: 5, errors: "x", retry_after_ms: "y" });
     const bare = { codeName: "NAME_TAKEN", detail: "", fields: [], retryAfterMs: 0 };
     await expect(register(rest)).rejects.toMatchObject(bare);
+  });
+
+  it.each([
+    ["7", 7],
+    ["-1", 0],
+    ["1e999", 0],
+    [`"7"`, 0],
+    ["null", 0],
+  ])("are waited for as long as the document says, if it is a wait: %s", async (wait, retryAfterMs) => {
+    const rest = new FakeRest();
+    const text = `{"code":${ErrorCode.NAME_TAKEN},"retry_after_ms":${wait}}`;
+    const headers = { "content-type": "application/problem+json" };
+    rest.answer = () => new Response(text, { status: 409, headers });
+    await expect(register(rest)).rejects.toMatchObject({ codeName: "NAME_TAKEN", retryAfterMs });
+  });
+
+  it.each([100, 599])("are the server's word from the first code to the last: %d", async (code) => {
+    const rest = new FakeRest();
+    const client = await register(rest);
+    rest.answer = () => problem(503, code);
+    await expect(client.me()).rejects.toMatchObject({ name: "RequestError", code });
   });
 
   it("other than a refused access token are not tried again", async () => {
@@ -441,6 +489,8 @@ describe("failures", () => {
     ["a gateway's JSON with a word for a code", 503, "application/json", { code: "unavailable" }],
     ["a limiter's JSON with the status for a code", 429, "application/json", { code: 429 }],
     ["a code of ours in a document of another type", 401, "application/json", { code: 202 }],
+    ["a code of ours in a type that ends like ours", 401, `x-${PROBLEM}`, { code: 202 }],
+    ["a code of ours in a type that begins like ours", 401, `${PROBLEM}p`, { code: 202 }],
     ["a stranger's problem document", 503, PROBLEM, { code: 14 }],
     ["a problem document with a code between ours", 503, PROBLEM, { code: 202.5 }],
     ["a problem document with a code beyond ours", 503, PROBLEM, { code: 600 }],
@@ -467,6 +517,7 @@ describe("failures", () => {
     ["86400", 300_000],
     ["Wed, 21 Oct 2026 07:28:00 GMT", 0],
     ["-1", 0],
+    ["7 s", 0],
   ])("by something in between are waited for as long as they ask: %s", async (header, retryAfterMs) => {
     const rest = new FakeRest();
     const client = await register(rest);
@@ -485,7 +536,11 @@ describe("failures", () => {
     const rest = new FakeRest();
     const client = await register(rest);
     rest.answer = () => new Response("<h1>Welcome to our hotel</h1>", { status: 200 });
-    await expect(client.me()).rejects.toMatchObject({ codeName: "NETWORK" });
+    await expect(client.me()).rejects.toMatchObject({
+      codeName: "NETWORK",
+      message: "The reply is not JSON: something in between replied for the server.",
+      cause: expect.any(SyntaxError),
+    });
   });
 
   it("without a problem document are failures of the network", async () => {

@@ -60,6 +60,30 @@ describe("a registration", () => {
     expect(new Set(keys).size).toBe(1);
   });
 
+  it.each([
+    [16_000, [0, 16_000]],
+    [16_001, [0]],
+  ])("is sent again when the server asks for a wait of %d ms: %j", async (waitMs, expected) => {
+    const { environment, times, send } = server(`wait ${waitMs}`, [unavailable(waitMs)]);
+    const sent = Promise.allSettled([send()]);
+    await environment.advance(60_000);
+    await sent;
+    expect(times).toEqual(expected);
+  });
+
+  it("that was given up has its key later, though one that was begun before it has succeeded since", async () => {
+    const environment = new FakeEnvironment();
+    const first = server("begun before", [unreachable()], environment);
+    const second = server("given up", Array.from({ length: 6 }, unreachable), environment);
+    const sent = first.send();
+    const failed = expect(second.send()).rejects.toMatchObject({ codeName: "NETWORK" });
+    await environment.advance(60_000);
+    await failed;
+    expect(await sent).toBe("made");
+    expect(await second.send()).toBe("made");
+    expect(new Set(second.keys).size).toBe(1);
+  });
+
   it("with other fields has another key, and so has the next one after a success", async () => {
     const environment = new FakeEnvironment();
     const one = server("one", [], environment);

@@ -122,6 +122,8 @@ export class FakeWebTransport {
   readonly datagramSource = new FakeSource();
   readonly datagrams: Record<string, unknown>;
   isClosed = false;
+  /** What the client has closed with; `null` when it did not close. */
+  closeInfo: WebTransportCloseInfo | null = null;
   /** Set to have the opening of streams fail. */
   refusesStreams = false;
   #open: () => void = () => undefined;
@@ -163,11 +165,12 @@ export class FakeWebTransport {
   }
 
   /** The client closes. As in a browser, closing a session twice throws. */
-  close(): void {
+  close(info: WebTransportCloseInfo = {}): void {
     if (this.isClosed) {
       throw new Error("InvalidStateError");
     }
     this.isClosed = true;
+    this.closeInfo = info;
     this.#refuse(new Error("the session was closed"));
     this.#end({ closeCode: 0, reason: "" });
     this.#failAll();

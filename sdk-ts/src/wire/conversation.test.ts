@@ -224,6 +224,15 @@ describe("what a server does wrong", () => {
     expect(talk.outputs).toEqual([{ type: "push", frame: { kind: "done", request: 1 } }]);
   });
 
+  it("a frame that is not finished in 10 s, also while a pong is due later", () => {
+    const talk = Talk.ready();
+    talk.input({ type: "bytes", lane: "live", bytes: unhex("07") }, 15_000).at(20_000);
+    expect(talk.outputs).toEqual([{ type: "transmit", frame: { kind: "ping", nonce: 1 } }]);
+    expect(talk.conversation.pollTimeout()).toBe(25_000);
+    talk.outputs.length = 0;
+    expect(talk.at(25_000).code).toBe(CloseCode.FRAME_LATE);
+  });
+
   it("nothing more is read after what ends the connection", () => {
     const bye: ServerFrame = { kind: "bye", code: CloseCode.REPLACED, retryAfterMs: 0, reason: "" };
     const done = bytes({ kind: "done", request: 1 });
