@@ -280,6 +280,18 @@ describe("a connection", () => {
     expect(again.environment.timers).toBe(timers);
   });
 
+  it("does not move for a GoAway that comes behind the frame that ended its link", async () => {
+    const world = new World();
+    await world.chat();
+    await world.environment.advance(1_000);
+    const { timers } = world.environment;
+    world.say(message(at(1, 3), "three"), { kind: "goAway", retryAfterMs: 5_000, endpoint: null });
+    await settle();
+    await world.greet({ chat: chatState({ head: at(1, 3) }) }, message(at(1, 3), "three"));
+    await world.environment.advance(1_000);
+    expect(world.environment.timers).toBe(timers);
+  });
+
   it("closes the old link of a hole, and resumes at once", async () => {
     const world = new World();
     await world.chat();

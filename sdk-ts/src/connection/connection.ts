@@ -119,7 +119,7 @@ export class Connection {
     this.#listener = {
       welcome: (driver, welcome) => this.#turn.run(() => this.#welcomed(driver, welcome)),
       push: (frame) => this.#turn.run(() => this.#handle(frame)),
-      goAway: (goAway) => this.#goAway(goAway),
+      goAway: (driver, goAway) => this.#goAway(driver, goAway),
       closed: (driver, closed) => this.#turn.run(() => this.#lost(driver, closed)),
     };
     this.#stopWake = options.environment.onWake((reason) => this.#turn.run(() => this.#wake(reason)));
@@ -433,8 +433,14 @@ export class Connection {
     }
   }
 
-  /** The server sets the time of the move, to spread its clients. Until then the link works. */
-  #goAway({ retryAfterMs, endpoint }: GoAway): void {
+  /**
+   * The server sets the time of the move, to spread its clients. Until then the link works. A link that
+   * was given up may still have said it, behind the frame that ended it.
+   */
+  #goAway(driver: Driver, { retryAfterMs, endpoint }: GoAway): void {
+    if (driver !== this.#driver) {
+      return;
+    }
     this.#cancelMove();
     this.#cancelMove = this.#options.environment.schedule(retryAfterMs, () => {
       this.#endpoint = endpoint;

@@ -21,7 +21,7 @@ export interface DriverListener {
   /** A reply, push or signal. */
   push(frame: ServerFrame): void;
   /** The server is going away soon. */
-  goAway(goAway: GoAway): void;
+  goAway(driver: Driver, goAway: GoAway): void;
   /** The connection is over. */
   closed(driver: Driver, closed: Closed): void;
 }
@@ -172,7 +172,7 @@ export class Driver implements LinkEvents {
           this.listener.push(output.frame);
           break;
         case "goAway":
-          this.listener.goAway(output.goAway);
+          this.listener.goAway(this, output.goAway);
           break;
         case "copied":
           this.#link?.startCopies();

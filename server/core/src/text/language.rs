@@ -105,6 +105,8 @@ mod tests {
             ("ca-ES-valencia", "ca-ES", "ca"),
             ("de-u-co-phonebk", "de", "de"),
             ("sl-rozaj", "sl", "sl"),
+            // As long as a tag may be.
+            ("de-1994-1996-1901-fonipa-u-co-phone", "de", "de"),
         ] {
             let language = Language::parse(raw).expect(raw);
             assert_eq!((language.as_str(), language.primary()), (tag, primary));
