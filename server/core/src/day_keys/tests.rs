@@ -29,6 +29,14 @@ fn wrapping(ring: &KeyRing, now: UnixMs) -> Option<u64> {
 }
 
 #[test]
+fn nobody_wraps_with_a_key_at_rest_however_far_clocks_may_differ() {
+    const APART_MAX_MS: u64 = 5 * 60 * 1_000;
+    let key = key(1, 0);
+    let last = WRAPS_MS + LATE_MS;
+    assert!(key.rests_from() >= last + 2 * APART_MAX_MS);
+}
+
+#[test]
 fn a_key_is_what_its_bytes_say_and_its_secret_does_not_print() {
     let one = key(7, START);
     assert_eq!(DayKey::from_bytes(&one.to_bytes()), Some(one));
