@@ -112,6 +112,20 @@ describe("accounts", () => {
     });
   });
 
+  it("are made and erased though the storage takes nothing, and lost with the page alone", async () => {
+    const rest = new FakeRest();
+    const full = () => {
+      throw new Error("the quota is exceeded");
+    };
+    const client = await register(rest, { load: () => null, save: full });
+    expect((await client.me()).name).toBe("Ada");
+    const connection = client.connect();
+    await client.delete();
+    expect(connection.state).toBe("closed");
+    await expect(client.me()).rejects.toMatchObject({ code: ErrorCode.UNAUTHENTICATED });
+    expect(rest.calls.map(({ method }) => method)).toContain("DELETE");
+  });
+
   it("are registered under a key, which is another one for other fields and for another server", async () => {
     const rest = new FakeRest();
     const { environment } = rest;

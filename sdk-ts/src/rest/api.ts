@@ -94,7 +94,7 @@ export class RestApi {
   /** Erases the account and forgets its tokens. */
   async deleteMe(): Promise<void> {
     await this.#authorized({ method: "DELETE", path: "/v1/me" });
-    await this.#tokens.save(null);
+    await this.#tokens.forget();
   }
 
   /** The categories. The server says when the list that we have is still valid. */

@@ -123,6 +123,18 @@ export class Tokens {
     }
   }
 
+  /**
+   * Forgets the tokens of an account that is gone, here and in the storage. A storage that fails keeps some
+   * that are good for nothing any more.
+   */
+  async forget(): Promise<void> {
+    try {
+      await this.save(null);
+    } catch {
+      // The server refuses them.
+    }
+  }
+
   /** Returns a valid access token. `refused` is a token that the server has refused. */
   async access(refused?: string): Promise<string> {
     const tokens = this.#tokens;
