@@ -185,7 +185,7 @@ fn matched_twice(diary: &Diary, breaches: &mut Vec<Breach>) {
 }
 
 /// Finds a chat that was announced while this person's newest ticket was one that the server
-/// reported as cancelled.
+/// reported as cancelled, unless it is the chat of an earlier ticket that ended with its node.
 fn cancelled(diary: &Diary, chats: &BTreeMap<ChatId, Meeting<'_>>, breaches: &mut Vec<Breach>) {
     let cancelled = diary.entries.iter().filter_map(|entry| match entry.event {
         Event::Cancelled(ticket) => Some(ticket),
@@ -194,7 +194,9 @@ fn cancelled(diary: &Diary, chats: &BTreeMap<ChatId, Meeting<'_>>, breaches: &mu
     for ticket in cancelled {
         let (from, until) = wish(diary, ticket);
         let met = chats.values().find(|meeting| {
-            meeting.members.contains(&diary.name) && (from..until).contains(&meeting.from)
+            meeting.members.contains(&diary.name)
+                && (from..until).contains(&meeting.from)
+                && !(has_open_end(diary, ticket) && is_older(meeting.chat, ticket))
         });
         if let Some(meeting) = met {
             let detail = format!(
@@ -204,6 +206,30 @@ fn cancelled(diary: &Diary, chats: &BTreeMap<ChatId, Meeting<'_>>, breaches: &mu
             breaches.push(meeting.breach(Promise::CancelledAndMatched, detail));
         }
     }
+}
+
+/// Whether the ticket before `ticket` was neither cancelled nor matched, as far as this person knows: then
+/// it may still have opened a chat.
+fn has_open_end(diary: &Diary, ticket: TicketId) -> bool {
+    let mut last = None;
+    for entry in &diary.entries {
+        match &entry.event {
+            Event::Queued(queued) if *queued == ticket => return last.is_some(),
+            Event::Queued(queued) => last = Some(*queued),
+            Event::Cancelled(ended)
+            | Event::Matched(Encounter {
+                ticket: Some(ended),
+                ..
+            }) if last == Some(*ended) => last = None,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Whether the chat was made before the ticket: both ids begin with the time of the store.
+fn is_older(chat: ChatId, ticket: TicketId) -> bool {
+    chat.as_bytes()[..6] < ticket.as_bytes()[..6]
 }
 
 /// The time from the request for this ticket to the request for the next one.

@@ -352,6 +352,30 @@ fn cancelled_and_matched() {
 }
 
 #[test]
+fn a_chat_of_a_ticket_that_ended_with_its_node_is_not_one_of_the_next_ticket() {
+    let made_at = |ms: u8| {
+        let mut id = [0; 16];
+        id[5] = ms;
+        id
+    };
+    let newer = TicketId::from_bytes(made_at(90));
+    let found = |chat_ms: u8, was_cancelled: bool| {
+        let mut cleo = vec![(18, Event::Joining), (19, Event::Queued(ticket(6)))];
+        if was_cancelled {
+            cleo.push((20, Event::Cancelled(ticket(6))));
+        }
+        cleo.extend([(20, Event::Joining), (21, Event::Queued(newer))]);
+        cleo.push((23, Event::Cancelled(newer)));
+        let chat = ChatId::from_bytes(made_at(chat_ms));
+        let dan = vec![(22, with(chat, 8, ["Dan", "Cleo"]))];
+        broken(&[person("Cleo", cleo), person("Dan", dan)])
+    };
+    assert_eq!(found(89, false), []);
+    assert_eq!(found(90, false), [Promise::CancelledAndMatched]);
+    assert_eq!(found(89, true), [Promise::CancelledAndMatched]);
+}
+
+#[test]
 fn a_blocked_pair_met_again() {
     let again = |members: [&str; 2], confirmed: bool| {
         after(|diaries| {
