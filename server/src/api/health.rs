@@ -47,7 +47,10 @@ const FOUND_FOR_MS: u64 = 1_000;
 
 /// What the last check of store and broker found. Many who ask at once cause one check.
 #[derive(Clone, Default)]
-pub(super) struct Probe(Arc<Mutex<Option<(UnixMs, Result<(), Missing>)>>>);
+pub(super) struct Probe(Arc<Mutex<Option<Found>>>);
+
+/// When it was found, and what.
+type Found = (UnixMs, Result<(), Missing>);
 
 /// What cannot be written to.
 #[derive(Clone, Copy)]

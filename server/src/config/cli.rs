@@ -156,8 +156,9 @@ impl Flags {
             layer.push(entry("origins", "--origin", self.origins.join(",")));
         }
         for pair in &self.set {
+            // Not quoted: it may be a value without its key, such as a URL with a password.
             let (key, value) = pair.split_once('=').ok_or_else(|| {
-                ConfigError::Malformed(format!("--set takes KEY=VALUE, not `{pair}`"))
+                ConfigError::Malformed("--set takes KEY=VALUE, and one has no `=`".to_owned())
             })?;
             layer.push(entry(key, "--set", value.to_owned()));
         }

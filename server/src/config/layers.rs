@@ -98,11 +98,22 @@ pub fn file(path: &Path, text: &str) -> Result<Layer, ConfigError> {
         .parse()
         .map_err(|error: toml::de::Error| ConfigError::File {
             path: path.to_owned(),
-            detail: error.to_string().trim_end().to_owned(),
+            detail: place_and_reason(text, &error),
         })?;
     let mut layer = Layer::new();
     flatten("", table, &Source::File(path.to_owned()), &mut layer);
     Ok(layer)
+}
+
+/// Where and why a text is not TOML, without the text: its line may hold a password.
+fn place_and_reason(text: &str, error: &toml::de::Error) -> String {
+    let reason = error.message();
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return reason.to_owned();
+    };
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    format!("line {line}, column {column}: {reason}")
 }
 
 fn defaults() -> BTreeMap<&'static str, Entry> {

@@ -12,8 +12,11 @@ use super::{Config, ConfigError, Data, layers::Values};
 /// What only the server may read.
 const PRIVATE: [&str; 4] = ["data", "tls.key", "redis.tls_key", "categories"];
 
-/// Options of a MongoDB connection string that name a file with a key in it.
-const PRIVATE_OPTIONS: [&str; 1] = ["tlsCertificateKeyFile="];
+/// What everybody may read, as long as it is what it should be.
+const PUBLIC: [&str; 4] = ["web_root", "tls.cert", "redis.tls_ca", "redis.tls_cert"];
+
+/// What a PEM file with a private key contains, of whatever kind the key is.
+const PRIVATE_KEY: &[u8] = b"PRIVATE KEY-----";
 
 impl Config {
     /// What needs a look at the disk; certificates are looked at by `nowrong-certs`. `file` is the
@@ -63,16 +66,33 @@ impl Config {
         if let Some(file) = file {
             paths.push(("the configuration file".to_owned(), file.to_owned()));
         }
-        let store = text("store").unwrap_or_default();
-        for option in PRIVATE_OPTIONS {
-            if let Some((_, rest)) = store.split_once(option) {
-                let path = rest.split('&').next().unwrap_or(rest);
-                let path = path.replace("%2F", "/").replace("%2f", "/");
-                paths.push(("a key that `store` names".to_owned(), path.into()));
-            }
+        if let Some(path) = text("store").and_then(key_file) {
+            paths.push(("a key that `store` names".to_owned(), path));
         }
+        let public = PUBLIC.into_iter().filter(|key| *key != "web_root");
+        let public = public.filter_map(|key| Some((key, PathBuf::from(text(key)?))));
+        let with_keys = public.filter(|(_, path)| has_private_key(path));
+        paths.extend(
+            with_keys.map(|(key, path)| (format!("`{key}` with a private key in it"), path)),
+        );
         paths
     }
+}
+
+#[cfg(feature = "mongodb")]
+use nowrong_store_mongodb::key_file;
+
+#[cfg(not(feature = "mongodb"))]
+fn key_file(_store: &str) -> Option<PathBuf> {
+    None
+}
+
+/// Whether a PEM file that should hold certificates holds a key as well.
+fn has_private_key(path: &Path) -> bool {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    bytes
+        .windows(PRIVATE_KEY.len())
+        .any(|part| part == PRIVATE_KEY)
 }
 
 /// How a public folder and a private path meet, if they do; it completes "the folder … the path".
@@ -128,9 +148,6 @@ mod tests {
 
     use super::*;
     use crate::config::{cli::Flags, keys::KEYS, load};
-
-    /// What everybody may read.
-    const PUBLIC: [&str; 4] = ["web_root", "tls.cert", "redis.tls_ca", "redis.tls_cert"];
 
     /// Loads these keys; returns the sentence of the refusal.
     fn refusal(pairs: &[(&str, &Path)], file: Option<&Path>) -> Option<String> {
@@ -225,9 +242,53 @@ mod tests {
             assert!(said.starts_with("`web_root` "), "{key} {path:?}: {said}");
             assert!(said.contains(expected), "{key} {path:?}: {said}");
         }
+        fs::write(at("site/both.pem"), "…\n-----BEGIN PRIVATE KEY-----\n…").unwrap();
+        let both = at("site/both.pem");
+        let said = refusal(
+            &[
+                ("web_root", &root),
+                ("tls.cert", &both),
+                ("tls.key", &at("apart/key.pem")),
+            ],
+            None,
+        );
+        let said = said.unwrap_or_default();
+        assert!(
+            said.contains("contains `tls.cert` with a private key"),
+            "{said}"
+        );
         let file = at("site/nowrong.toml");
         let said = refusal(&[("web_root", &root)], Some(&file)).unwrap_or_default();
         assert!(said.contains("contains the configuration file"), "{said}");
+    }
+
+    #[cfg(feature = "mongodb")]
+    #[test]
+    fn a_key_that_the_store_names_is_found_however_it_is_written() {
+        let folder = scene();
+        let site = folder.path().join("site");
+        let slashed = site.display().to_string();
+        for option in [
+            format!("tlsCertificateKeyFile={slashed}/key.pem"),
+            format!("TLSCERTIFICATEKEYFILE={slashed}/k%65y.pem"),
+            format!(
+                "tlscertificatekeyfile={}%2Fkey.pem",
+                slashed.replace('/', "%2f")
+            ),
+        ] {
+            let store = PathBuf::from(format!("mongodb://h/db?tls=true&{option}"));
+            let secret = Path::new("a secret of more than 32 characters");
+            let pairs = [
+                ("web_root", site.as_path()),
+                ("store", store.as_path()),
+                ("cluster_secret", secret),
+            ];
+            let said = refusal(&pairs, None).unwrap_or_default();
+            assert!(
+                said.contains("contains a key that `store` names"),
+                "{option}: {said}"
+            );
+        }
     }
 
     #[test]

@@ -46,6 +46,34 @@ fn try_load(
 }
 
 #[test]
+fn what_is_not_toml_is_named_by_its_place_and_never_quoted() {
+    for (text, place) in [
+        (
+            "role = 'all'\nstore = \"mongodb://u:S3kr1tpw@h/db\n",
+            "line 2, column ",
+        ),
+        (
+            "store = 'S3kr1tpw'\nstore = 'S3kr1tpw'",
+            "line 2, column 1: ",
+        ),
+        ("store = 'S3kr1tpw' S3kr1tpw", "line 1, column "),
+        ("cluster_secret = 'S3kr1tpw", "line 1, column "),
+        ("cluster_secret = S3kr1tpw", "line 1, column "),
+        ("S3kr1tpw", "line 1, column "),
+    ] {
+        let error = try_load(text, &[], &[]).unwrap_err().to_string();
+        assert!(error.contains(place), "{error}");
+        assert!(!error.contains("S3kr1tpw"), "{error}");
+    }
+    let error = try_load("", &[], &["--set", "redis://:S3kr1tpw@h"]);
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("KEY=VALUE") && !error.contains("S3kr1tpw"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_store_that_nodes_share_needs_a_secret_that_is_never_shown() {
     let text = |secret: &str| format!("store = 'mongodb://h'\ncluster_secret = '{secret}'");
     for (secret, expected) in [
@@ -343,7 +371,7 @@ fn every_bad_value_is_named_with_its_key_and_source() {
             "idle_end=1m",
             "`idle_end` must be longer than `idle_notice`",
         ),
-        ("nothing", "--set takes KEY=VALUE, not `nothing`"),
+        ("nothing", "--set takes KEY=VALUE, and one has no `=`"),
     ];
     for (pair, expected) in cases {
         let error = try_load("", &[], &["--set", pair]).unwrap_err().to_string();

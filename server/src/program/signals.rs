@@ -21,7 +21,13 @@ pub(super) struct Signals {
     /// SIGUSR1 and SIGUSR2 mean nothing here. Who sends them expects a log file to be opened again or
     /// a dump, and would end the process, as this is what they do when nobody listens.
     meaningless: [Signal; 2],
+    /// SIGXFSZ: a file has reached a limit of this process. The write fails, and is handled as one on a
+    /// full disk; without a listener the signal would end the process.
+    file_size: Signal,
 }
+
+/// Its number on Linux and macOS; not the same on every processor, where nothing changes then.
+const SIGXFSZ: i32 = 25;
 
 impl Signals {
     /// Listens from now on.
@@ -37,6 +43,7 @@ impl Signals {
                 signal(SignalKind::user_defined1())?,
                 signal(SignalKind::user_defined2())?,
             ],
+            file_size: signal(SignalKind::from_raw(SIGXFSZ))?,
         })
     }
 
@@ -53,6 +60,7 @@ impl Signals {
                 _ = self.hangup.recv() => return Request::Reload,
                 _ = user1.recv() => {}
                 _ = user2.recv() => {}
+                _ = self.file_size.recv() => continue,
             }
             tracing::info!("SIGUSR1 and SIGUSR2 have no meaning here");
         }

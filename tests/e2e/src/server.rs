@@ -24,9 +24,6 @@ pub struct ServerOptions {
     pub flags: Vec<String>,
     /// Whether the log holds only what went wrong.
     pub is_quiet: bool,
-    /// Whether [`TestServer::limit_files`] will be called: beyond the limit, writes fail as on a full disk
-    /// instead of ending the process.
-    pub is_limited: bool,
     /// Where standard error leads.
     pub stderr: Stderr,
 }
@@ -212,8 +209,8 @@ impl TestServer {
         Ok(())
     }
 
-    /// From now on no file can be written beyond this many bytes; `None` lifts the limit. See
-    /// [`ServerOptions::is_limited`].
+    /// From now on no file can be written beyond this many bytes, as on a full disk; `None` lifts the
+    /// limit.
     ///
     /// # Errors
     /// When the process is gone, or `prlimit` is missing.
@@ -258,7 +255,7 @@ async fn spawn(
     quic: SocketAddr,
 ) -> anyhow::Result<(Child, Places)> {
     let log = stderr(folder, options.stderr)?;
-    let mut child = program(options)?
+    let mut child = Command::new(binary()?)
         // Ours; the server would take it for a key of its own.
         .env_remove("NOWRONG_BIN")
         .envs([CLUSTER_SECRET_ENV])
@@ -295,19 +292,6 @@ async fn spawn(
         bail!("the server did not get ready; it said:\n{said}");
     };
     Ok((child, places(&ready)?))
-}
-
-/// The server, before it has any argument.
-fn program(options: &ServerOptions) -> anyhow::Result<Command> {
-    if !options.is_limited {
-        return Ok(Command::new(binary()?));
-    }
-    // A signal that is ignored stays ignored in the program that a shell becomes.
-    let mut shell = Command::new("sh");
-    shell
-        .args(["-c", r#"trap '' XFSZ; exec "$0" "$@""#])
-        .arg(binary()?);
-    Ok(shell)
 }
 
 fn stderr(folder: &Path, stderr: Stderr) -> std::io::Result<Stdio> {

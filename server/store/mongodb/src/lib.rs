@@ -76,7 +76,7 @@ use self::{
     transaction::Transaction,
     vault::Vault,
 };
-pub use open::{MongoOptions, OpenError, is_connection_string};
+pub use open::{MongoOptions, OpenError, is_connection_string, key_file};
 
 /// The store on MongoDB. When it is dropped, running calls still end by themselves; [`close`] waits
 /// for them.

@@ -4,7 +4,7 @@
 //! A connection string contains a password, and the driver's messages may quote it, so only those parts of
 //! them are passed on that cannot: the causes that the network and TLS report ([`causes`]).
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use mongodb::{
     Client, Database,
@@ -12,7 +12,7 @@ use mongodb::{
     error::{Error, ErrorKind},
     options::{
         Acknowledgment, ClientOptions, ConnectionString, HostInfo, ReadConcern, ReadPreference,
-        SelectionCriteria, WriteConcern,
+        SelectionCriteria, Tls, WriteConcern,
     },
 };
 use nowrong_base::{privacy::Redacted, secret::ClusterSecret};
@@ -122,6 +122,15 @@ impl MongoOptions {
 /// Whether `text` can be a connection string; this does not check whether a server is there.
 pub fn is_connection_string(text: &str) -> bool {
     ConnectionString::parse(text).is_ok()
+}
+
+/// The file with a private key that a connection string names, if it does, as the driver reads it: the
+/// names of options in any case, every character escaped or not.
+pub fn key_file(text: &str) -> Option<PathBuf> {
+    match ConnectionString::parse(text).ok()?.tls? {
+        Tls::Enabled(options) => options.cert_key_file_path,
+        Tls::Disabled => None,
+    }
 }
 
 /// Connects and checks whether the server is suitable. `tune` may change the options at the end.

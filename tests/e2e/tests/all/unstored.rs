@@ -17,7 +17,6 @@ const FULL_BYTES: u64 = 8_192;
 async fn start() -> TestServer {
     let options = ServerOptions {
         is_quiet: true,
-        is_limited: true,
         ..ServerOptions::default()
     };
     TestServer::start_with(options).await.unwrap()
