@@ -118,6 +118,23 @@ describe("the life of a page", () => {
     expect(refused).toHaveLength(1);
   });
 
+  it("tells in a worker, too, what its policy refused", () => {
+    const worker = new EventTarget();
+    vi.stubGlobal("document", undefined);
+    vi.stubGlobal("addEventListener", worker.addEventListener.bind(worker));
+    vi.stubGlobal("removeEventListener", worker.removeEventListener.bind(worker));
+    const refused: string[] = [];
+    const stop = browserEnvironment().onPolicyViolation?.((url) => refused.push(url));
+    const refuse = () => {
+      const parts = { disposition: "enforce", effectiveDirective: "connect-src", blockedURI: "wss://host/" };
+      worker.dispatchEvent(Object.assign(new Event("securitypolicyviolation"), parts));
+    };
+    refuse();
+    stop?.();
+    refuse();
+    expect(refused).toEqual(["wss://host/"]);
+  });
+
   it("is visible or not", () => {
     expect(browserEnvironment().isVisible()).toBe(true);
     page.visibilityState = "hidden";

@@ -103,16 +103,18 @@ function onWake(listener: (reason: WakeReason) => void): () => void {
   };
 }
 
+/** A page is told at its document, a worker at its global scope; other platforms have no such events. */
 function onPolicyViolation(listener: (url: string) => void): () => void {
-  const page = globalThis.document;
-  if (page === undefined) {
+  const target: Document | typeof globalThis = globalThis.document ?? globalThis;
+  if (typeof target.addEventListener !== "function") {
     return () => undefined;
   }
-  const onViolation = ({ disposition, effectiveDirective, blockedURI }: SecurityPolicyViolationEvent) => {
+  const onViolation = (event: Event) => {
+    const { disposition, effectiveDirective, blockedURI } = event as SecurityPolicyViolationEvent;
     if (disposition === "enforce" && effectiveDirective === "connect-src") {
       listener(blockedURI);
     }
   };
-  page.addEventListener("securitypolicyviolation", onViolation);
-  return () => page.removeEventListener("securitypolicyviolation", onViolation);
+  target.addEventListener("securitypolicyviolation", onViolation);
+  return () => target.removeEventListener("securitypolicyviolation", onViolation);
 }
