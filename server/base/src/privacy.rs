@@ -1,10 +1,11 @@
-//! Types that keep private data out of logs, metrics and error reports.
+//! What keeps private data out of logs, metrics, error reports and other people's sight.
 //!
-//! Neither type can be printed or serialised by accident: [`Redacted`] shows a placeholder,
+//! Neither of the two types can be printed or serialised by accident: [`Redacted`] shows a placeholder,
 //! [`ClientIp`] shows nothing at all, not even to a debugger's `{:?}`.
 
 use std::{
     fmt,
+    fs::OpenOptions,
     net::{IpAddr, Ipv6Addr, SocketAddr},
 };
 
@@ -110,6 +111,16 @@ impl fmt::Debug for PseudonymKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PseudonymKey(<redacted>)")
     }
+}
+
+/// How to make a new file that only its owner may read and write, where the system has such rights. It
+/// must not exist yet.
+pub fn new_file_for_owner_only() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 #[cfg(test)]

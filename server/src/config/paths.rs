@@ -5,7 +5,11 @@
 //! names a file or a folder is in [`PRIVATE`] or is known to be public; a test sees to it. Start reading
 //! at [`Config::check_paths`].
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    fs::File,
+    io::Read as _,
+    path::{Component, Path, PathBuf},
+};
 
 use super::{Config, ConfigError, Data, layers::Values};
 
@@ -87,9 +91,19 @@ fn key_file(_store: &str) -> Option<PathBuf> {
     None
 }
 
-/// Whether a PEM file that should hold certificates holds a key as well.
+/// Most bytes of a PEM file that are looked at: many times a chain of certificates.
+const PEM_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Whether a PEM file that should hold certificates holds a key as well. What is not a file is not opened:
+/// a pipe would be waited for.
 fn has_private_key(path: &Path) -> bool {
-    let bytes = std::fs::read(path).unwrap_or_default();
+    let mut bytes = Vec::new();
+    if path.is_file()
+        && let Ok(file) = File::open(path)
+        && file.take(PEM_BYTES_MAX).read_to_end(&mut bytes).is_err()
+    {
+        return false;
+    }
     bytes
         .windows(PRIVATE_KEY.len())
         .any(|part| part == PRIVATE_KEY)

@@ -3,12 +3,13 @@
 //! file.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{ErrorKind, Write as _},
     path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
+use nowrong_base::privacy::new_file_for_owner_only;
 
 use super::sealed;
 
@@ -56,20 +57,12 @@ impl KeyFile {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut out = for_owner_only().open(&beside)?;
+        let mut out = new_file_for_owner_only().open(&beside)?;
         out.write_all(&keys.concat())?;
         out.sync_all()?;
         fs::rename(&beside, self.path())?;
         File::open(&self.folder)?.sync_all()
     }
-}
-
-fn for_owner_only() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
 }
 
 #[cfg(test)]

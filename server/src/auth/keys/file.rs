@@ -2,13 +2,14 @@
 //! an old key is replaced at a start.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs,
     io::{ErrorKind, Write as _},
     path::Path,
     time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use nowrong_base::privacy::new_file_for_owner_only;
 use nowrong_core::record::UnixMs;
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +74,7 @@ impl SigningKeys {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut out = for_owner_only().open(&beside)?;
+        let mut out = new_file_for_owner_only().open(&beside)?;
         out.write_all(&serde_json::to_vec(&file)?)?;
         out.sync_all()?;
         fs::rename(&beside, path)
@@ -100,12 +101,4 @@ fn parse(bytes: &[u8]) -> Result<Vec<SigningKey>, String> {
         SigningKey::from_seed(seed.ok_or("it is damaged")?, stored.created_at)
     });
     keys.collect()
-}
-
-fn for_owner_only() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
 }
