@@ -11,6 +11,7 @@
 //!
 //! Start reading at [`Chats::send_message`] and [`Chat::pull`]. Locks are short and never held over an await.
 
+mod ended;
 mod ending;
 mod followers;
 mod history;
@@ -42,6 +43,7 @@ pub use self::{
     registry::Chats,
     seal::{Owner, Sealer},
 };
+use self::ended::SentBefore;
 use crate::hub::{CurrentChat, UserEntry};
 
 /// One chat of this node.
@@ -58,6 +60,8 @@ pub struct Chat {
     broker: Arc<dyn Broker>,
     log: tokio::sync::OnceCell<()>,
     reopening: tokio::sync::Mutex<()>,
+    /// Empty until a message is sent again after the end.
+    sent_before: tokio::sync::OnceCell<Box<SentBefore>>,
     state: Mutex<State>,
     /// Set together with the end in `state`: a caller that only asks whether the chat has ended
     /// needs no lock.

@@ -109,6 +109,8 @@ struct Attending {
     id: ConnectionId,
     entry: Arc<UserEntry>,
     following: Option<Following>,
+    /// The chat before, while some sends in it have no `Ack` yet.
+    settling: Option<Box<Following>>,
     /// The interests of the user's last `Join`, for `Next`.
     interests: Vec<String>,
 }
@@ -273,6 +275,10 @@ impl<L: Link> Connection<L> {
             return false;
         };
         let mut frames = Vec::new();
+        if let Some(before) = &mut user.settling {
+            before.pull_rest(&mut self.live, &mut frames);
+            user.settling.take_if(|before| before.unacked() == 0);
+        }
         let pulled = following
             .pull(self.node.chats(), &mut self.live, &mut frames)
             .await;

@@ -121,7 +121,11 @@ impl Matching {
         self.ticket_state(&ticket, Stage::Interests).await
     }
 
-    fn check_category(&self, id: &str, bracket: AgeBracket) -> Result<(), Refusal> {
+    /// Checks that people of this age bracket may join the category now.
+    ///
+    /// # Errors
+    /// `CATEGORY_UNKNOWN`, or `AGE_BRACKET` when it is for another one.
+    pub fn check_category(&self, id: &str, bracket: AgeBracket) -> Result<(), Refusal> {
         let category = self.categories.iter().find(|category| category.id == id);
         let category = category.ok_or(ErrorCode::CATEGORY_UNKNOWN)?;
         match category.age_bracket {

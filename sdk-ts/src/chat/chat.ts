@@ -97,7 +97,7 @@ export class Chat {
     this.#log = new ChatLog(this.you, state.resumed, this.#rows);
     this.#cursors = new OwnCursors(port, this.id, this.#log, this.me);
     this.#sending = new Sending(port, this.id, {
-      canSend: () => this.#isAttached && this.#end === null,
+      canSend: () => this.#isAttached,
       wrote: (message) => this.#rows.wrote(message),
       acked: (message, position, atMs) => this.#acked(message, position, atMs),
       failed: (message, error) => this.#failed(message, error),
@@ -272,7 +272,8 @@ export class Chat {
   close(): void {
     if (!this.#isClosed) {
       this.#isClosed = true;
-      this.#port.turn.run(() => this.#stop(new ClosedError("The chat's handle was closed.")));
+      this.#stopSignals();
+      this.#port.turn.run(() => this.#sending.stop(new ClosedError("The chat's handle was closed.")));
       this.#emitter.clear();
       this.#owner.closed(this);
     }
@@ -298,6 +299,25 @@ export class Chat {
     this.#changed();
     this.#cursors.reset(this.me);
     this.#sending.flush();
+  }
+
+  /**
+   * For the connection: whether a next link has to take the chat up: it is open, or some of its messages may
+   * have arrived.
+   *
+   * @internal
+   */
+  get isUnsettled(): boolean {
+    return this.#end === null || this.#sending.outbox.messages.length > 0;
+  }
+
+  /**
+   * For the connection: there is no room for the chat any more.
+   *
+   * @internal
+   */
+  forgotten(): void {
+    this.#giveUp();
   }
 
   /**
@@ -355,6 +375,7 @@ export class Chat {
         break;
       case "gone":
         this.#ended({ reason: null, member: null, expiresAtMs: this.#port.environment.now() });
+        this.#giveUp();
         break;
       default:
     }
@@ -416,19 +437,31 @@ export class Chat {
     if (this.#end === null) {
       this.#end = end;
       this.#port.turn.run(() => {
-        this.#stop(new RequestError({ code: ErrorCode.CHAT_ENDED }));
-        this.#rows.settledAll();
-        this.#changed();
+        this.#stopSignals();
+        this.#settleAll(this.#sending.end(new RequestError({ code: ErrorCode.CHAT_ENDED })));
         this.#emitter.emit("ended", end);
       });
     }
   }
 
-  /** Stops sending. */
-  #stop(error: NoWrongError): void {
+  /** The server will not say any more which of the last messages arrived. */
+  #giveUp(): void {
+    this.#port.turn.run(() =>
+      this.#settleAll(this.#sending.stop(new RequestError({ code: ErrorCode.CHAT_ENDED }))),
+    );
+  }
+
+  /** These messages have left the outbox. */
+  #settleAll(messages: readonly Unacked[]): void {
+    for (const { clientMessageId } of messages) {
+      this.#rows.settled(clientMessageId);
+    }
+    this.#changed();
+  }
+
+  #stopSignals(): void {
     this.#cursors.stop();
     this.#typing.clear();
-    this.#sending.stop(error);
   }
 
   async #finish(make: Parameters<Port["perform"]>[0]): Promise<void> {
@@ -454,7 +487,9 @@ export class Chat {
   #failed({ clientMessageId: id, body }: Unacked, error: NoWrongError): void {
     this.#rows.settled(id);
     this.#changed();
-    this.#emitter.emit("failed", { id, body, error });
+    if (this.#end === null) {
+      this.#emitter.emit("failed", { id, body, error });
+    }
   }
 
   #deleted(position: Position): void {

@@ -34,6 +34,8 @@ export class Outbox {
   readonly #messages = new Map<ClientMessageId, Unacked>();
   /** Those not yet sent over the present link, in the order of writing. */
   #waiting = new Map<ClientMessageId, Unacked>();
+  /** Those that were sent over this link or an earlier one: the server may have them. */
+  readonly #sent = new Set<ClientMessageId>();
   #pausedUntilMs = 0;
 
   /** All messages without an ack, in the order of writing. */
@@ -67,6 +69,7 @@ export class Outbox {
     const [message = null] = this.#waiting.values();
     if (message !== null) {
       this.#waiting.delete(message.clientMessageId);
+      this.#sent.add(message.clientMessageId);
     }
     return message;
   }
@@ -74,6 +77,7 @@ export class Outbox {
   /** The message was acked, or refused for good. Returns whether it was in the outbox. */
   remove(clientMessageId: ClientMessageId): boolean {
     this.#waiting.delete(clientMessageId);
+    this.#sent.delete(clientMessageId);
     return this.#messages.delete(clientMessageId);
   }
 
@@ -90,11 +94,21 @@ export class Outbox {
     this.#pausedUntilMs = 0;
   }
 
+  /** Takes out the messages that were never sent, and returns them. */
+  drainUnsent(): readonly Unacked[] {
+    const unsent = this.messages.filter(({ clientMessageId }) => !this.#sent.has(clientMessageId));
+    for (const { clientMessageId } of unsent) {
+      this.remove(clientMessageId);
+    }
+    return unsent;
+  }
+
   /** Empties the outbox, and returns what was in it. */
   drain(): readonly Unacked[] {
     const { messages } = this;
     this.#messages.clear();
     this.#waiting.clear();
+    this.#sent.clear();
     return messages;
   }
 }

@@ -174,13 +174,14 @@ describe("the rows", () => {
     expect(shown.rows.status(idAt(1))).toBe("acked");
   });
 
-  it("of messages without an ack end with the chat", () => {
+  it("of messages that were given up end", () => {
     const shown = new Shown();
     shown.write(idAt(1));
     shown.write(idAt(2));
     shown.log.insert(message(at(1, 1), "one", { member: YOU }));
     expect(shown.rows.list.map(({ status }) => status)).toEqual(["pending", "pending"]);
-    shown.rows.settledAll();
+    shown.rows.settled(idAt(1));
+    shown.rows.settled(idAt(2));
     expect(shown.rows.list.map(({ status }) => status)).toEqual(["acked"]);
   });
 });

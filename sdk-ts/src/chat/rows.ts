@@ -103,13 +103,6 @@ export class Rows implements LogWatcher {
     }
   }
 
-  /** All messages have left the outbox. */
-  settledAll(): void {
-    for (const id of [...this.#pending.keys()]) {
-      this.settled(id);
-    }
-  }
-
   /** The cursors of the partner have moved: only rows between the old and the new ones can change. */
   partnerMoved(partner: PartnerCursors): void {
     const before = this.#partner;

@@ -18,7 +18,7 @@ const RETRY_MS = 1_000;
 
 /** What sending needs of its chat, and reports to it. */
 export interface SendingChat {
-  /** Whether the server has reported the chat on the present link, and the chat is open. */
+  /** Whether the server has reported the chat on the present link. */
   canSend(): boolean;
   /** A message was put into the outbox. */
   wrote(message: Unacked): void;
@@ -88,13 +88,26 @@ export class Sending {
     this.outbox.linkLost();
   }
 
-  /** Stops sending; every message without an ack fails with `error`. */
-  stop(error: NoWrongError): void {
+  /**
+   * The chat has ended: a message that was never sent fails with `error`. The server says of each of the
+   * others whether it arrived, since the partner may have it; until then it is sent again over each new link.
+   */
+  end(error: NoWrongError): readonly Unacked[] {
+    return this.#fail(this.outbox.drainUnsent(), error);
+  }
+
+  /** Stops sending; every message without an ack fails with `error`. Returns them. */
+  stop(error: NoWrongError): readonly Unacked[] {
     this.#cancelRetry();
-    for (const { clientMessageId } of this.outbox.drain()) {
-      this.#acks.get(clientMessageId)?.reject(error);
+    return this.#fail(this.outbox.drain(), error);
+  }
+
+  #fail(messages: readonly Unacked[], error: NoWrongError): readonly Unacked[] {
+    for (const { clientMessageId: id } of messages) {
+      this.#acks.get(id)?.reject(error);
+      this.#acks.delete(id);
     }
-    this.#acks.clear();
+    return messages;
   }
 
   #transmit(message: Unacked): void {

@@ -42,7 +42,10 @@ export interface Sent {
   readonly id: ClientMessageId;
   /** How far it has come at present. */
   readonly status: MessageStatus;
-  /** Its position, once the message is durable. Rejects when the server refuses it, or with `ClosedError`. */
+  /**
+   * Its position, once the message is durable. Rejects when the server refuses it, or with `ClosedError`. Of a
+   * message that was on its way when the chat ended, the server says whether it arrived.
+   */
   readonly acked: Promise<Position>;
 }
 

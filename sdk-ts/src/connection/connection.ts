@@ -323,8 +323,8 @@ export class Connection {
   }
 
   #hello(connectToken: string): Hello {
-    const active = [...this.#chats.values()].filter((chat) => chat.end === null);
-    const resume = active
+    const unsettled = [...this.#chats.values()].filter((chat) => chat.isUnsettled);
+    const resume = unsettled
       .slice(-RESUME_CHATS_MAX)
       .map((chat): Resume => ({ chat: chat.id, position: chat.position }));
     return { kind: "hello", versions: VERSION_RANGE_SUPPORTED, connectToken, agent: AGENT, resume };
@@ -410,6 +410,7 @@ export class Connection {
     for (const [id, chat] of this.#chats) {
       if (this.#chats.size >= RESUME_CHATS_MAX && chat.end !== null) {
         this.#chats.delete(id);
+        chat.forgotten();
       }
     }
   }

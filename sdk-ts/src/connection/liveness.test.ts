@@ -290,6 +290,6 @@ describe("a listener", () => {
     chat.send("on its way");
     chat.on("typing", () => seen.push([chat.end?.reason, chat.isPartnerTyping, chat.messages.length]));
     world.say({ kind: "ended", chat: chat.id, reason: "left", member: 1, expiresAtMs: 9 });
-    expect(seen).toEqual([["left", false, 0]]);
+    expect(seen).toEqual([["left", false, 1]]);
   });
 });

@@ -19,6 +19,9 @@ impl Chats {
         reason: EndReason,
         member: Option<u8>,
     ) -> Result<(), Refusal> {
+        if reason != EndReason::Expired {
+            self.store_shown(chat).await;
+        }
         let at = self.env.clock.now();
         let expires_at = (at + self.rules.grace.as_millis() as u64).min(chat.expires_at);
         let end = ChatEnd {
@@ -28,6 +31,15 @@ impl Chats {
             expires_at,
         };
         self.store_end(chat, end).await
+    }
+
+    /// Stores what this node has shown to members, before the end is stored: who sent it learns that it has
+    /// arrived, also from a node that knows the chat only from the store. What the store refuses waits on, as
+    /// ever, and does not hold up the end.
+    async fn store_shown(&self, chat: &Arc<Chat>) {
+        if let Err(refusal) = self.store_unpersisted(chat).await {
+            tracing::warn!(code = %refusal.code, chat = %chat.id, "a chat ends before all of it is stored");
+        }
     }
 
     async fn store_end(&self, chat: &Arc<Chat>, end: ChatEnd) -> Result<(), Refusal> {

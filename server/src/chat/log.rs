@@ -33,9 +33,9 @@ const DUEL_PAUSE_MS: u32 = 50;
 const NO_EPOCH: u32 = u32::MAX;
 
 /// The data of a chat read from the store.
-struct StoredChat {
+pub(super) struct StoredChat {
     rebuilt: Rebuilt,
-    known: Vec<KnownMessage>,
+    pub(super) known: Vec<KnownMessage>,
     end: Option<ChatEnd>,
 }
 
@@ -149,7 +149,7 @@ impl Chats {
     }
 
     /// Stores all messages that this node has up to the head of the chat.
-    async fn store_unpersisted(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
+    pub(super) async fn store_unpersisted(&self, chat: &Arc<Chat>) -> Result<(), Refusal> {
         loop {
             let batch = chat.state().messages.next_batch();
             let Some(last) = batch.last() else {
@@ -173,7 +173,7 @@ impl Chats {
         Ok(())
     }
 
-    async fn read_stored(&self, chat: &Arc<Chat>) -> Result<StoredChat, Refusal> {
+    pub(super) async fn read_stored(&self, chat: &Arc<Chat>) -> Result<StoredChat, Refusal> {
         for _ in 0..TRIES_MAX {
             if let Some(stored) = self.try_read_stored(chat).await? {
                 return Ok(stored);
@@ -318,7 +318,7 @@ impl Chat {
     }
 }
 
-fn known_message(message: &StoredMessage) -> KnownMessage {
+pub(super) fn known_message(message: &StoredMessage) -> KnownMessage {
     KnownMessage {
         member: message.member,
         client_message_id: message.client_message_id,

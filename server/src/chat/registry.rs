@@ -180,6 +180,7 @@ impl Chats {
             broker: self.env.broker.clone(),
             log: tokio::sync::OnceCell::new(),
             reopening: tokio::sync::Mutex::new(()),
+            sent_before: tokio::sync::OnceCell::new(),
             is_over: Arc::new(AtomicBool::new(state.end.is_some())),
             state: Mutex::new(state),
         });

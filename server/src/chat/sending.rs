@@ -24,7 +24,7 @@ impl Chats {
     /// seq is durable: see [`Reader::sent`](nowrong_core::chat::Reader::sent).
     ///
     /// # Errors
-    /// [`Refusal`] when the chat has ended or is full, the text is not acceptable, the store does not
+    /// [`Refusal`] when the chat is full or has ended without this message, the text is not acceptable, the store does not
     /// take earlier messages of the chat, or the log cannot be reached.
     pub async fn send_message(
         &self,
@@ -32,6 +32,10 @@ impl Chats {
         me: u8,
         send: Send,
     ) -> Result<Sent, Refusal> {
+        if chat.has_ended() {
+            // Boxed because it is rare: otherwise each send would have room for it.
+            return Box::pin(self.find_in_ended(chat, me, send.client_message_id)).await;
+        }
         let body = accept_body(send.body)?;
         let epoch = {
             let state = chat.state();
@@ -129,6 +133,11 @@ impl Chats {
         if is_missing {
             self.catch_up_log(chat).await?;
         }
+        Ok(self.sent_again(chat, position, at))
+    }
+
+    /// A message that has its position already: its `Ack` is due as soon as it is durable.
+    pub(super) fn sent_again(&self, chat: &Arc<Chat>, position: Position, at: UnixMs) -> Sent {
         let (drops, durable) = {
             let state = chat.state();
             (state.messages.drops, state.messages.durable)
@@ -136,13 +145,13 @@ impl Chats {
         if durable < position.seq {
             self.persister.enqueue(chat);
         }
-        Ok(Sent {
+        Sent {
             position,
             at,
             since: self.env.clock.now(),
             drops,
             is_new: false,
-        })
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use nowrong_broker_redis::{
 };
 use nowrong_core::{
     chat::ChatRules,
-    record::{Notice, Signal},
+    record::{ChatEnd, Notice, Signal},
 };
 use nowrong_protocol::{
     ConnectionId,
@@ -25,6 +25,7 @@ use nowrong_store_embedded::EmbeddedStore;
 use super::{Chat, Chats};
 use crate::environment::Environment;
 
+mod ended;
 mod overtaken;
 mod persisting;
 

@@ -97,6 +97,7 @@ impl<L: Link> Connection<L> {
             id,
             entry: entry.clone(),
             following: None,
+            settling: None,
             interests,
         });
         if let Err(error) = node.env().broker.count_connected(1).await {
@@ -182,7 +183,8 @@ impl<L: Link> Connection<L> {
             return self.write(Lane::Live, &TicketEnded { ticket, code }.into());
         }
         let (following, state) = Following::new(chat, me, Position::START);
-        user.following = Some(following);
+        let before = user.following.replace(following);
+        user.settling = before.filter(|it| it.unacked() > 0).map(Box::new);
         self.write(
             Lane::Live,
             &Matched {

@@ -53,6 +53,11 @@ impl Following {
         }
     }
 
+    /// The same without messages.
+    pub(super) fn pull_rest(&mut self, live: &mut Vec<u8>, frames: &mut Vec<ServerFrame>) {
+        self.chat.pull_rest(&mut self.reader, live, frames);
+    }
+
     /// Takes in the messages of the store after a position; `false` when there are none.
     async fn read(&mut self, chats: &Chats, after: Position, live: &mut Vec<u8>) -> bool {
         let frames = chats.read_frames(&self.chat, self.reader.epoch(), after);

@@ -99,18 +99,20 @@ impl<L: Link> Connection<L> {
             let detail = format!("interests: at most {INTERESTS_MAX}");
             return Err(Refusal::detailed(ErrorCode::INVALID, detail));
         }
-        self.attending()?.interests.clone_from(&join.interests);
-        self.queue(join.request, join.category, join.interests)
-            .await
+        let attending = self.attending()?;
+        attending.interests.clone_from(&join.interests);
+        let user = self.account().await?;
+        self.queue(join.request, &user, join.category).await
     }
 
-    async fn queue(&mut self, request: u32, category: String, interests: Vec<String>) -> Reply {
-        let entry = self.attending()?.entry.clone();
-        let user = self.account().await?;
+    /// Queues the user with the interests of the last `Join`.
+    async fn queue(&mut self, request: u32, user: &User, category: String) -> Reply {
+        let attending = self.attending()?;
+        let (entry, interests) = (attending.entry.clone(), attending.interests.clone());
         let ticket = self
             .node
             .matching()
-            .join(&entry, &user, category, interests)
+            .join(&entry, user, category, interests)
             .await?;
         Ok(Queued {
             request,
@@ -163,10 +165,13 @@ impl<L: Link> Connection<L> {
     }
 
     async fn next(&mut self, next: Next) -> Reply {
-        self.leave(next.chat).await?;
         let category = self.following(next.chat)?.chat.category.clone();
-        let interests = self.attending()?.interests.clone();
-        self.queue(next.request, category, interests).await
+        let user = self.account().await?;
+        // Refused while there is still a chat: that it ends is then the user's own wish.
+        let matching = self.node.matching();
+        matching.check_category(&category, user.age_bracket)?;
+        self.leave(next.chat).await?;
+        self.queue(next.request, &user, category).await
     }
 
     async fn block(&mut self, block: Block) -> Reply {

@@ -13,7 +13,7 @@ use nowrong_core::chat::ChatRules;
 use nowrong_protocol::{
     ChatId, ClientFrame, ClientMessageId, ErrorCode, ServerFrame,
     envelope::Decoder,
-    frame::{Body, EndReason, Hello, Send},
+    frame::{Body, EndReason, Hello, Next, Send},
     limits::FRAME_BYTES_MAX,
     version::VersionRange,
 };
@@ -287,4 +287,22 @@ async fn g1_a_message_in_a_chat_that_the_store_erased_is_not_acked_and_the_chat_
         let his = ben.next(|frame| matches!(frame, ServerFrame::Ended(_)));
         timeout(PATIENCE, his).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn whose_category_is_gone_cannot_go_on_in_it_and_keeps_the_chat() {
+    let (node, chat) = node().await;
+    let mut ana = Client::connect(&node, 1).await;
+    let mut ben = Client::connect(&node, 2).await;
+    ana.send(Next { request: 7, chat }.into()).await;
+    let refused = ana.next(|frame| match frame {
+        ServerFrame::Fail(fail) => {
+            assert_eq!((fail.request, fail.code), (7, ErrorCode::CATEGORY_UNKNOWN));
+            true
+        }
+        ServerFrame::Ended(ended) => panic!("{ended:?}"),
+        _ => false,
+    });
+    timeout(PATIENCE, refused).await.unwrap();
+    say(&mut ana, &mut ben, text(chat, 1)).await;
 }

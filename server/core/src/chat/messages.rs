@@ -274,6 +274,12 @@ impl Messages {
         !self.unpersisted.is_empty()
     }
 
+    /// The messages that have a position and are not known to be in the store.
+    pub fn waiting(&self) -> impl Iterator<Item = &StoredMessage> {
+        let early = self.early.values().map(|(message, _)| message);
+        self.unpersisted.iter().chain(early)
+    }
+
     /// The next messages for the store: the run without a gap after the durable ones, of all
     /// senders (rules `StoreWholeRun`, `StoreAscending`). A later message is never durable before
     /// an earlier one.

@@ -16,14 +16,14 @@ use super::*;
 use crate::refusal::Refusal;
 
 /// A node without connections.
-struct Alone {
+pub(super) struct Alone {
     store: Arc<dyn Store>,
-    chats: Arc<Chats>,
-    clock: Clock,
+    pub(super) chats: Arc<Chats>,
+    pub(super) clock: Clock,
 }
 
 impl Alone {
-    fn on(store: Arc<dyn Store>) -> Self {
+    pub(super) fn on(store: Arc<dyn Store>) -> Self {
         let clock = Clock::default();
         let env = Environment {
             store: store.clone(),
@@ -39,7 +39,7 @@ impl Alone {
         }
     }
 
-    async fn open(&self, number: u64) -> Arc<Chat> {
+    pub(super) async fn open(&self, number: u64) -> Arc<Chat> {
         let mut record = chat(number, &[2 * number, 2 * number + 1]);
         record.started_at = self.clock.now();
         record.expires_at = self.clock.now() + RULES.retention.as_millis() as u64;
@@ -47,7 +47,7 @@ impl Alone {
         self.chats.admit_opened(record).await.unwrap()
     }
 
-    async fn say(&self, chat: &Arc<Chat>, number: u8) -> Result<u64, Refusal> {
+    pub(super) async fn say(&self, chat: &Arc<Chat>, number: u8) -> Result<u64, Refusal> {
         let send = Send {
             request: number.into(),
             chat: chat.id,
@@ -60,7 +60,7 @@ impl Alone {
     }
 
     /// Hands everything that waits to the store, once.
-    async fn persist(&self) {
+    pub(super) async fn persist(&self) {
         let stop = CancellationToken::new();
         stop.cancel();
         self.chats.run_persister(stop).await;

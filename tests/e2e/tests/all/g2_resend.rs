@@ -4,7 +4,9 @@
 
 use e2e::{TestServer, eventually, matched_pair, within};
 use nowrong_client::{Outgoing, Transport};
-use nowrong_protocol::{ClientMessageId, frame::Body};
+use nowrong_protocol::{ClientMessageId, ErrorCode, frame::Body};
+
+use super::plain::Plain;
 
 #[tokio::test]
 async fn g2_a_message_sent_again_is_the_same_message() {
@@ -50,4 +52,23 @@ async fn g2_a_message_sent_again_is_the_same_message() {
         texts.await,
         ["only once", "last"].map(|text| Body::Text(text.into()))
     );
+}
+
+#[tokio::test]
+async fn g2_a_message_sent_again_after_the_end_of_the_chat_is_the_same_message() {
+    let server = TestServer::start().await.unwrap();
+    let mut ana = Plain::arrive(&server, "Ana").await;
+    let mut ben = Plain::arrive(&server, "Ben").await;
+    ana.matched().await;
+    ben.matched().await;
+    ana.say(2, "one").await;
+    ben.sees(1).await;
+    ben.leave(2).await;
+    ana.ended().await;
+    ana.say(3, "one").await;
+    ana.say(4, "two").await;
+    let again = ana.reply(3).await.unwrap();
+    assert_eq!(again.seq, 1, "Ben has it");
+    let unknown = ana.reply(4).await.unwrap_err();
+    assert_eq!(unknown.code, ErrorCode::CHAT_ENDED, "nobody has it");
 }

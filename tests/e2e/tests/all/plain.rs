@@ -8,7 +8,7 @@ use e2e::{PATIENCE, TestServer};
 use nowrong_client::{LinkOptions, NewAccount, RawConnection, Transport};
 use nowrong_protocol::{
     ChatId, ClientFrame, ClientMessageId, Position, ServerFrame,
-    frame::{Body, Fail, Join, Pong, Send},
+    frame::{Body, Fail, Join, Leave, Pong, Send},
 };
 
 /// A person without a client that does anything by itself.
@@ -89,6 +89,18 @@ impl Plain {
             _ => None,
         };
         self.wait(reply).await
+    }
+
+    /// Ends the chat.
+    pub(super) async fn leave(&mut self, request: u32) {
+        let chat = self.chat;
+        self.tell(Leave { request, chat }.into()).await;
+    }
+
+    /// Waits for the end of the chat.
+    pub(super) async fn ended(&mut self) {
+        self.wait(|frame| matches!(frame, ServerFrame::Ended(_)).then_some(()))
+            .await;
     }
 
     /// Waits until this many texts were shown.

@@ -1,0 +1,55 @@
+//! Messages that come again after the end of their chat.
+
+use nowrong_base::lock::lock;
+use nowrong_protocol::ErrorCode;
+
+use super::{persisting::Alone, *};
+
+const REASON: EndReason = EndReason::Left;
+
+#[tokio::test]
+async fn g2_what_was_stored_before_the_end_is_the_same_message_after_it() {
+    let node = Alone::on(Arc::new(EmbeddedStore::in_memory().unwrap()));
+    let chat = node.open(1).await;
+    for number in 1..=3 {
+        assert_eq!(node.say(&chat, number).await, Ok(number.into()));
+    }
+    node.persist().await;
+    node.chats.end_chat(&chat, REASON, Some(1)).await.unwrap();
+    assert_eq!(node.say(&chat, 2).await, Ok(2));
+    let unknown = node.say(&chat, 4).await.unwrap_err();
+    assert_eq!(unknown.code, ErrorCode::CHAT_ENDED);
+    assert_eq!(lock(&chat.state).messages.head.seq, 3, "and has no place");
+}
+
+#[tokio::test]
+async fn g1_what_a_node_has_shown_is_stored_before_the_end() {
+    let node = Alone::on(Arc::new(EmbeddedStore::in_memory().unwrap()));
+    let chat = node.open(1).await;
+    assert_eq!(node.say(&chat, 1).await, Ok(1));
+    node.chats.end_chat(&chat, REASON, Some(1)).await.unwrap();
+    // Another node, or this one after a restart, knows the chat only from the store.
+    node.chats.forget_chat(&chat);
+    let chat = node.chats.load_chat(chat.id).await.unwrap().unwrap();
+    assert!(chat.has_ended());
+    assert_eq!(node.say(&chat, 1).await, Ok(1));
+    let unknown = node.say(&chat, 2).await.unwrap_err();
+    assert_eq!(unknown.code, ErrorCode::CHAT_ENDED);
+}
+
+#[tokio::test]
+async fn what_the_store_has_refused_so_far_waits_on_after_the_end() {
+    let node = Alone::on(Arc::new(EmbeddedStore::in_memory().unwrap()));
+    let chat = node.open(1).await;
+    assert_eq!(node.say(&chat, 1).await, Ok(1));
+    let over = ChatEnd {
+        reason: REASON,
+        ..end(node.clock.now() + 60_000)
+    };
+    node.chats.apply_end(&chat, over).await;
+    assert_eq!(node.say(&chat, 1).await, Ok(1), "it has its place");
+    assert_eq!(lock(&chat.state).messages.progress().durable, 0);
+    node.persist().await;
+    assert_eq!(lock(&chat.state).messages.progress().durable, 1);
+    assert_eq!(node.say(&chat, 1).await, Ok(1));
+}
