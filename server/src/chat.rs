@@ -39,11 +39,11 @@ use nowrong_protocol::{
     frame::{ChatState, Member, Message, Why},
 };
 
+use self::ended::SentBefore;
 pub use self::{
     registry::Chats,
     seal::{Owner, Sealer},
 };
-use self::ended::SentBefore;
 use crate::hub::{CurrentChat, UserEntry};
 
 /// One chat of this node.

@@ -153,7 +153,7 @@ impl<L: Link> Connection<L> {
 
     /// Does everything that can be done without waiting for news.
     async fn step(&mut self) -> Result<Step, LinkError> {
-        while let Some(output) = self.conversation.poll_output() {
+        while let Some(output) = self.next_output() {
             match output {
                 // Boxed: a waiting connection keeps no memory for rare work.
                 Output::Hello(hello) => Box::pin(self.admit(hello)).await,
@@ -181,6 +181,40 @@ impl<L: Link> Connection<L> {
         } else {
             Step::Wait
         })
+    }
+
+    /// The next output of the conversation. What it has settled by itself costs as much as other frames.
+    fn next_output(&mut self) -> Option<Output> {
+        let output = self.conversation.poll_output();
+        match self.conversation.take_settled_frames() {
+            0 => output,
+            settled => {
+                self.charge_frames(settled);
+                output.or_else(|| self.conversation.poll_output())
+            }
+        }
+    }
+
+    /// Counts frames that need nothing; too many end the connection.
+    fn charge_frames(&mut self, count: u32) {
+        let now = Instant::now();
+        if !self.pace(|pace| pace.take_frames(count, now)) {
+            self.end_flood(now);
+        }
+    }
+
+    fn end_flood(&mut self, now: Instant) {
+        self.node.env().metrics.count_refusal("flooding");
+        let input = Input::Close(bye(CloseCode::FLOODING));
+        self.conversation.handle_input(input, now);
+    }
+
+    /// Spends from the buckets of the person, or of the link while nobody is admitted.
+    fn pace<T>(&mut self, spend: impl FnOnce(&mut Pace) -> T) -> T {
+        match &self.user {
+            Some(user) => spend(&mut user.entry.pace()),
+            None => spend(&mut self.pace),
+        }
     }
 
     async fn next_event(&mut self) -> Event {
@@ -242,7 +276,13 @@ impl<L: Link> Connection<L> {
             Received::Live(bytes) => Input::LiveBytes(bytes),
             Received::Bulk(bytes) => Input::BulkBytes(bytes),
             Received::BulkEnded => Input::BulkEnded,
-            Received::Datagram(bytes) => Input::Datagram(bytes),
+            Received::Datagram(bytes) => {
+                if !self.pace(|pace| pace.take_datagram(now)) {
+                    return self.node.env().metrics.count_refusal("datagrams");
+                }
+                Input::Datagram(bytes)
+            }
+            Received::Control => return self.charge_frames(1),
             Received::Message(bytes) => Input::Message(bytes.clone()),
             Received::Violation(code) => Input::Close(bye(*code)),
         };

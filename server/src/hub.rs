@@ -12,10 +12,11 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 use nowrong_base::lock::lock;
-use nowrong_core::matching::Ticket;
+use nowrong_core::{matching::Ticket, pace::Pace};
 use nowrong_protocol::{
     ChatId, CloseCode, ConnectionId, ServerFrame, TicketId, UserId, frame::Stage,
 };
@@ -28,11 +29,16 @@ const PUSHES_MAX: usize = 16;
 /// Most users that a node keeps at once: connected, waiting, or with a held seat.
 pub const USERS_MAX: usize = 200_000;
 
+/// For fewer forgotten users than this, it is not worth looking for those who owe nothing any more.
+const OWING_MIN: usize = 1_024;
+
 /// A node's knowledge of one user.
 pub struct UserEntry {
     /// Who.
     pub user: UserId,
     wake: Notify,
+    /// Of all connections of the user to this node.
+    pace: Mutex<Pace>,
     state: Mutex<UserState>,
 }
 
@@ -122,12 +128,18 @@ impl UserState {
 }
 
 impl UserEntry {
-    fn new(user: UserId) -> Self {
+    fn new(user: UserId, pace: Pace) -> Self {
         Self {
             user,
             wake: Notify::new(),
+            pace: Mutex::new(pace),
             state: Mutex::default(),
         }
+    }
+
+    /// How fast the user may go, locked. Never await with it.
+    pub fn pace(&self) -> MutexGuard<'_, Pace> {
+        lock(&self.pace)
     }
 
     /// The state, locked. Never await with it.
@@ -177,7 +189,42 @@ impl UserEntry {
 /// All users of this node.
 #[derive(Default)]
 pub struct Hub {
-    users: Mutex<HashMap<UserId, Arc<UserEntry>>>,
+    users: Mutex<Users>,
+}
+
+/// The users, and what forgotten ones still owe.
+#[derive(Default)]
+struct Users {
+    entries: HashMap<UserId, Arc<UserEntry>>,
+    /// The pace of users who were forgotten a moment ago: a new connection must not be a new bucket.
+    owing: HashMap<UserId, Pace>,
+    /// At how many of them those who owe nothing any more are looked for.
+    owing_max: usize,
+}
+
+impl Users {
+    fn entry(&mut self, user: UserId) -> Arc<UserEntry> {
+        let make = || {
+            let pace = self.owing.remove(&user);
+            let pace = pace.unwrap_or_else(|| Pace::new(Instant::now()));
+            Arc::new(UserEntry::new(user, pace))
+        };
+        self.entries.entry(user).or_insert_with(make).clone()
+    }
+
+    /// Keeps what a user owes. Everybody owes nothing after ten seconds, so the bound is the number of users
+    /// who leave in that time, and as many again.
+    fn keep_owing(&mut self, user: UserId, pace: Pace) {
+        let now = Instant::now();
+        if pace.is_full(now) {
+            return;
+        }
+        if self.owing.len() >= self.owing_max {
+            self.owing.retain(|_, pace| !pace.is_full(now));
+            self.owing_max = 2 * self.owing.len().max(OWING_MIN);
+        }
+        self.owing.insert(user, pace);
+    }
 }
 
 impl Hub {
@@ -189,13 +236,10 @@ impl Hub {
         change: impl FnOnce(&mut UserState),
     ) -> Option<Arc<UserEntry>> {
         let mut users = lock(&self.users);
-        if users.len() >= USERS_MAX && !users.contains_key(&user) {
+        if users.entries.len() >= USERS_MAX && !users.entries.contains_key(&user) {
             return None;
         }
-        let entry = users
-            .entry(user)
-            .or_insert_with(|| Arc::new(UserEntry::new(user)))
-            .clone();
+        let entry = users.entry(user);
         change(&mut entry.state());
         Some(entry)
     }
@@ -203,38 +247,80 @@ impl Hub {
     /// The entry of a user who has a seat, made if there is none. Seats are bounded by the users
     /// who were connected, so this does not count against [`USERS_MAX`].
     pub fn seated(&self, user: UserId) -> Arc<UserEntry> {
-        let mut users = lock(&self.users);
-        users
-            .entry(user)
-            .or_insert_with(|| Arc::new(UserEntry::new(user)))
-            .clone()
+        lock(&self.users).entry(user)
     }
 
     /// The entry of a user, if there is one.
     pub fn entry(&self, user: UserId) -> Option<Arc<UserEntry>> {
-        lock(&self.users).get(&user).cloned()
+        lock(&self.users).entries.get(&user).cloned()
     }
 
     /// Forgets the user unless a connection, a ticket or a chat keeps the entry.
     pub fn forget_if_idle(&self, user: UserId) {
         let mut users = lock(&self.users);
-        if users
-            .get(&user)
-            .is_some_and(|entry| entry.state().is_idle())
+        let entry = users.entries.get(&user);
+        if entry.is_some_and(|entry| entry.state().is_idle())
+            && let Some(entry) = users.entries.remove(&user)
         {
-            users.remove(&user);
+            let pace = entry.pace().clone();
+            users.keep_owing(user, pace);
         }
     }
 
     /// The users who have a connection to this node now.
     pub fn connected(&self) -> Vec<UserId> {
         let users = lock(&self.users);
-        let connected = users.values().filter(|it| it.state().connection.is_some());
+        let connected = users
+            .entries
+            .values()
+            .filter(|it| it.state().connection.is_some());
         connected.map(|entry| entry.user).collect()
     }
 
     /// How many users the node holds.
     pub fn len(&self) -> usize {
-        lock(&self.users).len()
+        lock(&self.users).entries.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nowrong_store::conformance::user_id;
+
+    use super::*;
+
+    fn arrive(hub: &Hub, user: UserId) -> Arc<UserEntry> {
+        hub.update(user, |_| {}).unwrap()
+    }
+
+    #[test]
+    fn what_a_user_owes_outlives_the_connection() {
+        let hub = Hub::default();
+        let (ana, ben) = (user_id(1), user_id(2));
+        let spend = |user| arrive(&hub, user).pace().take_frames(2_000, Instant::now());
+        assert!(spend(ana) && !spend(ana));
+        arrive(&hub, ben);
+        for user in [ana, ben] {
+            hub.forget_if_idle(user);
+        }
+        assert_eq!(hub.len(), 0);
+        assert_eq!(lock(&hub.users).owing.len(), 1, "nothing is kept of Ben");
+        assert!(!spend(ana) && spend(ben));
+        assert_eq!(lock(&hub.users).owing.len(), 0);
+    }
+
+    #[test]
+    fn g10_who_owes_nothing_any_more_is_dropped() {
+        let mut users = Users::default();
+        let long_ago = Instant::now().checked_sub(std::time::Duration::from_secs(60));
+        let mut pace = Pace::new(long_ago.unwrap());
+        assert!(pace.take_frames(1, long_ago.unwrap()));
+        let mut owing = Pace::new(Instant::now());
+        assert!(owing.take_frames(2_000, Instant::now()));
+        for number in 0..OWING_MIN as u64 * 2 {
+            users.owing.insert(user_id(number), pace.clone());
+        }
+        users.keep_owing(user_id(u64::MAX), owing);
+        assert_eq!(users.owing.len(), 1);
     }
 }

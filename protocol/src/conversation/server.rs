@@ -88,6 +88,7 @@ pub struct ServerConversation {
     agreed_version: Option<Version>,
     close_code: Option<CloseCode>,
     unknown_frames: u32,
+    settled_frames: u32,
     dropped_datagrams: u64,
 }
 
@@ -104,6 +105,7 @@ impl ServerConversation {
             agreed_version: None,
             close_code: None,
             unknown_frames: 0,
+            settled_frames: 0,
             dropped_datagrams: 0,
         }
     }
@@ -127,6 +129,12 @@ impl ServerConversation {
     /// How many frames of unknown types were skipped.
     pub const fn unknown_frames(&self) -> u32 {
         self.unknown_frames
+    }
+
+    /// How many frames of the lanes the conversation has settled by itself since the last call, so that they
+    /// can be counted as well: `Ping`, `Pong`, copies on a lane, unknown ones.
+    pub fn take_settled_frames(&mut self) -> u32 {
+        std::mem::take(&mut self.settled_frames)
     }
 
     /// How many datagrams were dropped because they were malformed, unknown, out of phase, of another
@@ -290,9 +298,12 @@ impl ServerConversation {
                 self.close_code = Some(CloseCode::CLIENT_LEFT);
                 self.conclude();
             }
-            ClientFrame::Ping(ping) => self.transmit(Pong { nonce: ping.nonce }),
+            ClientFrame::Ping(ping) => {
+                self.count_settled();
+                self.transmit(Pong { nonce: ping.nonce });
+            }
             // A copy of a lane that arrives on that lane, or on a WebSocket, brings nothing new.
-            ClientFrame::Pong(_) | ClientFrame::LaneCopy(_) => {}
+            ClientFrame::Pong(_) | ClientFrame::LaneCopy(_) => self.count_settled(),
             request => self.put_out(Output::Request(request, lane)),
         }
     }
@@ -329,7 +340,12 @@ impl ServerConversation {
         }
     }
 
+    fn count_settled(&mut self) {
+        self.settled_frames = self.settled_frames.saturating_add(1);
+    }
+
     fn count_unknown(&mut self) {
+        self.count_settled();
         self.unknown_frames += 1;
         if self.unknown_frames > UNKNOWN_FRAMES_MAX {
             self.close_with(CloseCode::TOO_MANY_UNKNOWN);

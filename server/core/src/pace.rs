@@ -1,7 +1,8 @@
-//! How fast one client may go: a bucket for messages, one for all frames.
+//! How fast one person may go: a bucket for messages, one for all frames, one for datagrams.
 //!
 //! A client over the message rate is told when to try again; one that sends frames of any kind far faster
-//! than a person could cause is closed.
+//! than a person could cause is closed; datagrams over their rate are dropped unread. The buckets belong to the
+//! person: they outlive a connection for as long as something is owed.
 
 use std::time::{Duration, Instant};
 
@@ -16,10 +17,16 @@ const REQUESTS: Rate = Rate {
     period_ms: 10_000,
 };
 
-/// Frames of any kind: typing, cursors and pings come on top of requests.
+/// Frames of any kind: typing, cursors, pings, and pings of a WebSocket come on top of requests.
 const FRAMES: Rate = Rate {
     burst: 2_000,
     period_ms: 10_000,
+};
+
+/// Datagrams. Twenty messages of the longest text in a second, sent again twice in pieces, are some 320.
+const DATAGRAMS: Rate = Rate {
+    burst: 4_000,
+    period_ms: 4_000,
 };
 
 /// Whether a frame may be carried out.
@@ -33,31 +40,66 @@ pub enum Verdict {
     Flooding,
 }
 
-/// The pace of one client.
-#[derive(Debug)]
+/// The pace of one person.
+#[derive(Clone, Debug)]
 pub struct Pace {
     began: Instant,
     /// When the bucket of requests is full again, in nanoseconds since `began`.
     requests_full_at_ns: u64,
     /// The same of all frames.
     frames_full_at_ns: u64,
+    /// The same of datagrams.
+    datagrams_full_at_ns: u64,
 }
 
 impl Pace {
-    /// A client that has sent nothing.
+    /// A person who has sent nothing.
     pub fn new(now: Instant) -> Self {
         Self {
             began: now,
             requests_full_at_ns: 0,
             frames_full_at_ns: 0,
+            datagrams_full_at_ns: 0,
         }
+    }
+
+    fn now_ns(&self, now: Instant) -> u64 {
+        let now_ns = now.saturating_duration_since(self.began).as_nanos();
+        // 584 years of one connection.
+        u64::try_from(now_ns).unwrap_or(u64::MAX)
+    }
+
+    /// Whether nothing is owed any more, so that a new pace is as good.
+    pub fn is_full(&self, now: Instant) -> bool {
+        let times = [self.requests_full_at_ns, self.frames_full_at_ns];
+        let last = times.into_iter().fold(self.datagrams_full_at_ns, u64::max);
+        last <= self.now_ns(now)
+    }
+
+    /// Counts `count` frames of which nothing needs to be carried out; `false` for a flood.
+    pub fn take_frames(&mut self, count: u32, now: Instant) -> bool {
+        let now_ns = self.now_ns(now);
+        (0..count).all(|_| {
+            let spent = FRAMES.spend(self.frames_full_at_ns, now_ns);
+            spent.is_ok_and(|full_at_ns| {
+                self.frames_full_at_ns = full_at_ns;
+                true
+            })
+        })
+    }
+
+    /// Counts a datagram; `false` when it should be dropped.
+    pub fn take_datagram(&mut self, now: Instant) -> bool {
+        let spent = DATAGRAMS.spend(self.datagrams_full_at_ns, self.now_ns(now));
+        spent.is_ok_and(|full_at_ns| {
+            self.datagrams_full_at_ns = full_at_ns;
+            true
+        })
     }
 
     /// Counts a frame.
     pub fn take(&mut self, frame: &ClientFrame, now: Instant) -> Verdict {
-        let now_ns = now.saturating_duration_since(self.began).as_nanos();
-        // 584 years of one connection.
-        let now_ns = u64::try_from(now_ns).unwrap_or(u64::MAX);
+        let now_ns = self.now_ns(now);
         match FRAMES.spend(self.frames_full_at_ns, now_ns) {
             Ok(full_at_ns) => self.frames_full_at_ns = full_at_ns,
             Err(_) => return Verdict::Flooding,
@@ -118,5 +160,22 @@ mod tests {
         let verdicts: Vec<_> = (0..2_000).map(|_| pace.take(&typing, later)).collect();
         assert!(verdicts.contains(&Verdict::Granted));
         assert_eq!(verdicts.last(), Some(&Verdict::Flooding));
+    }
+
+    #[test]
+    fn frames_that_need_nothing_and_datagrams_have_a_price_that_is_paid_back() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        assert!(pace.is_full(start));
+        assert!(pace.take_frames(2_000, start));
+        assert!(!pace.is_full(start));
+        assert!(!pace.take_frames(1, start));
+        assert!((0..4_000).all(|_| pace.take_datagram(start)));
+        assert!(!pace.take_datagram(start));
+        let later = start + Duration::from_millis(5);
+        assert!(pace.take_frames(1, later) && !pace.take_frames(1, later));
+        assert_eq!((0..9).filter(|_| pace.take_datagram(later)).count(), 5);
+        assert!(!pace.is_full(start + Duration::from_millis(9_999)));
+        assert!(pace.is_full(start + Duration::from_millis(10_005)));
     }
 }

@@ -41,6 +41,8 @@ pub enum Received {
     Datagram(Bytes),
     /// A WebSocket message: whole frames.
     Message(Bytes),
+    /// A ping or pong of the transport itself: it says nothing, and costs as much as a frame.
+    Control,
     /// Input that no correct client sends; the conversation ends with this code.
     Violation(CloseCode),
 }

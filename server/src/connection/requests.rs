@@ -3,8 +3,7 @@
 
 use nowrong_core::{pace::Verdict, record::User};
 use nowrong_protocol::{
-    ChatId, ClientFrame, CloseCode, ErrorCode, Framed, Position, ServerFrame,
-    conversation::{bye, server::Input},
+    ChatId, ClientFrame, ErrorCode, Framed, Position, ServerFrame,
     frame::{
         Block, Cancel, Delete, Done, EndReason, History, Join, Lane, Leave, Next, Queued, Send,
     },
@@ -20,7 +19,7 @@ impl<L: Link> Connection<L> {
     /// Carries out one frame; its reply goes on the lane on which it came.
     pub(super) async fn request(&mut self, frame: ClientFrame, lane: Lane) {
         let now = std::time::Instant::now();
-        match self.pace.take(&frame, now) {
+        match self.pace(|pace| pace.take(&frame, now)) {
             Verdict::Granted => {}
             Verdict::RetryAfter(ms) => {
                 self.node.env().metrics.count_refusal("pace");
@@ -30,11 +29,7 @@ impl<L: Link> Connection<L> {
                 }
                 return;
             }
-            Verdict::Flooding => {
-                self.node.env().metrics.count_refusal("flooding");
-                let input = Input::Close(bye(CloseCode::FLOODING));
-                return self.conversation.handle_input(input, now);
-            }
+            Verdict::Flooding => return self.end_flood(now),
         }
         let Some((request, reply)) = self.carry_out(frame).await else {
             return;

@@ -174,21 +174,19 @@ impl Link for WebSocketLink {
     }
 
     async fn receive(&mut self) -> Result<Received, LinkError> {
-        loop {
-            match self.socket.recv().await {
-                Some(Ok(Message::Binary(bytes))) => return Ok(Received::Message(bytes)),
-                Some(Ok(Message::Text(_))) => return Ok(Received::Violation(CloseCode::BAD_FRAME)),
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Close(_))) => {
-                    self.reading = Reading::Closed;
-                    return Err(LinkError::new("closed"));
-                }
-                None => return Err(LinkError::new("closed")),
-                Some(Err(error)) => {
-                    let code = violation(&error).ok_or_else(|| LinkError::new(error))?;
-                    self.reading = Reading::Broken;
-                    return Ok(Received::Violation(code));
-                }
+        match self.socket.recv().await {
+            Some(Ok(Message::Binary(bytes))) => Ok(Received::Message(bytes)),
+            Some(Ok(Message::Text(_))) => Ok(Received::Violation(CloseCode::BAD_FRAME)),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(Received::Control),
+            Some(Ok(Message::Close(_))) => {
+                self.reading = Reading::Closed;
+                Err(LinkError::new("closed"))
+            }
+            None => Err(LinkError::new("closed")),
+            Some(Err(error)) => {
+                let code = violation(&error).ok_or_else(|| LinkError::new(error))?;
+                self.reading = Reading::Broken;
+                Ok(Received::Violation(code))
             }
         }
     }

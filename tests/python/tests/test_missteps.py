@@ -2,10 +2,12 @@
 else."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from nowrong_client import frames as f
 from nowrong_client.codec import varint
@@ -366,6 +368,30 @@ async def test_a_flood_of_frames(people: People, transport: str) -> None:
     for _ in range(10):
         await mallory.write(encode(f.Typing(uuid4(), True)) * 1_000)
     assert (await mallory.bye()).code == CloseCode.FLOODING
+
+
+@each_transport
+async def test_a_flood_of_pings(people: People, transport: str) -> None:
+    mallory = await Mallory.welcomed(await people.person(), transport)
+    for _ in range(3):
+        await mallory.write(encode(f.Ping(1)) * 1_000)
+    assert (await mallory.bye()).code == CloseCode.FLOODING
+
+
+async def test_a_flood_of_the_pings_of_a_websocket(people: People) -> None:
+    mallory = await Mallory.welcomed(await people.person(), WEBSOCKET)
+    assert isinstance(mallory.link, WebSocketLink)
+    with suppress(ConnectionClosed):
+        for _ in range(3_000):
+            await mallory.link.socket.ping()
+    assert (await mallory.bye()).code == CloseCode.FLOODING
+
+
+async def test_a_flood_of_datagrams_is_dropped_and_ends_nothing(people: People) -> None:
+    mallory = await Mallory.welcomed(await people.person(), WEBTRANSPORT)
+    for _ in range(6_000):
+        await mallory.write(b"\x00", Lane.DATAGRAM)
+    assert await mallory.is_served()
 
 
 @each_transport

@@ -51,7 +51,7 @@ fn cases() -> Vec<(&'static str, Hostile, CloseCode)> {
     vec![
         (
             "a ping before Hello",
-            InsteadOfHello(ping),
+            InsteadOfHello(ping.clone()),
             CloseCode::OUT_OF_PHASE,
         ),
         (
@@ -108,6 +108,11 @@ fn cases() -> Vec<(&'static str, Hostile, CloseCode)> {
             "noise of unknown types",
             AfterWelcome(unknown),
             CloseCode::TOO_MANY_UNKNOWN,
+        ),
+        (
+            "pings as fast as they go",
+            AfterWelcome(ping.repeat(2_500)),
+            CloseCode::FLOODING,
         ),
     ]
 }
@@ -305,4 +310,37 @@ async fn g10_a_client_that_does_not_read_is_closed_and_holds_nobody_up() {
     let grown = server.resident_bytes().unwrap().saturating_sub(before);
     assert!(grown < 32 * 1024 * 1024, "a deaf client cost {grown} bytes");
     drop(deaf);
+}
+
+/// How many of 100 requests are refused because too many came before.
+async fn refused(raw: &mut RawConnection) -> usize {
+    let chat = ChatId::from_bytes([9; 16]);
+    for request in 0..100 {
+        raw.send(Leave { request, chat });
+    }
+    let mut refused = 0;
+    for _ in 0..100 {
+        match raw.receive(SOON).await.unwrap() {
+            ServerFrame::Fail(fail) if fail.code == ErrorCode::RATE_LIMITED => refused += 1,
+            ServerFrame::Fail(fail) => assert_eq!(fail.code, ErrorCode::CHAT_UNKNOWN),
+            other => panic!("{other:?}"),
+        }
+    }
+    refused
+}
+
+#[tokio::test]
+async fn what_a_person_may_do_in_a_while_belongs_to_the_person_not_to_the_connection() {
+    let server = TestServer::start().await.unwrap();
+    let user = server.api().register(&NewAccount::named("Mallory")).await;
+    let user = user.unwrap();
+    let mut total = 0;
+    for _ in 0..5 {
+        let raw = RawConnection::welcomed(&user, &over(Transport::WebSocket)).await;
+        let mut raw = raw.unwrap().0;
+        total += refused(&mut raw).await;
+        raw.close(CloseCode::CLIENT_LEFT).await;
+    }
+    // 200 at once, and 20 in each second since.
+    assert!(total > 200, "only {total} of 500 were refused");
 }
