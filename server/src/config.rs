@@ -281,8 +281,10 @@ pub struct ClientLimits {
     pub handshakes: Rate,
     /// New accounts of one prefix.
     pub register: Rate,
-    /// Other expensive REST calls of one prefix: refresh and connect.
+    /// Other REST calls of one prefix; each route counts for itself.
     pub requests: Rate,
+    /// All REST calls of one account together.
+    pub account: Rate,
 }
 
 impl Default for Config {

@@ -554,6 +554,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description Too many requests from one network. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Any other problem. */
             default: {
                 headers: {
@@ -592,7 +601,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from one network. */
+            /** @description Too many requests from one network, or for one account. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -648,6 +657,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Too many requests from one network, or for one account. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Any other problem. */
             default: {
                 headers: {
@@ -677,6 +695,15 @@ export interface operations {
             };
             /** @description The access token is missing, wrong or expired. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from one network, or for one account. */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -744,7 +771,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from one network. */
+            /** @description Too many requests from one network, or for one account. */
             429: {
                 headers: {
                     [name: string]: unknown;

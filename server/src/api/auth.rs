@@ -10,11 +10,10 @@ use utoipa::ToSchema;
 use super::{
     ApiState,
     body::{Fields, REFRESH_TOKEN},
-    caller::millis,
+    caller::{Priced, millis},
     problem::{Problem, ProblemDocument},
 };
 use crate::auth::{ACCESS_LIFETIME, AuthError, refresh::rotate_refresh};
-use crate::peer::Peer;
 
 /// A refresh token to exchange.
 #[derive(Deserialize, ToSchema)]
@@ -63,12 +62,11 @@ pub(super) struct Refreshed {
 )]
 pub(super) async fn refresh(
     State(api): State<Arc<ApiState>>,
-    Peer(ip): Peer,
+    _priced: Priced,
     mut fields: Fields,
 ) -> Result<Json<Refreshed>, Problem> {
     let token = fields.required(REFRESH_TOKEN);
     let token = fields.finish(token)?;
-    api.take("refresh", api.limits.requests, ip).await?;
     let refused = || Problem::new(ErrorCode::REFRESH_REFUSED);
     let now = api.env.clock.now();
     let rotated = rotate_refresh(&*api.env.store, &token, api.expiry(), now).await;

@@ -15,19 +15,37 @@ use nowrong_core::{
 use nowrong_protocol::ErrorCode;
 
 use super::{ApiState, problem::Problem};
+use crate::peer::Peer;
+
+/// The network that makes the request, which has paid for it: each route has a limit of its own. It comes
+/// before a token is looked at, and before a body is read.
+pub(super) struct Priced(pub(super) ClientIp);
+
+impl FromRequestParts<Arc<ApiState>> for Priced {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<ApiState>) -> Result<Self, Problem> {
+        let Ok(Peer(ip)) = Peer::from_request_parts(parts, api).await;
+        api.take(rule_name(parts), api.limits.requests, ip).await?;
+        Ok(Self(ip))
+    }
+}
 
 /// The account that makes the request, by its access token. Every such request counts as a use of
-/// the account.
+/// the account. It has two prices: that of [`Priced`], and one for the account, of all routes together.
 pub(super) struct Caller(pub(super) User);
 
 impl FromRequestParts<Arc<ApiState>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<ApiState>) -> Result<Self, Problem> {
+        Priced::from_request_parts(parts, api).await?;
         let refused = || Problem::new(ErrorCode::UNAUTHENTICATED);
         let token = bearer(parts).ok_or_else(refused)?;
         let now = api.env.clock.now();
         let id = api.access.authenticate(token, now).await?;
+        api.spend("account", api.limits.account, id.as_bytes())
+            .await?;
         let gone = || refused().detail("The account of this token no longer exists.");
         let mut user = api.env.store.user(id, now).await?.ok_or_else(gone)?;
         api.touch(&mut user).await?;
@@ -43,14 +61,15 @@ impl ApiState {
         rate: Rate,
         ip: ClientIp,
     ) -> Result<(), Problem> {
-        let rule = LimitRule { name, rate };
         let key = ip.limiter_key(&self.pseudonyms);
-        match self
-            .env
-            .broker
-            .take(rule, &key, self.env.clock.now())
-            .await?
-        {
+        self.spend(name, rate, &key).await
+    }
+
+    /// Takes one unit of what a pseudonym or an account may do, on all nodes together.
+    async fn spend(&self, name: &'static str, rate: Rate, key: &[u8; 16]) -> Result<(), Problem> {
+        let rule = LimitRule { name, rate };
+        let taken = self.env.broker.take(rule, key, self.env.clock.now());
+        match taken.await? {
             Grant::Granted => Ok(()),
             Grant::RetryAfter(ms) => {
                 self.env.metrics.count_refusal(name);
@@ -85,6 +104,20 @@ impl ApiState {
 
 pub(super) fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The name of a route's limit.
+fn rule_name(parts: &Parts) -> &'static str {
+    match (parts.method.as_str(), parts.uri.path()) {
+        ("POST", "/v1/users") => "register_body",
+        ("POST", "/v1/auth/refresh") => "refresh",
+        ("GET", "/v1/categories") => "categories",
+        ("POST", "/v1/connect") => "connect",
+        ("PATCH", "/v1/me") => "change_account",
+        ("DELETE", "/v1/me") => "erase_account",
+        ("GET", "/v1/me") => "show_account",
+        _ => "other",
+    }
 }
 
 fn bearer(parts: &Parts) -> Option<&str> {

@@ -21,6 +21,7 @@ use utoipa::ToSchema;
 
 use super::{
     ApiState,
+    caller::Priced,
     problem::{Problem, ProblemDocument},
     users::Bracket,
 };
@@ -72,11 +73,13 @@ pub(super) struct CategoryView {
         (status = 200, description = "All categories.", body = Categories,
          headers(("ETag" = String, description = "Changes whenever the response does."))),
         (status = 304, description = "Nothing has changed."),
+        (status = 429, description = "Too many requests from one network.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn list(
     State(api): State<Arc<ApiState>>,
+    _priced: Priced,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let shown = api.categories.show(&*api.env.broker).await?;

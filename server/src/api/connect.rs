@@ -20,7 +20,6 @@ use super::{
     problem::{Problem, ProblemDocument},
 };
 use crate::auth::connect::issue_connect;
-use crate::peer::Peer;
 
 /// The way to a connection.
 #[derive(Serialize, ToSchema)]
@@ -63,17 +62,15 @@ pub(super) struct EndpointView {
     responses(
         (status = 200, description = "The way to a connection.", body = Connect),
         (status = 401, description = "The access token is missing, wrong or expired.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests from one network.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests from one network, or for one account.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "No node takes clients now; ask again after the time given.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn connect(
     State(api): State<Arc<ApiState>>,
-    Peer(ip): Peer,
     Caller(user): Caller,
 ) -> Result<Json<Connect>, Problem> {
-    api.take("connect", api.limits.requests, ip).await?;
     let endpoint = api.endpoint_for(&user).await?;
     let token = issue_connect(&*api.env.broker, user.id, api.env.clock.now()).await?;
     Ok(Json(Connect {

@@ -16,7 +16,6 @@ use super::{
     problem::{Problem, ProblemDocument},
     users::{InterestText, UserView},
 };
-use crate::peer::Peer;
 
 /// The parts of an account that can be changed; a field that is left out stays as it is.
 #[derive(Deserialize, ToSchema)]
@@ -58,6 +57,7 @@ pub(super) struct ChangeBody {
     responses(
         (status = 200, description = "The account.", body = UserView),
         (status = 401, description = "The access token is missing, wrong or expired.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests from one network, or for one account.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -80,17 +80,15 @@ pub(super) async fn show(Caller(user): Caller) -> Json<UserView> {
         (status = 401, description = "The access token is missing, wrong or expired.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "The name is taken.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "Fields are wrong; each is named.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests from one network.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests from one network, or for one account.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn change(
     State(api): State<Arc<ApiState>>,
-    Peer(ip): Peer,
     Caller(user): Caller,
     fields: Fields,
 ) -> Result<Json<UserView>, Problem> {
-    api.take("change_account", api.limits.requests, ip).await?;
     let user = changed(user, fields)?;
     match api.env.store.update_user(&user).await? {
         NameClaim::Claimed => Ok(Json(user.into())),
@@ -126,6 +124,7 @@ fn changed(mut user: User, mut fields: Fields) -> Result<User, Problem> {
     responses(
         (status = 204, description = "The account is erased."),
         (status = 401, description = "The access token is missing, wrong or expired.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests from one network, or for one account.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]

@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 use super::{
     ApiState,
     body::{AGE_BRACKET, Fields, INTERESTS, LANGUAGE, NAME},
-    caller::millis,
+    caller::{Priced, millis},
     headers::IDEMPOTENCY_KEY,
     problem::{FieldError, Problem, ProblemDocument},
 };
@@ -30,7 +30,6 @@ use crate::auth::{
     refresh::first_refresh,
     registration::{is_key, registration_key},
 };
-use crate::peer::Peer;
 
 /// The age bracket that a person declares; only people of the same bracket ever meet.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
@@ -205,12 +204,10 @@ impl NewUser {
 )]
 pub(super) async fn register(
     State(api): State<Arc<ApiState>>,
-    Peer(ip): Peer,
+    Priced(ip): Priced,
     headers: HeaderMap,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
-    // Whatever comes of it: to read names and interests costs more than to refuse them.
-    api.take("register_body", api.limits.requests, ip).await?;
     let key = idempotency_key(&headers)?;
     let user = NewUser::read(fields)?;
     api.take("register", api.limits.register, ip).await?;

@@ -198,12 +198,22 @@ pub const KEYS: &[Key] = &[
     key(
         "limits.requests_burst",
         "600",
-        "refreshes of one prefix at once and per period; as many connects, registrations tried, and changes of accounts",
+        "refreshes of one prefix at once and per period; as many requests to each other route",
     ),
     key(
         "limits.requests_period",
         r#""1m""#,
         "period of requests_burst",
+    ),
+    key(
+        "limits.account_burst",
+        "120",
+        "requests of one account at once and per period, connects among them",
+    ),
+    key(
+        "limits.account_period",
+        r#""1m""#,
+        "period of account_burst",
     ),
     key(
         "retention",

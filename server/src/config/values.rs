@@ -398,6 +398,7 @@ impl Values {
             handshakes: self.rate("limits.handshakes_burst", "limits.handshakes_period")?,
             register: self.rate("limits.register_burst", "limits.register_period")?,
             requests: self.rate("limits.requests_burst", "limits.requests_period")?,
+            account: self.rate("limits.account_burst", "limits.account_period")?,
         })
     }
 

@@ -278,6 +278,8 @@ async fn spawn(
             "limits.register_burst=100000",
             "--set",
             "limits.requests_burst=100000",
+            "--set",
+            "limits.account_burst=100000",
         ])
         .args(&options.flags)
         .stdout(Stdio::piped())

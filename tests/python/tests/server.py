@@ -19,6 +19,7 @@ STOP_DEADLINE = 30.0
 ROOM_FOR_TESTS = {
     "limits.register_burst": "100000",
     "limits.requests_burst": "100000",
+    "limits.account_burst": "100000",
     "limits.handshakes_burst": "100000",
 }
 """All people of a test have one address, so the limits for one address are raised."""

@@ -169,6 +169,7 @@ pub(super) fn command(place: &Place, data: OsString) -> Vec<OsString> {
         "handshakes_burst",
         "register_burst",
         "requests_burst",
+        "account_burst",
     ];
     for key in keys {
         command.extend(["--set".into(), format!("limits.{key}=100000000").into()]);
