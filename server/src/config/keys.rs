@@ -198,7 +198,7 @@ pub const KEYS: &[Key] = &[
     key(
         "limits.requests_burst",
         "600",
-        "refreshes of one prefix at once and per period; as many requests to each other route",
+        "refreshes of one prefix at once and per period; as many requests to each other route, ten times as many for categories",
     ),
     key(
         "limits.requests_period",
