@@ -62,7 +62,7 @@ pub(crate) fn write_pair(folder: &Path, pair: &PemPair) -> Result<(), CertError>
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CertError> {
-    fs::read(path).map_err(|source| CertError::Read {
+    nowrong_base::files::read(path).map_err(|source| CertError::Read {
         path: path.to_owned(),
         source,
     })

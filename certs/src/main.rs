@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use nowrong_base::files::read;
 use nowrong_certs::{Identity, Inspection, inspect};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use time::OffsetDateTime;
@@ -64,7 +65,7 @@ fn run(command: Command) -> anyhow::Result<()> {
 }
 
 fn inspect_file(path: &Path) -> anyhow::Result<Inspection> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let certificate =
         CertificateDer::from_pem_slice(&bytes).unwrap_or_else(|_| CertificateDer::from(bytes));
     inspect(&certificate).with_context(|| path.display().to_string())

@@ -8,7 +8,6 @@
 
 use std::{
     ffi::OsString,
-    fs,
     net::SocketAddr,
     num::NonZero,
     path::{Path, PathBuf},
@@ -30,7 +29,7 @@ mod values;
 
 pub use addresses::{Addresses, Origin, WEBSOCKET_PATH, WEBTRANSPORT_PATH, host_of};
 use layers::{Layer, Source, Values};
-use nowrong_base::clock::MachineShift;
+use nowrong_base::{clock::MachineShift, files};
 use nowrong_core::{limiter::Rate, network::TrustedProxies};
 pub use print::to_toml;
 
@@ -372,7 +371,7 @@ pub fn load(
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    fs::read_to_string(path).map_err(|error| ConfigError::File {
+    files::read_text(path).map_err(|error| ConfigError::File {
         path: path.to_owned(),
         detail: error.to_string(),
     })

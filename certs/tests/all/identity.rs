@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use nowrong_certs::{CertError, Identity, Refreshed};
+use nowrong_certs::{CertError, Identity, Refreshed, Watch};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -157,6 +157,42 @@ fn broken_files_keep_the_old_identity_and_complain_once() {
         write_pair(folder.path());
         let mended = identity.refresh(now()).unwrap();
         assert!(matches!(mended, Refreshed::Replaced(_)), "{case}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_not_waited_for_and_the_next_files_are_taken() {
+    for file in ["certificate.pem", "key.pem"] {
+        let folder = tempfile::tempdir().unwrap();
+        write_pair(folder.path());
+        let identity = pem(folder.path()).unwrap();
+        let first = identity.hash();
+        let path = folder.path().join(file);
+        fs::remove_file(&path).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let watch = Watch::start(identity.clone(), Duration::from_millis(1)).unwrap();
+        let (done, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let said = identity.refresh(now());
+            // Its thread ends here: a look that waits would hold it.
+            drop(watch);
+            done.send((identity, said))
+        });
+        let (identity, said) = ended.recv_timeout(Duration::from_secs(10)).unwrap();
+        if let Err(error) = said {
+            assert!(error.to_string().contains("it is a pipe"), "{error}");
+        }
+        assert_eq!(identity.hash(), first, "{file}");
+        fs::remove_file(&path).unwrap();
+        write_pair(folder.path());
+        let mended = identity.refresh(now()).unwrap();
+        assert!(matches!(mended, Refreshed::Replaced(_)), "{file}");
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        let error = identity.refresh(now()).unwrap_err();
+        assert!(error.to_string().contains("it is a device"), "{error}");
     }
 }
 

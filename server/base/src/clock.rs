@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use crate::files;
 use arc_swap::ArcSwap;
 use nowrong_core::{
     clock::{Course, Timeline, difference},
@@ -64,7 +65,7 @@ impl MachineShift {
             Self::Ahead(ahead) => return now.saturating_add(ahead.as_millis() as u64),
             Self::File(path) => path,
         };
-        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let text = files::read_text(path).unwrap_or_default();
         match text.trim().strip_prefix('=') {
             Some(still) => still.parse().unwrap_or(now),
             None => now.saturating_add_signed(text.trim().parse().unwrap_or(0)),

@@ -1,5 +1,5 @@
-//! Shared by every part of the server: the clock, randomness, locks, metrics, streams that sleep, and types that keep
-//! secrets and addresses out of logs.
+//! Shared by every part of the server: the clock, randomness, locks, metrics, streams that sleep, the reading of
+//! files, and types that keep secrets and addresses out of logs.
 //!
 //! Nothing here knows of chats, stores or transports.
 
@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod dormant;
+pub mod files;
 pub mod lock;
 pub mod metrics;
 pub mod privacy;

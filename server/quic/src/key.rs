@@ -15,7 +15,7 @@ use std::{
 };
 
 use aws_lc_rs::hmac;
-use nowrong_base::random;
+use nowrong_base::{files, random};
 use quinn::EndpointConfig;
 use quinn_proto::HashedConnectionIdGenerator;
 
@@ -48,7 +48,7 @@ impl QuicKey {
     /// As [`Self::in_memory`].
     pub fn in_folder(folder: &Path) -> io::Result<Self> {
         let path = folder.join(FILE);
-        match fs::read(&path) {
+        match files::read(&path) {
             Ok(bytes) => <[u8; 32]>::try_from(bytes).map(Self).map_err(|_| {
                 let sentence = format!("{} is damaged: remove it and start again", path.display());
                 io::Error::new(io::ErrorKind::InvalidData, sentence)

@@ -5,11 +5,9 @@
 //! names a file or a folder is in [`PRIVATE`] or is known to be public; a test sees to it. Start reading
 //! at [`Config::check_paths`].
 
-use std::{
-    fs::File,
-    io::Read as _,
-    path::{Component, Path, PathBuf},
-};
+use std::path::{Component, Path, PathBuf};
+
+use nowrong_base::files;
 
 use super::{Config, ConfigError, Data, layers::Values};
 
@@ -91,19 +89,10 @@ fn key_file(_store: &str) -> Option<PathBuf> {
     None
 }
 
-/// Most bytes of a PEM file that are looked at: many times a chain of certificates.
-const PEM_BYTES_MAX: u64 = 1024 * 1024;
-
-/// Whether a PEM file that should hold certificates holds a key as well. What is not a file is not opened:
-/// a pipe would be waited for.
+/// Whether a PEM file that should hold certificates holds a key as well. What cannot be read is not used
+/// either.
 fn has_private_key(path: &Path) -> bool {
-    let mut bytes = Vec::new();
-    if path.is_file()
-        && let Ok(file) = File::open(path)
-        && file.take(PEM_BYTES_MAX).read_to_end(&mut bytes).is_err()
-    {
-        return false;
-    }
+    let bytes = files::read(path).unwrap_or_default();
     bytes
         .windows(PRIVATE_KEY.len())
         .any(|part| part == PRIVATE_KEY)

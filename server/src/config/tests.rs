@@ -413,6 +413,28 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
+fn only_a_regular_file_is_a_configuration_or_a_list_of_categories() {
+    let (end, _other_end) = std::io::pipe().unwrap();
+    let pipe = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&end));
+    for (path, expected) in [
+        (pipe.as_str(), "it is a pipe, and only regular files"),
+        ("/dev/zero", "it is a device"),
+        ("/", "it is a folder"),
+    ] {
+        let file = load(&flags(&["--config", path]), Vec::new()).unwrap_err();
+        let config = Config {
+            categories: Some(PathBuf::from(path)),
+            ..Config::default()
+        };
+        for error in [file, config.read_categories().unwrap_err()] {
+            let said = error.to_string();
+            let begin = format!("cannot use the file {path}: {expected}");
+            assert!(said.starts_with(&begin), "{said}");
+        }
+    }
+}
+
+#[test]
 fn what_is_printed_can_be_read_back() {
     let arguments = ["--listen-quic", "off", "--origin", "https://a.example"];
     let loaded = try_load(

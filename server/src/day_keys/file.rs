@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use nowrong_base::privacy::new_file_for_owner_only;
+use nowrong_base::{files, privacy::new_file_for_owner_only};
 
 use super::sealed;
 
@@ -35,7 +35,7 @@ impl KeyFile {
 
     /// The sealed keys; none when there is no file. `InvalidData` when it is not whole.
     pub(super) fn read(&self) -> std::io::Result<Vec<Bytes>> {
-        let bytes = match fs::read(self.path()) {
+        let bytes = match files::read(&self.path()) {
             Ok(bytes) => Bytes::from(bytes),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error),

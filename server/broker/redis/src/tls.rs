@@ -3,10 +3,11 @@
 //! They are read for each new connection, so renewed files count from the next one on.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
+use nowrong_base::files;
 use redis::{ClientTlsConfig, ErrorKind, RedisError, RedisResult, TlsCertificates};
 
 /// The files for TLS; without any of them the authorities of this machine vouch for Redis.
@@ -48,7 +49,7 @@ impl TlsFiles {
 }
 
 fn read(key: &str, path: &Path) -> Result<Vec<u8>, String> {
-    let content = fs::read(path).and_then(|content| {
+    let content = files::read(path).and_then(|content| {
         // Without a single item the driver trusts nobody, and says so only as an unknown issuer.
         let is_pem = content.windows(11).any(|window| window == b"-----BEGIN ");
         is_pem

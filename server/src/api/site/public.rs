@@ -15,6 +15,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
+use nowrong_base::files;
 use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
 use tower_http::services::fs::{Backend, File};
 
@@ -59,11 +60,13 @@ impl Public {
     }
 
     fn open_file(&self, path: &Path) -> io::Result<(fs::File, Metadata)> {
-        let (place, metadata) = self.find(path)?;
-        if !metadata.is_file() {
-            return Err(io::ErrorKind::NotFound.into());
+        let (place, _) = self.find(path)?;
+        match files::open(&place) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                Err(io::ErrorKind::NotFound.into())
+            }
+            opened => opened,
         }
-        Ok((fs::File::open(place)?, metadata))
     }
 
     /// The metadata of a folder, or of a file that could be opened: so HEAD and GET agree.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use nowrong_base::privacy::new_file_for_owner_only;
+use nowrong_base::{files, privacy::new_file_for_owner_only};
 use nowrong_core::record::UnixMs;
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +39,7 @@ impl SigningKeys {
     pub fn in_folder(folder: &Path, age: Duration, now: UnixMs) -> Result<Self, AuthError> {
         let path = folder.join(FILE);
         let fail = |error: String| AuthError::Keys(format!("{}: {error}", path.display()));
-        let mut kept = match fs::read(&path) {
+        let mut kept = match files::read(&path) {
             Ok(bytes) => parse(&bytes).map_err(fail)?.into_iter(),
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new().into_iter(),
             Err(error) => return Err(fail(error.to_string())),

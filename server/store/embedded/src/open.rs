@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nowrong_base::files::require_regular;
 use redb::{
     Builder, Database, DatabaseError, StorageError,
     backends::{FileBackend, InMemoryBackend},
@@ -135,12 +136,14 @@ fn open_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
+    let file = options
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
-        .open(path)
+        .open(path)?;
+    require_regular(&file.metadata()?)?;
+    Ok(file)
 }
 
 /// Makes the names of new files survive a loss of power.

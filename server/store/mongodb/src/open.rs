@@ -15,7 +15,7 @@ use mongodb::{
         SelectionCriteria, Tls, WriteConcern,
     },
 };
-use nowrong_base::{privacy::Redacted, secret::ClusterSecret};
+use nowrong_base::{files, privacy::Redacted, secret::ClusterSecret};
 use tokio::time::timeout;
 
 use super::fault::describe;
@@ -152,6 +152,7 @@ pub(super) async fn connect(
     let hosts: Vec<_> = parsed.hosts.iter().map(ToString::to_string).collect();
     let hosts = hosts.join(", ");
     let name = parsed.default_database.clone();
+    look_at_files(&parsed)?;
     let client = Client::with_options(parsed).map_err(|error| match &*error.kind {
         ErrorKind::InvalidTlsConfig { message, .. } => OpenError::TlsFile(message.clone()),
         ErrorKind::Io(error) => OpenError::TlsFile(error.to_string()),
@@ -178,6 +179,21 @@ pub(super) async fn connect(
             Err(error)
         }
     }
+}
+
+/// Reads the files for TLS before the driver does, which would wait for a pipe.
+fn look_at_files(parsed: &ClientOptions) -> Result<(), OpenError> {
+    let Some(Tls::Enabled(tls)) = &parsed.tls else {
+        return Ok(());
+    };
+    for path in [&tls.ca_file_path, &tls.cert_key_file_path]
+        .into_iter()
+        .flatten()
+    {
+        files::read(path)
+            .map_err(|error| OpenError::TlsFile(format!("{}: {error}", path.display())))?;
+    }
+    Ok(())
 }
 
 /// Sets the options that the store requires, regardless of the connection string, and defaults.

@@ -212,6 +212,50 @@ async fn a_folder_with_secrets_is_not_served() {
     );
 }
 
+#[tokio::test]
+async fn a_pipe_or_a_device_instead_of_a_file_ends_the_start_at_once_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Command::new("mkfifo")
+        .arg("pipe")
+        .current_dir(folder.path())
+        .status()
+        .await;
+    assert!(made.unwrap().success());
+    let cases: [(&[&str], &str); 6] = [
+        (&["serve", "--config", "pipe"], "pipe: it is a pipe"),
+        (&["serve", "--set", "categories=pipe"], "pipe: it is a pipe"),
+        (
+            &["serve", "--set", "categories=/dev/zero"],
+            "/dev/zero: it is a device",
+        ),
+        (
+            &["serve", "--tls-cert", "pipe", "--tls-key", "pipe"],
+            "pipe: it is a pipe",
+        ),
+        (&["config", "--config", "pipe"], "pipe: it is a pipe"),
+        (&["categories", "import", "pipe"], "pipe: it is a pipe"),
+    ];
+    for (arguments, named) in cases {
+        let mut command = Command::new(e2e::binary().unwrap());
+        command.args(arguments).current_dir(folder.path());
+        command.envs([
+            ("NOWRONG_DATA", "memory"),
+            ("NOWRONG_LISTEN_HTTP", "127.0.0.1:0"),
+            ("NOWRONG_LISTEN_QUIC", "127.0.0.1:0"),
+        ]);
+        let output = command
+            .env_remove("NOWRONG_BIN")
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = within("the failure", output).await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains(named), "{arguments:?}: {said}");
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    }
+}
+
 /// A server that may have this many files, and where it listens.
 async fn with_files(most: u32, log: &Path) -> (Child, SocketAddr) {
     let script = format!("ulimit -n {most} && exec \"$0\" \"$@\"");

@@ -77,6 +77,11 @@ async fn a_file_for_tls_that_cannot_be_used() {
         let said = error.to_string();
         assert!(said.contains("No such file"), "{option}: {said}");
         assert!(!said.contains("secretword"), "{option}: {said}");
+        // The driver would wait for it.
+        let (end, _other_end) = std::io::pipe().unwrap();
+        let pipe = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&end));
+        let error = refusal(&url.replace("/nope.pem", &pipe)).await;
+        assert!(error.to_string().contains("it is a pipe"), "{error}");
     }
 }
 
