@@ -10,7 +10,10 @@ use std::{
 };
 
 use nowrong_certs::{CertError, Fault, Identity, Refreshed};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    PKCS_ECDSA_P384_SHA384,
+};
 use time::OffsetDateTime;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -34,15 +37,45 @@ struct Authority {
 
 impl Authority {
     fn new(name: &str, valid: Range<i64>) -> Self {
-        let mut params = params(&[], valid);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, name);
-        let key = KeyPair::generate().unwrap();
+        Self::with_key(name, valid, KeyPair::generate().unwrap())
+    }
+
+    fn with_key(name: &str, valid: Range<i64>, key: KeyPair) -> Self {
+        let params = Self::params(name, valid);
         let pem = params.self_signed(&key).unwrap().pem();
         Self {
             issuer: Issuer::new(params, key),
             pem,
         }
+    }
+
+    /// An authority below this one.
+    fn below(&self, name: &str) -> Self {
+        let (params, key) = (Self::params(name, -100..100), KeyPair::generate().unwrap());
+        let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Self {
+            issuer: Issuer::new(params, key),
+            pem,
+        }
+    }
+
+    fn params(name: &str, valid: Range<i64>) -> CertificateParams {
+        let mut params = params(&[], valid);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        params
+    }
+
+    /// Writes a chain of a certificate for these purposes, and of these issuers.
+    fn write_for(&self, folder: &Path, purposes: &[ExtendedKeyUsagePurpose], issuers: &[&str]) {
+        let mut params = params(&NAMES, -1..90);
+        params.distinguished_name.push(DnType::CommonName, "a node");
+        params.extended_key_usages = purposes.to_vec();
+        let key = KeyPair::generate().unwrap();
+        let leaf = params.signed_by(&key, &self.issuer).unwrap().pem();
+        let chain = leaf + &issuers.concat();
+        fs::write(folder.join("certificate.pem"), chain).unwrap();
+        fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
     }
 
     /// Writes a chain for these names into the folder.
@@ -125,6 +158,95 @@ fn a_chain_of_certificates_that_do_not_belong_together_is_incomplete() {
     fs::write(&file, leaf + &Authority::new("other", -100..100).pem).unwrap();
     let seen = identity(folder.path()).fault(day(0));
     assert_eq!(seen, Some(Fault::Incomplete));
+}
+
+#[test]
+fn a_certificate_that_its_issuer_in_the_file_did_not_sign_is_found_and_replaces_nothing() {
+    let root = Authority::new("root", -100..100);
+    let (middle, twin) = (root.below("middle"), root.below("middle"));
+    let other_key = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
+    let other_kind = Authority::with_key("middle", -100..100, other_key);
+    let twin_root = Authority::new("root", -100..100);
+    let cases: [(&[&str], Option<Fault>); 8] = [
+        (&[&middle.pem], None),
+        (&[&middle.pem, &root.pem], None),
+        (&[&twin.pem], Some(Fault::OtherIssuer)),
+        (&[&twin.pem, &root.pem], Some(Fault::OtherIssuer)),
+        (&[&other_kind.pem], Some(Fault::OtherIssuer)),
+        (&[&middle.pem, &twin_root.pem], Some(Fault::OtherIssuer)),
+        (&[&root.pem, &middle.pem], Some(Fault::Incomplete)),
+        (&[], Some(Fault::Incomplete)),
+    ];
+    for (issuers, fault) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        middle.write_for(folder.path(), &[], &[&middle.pem]);
+        let running = identity(folder.path());
+        middle.write_for(folder.path(), &[], issuers);
+        assert_eq!(identity(folder.path()).fault(day(0)), fault, "{issuers:?}");
+        let taken = running.refresh(day(0));
+        assert_eq!(taken.is_ok(), fault.is_none(), "{issuers:?}: {taken:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    twin.write_for(folder.path(), &[], &[&middle.pem]);
+    let wrong = identity(folder.path());
+    assert_eq!(wrong.fault(day(0)), Some(Fault::OtherIssuer));
+    middle.write_for(folder.path(), &[], &[&middle.pem]);
+    assert!(matches!(wrong.refresh(day(0)), Ok(Refreshed::Replaced(_))));
+}
+
+#[test]
+fn a_certificate_that_is_not_for_servers_is_found_and_replaces_nothing() {
+    use ExtendedKeyUsagePurpose::{Any, ClientAuth, EmailProtection, ServerAuth};
+    let root = Authority::new("root", -100..100);
+    let mut for_mail = Authority::params("mail", -100..100);
+    for_mail.extended_key_usages = vec![EmailProtection];
+    let key = KeyPair::generate().unwrap();
+    let pem = for_mail.signed_by(&key, &root.issuer).unwrap().pem();
+    let for_mail = Authority {
+        issuer: Issuer::new(for_mail, key),
+        pem,
+    };
+    let cases: [(&Authority, &[ExtendedKeyUsagePurpose], Option<Fault>); 7] = [
+        (&root, &[], None),
+        (&root, &[ServerAuth], None),
+        (&root, &[ClientAuth, ServerAuth], None),
+        (&root, &[Any], None),
+        (&root, &[ClientAuth], Some(Fault::OtherPurpose)),
+        (
+            &root,
+            &[ClientAuth, EmailProtection],
+            Some(Fault::OtherPurpose),
+        ),
+        (&for_mail, &[ServerAuth], Some(Fault::OtherPurpose)),
+    ];
+    for (authority, purposes, fault) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        root.write_for(folder.path(), &[ServerAuth], &[&root.pem]);
+        let running = identity(folder.path());
+        authority.write_for(folder.path(), purposes, &[&authority.pem]);
+        let found = identity(folder.path()).fault(day(0));
+        assert_eq!(found, fault, "{purposes:?}");
+        let taken = running.refresh(day(0));
+        assert_eq!(taken.is_ok(), fault.is_none(), "{purposes:?}: {taken:?}");
+        if let Err(error) = taken {
+            assert!(error.to_string().contains("serverAuth"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_certificate_that_signed_itself_has_no_fault_with_or_without_the_flag_of_an_authority() {
+    for is_ca in [IsCa::NoCa, IsCa::Ca(BasicConstraints::Unconstrained)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut params = params(&NAMES, -1..90);
+        params.is_ca = is_ca;
+        params.distinguished_name.push(DnType::CommonName, "a node");
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap().pem();
+        fs::write(folder.path().join("certificate.pem"), certificate).unwrap();
+        fs::write(folder.path().join("key.pem"), key.serialize_pem()).unwrap();
+        assert_eq!(identity(folder.path()).fault(day(0)), None);
+    }
 }
 
 #[test]

@@ -277,7 +277,7 @@ fn identity(config: &Config, clock: &Clock) -> anyhow::Result<Identity> {
         .context("`tls.cert` and `tls.key` cannot be used")?;
     match identity.fault(now) {
         None => {}
-        Some(fault @ Fault::Nameless) => {
+        Some(fault @ (Fault::Nameless | Fault::OtherPurpose)) => {
             bail!("`tls.cert`: the certificate in {} {fault}", cert.display())
         }
         // The node starts: WebSocket works without this certificate, the next one is taken up by
