@@ -26,18 +26,20 @@ impl Origin {
         let text = text.to_ascii_lowercase();
         let (scheme, authority) = text.split_once("://")?;
         let own_port = match scheme {
-            "http" => ":80",
-            "https" => ":443",
+            "http" => 80,
+            "https" => 443,
             _ => return None,
         };
-        let parsed: http::uri::Authority = authority.parse().ok()?;
-        let is_good = !parsed.host().is_empty()
-            && authority
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte))
-            && has_good_port(authority);
-        let authority = authority.strip_suffix(own_port).unwrap_or(authority);
-        is_good.then(|| Self(format!("{scheme}://{authority}")))
+        let (host, port) = host_and_port(authority)?;
+        let host = match ipv6(host) {
+            Some(address) => format!("[{address}]"),
+            None if is_host(host) => host.to_owned(),
+            None => return None,
+        };
+        Some(Self(match port.filter(|port| *port != own_port) {
+            Some(port) => format!("{scheme}://{host}:{port}"),
+            None => format!("{scheme}://{host}"),
+        }))
     }
 
     /// The origin in the form that browsers use.
@@ -127,12 +129,59 @@ impl Config {
     }
 }
 
-/// Whether there is no port or a valid one; the colons of an IPv6 address are inside brackets.
-fn has_good_port(authority: &str) -> bool {
-    let after_host = authority.rsplit(']').next().unwrap_or(authority);
-    after_host
-        .split_once(':')
-        .is_none_or(|(_, port)| port.parse::<u16>().is_ok())
+/// Why nobody can ever connect to this host and port of a URL, if so; it completes a sentence that begins
+/// with the key.
+pub(super) fn fault_of_place(authority: &str) -> Option<&'static str> {
+    let Some((host, _)) = host_and_port(authority) else {
+        return Some("must have a port from 1 to 65535, or none");
+    };
+    match bare(host).parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        Ok(ip) if ip.is_unspecified() => Some(
+            "must name the host that clients connect to: 0.0.0.0 and [::] only mean every address of a machine",
+        ),
+        _ if is_host(host) => None,
+        _ => Some("must name a host such as chat.example, 192.0.2.1 or [2001:db8::1]"),
+    }
+}
+
+/// Host and port, which is from 1 to 65535; `None` if there is another one. The colons of an IPv6 address are
+/// inside brackets.
+fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    let in_brackets = authority.rfind(']').map_or(0, |end| end + 1);
+    let Some(colon) = authority[in_brackets..].find(':') else {
+        return Some((authority, None));
+    };
+    let (host, port) = authority.split_at(in_brackets + colon);
+    let digits = &port[1..];
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let port = digits.parse().ok().filter(|port| is_number && *port > 0)?;
+    Some((host, Some(port)))
+}
+
+/// Whether this is the address of one machine, or can be the name of one.
+fn is_host(host: &str) -> bool {
+    if host.starts_with('[') {
+        return ipv6(host).is_some_and(|ip| !ip.is_multicast());
+    }
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let last = name.rsplit('.').next().unwrap_or(name);
+    // Browsers read a name that ends with a number as an address.
+    if last.bytes().all(|byte| byte.is_ascii_digit()) {
+        let address = name.parse::<Ipv4Addr>();
+        return address.is_ok_and(|ip| !ip.is_multicast() && !ip.is_broadcast());
+    }
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(is_letter);
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+fn ipv6(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+/// An address without its brackets.
+pub(super) fn bare(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 fn reachable(mut address: SocketAddr) -> SocketAddr {

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::{Addresses, Config, Tls, WEBSOCKET_PATH, host_of};
+use super::{Addresses, Config, Tls, WEBSOCKET_PATH, addresses::bare, host_of};
 
 impl Config {
     /// What is wrong with the addresses that clients are told, each with the keys to change.
@@ -15,6 +15,7 @@ impl Config {
             self.about_websocket_host(addresses),
             self.about_webtransport_host(addresses),
             about_secure_pages(addresses),
+            self.about_one_machine(addresses),
             about_websocket_path(addresses),
             self.about_certificate(addresses),
             self.about_origins(addresses),
@@ -38,6 +39,32 @@ impl Config {
         (is_open && self.public_url.webtransport.is_none()).then(|| {
             format!(
                 "`listen_quic` is open to other machines, but clients are told {url}, which is their own machine: set `public_url.webtransport`"
+            )
+        })
+    }
+
+    /// An address of this machine is of use to pages of this machine alone. What is said of the same URL for
+    /// another reason is enough.
+    fn about_one_machine(&self, addresses: &Addresses) -> Option<String> {
+        let is_here = |url: &str| host_of(url).is_some_and(|host| is_here(&host));
+        let mut origins = addresses.origins.iter();
+        let page = origins.find(|origin| !is_here(origin.as_str()))?;
+        let is_said = self.about_websocket_host(addresses).is_some()
+            || about_secure_pages(addresses).is_some();
+        let websocket = (!is_said).then_some((&addresses.websocket, "public_url.websocket"));
+        let is_said = self.about_webtransport_host(addresses).is_some();
+        let webtransport = addresses.webtransport.as_ref().filter(|_| !is_said);
+        let webtransport = webtransport.map(|url| (url, "public_url.webtransport"));
+        let told: Vec<String> = [websocket, webtransport]
+            .into_iter()
+            .flatten()
+            .filter(|(url, _)| is_here(url))
+            .map(|(url, key)| format!("{url} (`{key}`)"))
+            .collect();
+        (!told.is_empty()).then(|| {
+            format!(
+                "pages of {page} (`origins`) are told {}: for everybody else that is their own machine, so set it to an address that others reach (`listen_quic` can also be \"off\")",
+                told.join(" and ")
             )
         })
     }
@@ -86,8 +113,9 @@ fn about_websocket_path(addresses: &Addresses) -> Option<String> {
 
 /// Whether a host is this machine, for every client that asks.
 fn is_here(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let address = host.parse::<IpAddr>();
-    host.eq_ignore_ascii_case("localhost")
-        || address.is_ok_and(|it| it.to_canonical().is_loopback())
+    let address = bare(host).parse::<IpAddr>().map(|it| it.to_canonical());
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || address.is_ok_and(|it| it.is_loopback() || it.is_unspecified())
 }

@@ -303,6 +303,57 @@ fn every_bad_value_is_named_with_its_key_and_source() {
             "must be a URL",
         ),
         (
+            "public_url.websocket=wss://a.example:99999/v1/websocket",
+            "`public_url.websocket` must have a port from 1 to 65535, or none, not `a.example:99999`",
+        ),
+        (
+            "public_url.webtransport=https://a.example:0/v1/webtransport",
+            "`public_url.webtransport` must have a port from 1 to 65535",
+        ),
+        (
+            "public_url.websocket=wss://a.example:/v1/websocket",
+            "must have a port from 1 to 65535",
+        ),
+        (
+            "public_url.websocket=wss://a.example:+443/v1/websocket",
+            "must have a port from 1 to 65535",
+        ),
+        (
+            "public_url.websocket=ws://0.0.0.0:8080/v1/websocket",
+            "`public_url.websocket` must name the host that clients connect to: 0.0.0.0 and [::] only mean",
+        ),
+        (
+            "public_url.webtransport=https://[::]/v1/webtransport",
+            "must name the host that clients connect to",
+        ),
+        (
+            "public_url.websocket=wss://[::ffff:0.0.0.0]/v1/websocket",
+            "must name the host that clients connect to",
+        ),
+        (
+            "public_url.websocket=wss://*.example/v1/websocket",
+            "must name a host such as chat.example",
+        ),
+        (
+            "public_url.websocket=wss://256.1.1.1/v1/websocket",
+            "must name a host such as chat.example",
+        ),
+        (
+            "public_url.websocket=wss://[fe80::1%25eth0]/v1/websocket",
+            "must",
+        ),
+        (
+            "public_url.websocket=wss://255.255.255.255/v1/websocket",
+            "must name a host such as chat.example",
+        ),
+        ("origins=https://a.example:0", "not `https://a.example:0`"),
+        (
+            "origins=https://a.example:99999",
+            "not `https://a.example:99999`",
+        ),
+        ("origins=https://1.2.3.400", "not `https://1.2.3.400`"),
+        ("origins=https://*.example", "not `https://*.example`"),
+        (
             "origins=https://a.example,*",
             "`origins` must list origins such as",
         ),
@@ -638,6 +689,21 @@ fn addresses_are_derived_from_where_the_listeners_are_bound() {
 }
 
 #[test]
+fn an_origin_is_kept_as_browsers_write_it() {
+    for (written, kept) in [
+        ("https://A.example:0443", "https://a.example"),
+        ("http://a.example:080", "http://a.example"),
+        ("http://a.example:0443", "http://a.example:443"),
+        ("http://[0:0::1]:3000", "http://[::1]:3000"),
+        ("http://0.0.0.0:3000", "http://0.0.0.0:3000"),
+        ("https://a_b.example.", "https://a_b.example."),
+    ] {
+        let origin = Origin::parse(written);
+        assert_eq!(origin.as_ref().map(Origin::as_str), Some(kept));
+    }
+}
+
+#[test]
 fn addresses_that_cannot_work_are_said_with_their_keys() {
     let advice = |file: &str| {
         let config = try_load(file, &[], &[]).unwrap().config;
@@ -664,7 +730,26 @@ fn addresses_that_cannot_work_are_said_with_their_keys() {
         ),
         (
             "origins = ['https://a.example']",
-            vec!["`origins`) cannot open ws://127"],
+            vec![
+                "`origins`) cannot open ws://127",
+                "are told https://127.0.0.1:4433/v1/webtransport (`public_url.webtransport`)",
+            ],
+        ),
+        (
+            "listen_quic = 'off'\norigins = ['https://a.example']\npublic_url.websocket = 'wss://localhost/v1/websocket'",
+            vec![
+                "pages of https://a.example (`origins`) are told wss://localhost/v1/websocket (`public_url.websocket`)",
+            ],
+        ),
+        (
+            "origins = ['http://localhost:3000', 'https://a.example']\n[public_url]\nwebsocket = 'wss://127.0.0.1:8443/v1/websocket'\nwebtransport = 'https://[::1]:4433/v1/webtransport'\n",
+            vec![
+                "wss://127.0.0.1:8443/v1/websocket (`public_url.websocket`) and https://[::1]:4433/v1/webtransport (`public_url.webtransport`)",
+            ],
+        ),
+        (
+            "origins = ['http://localhost:3000', 'https://localhost', 'http://0.0.0.0:1', 'https://a.localhost']\n[public_url]\nwebsocket = 'wss://127.0.0.1:8443/v1/websocket'\n",
+            Vec::new(),
         ),
         (
             "listen_quic = '10.0.0.1:4433'",

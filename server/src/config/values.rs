@@ -19,7 +19,8 @@ use toml::Value;
 
 use super::{
     BrokerChoice, ClientLimits, Config, ConfigError, Data, LogFormat, LogLevel, LogSettings,
-    Origin, PublicUrl, Role, StoreChoice, Tls, WEBTRANSPORT_PATH, layers::Values,
+    Origin, PublicUrl, Role, StoreChoice, Tls, WEBTRANSPORT_PATH, addresses::fault_of_place,
+    layers::Values,
 };
 
 /// Most inline scripts of pages: all hashes stand in each response, and proxies accept some 4 KB of
@@ -335,20 +336,21 @@ impl Values {
             return Ok(None);
         };
         let uri = http::Uri::from_str(&text).ok();
-        let is_good = uri.as_ref().is_some_and(|uri| {
-            uri.scheme_str()
-                .is_some_and(|scheme| schemes.contains(&scheme))
-                && uri
-                    .authority()
-                    .is_some_and(|authority| !authority.as_str().contains('@'))
-                && is_plain(&text)
+        let uri = uri.filter(|uri| {
+            let scheme = uri.scheme_str();
+            scheme.is_some_and(|scheme| schemes.contains(&scheme)) && is_plain(&text)
         });
-        if !is_good {
+        let place = uri.as_ref().and_then(http::Uri::authority);
+        let place = place.filter(|place| !place.as_str().contains('@'));
+        let Some(place) = place else {
             let wanted = format!(
                 "must be a URL that begins with {}://",
                 schemes.join(":// or ")
             );
             return Err(self.invalid(key, wanted));
+        };
+        if let Some(fault) = fault_of_place(place.as_str()) {
+            return Err(self.invalid(key, format!("{fault}, not `{place}`")));
         }
         Ok(Some(text))
     }
