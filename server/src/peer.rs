@@ -18,7 +18,9 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, header, request::Parts},
 };
 use nowrong_base::{lock::lock, privacy::ClientIp};
-use nowrong_core::network::{TrustedProxies, Word, forwarded::Headers, sole_address::SoleAddress};
+use nowrong_core::network::{
+    Hop, TrustedProxies, Word, forwarded::Headers, sole_address::SoleAddress,
+};
 
 /// Where people register.
 const REGISTRATION: &str = "/v1/users";
@@ -48,6 +50,7 @@ pub struct Peers {
     proxies: TrustedProxies,
     has_told_stranger: AtomicBool,
     has_told_unreadable: AtomicBool,
+    has_told_unnamed: AtomicBool,
     sole: Mutex<SoleAddress>,
     is_settled: AtomicBool,
 }
@@ -62,12 +65,12 @@ impl Peers {
     }
 
     /// Whether the word of this peer about others counts.
-    pub fn trusts(&self, peer: IpAddr) -> bool {
-        self.proxies.trusts(peer)
+    pub fn trusts(&self, peer: Hop) -> bool {
+        self.proxies.believes(peer)
     }
 
     /// Notes in the request who is behind it, for [`Peer`]. `peer` is the other end of the connection.
-    pub fn note<B>(&self, peer: IpAddr, request: &mut Request<B>) {
+    pub fn note<B>(&self, peer: Hop, request: &mut Request<B>) {
         let headers = request.headers();
         let forwarded = values(headers, header::FORWARDED.as_str());
         let x_forwarded_for = values(headers, "x-forwarded-for");
@@ -78,10 +81,11 @@ impl Peers {
                 x_forwarded_for: &x_forwarded_for,
             },
         );
-        match client.word {
-            Word::OfStranger => self.tell_stranger(peer),
-            Word::Unreadable => self.tell_unreadable(),
-            Word::Silent | Word::Believed => {}
+        match (peer, client.word) {
+            (Hop::Unnamed(_), _) => self.tell_unnamed(),
+            (Hop::Named(peer), Word::OfStranger) => self.tell_stranger(peer),
+            (_, Word::Unreadable) => self.tell_unreadable(),
+            (_, Word::Silent | Word::Believed) => {}
         }
         let path = request.uri().path();
         if path.starts_with("/v1/") && !self.is_settled.load(Ordering::Relaxed) {
@@ -112,6 +116,15 @@ impl Peers {
                 peer = kind(peer),
                 "forwarding headers of a peer that `trusted_proxies` does not list are ignored: if it is your proxy, \
                  list it there; otherwise somebody pretends to be a proxy, without effect"
+            );
+        }
+    }
+
+    fn tell_unnamed(&self) {
+        if !self.has_told_unnamed.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "a trusted proxy hands on a client by PROXY protocol without its address (family UNSPEC or UNIX): \
+                 such clients count for the proxy itself, and share its limits"
             );
         }
     }

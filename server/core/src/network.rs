@@ -18,6 +18,7 @@ pub mod proxy_protocol;
 pub mod sole_address;
 
 use forwarded::Headers;
+use proxy_protocol::Source;
 
 /// Most networks of one list: an operator names proxies, not the internet. Each request looks through them.
 pub const NETWORKS_MAX: usize = 64;
@@ -119,6 +120,40 @@ fn mask6(address: Ipv6Addr, prefix: u8) -> u128 {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<Network>);
 
+/// The other end of a connection, as far as it is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Hop {
+    /// Whoever has this address: a client, or a proxy that speaks for itself.
+    Named(IpAddr),
+    /// A client whose address the proxy at this one does not tell. It counts for the proxy, but it is not
+    /// the proxy: what it says about others is not believed.
+    Unnamed(IpAddr),
+}
+
+impl Hop {
+    /// Who is at the other end when a connection of `peer` carries this.
+    pub const fn of(peer: IpAddr, source: Source) -> Self {
+        match source {
+            Source::Proxy => Self::Named(peer),
+            Source::Client(address) => Self::Named(address),
+            Source::Unnamed => Self::Unnamed(peer),
+        }
+    }
+
+    /// The address that counts, unless a trusted proxy says otherwise.
+    pub const fn address(self) -> IpAddr {
+        match self {
+            Self::Named(address) | Self::Unnamed(address) => address,
+        }
+    }
+}
+
+impl From<IpAddr> for Hop {
+    fn from(address: IpAddr) -> Self {
+        Self::Named(address)
+    }
+}
+
 /// Where a request comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Client {
@@ -158,17 +193,26 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(peer))
     }
 
+    /// Whether the word of whoever is at the other end counts.
+    pub fn believes(&self, hop: Hop) -> bool {
+        match hop {
+            Hop::Named(address) => self.trusts(address),
+            Hop::Unnamed(_) => false,
+        }
+    }
+
     /// Who is behind `peer`, by the forwarding headers of a request.
     ///
     /// `Forwarded` and `X-Forwarded-For` that name different clients count as unreadable: a proxy that
     /// writes one of them passes on the other one as the client wrote it.
-    pub fn client(&self, peer: IpAddr, headers: Headers<'_>) -> Client {
-        let peer = peer.to_canonical();
+    pub fn client(&self, peer: impl Into<Hop>, headers: Headers<'_>) -> Client {
+        let hop = peer.into();
+        let peer = hop.address().to_canonical();
         let client = |address, word| Client { address, word };
         if headers.is_empty() {
             return client(peer, Word::Silent);
         }
-        if !self.trusts(peer) {
+        if !self.believes(hop) {
             return client(peer, Word::OfStranger);
         }
         match self.believe(headers) {

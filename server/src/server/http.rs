@@ -29,7 +29,10 @@ use nowrong_base::{
     metrics::Metrics,
     privacy::{ClientIp, PseudonymKey},
 };
-use nowrong_core::network::proxy_protocol::{self, HEAD_BYTES, ProxyProtocolError, REST_BYTES_MAX};
+use nowrong_core::network::{
+    Hop,
+    proxy_protocol::{self, HEAD_BYTES, ProxyProtocolError, REST_BYTES_MAX, Source},
+};
 use tokio::{
     io::AsyncReadExt as _,
     net::{TcpListener, TcpStream},
@@ -197,7 +200,7 @@ impl HttpServer {
         {
             *share = self
                 .room
-                .share(ClientIp::from(hop).limiter_key(&self.pseudonyms));
+                .share(ClientIp::from(hop.address()).limiter_key(&self.pseudonyms));
             if share.is_none() {
                 standing = self.spare(peer.number, "connections_per_prefix_max");
             }
@@ -208,14 +211,15 @@ impl HttpServer {
         }
     }
 
-    /// Who is at the other end: the peer, or whom a trusted proxy says that it carries.
-    async fn hop(&self, stream: &mut TcpStream, peer: IpAddr) -> Option<IpAddr> {
-        if !self.reads_proxy_protocol || !self.peers.trusts(peer) {
-            return Some(peer);
+    /// Who is at the other end: the peer, or whom a trusted proxy says that it carries; `None` if it does not
+    /// say so as it should.
+    async fn hop(&self, stream: &mut TcpStream, peer: IpAddr) -> Option<Hop> {
+        if !self.reads_proxy_protocol || !self.peers.trusts(Hop::Named(peer)) {
+            return Some(Hop::Named(peer));
         }
         // Boxed: its buffer would be part of every connection.
         match timeout(self.deadlines.head, Box::pin(carried(stream))).await {
-            Ok(Ok(source)) => Some(source.unwrap_or(peer)),
+            Ok(Ok(source)) => Some(Hop::of(peer, source)),
             Ok(Err(error)) => {
                 let is_other = error.is::<ProxyProtocolError>();
                 if is_other && !self.has_told_silent.swap(true, Ordering::Relaxed) {
@@ -233,7 +237,7 @@ impl HttpServer {
     async fn converse(
         self: Arc<Self>,
         stream: TcpStream,
-        hop: IpAddr,
+        hop: Hop,
         slot: Slot,
         share: Option<Share>,
         stop: CancellationToken,
@@ -262,7 +266,7 @@ impl HttpServer {
         drop(share);
     }
 
-    async fn respond(&self, mut request: Request<Incoming>, hop: IpAddr) -> Response {
+    async fn respond(&self, mut request: Request<Incoming>, hop: Hop) -> Response {
         self.peers.note(hop, &mut request);
         let Ok(response) = self.router.clone().oneshot(request).await;
         response
@@ -272,7 +276,7 @@ impl HttpServer {
     async fn show_health(
         self: Arc<Self>,
         stream: TcpStream,
-        hop: IpAddr,
+        hop: Hop,
         spare: Spare,
         stop: CancellationToken,
     ) {
@@ -329,7 +333,7 @@ fn builder(deadlines: Deadlines) -> http1::Builder {
 }
 
 /// Reads the beginning of a connection with PROXY protocol.
-async fn carried(stream: &mut TcpStream) -> anyhow::Result<Option<IpAddr>> {
+async fn carried(stream: &mut TcpStream) -> anyhow::Result<Source> {
     let mut head = [0; HEAD_BYTES];
     stream.read_exact(&mut head).await?;
     let length = proxy_protocol::length(&head)?;

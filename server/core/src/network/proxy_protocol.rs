@@ -37,6 +37,9 @@ pub enum ProxyProtocolError {
     /// More than [`REST_BYTES_MAX`] bytes are announced.
     #[error("PROXY protocol: longer than {REST_BYTES_MAX} bytes")]
     TooLong,
+    /// A kind of address that does not exist.
+    #[error("PROXY protocol: an unknown family of addresses")]
+    UnknownFamily,
     /// The addresses are cut off.
     #[error("PROXY protocol: the addresses are cut off")]
     Short,
@@ -59,14 +62,26 @@ pub fn length(head: &Head) -> Result<usize, ProxyProtocolError> {
     }
 }
 
-/// Whom the proxy carries; `None` when it speaks for itself, or names no internet address.
+/// Whom a connection carries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The proxy itself: what follows is its own word.
+    Proxy,
+    /// Somebody at this address: what follows is that client's word.
+    Client(IpAddr),
+    /// Somebody without an internet address (a family `UNSPEC` or `UNIX`): what follows is that client's
+    /// word, and the addresses are those of the connection.
+    Unnamed,
+}
+
+/// Whom the proxy carries.
 ///
 /// # Errors
 /// [`ProxyProtocolError`].
-pub fn source(head: &Head, rest: &[u8]) -> Result<Option<IpAddr>, ProxyProtocolError> {
+pub fn source(head: &Head, rest: &[u8]) -> Result<Source, ProxyProtocolError> {
     let rest = rest.get(..length(head)?).ok_or(ProxyProtocolError::Short)?;
     if head[12] == LOCAL {
-        return Ok(None);
+        return Ok(Source::Proxy);
     }
     let address = match head[13] >> 4 {
         1 => {
@@ -77,9 +92,10 @@ pub fn source(head: &Head, rest: &[u8]) -> Result<Option<IpAddr>, ProxyProtocolE
             let octets = *addresses::<36, 16>(rest)?;
             IpAddr::V6(Ipv6Addr::from(octets))
         }
-        _ => return Ok(None),
+        0 | 3 => return Ok(Source::Unnamed),
+        _ => return Err(ProxyProtocolError::UnknownFamily),
     };
-    Ok(Some(address.to_canonical()))
+    Ok(Source::Client(address.to_canonical()))
 }
 
 /// The first `N` bytes, which are the source, when all `ALL` bytes of both addresses and ports are there.

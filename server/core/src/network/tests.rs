@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::{
-    NETWORKS_MAX, Network, NetworkError, TrustedProxies, Word,
+    Hop, NETWORKS_MAX, Network, NetworkError, TrustedProxies, Word,
     forwarded::{BYTES_MAX, HOPS_MAX, Headers},
-    proxy_protocol::{self, HEAD_BYTES, Head, ProxyProtocolError, REST_BYTES_MAX},
+    proxy_protocol::{self, HEAD_BYTES, Head, ProxyProtocolError, REST_BYTES_MAX, Source},
 };
 
 fn ip(text: &str) -> IpAddr {
@@ -297,22 +297,52 @@ fn a_proxy_says_whom_a_connection_carries() {
     let mut mapped = [0; 36];
     mapped[10..16].copy_from_slice(&[255, 255, 203, 0, 113, 7]);
     let with_more = [&four[..], b"\x04\0\x03abc"].concat();
-    let cases: [(u8, u8, &[u8], Option<&str>); 8] = [
-        (0x21, 0x11, &four, Some("203.0.113.7")),
-        (0x21, 0x12, &four, Some("203.0.113.7")),
-        (0x21, 0x11, &with_more, Some("203.0.113.7")),
-        (0x21, 0x21, &six, Some("2001:db8::7")),
-        (0x21, 0x21, &mapped, Some("203.0.113.7")),
-        // For itself; over a socket of the machine; of a family without an address.
-        (0x20, 0x11, &four, None),
-        (0x21, 0x31, &[0; 216], None),
-        (0x21, 0x00, &[], None),
+    let client = |text| Source::Client(ip(text));
+    let cases: [(u8, u8, &[u8], Source); 10] = [
+        (0x21, 0x11, &four, client("203.0.113.7")),
+        (0x21, 0x12, &four, client("203.0.113.7")),
+        (0x21, 0x11, &with_more, client("203.0.113.7")),
+        (0x21, 0x21, &six, client("2001:db8::7")),
+        (0x21, 0x21, &mapped, client("203.0.113.7")),
+        // For itself, whatever stands behind it.
+        (0x20, 0x11, &four, Source::Proxy),
+        (0x20, 0x00, &[], Source::Proxy),
+        // For somebody over a socket of the machine; of a family without an address.
+        (0x21, 0x31, &[0; 216], Source::Unnamed),
+        (0x21, 0x00, &[], Source::Unnamed),
+        (0x21, 0x00, &four, Source::Unnamed),
     ];
     for (command, family, rest, expected) in cases {
         let head = head(command, family, rest.len());
         assert_eq!(proxy_protocol::length(&head), Ok(rest.len()));
         let found = proxy_protocol::source(&head, rest);
-        assert_eq!(found, Ok(expected.map(ip)), "{command:x} {family:x}");
+        assert!(found == Ok(expected), "{command:x} {family:x}");
+    }
+}
+
+#[test]
+fn who_is_carried_without_an_address_counts_for_the_proxy_and_is_not_believed() {
+    let trusted = proxies(&["10.0.0.0/8"]);
+    let headers = Headers {
+        forwarded: &[],
+        x_forwarded_for: &[b"6.6.6.6"],
+    };
+    for (source, address, word) in [
+        (Source::Proxy, "6.6.6.6", Word::Believed),
+        (Source::Unnamed, "10.0.0.1", Word::OfStranger),
+        (Source::Client(ip("10.0.0.2")), "6.6.6.6", Word::Believed),
+        (
+            Source::Client(ip("203.0.113.7")),
+            "203.0.113.7",
+            Word::OfStranger,
+        ),
+    ] {
+        let hop = Hop::of(ip("10.0.0.1"), source);
+        let found = trusted.client(hop, headers);
+        assert_eq!((found.address, found.word), (ip(address), word));
+        assert_eq!(trusted.believes(hop), word == Word::Believed);
+        let silent = trusted.client(hop, Headers::default());
+        assert_eq!((silent.address, silent.word), (hop.address(), Word::Silent));
     }
 }
 
@@ -343,13 +373,18 @@ fn a_connection_that_does_not_begin_so_is_refused_with_the_reason() {
     for (family, length) in [(0x11, 11), (0x21, 35), (0x21, 12)] {
         let head = head(0x21, family, length);
         let found = proxy_protocol::source(&head, &vec![1; length]);
-        assert_eq!(found, Err(ProxyProtocolError::Short), "{family:x} {length}");
+        assert!(
+            found == Err(ProxyProtocolError::Short),
+            "{family:x} {length}"
+        );
     }
-    let head = head(0x21, 0x11, 12);
-    assert_eq!(
-        proxy_protocol::source(&head, &[1; 11]),
-        Err(ProxyProtocolError::Short)
-    );
+    let cut = head(0x21, 0x11, 12);
+    assert!(proxy_protocol::source(&cut, &[1; 11]) == Err(ProxyProtocolError::Short));
+    for family in [0x40, 0x51, 0xff] {
+        let head = head(0x21, family, 12);
+        let found = proxy_protocol::source(&head, &[1; 12]);
+        assert!(found == Err(ProxyProtocolError::UnknownFamily));
+    }
 }
 
 proptest! {

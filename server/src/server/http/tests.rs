@@ -372,6 +372,20 @@ async fn a_trusted_proxy_says_first_whom_a_connection_carries() {
         scene.who("127.0.0.1", &own).await,
         scene.pseudonym("127.0.0.1")
     );
+    // Who is carried without an address is not the proxy either: only the proxy itself is believed.
+    let head = b"\r\n\r\n\0\r\nQUIT\n";
+    let no_family = [&head[..], &[0x21, 0, 0, 0]].concat();
+    let unix = [&head[..], &[0x21, 0x31, 0, 216], &[0; 216]].concat();
+    let forging = who_with("x-forwarded-for: 6.6.6.6\r\nforwarded: for=6.6.6.6\r\n");
+    for (beginning, expected) in [
+        (no_family, "127.0.0.1"),
+        (unix, "127.0.0.1"),
+        (proxied(0x20), "6.6.6.6"),
+    ] {
+        let bytes = [beginning, forging.clone()].concat();
+        let who = scene.who("127.0.0.1", &bytes).await;
+        assert_eq!(who, scene.pseudonym(expected), "{expected}");
+    }
     // Who is carried is a stranger, so its headers change nothing.
     let forged = [proxied(0x21), who_with("x-forwarded-for: 6.6.6.6\r\n")].concat();
     assert_eq!(
