@@ -83,6 +83,8 @@ pub struct ApiState {
     pub account_idle: Duration,
     /// A folder of static files to serve at `/`.
     pub web_root: Option<PathBuf>,
+    /// What is never served, whatever `web_root` leads to: absolute paths without `..`.
+    pub never_served: Arc<[PathBuf]>,
     /// Inline scripts that pages may run, as `sha256-…`.
     pub script_hashes: Arc<[String]>,
 }

@@ -75,6 +75,9 @@ pub struct Config {
     pub tls: Tls,
     /// A folder of static files to serve at `/`.
     pub web_root: Option<PathBuf>,
+    /// What is never served, whatever `web_root` leads to while the server runs: the places of the data, keys
+    /// and other private files at the start. Empty without `web_root`.
+    pub never_served: Vec<PathBuf>,
     /// Inline scripts that pages may run, as `sha256-…` of the Content-Security-Policy.
     pub script_hashes: Vec<String>,
     /// A file of categories that replaces the built-in ones.
@@ -361,7 +364,7 @@ pub fn load(
     all.push(environment.layer);
     all.push(flags.layer()?);
     let values = layers::merge(all)?;
-    let config = Config::from_values(&values)?;
+    let mut config = Config::from_values(&values)?;
     config.check_paths(&values, file.as_deref())?;
     Ok(Loaded {
         config,

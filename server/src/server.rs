@@ -181,6 +181,7 @@ fn router(config: &Config, opened: &Opened, entrance: &Entrance) -> axum::Router
             pseudonyms: opened.pseudonyms.clone(),
             account_idle: config.account_idle,
             web_root: config.web_root.clone(),
+            never_served: config.never_served.clone().into(),
             script_hashes: config.script_hashes.clone().into(),
         }),
         Role::Realtime => api::health_router(opened.env.clone(), &addresses),

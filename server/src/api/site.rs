@@ -4,7 +4,10 @@
 //! Of the folder only what is meant to be public is served ([`public`]), compressed where `FILE.br` or
 //! `FILE.gz` lies beside a file and the client accepts it.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use axum::{
     body::Body,
@@ -37,20 +40,20 @@ pub(super) async fn serve(State(api): State<Arc<ApiState>>, request: Request) ->
         return problem::method_not_allowed().await.into_response();
     }
     match &api.web_root {
-        Some(root) => file(root, request).await,
+        Some(root) => file(root, &api.never_served, request).await,
         None if path == "/" => Html(include_str!("assets/index.html")).into_response(),
         None => problem::not_found().into_response(),
     }
 }
 
-async fn file(root: &Path, request: Request) -> Response {
+async fn file(root: &Path, never: &Arc<[PathBuf]>, request: Request) -> Response {
     let path = request.uri().path();
     // A folder is redirected to its path with a slash, and `//name/` would be another host.
     if path.starts_with("//") {
         return problem::not_found().into_response();
     }
     let is_hashed = HASHED.iter().any(|folder| path.starts_with(folder));
-    let folder = ServeDir::with_backend(root, Public::of(root));
+    let folder = ServeDir::with_backend(root, Public::of(root, never));
     let folder = folder.precompressed_br().precompressed_gzip();
     let Ok(response) = folder.oneshot(request).await;
     if !is_of_a_file(response.status()) {

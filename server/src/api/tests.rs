@@ -164,6 +164,7 @@ impl Api {
             pseudonyms: Arc::new(PseudonymKey::generate().unwrap()),
             account_idle: config.account_idle,
             web_root: None,
+            never_served: Arc::default(),
             script_hashes: Arc::default(),
         };
         change(&mut state);

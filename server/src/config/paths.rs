@@ -21,13 +21,13 @@ const PUBLIC: [&str; 4] = ["web_root", "tls.cert", "redis.tls_ca", "redis.tls_ce
 const PRIVATE_KEY: &[u8] = b"PRIVATE KEY-----";
 
 impl Config {
-    /// What needs a look at the disk; certificates are looked at by `nowrong-certs`. `file` is the
-    /// configuration file.
+    /// What needs a look at the disk, and what must be known of it later; certificates are looked at by
+    /// `nowrong-certs`. `file` is the configuration file.
     ///
     /// # Errors
     /// [`ConfigError::Invalid`] about `web_root`; it names the other key as well.
     pub(super) fn check_paths(
-        &self,
+        &mut self,
         values: &Values,
         file: Option<&Path>,
     ) -> Result<(), ConfigError> {
@@ -43,7 +43,11 @@ impl Config {
             .iter()
             .find_map(|(name, path)| Some((name, path, meet(root, path)?)))
         {
-            None => Ok(()),
+            None => {
+                let private = private.iter();
+                self.never_served = private.flat_map(|(_, path)| places(path)).collect();
+                Ok(())
+            }
             Some((name, path, how)) => {
                 let detail = format!(
                     "is a folder that everybody can read, and {how} {name} ({}): keep the two apart",
@@ -291,6 +295,25 @@ mod tests {
                 said.contains("contains a key that `store` names"),
                 "{option}: {said}"
             );
+        }
+    }
+
+    #[test]
+    fn what_is_private_is_known_with_its_links_and_as_it_is_written() {
+        let folder = scene();
+        let at = |path: &str| folder.path().join(path);
+        let flags = Flags {
+            set: vec![
+                format!("web_root={}", at("site/deep").display()),
+                format!("data={}", at("apart/../data").display()),
+                format!("categories={}", at("apart/link-into-site").display()),
+            ],
+            ..Flags::default()
+        };
+        let config = load(&flags, []).unwrap().config;
+        for place in ["data", "apart/link-into-site", "site/key.pem"] {
+            let place = at(place);
+            assert!(config.never_served.contains(&place), "{}", place.display());
         }
     }
 

@@ -74,6 +74,7 @@ impl Config {
             origins: values.origins()?,
             tls: values.tls()?,
             web_root: values.optional_text("web_root")?.map(PathBuf::from),
+            never_served: Vec::new(),
             script_hashes: values.script_hashes()?,
             categories: values.optional_text("categories")?.map(PathBuf::from),
             log: values.log()?,

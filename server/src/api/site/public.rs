@@ -3,7 +3,7 @@
 //!
 //! Everything else does not exist, whatever it is. `.well-known` is the one folder with a dot that the
 //! web knows (RFC 8615). The folder itself may be a link that is changed while the server runs: it is
-//! followed for each request.
+//! followed for each request, but what is private stays so, wherever it leads.
 
 use std::{
     fs::{self, Metadata},
@@ -11,6 +11,7 @@ use std::{
     io::{self, SeekFrom},
     path::{Component, Path, PathBuf},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -27,6 +28,8 @@ const WELL_KNOWN: &str = ".well-known";
 pub(super) struct Public {
     /// As [`tower_http::services::ServeDir`] begins its paths.
     base: PathBuf,
+    /// What is never public.
+    never: Arc<[PathBuf]>,
 }
 
 /// An open file of the folder.
@@ -37,9 +40,10 @@ pub(super) struct PublicFile {
 
 impl Public {
     /// The public part of `root`.
-    pub(super) fn of(root: &Path) -> Self {
+    pub(super) fn of(root: &Path, never: &Arc<[PathBuf]>) -> Self {
         Self {
             base: Path::new(".").join(root),
+            never: never.clone(),
         }
     }
 
@@ -49,7 +53,10 @@ impl Public {
         let asked = path.strip_prefix(&self.base).map_err(|_| nothing())?;
         let (root, place) = (self.base.canonicalize()?, path.canonicalize()?);
         let inside = place.strip_prefix(&root).map_err(|_| nothing())?;
-        if is_hidden(asked) || is_hidden(inside) {
+        let is_private = |path: &Path| self.never.iter().any(|never| path.starts_with(never));
+        // Where a private path was a link at the start, its place may be another one by now.
+        let is_private = is_private(&place) || is_private(&root.join(asked));
+        if is_private || is_hidden(asked) || is_hidden(inside) {
             return Err(nothing());
         }
         let metadata = fs::metadata(&place)?;

@@ -151,6 +151,66 @@ async fn a_folder_that_is_a_link_may_be_switched() {
 }
 
 #[tokio::test]
+async fn what_is_private_is_not_served_wherever_the_link_leads_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().canonicalize().unwrap().join(path);
+    for inner in ["site", "data/sub", "tls/new"] {
+        fs::create_dir_all(at(inner)).unwrap();
+    }
+    for file in ["site/index.html", "index.html"] {
+        fs::write(at(file), "home").unwrap();
+    }
+    let private = [
+        "data/index.html",
+        "data/sub/x.txt",
+        "data/keys.bin",
+        "tls/new/key.pem",
+    ];
+    for file in private {
+        fs::write(at(file), "secret").unwrap();
+    }
+    // As a certificate that was renewed: where it was at the start is no longer there.
+    symlink(at("tls/new/key.pem"), at("tls/key.pem")).unwrap();
+    symlink(at("site"), at("current")).unwrap();
+    let never = ["data", "tls/key.pem", "tls/old/key.pem"].map(at);
+    let api = Api::with(|state| {
+        state.web_root = Some(at("current"));
+        state.never_served = Arc::new(never);
+    })
+    .await;
+    assert_eq!(api.get("/").await.text(), "home");
+    for (root, paths) in [
+        ("data", &["/", "/index.html", "/keys.bin", "/sub/x.txt"][..]),
+        ("data/sub", &["/x.txt"][..]),
+        ("tls", &["/key.pem"][..]),
+        (
+            "",
+            &[
+                "/data/keys.bin",
+                "/data/",
+                "/data",
+                "/current/../data/keys.bin",
+            ][..],
+        ),
+    ] {
+        symlink(at(root), at("next")).unwrap();
+        fs::rename(at("next"), at("current")).unwrap();
+        for path in paths {
+            for method in ["GET", "HEAD"] {
+                let answer = api.send(request(method, path, &[], "")).await;
+                answer_is_nothing(&answer, &format!("{root}: {method} {path}"));
+            }
+        }
+    }
+    assert_eq!(api.get("/").await.text(), "home", "the rest is served");
+}
+
+fn answer_is_nothing(answer: &Answer, case: &str) {
+    assert_eq!(answer.status.as_u16(), 404, "{case}");
+    assert!(!answer.text().contains("secret"), "{case}");
+}
+
+#[tokio::test]
 async fn a_path_that_begins_like_another_host_is_not_redirected_there() {
     let folder = scene();
     let api = serving(&folder.path().join("out")).await;
