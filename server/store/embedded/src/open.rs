@@ -76,6 +76,47 @@ pub(super) struct Medium {
     pub(super) database: Database,
     pub(super) vault: Vault,
     pub(super) filing: Filing,
+    pub(super) places: Vec<Place>,
+}
+
+/// Where a file of an open store is: the next start will look for it there.
+#[derive(Debug)]
+pub(super) struct Place {
+    path: PathBuf,
+    id: FileId,
+}
+
+/// What tells a file from one that takes its place: the numbers of its device and inode, where there are such.
+type FileId = (u64, u64);
+
+impl Place {
+    fn of(path: &Path) -> io::Result<Self> {
+        let id = file_id(path)?;
+        let path = path.to_owned();
+        Ok(Self { path, id })
+    }
+
+    /// Whether the open file is still there; otherwise whatever is written to it will be lost.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        if file_id(&self.path).is_ok_and(|id| id == self.id) {
+            return Ok(());
+        }
+        Err(Fault::Medium(format!(
+            "{} was removed, moved or replaced while the server runs, so what is written would be lost: move it back, or start the server again",
+            self.path.display()
+        )))
+    }
+}
+
+fn file_id(path: &Path) -> io::Result<FileId> {
+    let metadata = std::fs::metadata(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        Ok((metadata.dev(), metadata.ino()))
+    }
+    #[cfg(not(unix))]
+    Ok((0, u64::from(metadata.is_file())))
 }
 
 /// Opens the store in a folder.
@@ -86,7 +127,10 @@ pub(super) fn folder(dir: &Path, filing: Filing) -> Result<EmbeddedStore, OpenEr
     let database = open_database(&path, true).map_err(|error| OpenError::database(&path, error))?;
     let vault = open_vault(&keys).map_err(|error| OpenError::io(&keys, error))?;
     sync_folder(dir).map_err(|error| OpenError::io(dir, error))?;
+    let places = [&path, &keys].map(|file| Place::of(file));
+    let places = places.into_iter().collect::<io::Result<_>>();
     let medium = Medium {
+        places: places.map_err(|error| OpenError::io(dir, error))?,
         reopen: Box::new(move || open_database(&path, false)),
         database,
         vault,
@@ -108,20 +152,22 @@ pub(super) fn memory(filing: Filing) -> Result<EmbeddedStore, OpenError> {
         database,
         vault,
         filing,
+        places: Vec::new(),
     };
     EmbeddedStore::start(medium).map_err(|fault| OpenError::fault(path, fault))
 }
 
-/// Opens a database file. `is_checked` reads it whole; after a crash that happens anyway.
-fn open_database(path: &Path, is_checked: bool) -> Result<Database, DatabaseError> {
+/// Opens a database file. At the start it is made if there is none, and read whole; after a crash the latter
+/// happens anyway.
+fn open_database(path: &Path, is_start: bool) -> Result<Database, DatabaseError> {
     Builder::new()
         .set_cache_size(CACHE_BYTES)
-        .set_check_integrity_on_open(is_checked)
-        .create_with_backend(FileBackend::new(open_file(path)?)?)
+        .set_check_integrity_on_open(is_start)
+        .create_with_backend(FileBackend::new(open_file(path, is_start)?)?)
 }
 
 fn open_vault(path: &Path) -> io::Result<Vault> {
-    let file = FileBackend::new(open_file(path)?).map_err(io::Error::other)?;
+    let file = FileBackend::new(open_file(path, true)?).map_err(io::Error::other)?;
     Vault::open(Box::new(file))
 }
 
@@ -132,14 +178,14 @@ fn create_folder(dir: &Path) -> io::Result<()> {
     builder.recursive(true).create(dir)
 }
 
-fn open_file(path: &Path) -> io::Result<File> {
+fn open_file(path: &Path, may_be_made: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options
         .read(true)
         .write(true)
-        .create(true)
+        .create(may_be_made)
         .truncate(false)
         .open(path)?;
     require_regular(&file.metadata()?)?;

@@ -6,7 +6,7 @@
 //! corrupt record, the batch runs again one by one, so that only this job fails. When the medium
 //! fails, the whole batch fails with [`StoreError::Unavailable`], the file is reopened (redb
 //! refuses to continue after an IO error) and writes are refused for [`SUSPENSION`], while reads
-//! continue.
+//! continue. So they are as long as a file of the store is not in its place.
 //!
 //! Invariant: a job gets `Ok` only after its commit is on the medium, and a key is on the medium
 //! before the commit of its chat. Dropping a caller changes nothing: once queued, its job is done,
@@ -28,7 +28,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CLOSED, Handle, Shared, fault::Fault, journal::Journal, open::Medium, transaction::Transaction,
+    CLOSED, Handle, Shared,
+    fault::Fault,
+    journal::Journal,
+    open::{Medium, Place},
+    transaction::Transaction,
     vault::Vault,
 };
 
@@ -82,6 +86,8 @@ impl Writer {
             vault: medium.vault,
             journal,
             reopen: medium.reopen,
+            places: medium.places,
+            is_lost: false,
             suspended: None,
         };
         thread.adopt(medium.database)?;
@@ -226,6 +232,9 @@ struct Thread {
     vault: Vault,
     journal: Journal,
     reopen: Box<dyn Fn() -> Result<Database, redb::DatabaseError> + Send>,
+    places: Vec<Place>,
+    /// Whether a file is no longer in its place, as the log was told.
+    is_lost: bool,
     /// Since when writes are refused, and why.
     suspended: Option<(Instant, String)>,
 }
@@ -246,6 +255,9 @@ impl Thread {
 
     /// Runs a batch and replies to its jobs.
     fn perform(&mut self, mut batch: Vec<Box<dyn Job>>) {
+        if let Err(fault) = self.look_for_files() {
+            return refuse(batch, || StoreError::Unavailable(fault.to_string()));
+        }
         let done = match self.attempt(&mut batch) {
             Err(Fault::Corrupt(_)) if batch.len() > 1 => {
                 return batch.into_iter().for_each(|job| self.perform(vec![job]));
@@ -264,6 +276,18 @@ impl Thread {
             }
             Err(Fault::Medium(reason)) => refuse(batch, || StoreError::Unavailable(reason.clone())),
         }
+    }
+
+    /// Makes sure that what is written will be found again; says in the log once when it would not.
+    fn look_for_files(&mut self) -> Result<(), Fault> {
+        let found = self.places.iter().try_for_each(Place::check);
+        match (&found, self.is_lost) {
+            (Err(fault), false) => tracing::error!(%fault, "the store writes nothing"),
+            (Ok(()), true) => tracing::info!("the files of the store are back, so it writes again"),
+            _ => {}
+        }
+        self.is_lost = found.is_err();
+        found
     }
 
     /// Runs a batch, unless writes are suspended. A panic of the storage layer counts as a failed

@@ -302,3 +302,33 @@ async fn two_nodes_with_one_address_say_so() {
         .await;
     }
 }
+
+#[tokio::test]
+async fn a_data_folder_that_goes_away_under_a_running_node_is_noticed_and_said_once() {
+    let server = TestServer::start().await.unwrap();
+    let ready = get(server.http(), "/readyz").await;
+    assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+    std::fs::remove_dir_all(server.data()).unwrap();
+    // What was found before is repeated for a second.
+    eventually("it is not ready", || async {
+        let ready = get(server.http(), "/readyz").await;
+        ready.contains("STORAGE_UNAVAILABLE").then_some(())
+    })
+    .await;
+    let refused = server.api().register(&NewAccount::named("Kim")).await;
+    assert!(refused.is_err(), "nothing is stored any more");
+    let log = server.log();
+    let said: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("the store writes nothing"))
+        .collect();
+    assert_eq!(said.len(), 1, "{log}");
+    for part in [
+        "ERROR",
+        "nowrong.redb was removed",
+        "start the server again",
+    ] {
+        assert!(said[0].contains(part), "{part}: {said:?}");
+    }
+    assert!(!server.data().exists(), "nothing is made in its place");
+}

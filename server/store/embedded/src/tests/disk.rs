@@ -46,6 +46,7 @@ impl Disk {
             reopen: Box::new(reopen),
             vault: Vault::open(Box::new(Handle(Arc::clone(&self.keys)))).unwrap(),
             filing: self.filing,
+            places: Vec::new(),
         };
         EmbeddedStore::start(medium).unwrap()
     }

@@ -61,6 +61,61 @@ async fn everything_survives_closing_and_opening() {
     assert_eq!(messages, [message(1, 1, 1)]);
 }
 
+#[tokio::test]
+async fn nothing_is_stored_while_a_file_is_not_where_the_next_start_looks_for_it() {
+    for name in ["nowrong.redb", "keys.bin", ""] {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, away) = (dir.path().join("data"), dir.path().join("away"));
+        let store = EmbeddedStore::open(&data).unwrap();
+        store
+            .open_chat(&chat(1, &[1, 2]), &tickets())
+            .await
+            .unwrap();
+        let place = if name.is_empty() {
+            data
+        } else {
+            data.join(name)
+        };
+        fs::rename(&place, &away).unwrap();
+        for _ in 0..2 {
+            let error = store.check().await.unwrap_err().to_string();
+            assert!(error.contains("was removed, moved or replaced"), "{error}");
+        }
+        store.append(&[message(1, 1, 1)]).await.unwrap_err();
+        let seat = store.seat(user_id(2), NOW).await;
+        assert_eq!(seat.unwrap(), Some(chat_id(1)), "it can be read");
+        assert!(!place.exists(), "nothing is made in its place");
+        fs::rename(&away, &place).unwrap();
+        store.append(&[message(1, 1, 1)]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_took_the_place_of_an_open_one_is_not_taken_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let file = dir.path().join("nowrong.redb");
+    let copy = fs::read(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, copy).unwrap();
+    let error = store.check().await.unwrap_err().to_string();
+    assert!(error.contains("nowrong.redb was removed"), "{error}");
+    fs::remove_dir_all(dir.path()).unwrap();
+    store.check().await.unwrap_err();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_refused() {
+    for name in ["nowrong.redb", "keys.bin"] {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join(name);
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        says(&refused(dir.path()), &[name, "it is a pipe"]);
+    }
+}
+
 #[test]
 fn a_folder_in_use_is_refused_and_free_after_drop() {
     let dir = tempfile::tempdir().unwrap();
