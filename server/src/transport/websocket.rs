@@ -17,6 +17,10 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::any,
 };
+use base64::{
+    Engine as _, alphabet,
+    engine::{GeneralPurpose, GeneralPurposeConfig},
+};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use nowrong_protocol::{
@@ -67,6 +71,9 @@ async fn upgrade(
         Ok(request) => request,
         Err(rejection) => return refuse(&rejection),
     };
+    if !has_good_key(&headers) {
+        return refuse_with(StatusCode::BAD_REQUEST, WRONG_KEY);
+    }
     let pass = match entrance.enter(client).await {
         Ok(pass) => pass,
         Err(closed) => return Problem::rate_limited(closed.retry_after_ms).into_response(),
@@ -110,11 +117,26 @@ fn refuse(rejection: &WebSocketUpgradeRejection) -> Response {
             StatusCode::UPGRADE_REQUIRED,
             "The header Sec-WebSocket-Version must be 13.",
         ),
-        _ => (
-            StatusCode::BAD_REQUEST,
-            "The header Sec-WebSocket-Key is missing or wrong.",
-        ),
+        _ => (StatusCode::BAD_REQUEST, WRONG_KEY),
     };
+    refuse_with(status, detail)
+}
+
+const WRONG_KEY: &str = "The header Sec-WebSocket-Key is missing or wrong.";
+
+/// Whether there is one key, of 16 bytes in base64 (RFC 6455, section 4.2.1). Its last bits may be set, as in
+/// an example of the RFC.
+fn has_good_key(headers: &HeaderMap) -> bool {
+    const BASE64: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::STANDARD,
+        GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+    );
+    let mut keys = headers.get_all(header::SEC_WEBSOCKET_KEY).iter();
+    let key = keys.next().map(|key| BASE64.decode(key));
+    keys.next().is_none() && matches!(key, Some(Ok(key)) if key.len() == 16)
+}
+
+fn refuse_with(status: StatusCode, detail: &'static str) -> Response {
     let problem = Problem::new(ErrorCode::INVALID)
         .status(status)
         .detail(detail);
