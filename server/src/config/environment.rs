@@ -75,7 +75,7 @@ pub(super) fn read(
 
 impl Environment {
     fn take_port(&mut self, value: Option<&str>) {
-        let Some(port) = value.and_then(|value| value.parse().ok()) else {
+        let Some(port) = value.and_then(|value| value.trim().parse().ok()) else {
             let warning = "the variable PORT is not a port number and not used";
             return self.warnings.push(warning.to_owned());
         };
@@ -190,8 +190,18 @@ mod tests {
     }
 
     #[test]
+    fn blanks_around_a_port_do_not_count() {
+        for value in ["3000", " 3000", "3000\n", "\t3000 "] {
+            let environment = read(&[("PORT", value)]);
+            let (key, entry) = &environment.port[0];
+            assert_eq!(key, "listen_http");
+            assert_eq!(entry.value.as_str(), Some("0.0.0.0:3000"), "{value:?}");
+        }
+    }
+
+    #[test]
     fn a_port_that_is_none_is_a_warning() {
-        for value in ["http", "70000", "-1", "tcp://10.0.0.1:80"] {
+        for value in ["http", "70000", "-1", "30 00", " ", "tcp://10.0.0.1:80"] {
             let environment = read(&[("PORT", value)]);
             assert!(environment.port.is_empty(), "{value}");
             assert_eq!(environment.warnings.len(), 1, "{value}");
