@@ -23,6 +23,7 @@ pub mod keys;
 pub mod layers;
 mod paths;
 mod print;
+pub mod shown;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -32,6 +33,7 @@ use layers::{Layer, Source, Values};
 use nowrong_base::{clock::MachineShift, files};
 use nowrong_core::{limiter::Rate, network::TrustedProxies};
 pub use print::to_toml;
+use shown::{lines, one_line};
 
 /// Everything an operator can set. Built by [`load`] or [`Config::default`], always checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -308,12 +310,16 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
-/// Why the configuration cannot be used. One sentence each.
+/// Why the configuration cannot be used. One sentence each, in which nothing that was written there can
+/// change a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A key that does not exist.
-    #[error("unknown key `{key}` ({source_of_it}); did you mean `{nearest}`?")]
+    #[error(
+        "unknown key `{}` ({source_of_it}); did you mean `{nearest}`?",
+        one_line(key)
+    )]
     Unknown {
         /// As written.
         key: String,
@@ -323,7 +329,7 @@ pub enum ConfigError {
         nearest: &'static str,
     },
     /// A value that cannot be used.
-    #[error("`{key}` {detail} ({source_of_it})")]
+    #[error("`{key}` {} ({source_of_it})", one_line(detail))]
     Invalid {
         /// Which key.
         key: &'static str,
@@ -333,7 +339,7 @@ pub enum ConfigError {
         source_of_it: Source,
     },
     /// A file that cannot be used.
-    #[error("cannot use the file {}: {detail}", path.display())]
+    #[error("cannot use the file {}: {}", one_line(&path.to_string_lossy()), lines(detail))]
     File {
         /// Which file.
         path: PathBuf,
@@ -341,7 +347,7 @@ pub enum ConfigError {
         detail: String,
     },
     /// An environment variable or flag that cannot be read as `KEY=VALUE`.
-    #[error("{0}")]
+    #[error("{}", one_line(.0))]
     Malformed(String),
 }
 

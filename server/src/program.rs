@@ -269,11 +269,12 @@ fn say(text: &str) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// Prints to standard error, as far as possible: it may be closed, full, or read by nobody.
+/// Prints to standard error, as far as possible: it may be closed, full, or read by nobody. What comes from
+/// others in it cannot change a terminal.
 fn complain(text: String) {
     let (written, done) = sync_channel(1);
     thread::spawn(move || {
-        let _ = writeln!(io::stderr(), "{text}");
+        let _ = writeln!(io::stderr(), "{}", config::shown::lines(&text));
         written.send(())
     });
     let _ = done.recv_timeout(COMPLAINT_DEADLINE);

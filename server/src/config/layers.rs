@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use super::{
     ConfigError,
     keys::{KEYS, Key},
+    shown::one_line,
 };
 
 /// Where a value came from.
@@ -30,7 +31,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::File(path) => write!(f, "file {}", one_line(&path.to_string_lossy())),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(name) => write!(f, "flag {name}"),
         }

@@ -454,6 +454,28 @@ fn every_bad_value_is_named_with_its_key_and_source() {
 }
 
 #[test]
+fn nothing_that_was_written_can_change_a_terminal() {
+    let red = "\u{1b}[31m";
+    let loaded = [
+        try_load(
+            "",
+            &[],
+            &["--set", &format!("role={red}\nnowrong: all is well")],
+        ),
+        try_load("", &[], &["--set", &format!("{red}=x")]),
+        try_load("", &[("NOWRONG_ORIGINS", &format!("{red}\u{202e}"))], &[]),
+        try_load("", &[], &["--set", &format!("web_root=/{red}")]),
+        try_load("\"\\u001b[31m\" = 1", &[], &[]),
+        load(&flags(&["--config", &format!("/{red}")]), Vec::new()),
+    ];
+    for loaded in loaded {
+        let said = loaded.unwrap_err().to_string();
+        assert!(said.contains("\\u{1b}[31m"), "{said:?}");
+        assert!(!said.contains(|c: char| c.is_control()), "{said:?}");
+    }
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let flags = flags(&["--config", "/does/not/exist.toml"]);
     let error = load(&flags, Vec::new()).unwrap_err().to_string();
