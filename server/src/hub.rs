@@ -212,8 +212,8 @@ impl Users {
         self.entries.entry(user).or_insert_with(make).clone()
     }
 
-    /// Keeps what a user owes. Everybody owes nothing after ten seconds, so the bound is the number of users
-    /// who leave in that time, and as many again.
+    /// Keeps what a user owes: for ten seconds at most, or ten minutes after very much text. So the bound is the
+    /// number of users who leave in that time, and as many again.
     fn keep_owing(&mut self, user: UserId, pace: Pace) {
         let now = Instant::now();
         if pace.is_full(now) {

@@ -33,8 +33,17 @@ impl Rate {
     /// # Errors
     /// The nanoseconds until one unit is free, when there is none now.
     pub(crate) fn spend(self, full_at_ns: u64, now_ns: u64) -> Result<u64, u64> {
+        self.spend_units(1, full_at_ns, now_ns)
+    }
+
+    /// The same for this many units at once.
+    ///
+    /// # Errors
+    /// The nanoseconds until there are as many.
+    pub(crate) fn spend_units(self, units: u64, full_at_ns: u64, now_ns: u64) -> Result<u64, u64> {
         let (unit_ns, burst_ns) = self.unit_and_burst_ns();
-        let full_at = self.owed_until(full_at_ns, now_ns).saturating_add(unit_ns);
+        let price_ns = unit_ns.saturating_mul(units);
+        let full_at = self.owed_until(full_at_ns, now_ns).saturating_add(price_ns);
         match full_at.saturating_sub(now_ns.saturating_add(burst_ns)) {
             0 => Ok(full_at),
             wait_ns => Err(wait_ns),

@@ -1,12 +1,16 @@
-//! How fast one person may go: a bucket for messages, one for all frames, one for datagrams.
+//! How fast one person may go: a bucket for requests, one for the bytes of texts, one for all frames, one for
+//! datagrams.
 //!
-//! A client over the message rate is told when to try again; one that sends frames of any kind far faster
+//! A client over the rate of requests or texts is told when to try again; one that sends frames of any kind far faster
 //! than a person could cause is closed; datagrams over their rate are dropped unread. The buckets belong to the
 //! person: they outlive a connection for as long as something is owed.
 
 use std::time::{Duration, Instant};
 
-use nowrong_protocol::ClientFrame;
+use nowrong_protocol::{
+    ClientFrame,
+    frame::{Body, Send},
+};
 
 use crate::limiter::Rate;
 
@@ -21,6 +25,13 @@ const REQUESTS: Rate = Rate {
 const FRAMES: Rate = Rate {
     burst: 2_000,
     period_ms: 10_000,
+};
+
+/// Bytes of texts: 250 of the longest at once, and then one in two and a half seconds. Somebody who types writes
+/// ten bytes in a second; what is stored for a person is bounded by this.
+const TEXT_BYTES: Rate = Rate {
+    burst: 2_000_000,
+    period_ms: 600_000,
 };
 
 /// Datagrams. Twenty messages of the longest text in a second, sent again twice in pieces, are some 320.
@@ -46,6 +57,8 @@ pub struct Pace {
     began: Instant,
     /// When the bucket of requests is full again, in nanoseconds since `began`.
     requests_full_at_ns: u64,
+    /// The same of the bytes of texts.
+    texts_full_at_ns: u64,
     /// The same of all frames.
     frames_full_at_ns: u64,
     /// The same of datagrams.
@@ -58,6 +71,7 @@ impl Pace {
         Self {
             began: now,
             requests_full_at_ns: 0,
+            texts_full_at_ns: 0,
             frames_full_at_ns: 0,
             datagrams_full_at_ns: 0,
         }
@@ -71,9 +85,14 @@ impl Pace {
 
     /// Whether nothing is owed any more, so that a new pace is as good.
     pub fn is_full(&self, now: Instant) -> bool {
-        let times = [self.requests_full_at_ns, self.frames_full_at_ns];
-        let last = times.into_iter().fold(self.datagrams_full_at_ns, u64::max);
-        last <= self.now_ns(now)
+        let now_ns = self.now_ns(now);
+        let times = [
+            self.requests_full_at_ns,
+            self.texts_full_at_ns,
+            self.frames_full_at_ns,
+            self.datagrams_full_at_ns,
+        ];
+        times.into_iter().all(|full_at_ns| full_at_ns <= now_ns)
     }
 
     /// Counts `count` frames of which nothing needs to be carried out; `false` for a flood.
@@ -114,15 +133,28 @@ impl Pace {
         if is_free {
             return Verdict::Granted;
         }
-        match REQUESTS.spend(self.requests_full_at_ns, now_ns) {
-            Ok(full_at_ns) => {
-                self.requests_full_at_ns = full_at_ns;
-                Verdict::Granted
-            }
+        let spent = self.take_text(frame, now_ns).and_then(|texts_full_at_ns| {
+            self.requests_full_at_ns = REQUESTS.spend(self.requests_full_at_ns, now_ns)?;
+            self.texts_full_at_ns = texts_full_at_ns;
+            Ok(())
+        });
+        match spent {
+            Ok(()) => Verdict::Granted,
             Err(wait_ns) => {
                 let wait = Duration::from_nanos(wait_ns);
                 Verdict::RetryAfter(wait.as_micros().div_ceil(1_000) as u32)
             }
+        }
+    }
+
+    /// When the bucket of texts would be full again after this frame.
+    fn take_text(&self, frame: &ClientFrame, now_ns: u64) -> Result<u64, u64> {
+        match frame {
+            ClientFrame::Send(Send {
+                body: Body::Text(text),
+                ..
+            }) => TEXT_BYTES.spend_units(text.len() as u64, self.texts_full_at_ns, now_ns),
+            _ => Ok(self.texts_full_at_ns),
         }
     }
 }
@@ -133,10 +165,7 @@ impl Pace {
     reason = "a test needs some time to start from"
 )]
 mod tests {
-    use nowrong_protocol::{
-        ChatId,
-        frame::{Leave, Typing},
-    };
+    use nowrong_protocol::{ChatId, ClientMessageId, frame::Leave, frame::Typing};
 
     use super::*;
 
@@ -177,5 +206,30 @@ mod tests {
         assert_eq!((0..9).filter(|_| pace.take_datagram(later)).count(), 5);
         assert!(!pace.is_full(start + Duration::from_millis(9_999)));
         assert!(pace.is_full(start + Duration::from_millis(10_005)));
+    }
+
+    #[test]
+    fn long_texts_are_told_to_wait_and_short_ones_are_not() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(now);
+        let text = |length: usize| {
+            ClientFrame::from(Send {
+                request: 1,
+                chat: ChatId::from_bytes([0; 16]),
+                client_message_id: ClientMessageId::from_bytes([0; 16]),
+                reply_to: None,
+                body: Body::Text("a".repeat(length)),
+            })
+        };
+        // One of 8,000 bytes is paid back in 2.4 s.
+        let mut say = |length: usize| {
+            now += Duration::from_millis(50);
+            pace.take(&text(length), now)
+        };
+        let longest = (0..260).map(|_| say(8_000));
+        let refused = longest.filter(|verdict| *verdict != Verdict::Granted);
+        assert!((1..10).contains(&refused.count()));
+        assert!(matches!(say(8_000), Verdict::RetryAfter(1..=2_400)));
+        assert_eq!(say(100), Verdict::Granted);
     }
 }

@@ -34,6 +34,7 @@ mod accounts;
 mod categories;
 mod hostile;
 mod pages;
+mod prices;
 mod registration;
 mod site;
 mod surroundings;
