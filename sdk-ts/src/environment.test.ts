@@ -64,6 +64,34 @@ describe("time and randomness of a browser", () => {
     expect(environment.monotonicNow() - startedAt).toBe(1_000);
   });
 
+  it("never calls an action before its time, though a timer of the platform may", () => {
+    let nowMs = 100;
+    const timers: { readonly ring: () => void; readonly delayMs: number }[] = [];
+    vi.spyOn(performance, "now").mockImplementation(() => nowMs);
+    vi.stubGlobal("setTimeout", (ring: () => void, delayMs: number) => timers.push({ ring, delayMs }));
+    const action = vi.fn();
+    browserEnvironment().schedule(50.5, action);
+    nowMs = 150.1;
+    timers[0]?.ring();
+    expect(action).not.toHaveBeenCalled();
+    nowMs = 150.5;
+    timers[1]?.ring();
+    expect(action).toHaveBeenCalledOnce();
+    expect(timers.map(({ delayMs }) => delayMs)).toEqual([51, 1]);
+    vi.restoreAllMocks();
+  });
+
+  it("takes longer than a timer of the platform can", () => {
+    vi.useFakeTimers();
+    const month = 31 * 24 * 3_600_000;
+    const action = vi.fn();
+    browserEnvironment().schedule(month, action);
+    vi.advanceTimersByTime(month - 1);
+    expect(action).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(1);
+    expect(action).toHaveBeenCalledOnce();
+  });
+
   it("is as many bytes as asked for, other ones each time", () => {
     const { randomBytes } = browserEnvironment();
     expect(randomBytes(32)).toHaveLength(32);

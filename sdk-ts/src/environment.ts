@@ -26,7 +26,10 @@ export interface Environment {
   monotonicNow(): number;
   /** `length` random bytes of cryptographic quality. */
   randomBytes(length: number): Uint8Array;
-  /** Calls `action` once, after `delayMs`. The returned function cancels it. */
+  /**
+   * Calls `action` once, when {@link Environment.monotonicNow} has advanced by `delayMs`, and never before. The
+   * returned function cancels it.
+   */
   schedule(delayMs: number, action: () => void): () => void;
   /** `fetch` of the platform. */
   readonly fetch: typeof globalThis.fetch;
@@ -59,10 +62,7 @@ export function browserEnvironment(): Environment {
     now: () => Date.now(),
     monotonicNow: () => performance.now(),
     randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
-    schedule: (delayMs, action) => {
-      const timer = setTimeout(action, delayMs);
-      return () => clearTimeout(timer);
-    },
+    schedule: schedulePunctually,
     fetch: (input, init) => globalThis.fetch(input, init),
     WebTransport: isWebKit() ? null : (globalThis.WebTransport ?? null),
     WebSocket: globalThis.WebSocket ?? null,
@@ -117,4 +117,20 @@ function onPolicyViolation(listener: (url: string) => void): () => void {
   };
   target.addEventListener("securitypolicyviolation", onViolation);
   return () => target.removeEventListener("securitypolicyviolation", onViolation);
+}
+
+/** The longest delay that a timer takes; a longer one would ring at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/** A timer can ring a fraction of a millisecond before `performance.now` says that it is due: then it is set again. */
+function schedulePunctually(delayMs: number, action: () => void): () => void {
+  const dueAtMs = performance.now() + delayMs;
+  let timer: ReturnType<typeof setTimeout>;
+  const set = () => {
+    const leftMs = Math.max(0, dueAtMs - performance.now());
+    timer = setTimeout(ring, Math.min(Math.ceil(leftMs), TIMER_MS_MAX));
+  };
+  const ring = () => (performance.now() < dueAtMs ? set() : action());
+  set();
+  return () => clearTimeout(timer);
 }

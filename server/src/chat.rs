@@ -61,7 +61,7 @@ pub struct Chat {
     log: tokio::sync::OnceCell<()>,
     reopening: tokio::sync::Mutex<()>,
     /// Empty until a message is sent again after the end.
-    sent_before: tokio::sync::OnceCell<Box<SentBefore>>,
+    sent_before: tokio::sync::Mutex<Option<Box<SentBefore>>>,
     state: Mutex<State>,
     /// Set together with the end in `state`: a caller that only asks whether the chat has ended
     /// needs no lock.
@@ -131,6 +131,16 @@ impl Chat {
         frames: &mut Vec<ServerFrame>,
     ) {
         self.state().pull_rest(reader, live, frames);
+    }
+
+    /// Only the replies to sends that wait: see [`State::pull_acks`].
+    pub(crate) fn pull_acks(
+        &self,
+        reader: &mut Reader,
+        live: &mut Vec<u8>,
+        frames: &mut Vec<ServerFrame>,
+    ) {
+        self.state().pull_acks(reader, live, frames);
     }
 
     /// The state, locked. Never await with it.

@@ -22,7 +22,7 @@ use futures_util::FutureExt as _;
 use nowrong_base::random;
 use nowrong_core::{chat::Pulled, pace::Pace};
 use nowrong_protocol::{
-    CloseCode, ConnectionId, ServerFrame,
+    CloseCode, ConnectionId, ErrorCode, Position, ServerFrame,
     conversation::{
         Phase, ServerConversation, bye,
         server::{Input, Output},
@@ -30,7 +30,7 @@ use nowrong_protocol::{
     copies::CopyWriter,
     envelope,
     frame::{Bye, GoAway, Lane},
-    limits::SLOW_DEADLINE,
+    limits::{RESUME_CHATS_MAX, SLOW_DEADLINE},
 };
 use tokio::time::timeout;
 
@@ -40,8 +40,10 @@ use self::{
     waiting::{Alarm, Ending, Endings},
 };
 use crate::{
+    chat::Chat,
     hub::{Push, UserEntry},
     node::Node,
+    refusal::Refusal,
 };
 
 /// Bytes gathered for one write; further ones wait for the next write.
@@ -109,10 +111,43 @@ struct Attending {
     id: ConnectionId,
     entry: Arc<UserEntry>,
     following: Option<Following>,
-    /// The chat before, while some sends in it have no `Ack` yet.
-    settling: Option<Box<Following>>,
+    /// Chats that ended, while some sends in them have no `Ack` yet: at most [`RESUME_CHATS_MAX`].
+    settling: Vec<Following>,
     /// The interests of the user's last `Join`, for `Next`.
     interests: Vec<String>,
+}
+
+impl Attending {
+    /// Keeps the chat before, if sends in it wait for their `Ack`.
+    fn settle(&mut self, before: Option<Following>) {
+        if let Some(before) = before.filter(|it| it.unacked() > 0) {
+            if self.settling.len() >= RESUME_CHATS_MAX {
+                // Its client hears nothing of the sends in it, and sends them again.
+                self.settling.remove(0);
+            }
+            self.settling.push(before);
+        }
+    }
+
+    /// The sends of member `me` in a chat that has ended and is not followed.
+    ///
+    /// # Errors
+    /// [`Refusal`] when sends in too many such chats wait.
+    fn settling_in(&mut self, chat: &Arc<Chat>, me: u8) -> Result<&mut Following, Refusal> {
+        let known = self.settling.iter().position(|it| it.chat.id == chat.id);
+        let index = match known {
+            Some(index) => index,
+            None if self.settling.len() >= RESUME_CHATS_MAX => {
+                return Err(Refusal::retry_after(ErrorCode::OVERLOADED, 1_000));
+            }
+            None => {
+                let (following, _) = Following::new(chat.clone(), me, Position::START);
+                self.settling.push(following);
+                self.settling.len() - 1
+            }
+        };
+        Ok(&mut self.settling[index])
+    }
 }
 
 /// Whether the task continues or ends.
@@ -311,17 +346,18 @@ impl<L: Link> Connection<L> {
         let Some(user) = &mut self.user else {
             return false;
         };
-        let Some(following) = &mut user.following else {
-            return false;
-        };
         let mut frames = Vec::new();
-        if let Some(before) = &mut user.settling {
-            before.pull_rest(&mut self.live, &mut frames);
-            user.settling.take_if(|before| before.unacked() == 0);
+        for ended in &mut user.settling {
+            ended.pull_acks(&mut self.live, &mut frames);
         }
-        let pulled = following
-            .pull(self.node.chats(), &mut self.live, &mut frames)
-            .await;
+        user.settling.retain(|ended| ended.unacked() > 0);
+        let pulled = match &mut user.following {
+            Some(following) => {
+                let chats = self.node.chats();
+                following.pull(chats, &mut self.live, &mut frames).await
+            }
+            None => Pulled::All,
+        };
         for frame in frames {
             self.write(frame.lane(), &frame);
         }

@@ -86,17 +86,12 @@ impl Matching {
     /// waiting.
     ///
     /// # Errors
-    /// [`Refusal`] when the user is already waiting or chatting, the category is unknown or for
-    /// another age bracket, or there is no room.
+    /// [`Refusal`] when the user is already waiting or chatting, or there is no room.
     pub async fn join(
         self: &Arc<Self>,
         owner: &Arc<UserEntry>,
-        user: &User,
-        category: String,
-        interests: Vec<String>,
+        ticket: Ticket,
     ) -> Result<TicketState, Refusal> {
-        self.check_category(&category, user.age_bracket)?;
-        let ticket = self.ticket(user, category, interests).await?;
         self.chats.learn_end_of(owner).await?;
         self.enter(owner, &ticket, Stage::Interests)?;
         match self
@@ -121,11 +116,7 @@ impl Matching {
         self.ticket_state(&ticket, Stage::Interests).await
     }
 
-    /// Checks that people of this age bracket may join the category now.
-    ///
-    /// # Errors
-    /// `CATEGORY_UNKNOWN`, or `AGE_BRACKET` when it is for another one.
-    pub fn check_category(&self, id: &str, bracket: AgeBracket) -> Result<(), Refusal> {
+    fn check_category(&self, id: &str, bracket: AgeBracket) -> Result<(), Refusal> {
         let category = self.categories.iter().find(|category| category.id == id);
         let category = category.ok_or(ErrorCode::CATEGORY_UNKNOWN)?;
         match category.age_bracket {
@@ -134,12 +125,19 @@ impl Matching {
         }
     }
 
-    async fn ticket(
+    /// A ticket of the user for a category, which nobody knows of yet. Without interests it has those of the
+    /// account.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the category is unknown or for another age bracket, an interest is wrong, or the
+    /// store cannot be read.
+    pub async fn ticket(
         &self,
         user: &User,
         category: String,
         interests: Vec<String>,
     ) -> Result<Ticket, Refusal> {
+        self.check_category(&category, user.age_bracket)?;
         let now = self.env.clock.now();
         let interests = if interests.is_empty() {
             user.interests.clone()

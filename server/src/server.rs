@@ -187,7 +187,14 @@ fn router(config: &Config, opened: &Opened, entrance: &Entrance) -> axum::Router
         Role::Realtime => api::health_router(opened.env.clone(), &addresses),
     };
     match config.role {
-        Role::All | Role::Realtime => rest.merge(websocket::router(entrance.clone())),
+        Role::All | Role::Realtime => {
+            let websocket = websocket::router(entrance.clone());
+            rest.merge(api::with_headers(
+                websocket,
+                &entrance.addresses,
+                &config.script_hashes,
+            ))
+        }
         Role::Rest => rest,
     }
 }

@@ -118,9 +118,10 @@ describe("sending", () => {
   it("sends nothing over a new link before the server has taken the chat up on it", async () => {
     const world = new World();
     const chat = await world.chat();
-    chat.send("one");
-    await world.reconnect();
+    world.socket.lose();
+    await world.environment.advance(1_000);
     chat.send("two");
+    await world.greet();
     expect(world.socket.all("send")).toHaveLength(0);
     world.say({ kind: "gone", chat: CHAT });
     expect(chat.end).toMatchObject({ reason: null });

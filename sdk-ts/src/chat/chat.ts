@@ -302,22 +302,37 @@ export class Chat {
   }
 
   /**
-   * For the connection: whether a next link has to take the chat up: it is open, or some of its messages may
-   * have arrived.
+   * For the connection: whether the server has still to say of some messages whether they arrived.
    *
    * @internal
    */
   get isUnsettled(): boolean {
-    return this.#end === null || this.#sending.outbox.messages.length > 0;
+    return this.#sending.outbox.messages.length > 0;
   }
 
   /**
-   * For the connection: there is no room for the chat any more.
+   * For the connection: there is a link. Of a chat that has ended, the server can be asked over any: what was sent
+   * and has no reply is sent again.
+   *
+   * @internal
+   */
+  settle(): void {
+    if (this.#end !== null) {
+      this.#isAttached = true;
+      this.#sending.flush();
+    }
+  }
+
+  /**
+   * For the connection: there is no room for the chat any more, so nobody will learn which of its last messages
+   * arrived.
    *
    * @internal
    */
   forgotten(): void {
-    this.#giveUp();
+    this.#port.turn.run(() =>
+      this.#settleAll(this.#sending.stop(new RequestError({ code: ErrorCode.CHAT_ENDED }))),
+    );
   }
 
   /**
@@ -375,7 +390,7 @@ export class Chat {
         break;
       case "gone":
         this.#ended({ reason: null, member: null, expiresAtMs: this.#port.environment.now() });
-        this.#giveUp();
+        this.settle();
         break;
       default:
     }
@@ -442,13 +457,6 @@ export class Chat {
         this.#emitter.emit("ended", end);
       });
     }
-  }
-
-  /** The server will not say any more which of the last messages arrived. */
-  #giveUp(): void {
-    this.#port.turn.run(() =>
-      this.#settleAll(this.#sending.stop(new RequestError({ code: ErrorCode.CHAT_ENDED }))),
-    );
   }
 
   /** These messages have left the outbox. */

@@ -6,6 +6,7 @@ import { at, CHAT, chatState, message, TICKET } from "../testing/samples.js";
 import { World } from "../testing/world.js";
 import type { Chat } from "./chat.js";
 
+const OTHER = `${CHAT.slice(0, -2)}99`;
 const ENDED = { kind: "ended", chat: CHAT, reason: "left", member: 1, expiresAtMs: 5 } as const;
 
 function shown(chat: Chat): unknown[] {
@@ -59,18 +60,30 @@ describe("a message that was sent before the end of its chat", () => {
     expect(await sent.acked).toEqual(at(1, 1));
   });
 
-  it("is sent again over the next link, which takes up the chat that ended", async () => {
+  it("is sent again over the next link, whatever chat that is for", async () => {
     const world = new World();
     const chat = await world.chat();
     const sent = chat.send("seen");
     world.say(ENDED);
-    await world.reconnect({ chat: chatState({ head: at(1, 1) }) }, ENDED);
-    expect(world.socket.last("hello").resume).toEqual([{ chat: CHAT, position: at(0, 0) }]);
-    expect(world.socket.last("send").clientMessageId).toBe(sent.id);
+    await world.reconnect({ chat: chatState({ chat: OTHER }) });
+    expect(world.socket.last("hello").resume).toEqual([]);
+    expect(world.socket.last("send")).toMatchObject({ chat: CHAT, clientMessageId: sent.id });
     ack(world, 1);
     expect(await sent.acked).toEqual(at(1, 1));
-    await world.reconnect();
-    expect(world.socket.last("hello").resume).toEqual([]);
+    await world.reconnect({ chat: chatState({ chat: OTHER }) });
+    expect(world.socket.all("send")).toEqual([]);
+  });
+
+  it("is sent again when the server takes up another chat, and says that this one is gone", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    const sent = chat.send("seen");
+    await world.reconnect({ chat: chatState({ chat: OTHER }) });
+    expect(world.socket.all("send")).toEqual([]);
+    world.say({ kind: "gone", chat: CHAT });
+    expect([chat.end?.reason, shown(chat)]).toEqual([null, [["seen", "pending"]]]);
+    ack(world, 1);
+    expect(await sent.acked).toEqual(at(1, 1));
   });
 
   it("is sent again when the server could not take it yet", async () => {
@@ -93,9 +106,26 @@ describe("a message that was sent before the end of its chat", () => {
     const chat = await world.chat();
     const sent = chat.send("one");
     world.say(ENDED);
-    await world.reconnect({}, { kind: "gone", chat: CHAT });
+    await world.reconnect();
+    world.refuse("send", ErrorCode.CHAT_UNKNOWN);
     await expect(sent.acked).rejects.toMatchObject({ codeName: "CHAT_ENDED" });
-    expect([shown(chat), world.socket.all("send")]).toEqual([[], []]);
+    expect(shown(chat)).toEqual([]);
+  });
+
+  it("keeps its chat longer than those whose messages are settled", async () => {
+    const world = new World();
+    const chat = await world.chat();
+    const sent = chat.send("one");
+    const { request } = world.socket.last("send");
+    world.say(ENDED);
+    for (let next = 1; next < 2 * RESUME_CHATS_MAX; next += 1) {
+      const other = `${CHAT.slice(0, -2)}${next + 10}`;
+      world.say({ kind: "matched", ticket: TICKET, chat: chatState({ chat: other }) });
+      world.say({ ...ENDED, chat: other });
+    }
+    world.say({ kind: "ack", request, position: at(1, 1), atMs: 1 });
+    expect(await sent.acked).toEqual(at(1, 1));
+    expect(shown(chat)).toEqual([["one", "acked"]]);
   });
 
   it("fails when there is no room for its chat any more", async () => {
@@ -106,6 +136,7 @@ describe("a message that was sent before the end of its chat", () => {
     for (let next = 1; next <= RESUME_CHATS_MAX; next += 1) {
       const other = `${CHAT.slice(0, -2)}${next + 10}`;
       world.say({ kind: "matched", ticket: TICKET, chat: chatState({ chat: other }) });
+      world.connection.chat?.send("one").acked.catch(() => undefined);
       world.say({ ...ENDED, chat: other });
     }
     await settle();

@@ -8,6 +8,7 @@ import type { Port } from "../connection/port.js";
 import type { Reply } from "../connection/requests.js";
 import { type NoWrongError, RequestError, TimeoutError } from "../error.js";
 import type { Body } from "../generated/chat.js";
+import { ErrorCode } from "../generated/code.js";
 import type { ChatId, ClientMessageId } from "../generated/id.js";
 import type { Position } from "../generated/position.js";
 import { uuidV7 } from "../id.js";
@@ -147,9 +148,12 @@ export class Sending {
       this.#cancelRetry();
       this.#cancelRetry = this.#port.environment.schedule(waitMs, () => this.flush());
     } else if (this.outbox.remove(id)) {
-      this.#acks.get(id)?.reject(error);
+      // A chat that the server does not know has ended, and was erased.
+      const isGone = error.code === ErrorCode.CHAT_UNKNOWN;
+      const final = isGone ? new RequestError({ code: ErrorCode.CHAT_ENDED }) : error;
+      this.#acks.get(id)?.reject(final);
       this.#acks.delete(id);
-      this.#chat.failed(message, error);
+      this.#chat.failed(message, final);
     }
   }
 }

@@ -323,8 +323,8 @@ export class Connection {
   }
 
   #hello(connectToken: string): Hello {
-    const unsettled = [...this.#chats.values()].filter((chat) => chat.isUnsettled);
-    const resume = unsettled
+    const active = [...this.#chats.values()].filter((chat) => chat.end === null);
+    const resume = active
       .slice(-RESUME_CHATS_MAX)
       .map((chat): Resume => ({ chat: chat.id, position: chat.position }));
     return { kind: "hello", versions: VERSION_RANGE_SUPPORTED, connectToken, agent: AGENT, resume };
@@ -383,6 +383,9 @@ export class Connection {
         known.attach(welcome.chat);
       }
     }
+    for (const chat of this.#chats.values()) {
+      chat.settle();
+    }
     const restored = this.#queue.welcome(welcome.ticket);
     if (restored !== null) {
       this.#emitter.emit("ticket", restored);
@@ -405,11 +408,13 @@ export class Connection {
     return chat;
   }
 
-  /** Ended chats are kept while a `Hello` has room for them; then the oldest is dropped. */
+  /** A few ended chats are kept; of more the oldest is dropped, but one whose messages are settled first. */
   #forgetOldChats(): void {
-    for (const [id, chat] of this.#chats) {
-      if (this.#chats.size >= RESUME_CHATS_MAX && chat.end !== null) {
-        this.#chats.delete(id);
+    const ended = [...this.#chats.values()].filter((chat) => chat.end !== null);
+    const [settled, unsettled] = [false, true].map((is) => ended.filter((chat) => chat.isUnsettled === is));
+    for (const chat of [...(settled ?? []), ...(unsettled ?? [])]) {
+      if (this.#chats.size >= RESUME_CHATS_MAX) {
+        this.#chats.delete(chat.id);
         chat.forgotten();
       }
     }

@@ -8,7 +8,7 @@
 //! refuses with [`BrokerError::Full`].
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -46,15 +46,14 @@ pub struct LocalBroker {
     id: NodeId,
     status: Mutex<NodeStatus>,
     tokens: Mutex<tokens::Tokens>,
-    limiter: Mutex<Limiter<LimitKey>>,
+    /// A table for each rule, so that many keys of one rule leave the others their room. There are as many as
+    /// names of rules, which are constants.
+    limiters: Mutex<HashMap<&'static str, Limiter<[u8; 16]>>>,
     pool: Mutex<Pool>,
     counts: Mutex<Chatting>,
     logs: logs::Logs,
     places: Mutex<HashSet<UserId>>,
 }
-
-/// A rule and the pseudonym it is applied to.
-type LimitKey = (&'static str, [u8; 16]);
 
 impl LocalBroker {
     /// An empty broker.
@@ -63,7 +62,7 @@ impl LocalBroker {
             id: NodeId(random::bytes()),
             status: Mutex::default(),
             tokens: Mutex::default(),
-            limiter: Mutex::default(),
+            limiters: Mutex::default(),
             pool: Mutex::default(),
             counts: Mutex::default(),
             logs: logs::Logs::default(),
@@ -111,7 +110,9 @@ impl Limits for LocalBroker {
         key: &[u8; 16],
         now: UnixMs,
     ) -> Result<Grant, BrokerError> {
-        Ok(lock(&self.limiter).take(rule.rate, (rule.name, *key), now))
+        let mut limiters = lock(&self.limiters);
+        let limiter = limiters.entry(rule.name).or_default();
+        Ok(limiter.take(rule.rate, *key, now))
     }
 }
 
@@ -294,6 +295,8 @@ impl Deposits for LocalBroker {
 
 #[cfg(test)]
 mod tests {
+    use nowrong_core::limiter::{KEYS_MAX, Rate};
+
     use super::*;
 
     impl crate::conformance::Conforming for LocalBroker {
@@ -306,4 +309,23 @@ mod tests {
     }
 
     crate::broker_conformance!((), empty);
+
+    #[tokio::test]
+    async fn many_keys_of_one_rule_leave_the_others_their_room() {
+        let broker = LocalBroker::new();
+        let rate = Rate {
+            burst: 1,
+            period_ms: 60_000,
+        };
+        let take = async |name, number: u128| {
+            let rule = LimitRule { name, rate };
+            let taken = broker.take(rule, &number.to_be_bytes(), 1_000_000).await;
+            taken.unwrap() == Grant::Granted
+        };
+        for number in 0..KEYS_MAX as u128 {
+            assert!(take("connect", number).await);
+        }
+        assert!(!take("connect", u128::MAX).await);
+        assert!(take("register", u128::MAX).await);
+    }
 }

@@ -27,11 +27,16 @@ const PREFLIGHT_AGE: Duration = Duration::from_secs(10 * 60);
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Headers whose value never changes.
-const FIXED: [(HeaderName, &str); 4] = [
+const FIXED: [(HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (
         HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    ),
+    // No page of another site shows what comes from here; those that may ask for it use CORS.
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
         "same-origin",
     ),
     (
@@ -49,13 +54,26 @@ pub(super) fn protect<S>(
 where
     S: Clone + Send + Sync + 'static,
 {
-    let policy = Arc::new(content_security_policy(addresses, script_hashes));
-    router
+    let router = router
         .layer(from_fn_with_state(Arc::clone(addresses), check_origin))
         .layer(cors(addresses))
         .layer(from_fn(hold_deadline))
-        .layer(CatchPanicLayer::custom(after_panic))
-        .layer(from_fn_with_state(policy, secure))
+        .layer(CatchPanicLayer::custom(after_panic));
+    with_headers(router, addresses, script_hashes)
+}
+
+/// Gives every response of `router` the security headers, and nothing else: for what has deadlines and rules
+/// about origins of its own.
+pub fn with_headers<S>(
+    router: Router<S>,
+    addresses: &Arc<Addresses>,
+    script_hashes: &[String],
+) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let policy = Arc::new(content_security_policy(addresses, script_hashes));
+    router.layer(from_fn_with_state(policy, secure))
 }
 
 /// Refuses requests of a foreign page under `/v1`. Without CORS headers the page could not read the

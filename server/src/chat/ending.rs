@@ -19,7 +19,7 @@ impl Chats {
         reason: EndReason,
         member: Option<u8>,
     ) -> Result<(), Refusal> {
-        if reason != EndReason::Expired {
+        if reason != EndReason::Expired && !chat.state().messages.is_refused() {
             self.store_shown(chat).await;
         }
         let at = self.env.clock.now();

@@ -318,7 +318,7 @@ impl Chat {
     }
 }
 
-pub(super) fn known_message(message: &StoredMessage) -> KnownMessage {
+fn known_message(message: &StoredMessage) -> KnownMessage {
     KnownMessage {
         member: message.member,
         client_message_id: message.client_message_id,

@@ -148,6 +148,28 @@ impl Chats {
         Ok(Some(chat))
     }
 
+    /// A chat of this user that has ended and can still be read, and the user's index in it.
+    ///
+    /// # Errors
+    /// [`Refusal`] when store or broker fail.
+    pub(crate) async fn load_ended_chat(
+        &self,
+        id: ChatId,
+        user: UserId,
+    ) -> Result<Option<(Arc<Chat>, u8)>, Refusal> {
+        if self.held_chat(id).is_none() {
+            // Nobody makes a node take in the chat of others.
+            let record = self.env.store.chat(id, self.env.clock.now()).await?;
+            let is_theirs = |it: &record::Chat| it.members.iter().any(|it| it.user == user);
+            if !record.is_some_and(|it| it.end.is_some() && is_theirs(&it)) {
+                return Ok(None);
+            }
+        }
+        let chat = self.load_chat(id).await?;
+        let ended = chat.filter(|chat| chat.has_ended());
+        Ok(ended.and_then(|chat| chat.member(user).map(|me| (chat, me))))
+    }
+
     /// The chat, if this node has it.
     pub(crate) fn held_chat(&self, id: ChatId) -> Option<Arc<Chat>> {
         lock(&self.chats).get(&id).cloned()
@@ -180,7 +202,7 @@ impl Chats {
             broker: self.env.broker.clone(),
             log: tokio::sync::OnceCell::new(),
             reopening: tokio::sync::Mutex::new(()),
-            sent_before: tokio::sync::OnceCell::new(),
+            sent_before: tokio::sync::Mutex::new(None),
             is_over: Arc::new(AtomicBool::new(state.end.is_some())),
             state: Mutex::new(state),
         });

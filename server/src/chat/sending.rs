@@ -32,25 +32,23 @@ impl Chats {
         me: u8,
         send: Send,
     ) -> Result<Sent, Refusal> {
-        if chat.has_ended() {
-            // Boxed because it is rare: otherwise each send would have room for it.
-            return Box::pin(self.find_in_ended(chat, me, send.client_message_id)).await;
-        }
         let body = accept_body(send.body)?;
         let epoch = {
             let state = chat.state();
-            if state.end.is_some() || state.messages.is_gone() {
-                return Err(ErrorCode::CHAT_ENDED.into());
-            }
+            let is_open = state.end.is_none();
             // Refused before it has a position: the others must not see what may never be stored.
-            if state.messages.is_refused() {
+            if is_open && state.messages.is_refused() {
                 return Err(Refusal::retry_after(ErrorCode::STORAGE_UNAVAILABLE, 1_000));
             }
             // Forwarded to others as it is, so it must name a message.
-            if send.reply_to.is_some_and(|to| !state.messages.has(to)) {
+            if is_open && send.reply_to.is_some_and(|to| !state.messages.has(to)) {
                 return Err(ErrorCode::MESSAGE_UNKNOWN.into());
             }
-            state.messages.epoch()
+            (is_open && !state.messages.is_gone()).then(|| state.messages.epoch())
+        };
+        let Some(epoch) = epoch else {
+            // Boxed because it is rare: otherwise each send would have room for it.
+            return Box::pin(self.find_in_ended(chat, me, send.client_message_id)).await;
         };
         let message = Outgoing {
             chat,

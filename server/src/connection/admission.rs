@@ -97,7 +97,7 @@ impl<L: Link> Connection<L> {
             id,
             entry: entry.clone(),
             following: None,
-            settling: None,
+            settling: Vec::new(),
             interests,
         });
         if let Err(error) = node.env().broker.count_connected(1).await {
@@ -184,7 +184,7 @@ impl<L: Link> Connection<L> {
         }
         let (following, state) = Following::new(chat, me, Position::START);
         let before = user.following.replace(following);
-        user.settling = before.filter(|it| it.unacked() > 0).map(Box::new);
+        user.settle(before);
         self.write(
             Lane::Live,
             &Matched {

@@ -53,9 +53,9 @@ impl Following {
         }
     }
 
-    /// The same without messages.
-    pub(super) fn pull_rest(&mut self, live: &mut Vec<u8>, frames: &mut Vec<ServerFrame>) {
-        self.chat.pull_rest(&mut self.reader, live, frames);
+    /// Gathers only the replies to sends that wait.
+    pub(super) fn pull_acks(&mut self, live: &mut Vec<u8>, frames: &mut Vec<ServerFrame>) {
+        self.chat.pull_acks(&mut self.reader, live, frames);
     }
 
     /// Takes in the messages of the store after a position; `false` when there are none.

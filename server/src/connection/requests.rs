@@ -1,7 +1,7 @@
 //! Carries out the requests of a client. Every request gets one reply; signals and cursors get
 //! none.
 
-use nowrong_core::{pace::Verdict, record::User};
+use nowrong_core::{matching::Ticket, pace::Verdict, record::User};
 use nowrong_protocol::{
     ChatId, ClientFrame, ErrorCode, Framed, Position, ServerFrame,
     frame::{
@@ -74,7 +74,10 @@ impl<L: Link> Connection<L> {
 
     async fn send_message(&mut self, send: Send) -> Result<(), Refusal> {
         let chats = self.node.chats().clone();
-        let following = self.following_mut(send.chat)?;
+        let Ok(following) = self.following_mut(send.chat) else {
+            // Boxed because it is rare: otherwise each send would have room for it.
+            return Box::pin(self.send_in_ended(&send)).await;
+        };
         if following.unacked() >= UNACKED_SENDS_MAX {
             return Err(Refusal::retry_after(ErrorCode::OVERLOADED, 1_000));
         }
@@ -86,6 +89,23 @@ impl<L: Link> Connection<L> {
         Ok(())
     }
 
+    /// A message that comes again for a chat that has ended, while the client is in another one or in none.
+    async fn send_in_ended(&mut self, send: &Send) -> Result<(), Refusal> {
+        let chats = self.node.chats().clone();
+        let user = self.attending()?.entry.user;
+        let ended = chats.load_ended_chat(send.chat, user).await?;
+        let (chat, me) = ended.ok_or(ErrorCode::CHAT_UNKNOWN)?;
+        let sent = chats
+            .find_in_ended(&chat, me, send.client_message_id)
+            .await?;
+        let settling = self.attending()?.settling_in(&chat, me)?;
+        if settling.unacked() >= UNACKED_SENDS_MAX {
+            return Err(Refusal::retry_after(ErrorCode::OVERLOADED, 1_000));
+        }
+        settling.sent(send.request, sent);
+        Ok(())
+    }
+
     async fn join(&mut self, join: Join) -> Reply {
         if join.category.len() > CATEGORY_BYTES_MAX {
             return Err(ErrorCode::CATEGORY_UNKNOWN.into());
@@ -94,21 +114,18 @@ impl<L: Link> Connection<L> {
             let detail = format!("interests: at most {INTERESTS_MAX}");
             return Err(Refusal::detailed(ErrorCode::INVALID, detail));
         }
-        let attending = self.attending()?;
-        attending.interests.clone_from(&join.interests);
         let user = self.account().await?;
-        self.queue(join.request, &user, join.category).await
+        let ticket = self.node.matching();
+        let ticket = ticket
+            .ticket(&user, join.category, join.interests.clone())
+            .await?;
+        self.attending()?.interests = join.interests;
+        self.queue(join.request, ticket).await
     }
 
-    /// Queues the user with the interests of the last `Join`.
-    async fn queue(&mut self, request: u32, user: &User, category: String) -> Reply {
-        let attending = self.attending()?;
-        let (entry, interests) = (attending.entry.clone(), attending.interests.clone());
-        let ticket = self
-            .node
-            .matching()
-            .join(&entry, user, category, interests)
-            .await?;
+    async fn queue(&mut self, request: u32, ticket: Ticket) -> Reply {
+        let entry = self.attending()?.entry.clone();
+        let ticket = self.node.matching().join(&entry, ticket).await?;
         Ok(Queued {
             request,
             ticket: Framed(ticket),
@@ -162,11 +179,12 @@ impl<L: Link> Connection<L> {
     async fn next(&mut self, next: Next) -> Reply {
         let category = self.following(next.chat)?.chat.category.clone();
         let user = self.account().await?;
-        // Refused while there is still a chat: that it ends is then the user's own wish.
+        let interests = self.attending()?.interests.clone();
+        // Made while there is still a chat: if it cannot be, nothing has ended.
         let matching = self.node.matching();
-        matching.check_category(&category, user.age_bracket)?;
+        let ticket = matching.ticket(&user, category, interests).await?;
         self.leave(next.chat).await?;
-        self.queue(next.request, &user, category).await
+        self.queue(next.request, ticket).await
     }
 
     async fn block(&mut self, block: Block) -> Reply {

@@ -65,8 +65,9 @@ impl Waiting {
         account.expires_at = clock.now() + 3_600_000;
         store.create_user(&account).await.unwrap();
         let owner = hub.update(user_id(1), |_| {}).unwrap();
-        let joined = matching.join(&owner, &account, "music".to_owned(), Vec::new());
-        let ticket = joined.await.unwrap().ticket;
+        let ticket = matching.ticket(&account, "music".to_owned(), Vec::new());
+        let ticket = ticket.await.unwrap();
+        let ticket = matching.join(&owner, ticket).await.unwrap().ticket;
         Self {
             matching,
             owner,

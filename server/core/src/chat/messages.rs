@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use nowrong_protocol::{Position, limits::CHAT_MESSAGES_MAX};
+use nowrong_protocol::{ClientMessageId, Position, limits::CHAT_MESSAGES_MAX};
 
 use crate::{
     chat_log::{Resume, Tail, locate, resume_point},
@@ -274,10 +274,12 @@ impl Messages {
         !self.unpersisted.is_empty()
     }
 
-    /// The messages that have a position and are not known to be in the store.
-    pub fn waiting(&self) -> impl Iterator<Item = &StoredMessage> {
-        let early = self.early.values().map(|(message, _)| message);
-        self.unpersisted.iter().chain(early)
+    /// The position and time of a member's message that counts here and is not known to be in the store.
+    pub fn find_waiting(&self, member: u8, id: ClientMessageId) -> Option<(Position, UnixMs)> {
+        let is_it =
+            |message: &&StoredMessage| message.member == member && message.client_message_id == id;
+        let found = self.unpersisted.iter().find(is_it)?;
+        Some((found.position, found.at))
     }
 
     /// The next messages for the store: the run without a gap after the durable ones, of all

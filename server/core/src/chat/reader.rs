@@ -203,6 +203,16 @@ impl State {
         frames: &mut Vec<ServerFrame>,
     ) {
         self.changes(reader.me, &mut reader.view, frames);
+        self.pull_acks(reader, live, frames);
+    }
+
+    /// Only the replies to sends that wait, for a connection whose client is in another chat by now.
+    pub fn pull_acks(
+        &self,
+        reader: &mut Reader,
+        live: &mut Vec<u8>,
+        frames: &mut Vec<ServerFrame>,
+    ) {
         reader.settle(self, self.messages.progress(), live, frames);
     }
 

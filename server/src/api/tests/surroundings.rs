@@ -36,6 +36,11 @@ async fn every_answer_has_the_security_headers() {
             "same-origin",
             "{case}"
         );
+        assert_eq!(
+            answer.header("cross-origin-resource-policy"),
+            "same-origin",
+            "{case}"
+        );
         if path.starts_with("/v1/") {
             assert!(!answer.header("cache-control").is_empty(), "{case}");
         }

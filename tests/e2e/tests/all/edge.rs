@@ -107,6 +107,8 @@ async fn a_refusal_is_a_problem_document_says_when_to_come_back_and_is_counted()
             part,
             "content-type: application/problem+json",
             "\"detail\":",
+            "x-content-type-options: nosniff",
+            "content-security-policy: default-src 'none';",
         ] {
             assert!(response.contains(part), "{part} in {response}");
         }

@@ -8,7 +8,7 @@ use e2e::{PATIENCE, TestServer};
 use nowrong_client::{LinkOptions, NewAccount, RawConnection, Transport};
 use nowrong_protocol::{
     ChatId, ClientFrame, ClientMessageId, Position, ServerFrame,
-    frame::{Body, Fail, Join, Leave, Pong, Send},
+    frame::{Body, Fail, Join, Leave, Next, Pong, Send},
 };
 
 /// A person without a client that does anything by itself.
@@ -38,13 +38,29 @@ impl Plain {
         plain
             .wait(|frame| matches!(frame, ServerFrame::Welcome(_)).then_some(()))
             .await;
-        let join = Join {
-            request: 1,
-            category: "music".to_owned(),
-            interests: Vec::new(),
-        };
-        plain.tell(join.into()).await;
+        plain.join(1, &[]).await;
         plain
+    }
+
+    /// Queues with these interests.
+    pub(super) async fn join(&mut self, request: u32, interests: &[&str]) {
+        let join = Join {
+            request,
+            category: "music".to_owned(),
+            interests: interests.iter().map(|it| (*it).to_owned()).collect(),
+        };
+        self.tell(join.into()).await;
+    }
+
+    /// The reply to a `Join` or `Next`.
+    pub(super) async fn queued(&mut self, request: u32) -> Result<(), Fail> {
+        let reply = |frame: &ServerFrame| match frame {
+            ServerFrame::Queued(queued) if queued.request == request => Some(Ok(())),
+            ServerFrame::Fail(fail) if fail.request == request => Some(Err(fail.clone())),
+            ServerFrame::Ended(ended) => panic!("{ended:?}"),
+            _ => None,
+        };
+        self.wait(reply).await
     }
 
     /// Sends, and sees that it goes out while nothing is waited for.
@@ -95,6 +111,22 @@ impl Plain {
     pub(super) async fn leave(&mut self, request: u32) {
         let chat = self.chat;
         self.tell(Leave { request, chat }.into()).await;
+    }
+
+    /// Ends the chat, and queues again.
+    pub(super) async fn next(&mut self, request: u32) {
+        let chat = self.chat;
+        self.tell(Next { request, chat }.into()).await;
+    }
+
+    /// Waits for `Queued`, whatever comes before.
+    pub(super) async fn is_queued(&mut self, request: u32) {
+        let is_it = |frame: &ServerFrame| match frame {
+            ServerFrame::Queued(queued) => (queued.request == request).then_some(()),
+            ServerFrame::Fail(fail) => panic!("{fail:?}"),
+            _ => None,
+        };
+        self.wait(is_it).await;
     }
 
     /// Waits for the end of the chat.
