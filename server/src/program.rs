@@ -37,9 +37,21 @@ const COMPLAINT_DEADLINE: Duration = Duration::from_secs(1);
 /// supervisor that starts it again does right, because each start looks at the clocks.
 const STOOD_ASIDE: u8 = 75;
 
+/// The exit code for arguments that cannot be read, as clap and most programs have it.
+const MISUSED: u8 = 2;
+
 /// Runs the program with the arguments and the environment of the process.
 pub fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // It quotes the arguments.
+        Err(error) if error.use_stderr() => {
+            complain(error.to_string().trim_end().to_owned());
+            return ExitCode::from(MISUSED);
+        }
+        Err(help) => help.exit(),
+    };
+    match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The program that reads the output has seen enough, as in `nowrong config | head -1`.

@@ -117,7 +117,7 @@ fn kind(metadata: &Metadata) -> &'static str {
     "a device"
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::{
         os::{fd::AsRawFd as _, unix::fs::symlink, unix::net::UnixListener},

@@ -123,7 +123,7 @@ pub struct TrustedProxies(Vec<Network>);
 /// The other end of a connection, as far as it is known.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Hop {
-    /// Whoever has this address: a client, or a proxy that speaks for itself.
+    /// The one that has this address: a client, or a proxy that speaks for itself.
     Named(IpAddr),
     /// A client whose address the proxy at this one does not tell. It counts for the proxy, but it is not
     /// the proxy: what it says about others is not believed.
@@ -193,7 +193,7 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(peer))
     }
 
-    /// Whether the word of whoever is at the other end counts.
+    /// Whether the word of the other end counts.
     pub fn believes(&self, hop: Hop) -> bool {
         match hop {
             Hop::Named(address) => self.trusts(address),

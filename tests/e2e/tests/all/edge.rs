@@ -273,6 +273,31 @@ async fn a_pipe_or_a_device_instead_of_a_file_ends_the_start_at_once_with_its_na
     }
 }
 
+#[tokio::test]
+async fn what_somebody_wrote_cannot_change_a_terminal() {
+    let red = "\u{1b}[31m";
+    let (path, role) = (format!("/{red}"), format!("role={red}"));
+    let cases: [&[&str]; 4] = [
+        &["config", "--config", &path],
+        &["config", "--set", &role],
+        &["config", red],
+        &["config", "--web-root", &path],
+    ];
+    for arguments in cases {
+        let mut command = Command::new(e2e::binary().unwrap());
+        command.args(arguments).env(format!("NOWRONG_{red}"), "x");
+        let output = command
+            .env_remove("NOWRONG_BIN")
+            .stdin(Stdio::null())
+            .output();
+        let output = within("the failure", output).await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(said.contains("\\u{1b}[31m"), "{said:?}");
+        assert!(!said.contains(red), "{said:?}");
+    }
+}
+
 /// A server that may have this many files, and where it listens.
 async fn with_files(most: u32, log: &Path) -> (Child, SocketAddr) {
     let script = format!("ulimit -n {most} && exec \"$0\" \"$@\"");
