@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use mongodb::bson::{Bson, doc};
+use mongodb::bson::{Bson, Document, doc};
 use nowrong_core::record::{Chat, ChatEnd, Cursors, Epoch, UnixMs};
 use nowrong_protocol::{ChatId, TicketId, UserId};
 use nowrong_store::{ChatStore, Opening, StoreError};
 
 use super::{
     MongoStore, Shared,
-    fault::Fault,
+    fault::{Fault, readable},
     record::{
-        CHATS, ChatRecord, EndRecord, KeyRecord, PositionRecord, alive, by_key, chat_key, date,
-        epochs, unix_ms, user_key,
+        CHATS, ChatRecord, EndRecord, KEYS, KeyRecord, PositionRecord, alive, by_key, chat_key,
+        date, epochs, unix_ms, user_key,
     },
     seats,
     transaction::Transaction,
@@ -45,12 +45,9 @@ impl ChatStore for MongoStore {
     async fn chat(&self, id: ChatId, now: UnixMs) -> Result<Option<Chat>, StoreError> {
         self.call("chat", |shared| async move {
             let filter = doc! { "_id": chat_key(id), "expiresAt": alive(now) };
-            let chat = shared.chats.find_one(filter.clone()).hint(by_key());
-            let key = shared.keys.find_one(filter).hint(by_key());
-            let (chat, key) = tokio::try_join!(chat.into_future(), key.into_future())?;
-            match (chat, key) {
-                (Some(chat), Some(key)) => shared.with_epochs(chat, &key).await,
-                _ => Ok(None),
+            match shared.chat_and_key(filter).await? {
+                Some((chat, key)) => shared.with_epochs(chat, &key).await,
+                None => Ok(None),
             }
         })
         .await
@@ -60,15 +57,9 @@ impl ChatStore for MongoStore {
         self.call("seat", |shared| async move {
             let filter = doc! { "_id": user_key(user), "expiresAt": alive(now) };
             let seat = shared.seats.find_one(filter).hint(by_key()).await?;
-            let Some(chat) = seat.and_then(|seat| seat.chat(now)) else {
-                return Ok(None);
-            };
-            // Without its key the chat cannot be read, so nobody has a seat in it.
-            let readable = doc! { "_id": chat_key(chat), "expiresAt": alive(now) };
-            let key = shared.keys.find_one(readable).hint(by_key()).await?;
-            match key {
-                Some(key) if shared.vault.has_key_of(&key.key).await? => Ok(Some(chat)),
-                _ => Ok(None),
+            match seat.and_then(|seat| seat.chat(now)) {
+                Some(chat) => Ok(shared.is_readable(chat, now).await?.then_some(chat)),
+                None => Ok(None),
             }
         })
         .await
@@ -94,15 +85,17 @@ impl ChatStore for MongoStore {
             let mut found = find.limit(limit as i64).hint(by_key()).await?;
             let mut chats: Vec<ChatRecord> = Vec::new();
             while found.advance().await? {
-                chats.push(found.deserialize_current()?);
+                let chat = found.deserialize_current().map(Some);
+                chats.extend(readable(CHATS, chat)?);
             }
             let ids: Vec<Bson> = chats.iter().map(|chat| chat_key(chat.id())).collect();
             let keys = doc! { "_id": { "$in": ids } };
             let mut found = shared.keys.find(keys).await?;
-            let mut keys = std::collections::HashMap::new();
+            let mut keys: std::collections::HashMap<ChatId, KeyRecord> =
+                std::collections::HashMap::new();
             while found.advance().await? {
-                let key: KeyRecord = found.deserialize_current()?;
-                keys.insert(key.chat(), key);
+                let key = found.deserialize_current().map(Some);
+                keys.extend(readable(KEYS, key)?.map(|key| (key.chat(), key)));
             }
             let mut readable = Vec::with_capacity(chats.len());
             for chat in chats {
@@ -171,6 +164,28 @@ fn forward(cursors: &Cursors) -> Bson {
 }
 
 impl Shared {
+    /// Whether the chat and its key are there and can be opened. Otherwise nobody has a seat in it.
+    async fn is_readable(&self, id: ChatId, now: UnixMs) -> Result<bool, Fault> {
+        let filter = doc! { "_id": chat_key(id), "expiresAt": alive(now) };
+        let Some((chat, key)) = self.chat_and_key(filter).await? else {
+            return Ok(false);
+        };
+        let chat = chat.into_chat(&key, Vec::new(), &self.vault);
+        Ok(chat.await?.is_some())
+    }
+
+    /// The chat that matches and its key, if both are there and can be read.
+    async fn chat_and_key(
+        &self,
+        filter: Document,
+    ) -> Result<Option<(ChatRecord, KeyRecord)>, Fault> {
+        let chat = self.chats.find_one(filter.clone()).hint(by_key());
+        let key = self.keys.find_one(filter).hint(by_key());
+        let (chat, key) = tokio::join!(chat.into_future(), key.into_future());
+        let (chat, key) = (readable(CHATS, chat)?, readable(KEYS, key)?);
+        Ok(chat.zip(key))
+    }
+
     /// The chat, with a base for each of its epochs.
     async fn with_epochs(&self, chat: ChatRecord, key: &KeyRecord) -> Result<Option<Chat>, Fault> {
         if let Some(epochs) = epochs(&chat.epochs) {
@@ -188,7 +203,7 @@ impl Transaction {
     async fn end_chat(&mut self, id: ChatId, end: ChatEnd) -> Result<Option<ChatEnd>, Fault> {
         let chats = self.shared.chats.clone();
         let key = doc! { "_id": chat_key(id) };
-        let Some(chat) = self.one(&chats, key.clone()).await? else {
+        let Some(chat) = readable(CHATS, self.one(&chats, key.clone()).await)? else {
             return Ok(None);
         };
         if let Some(end) = chat.end {

@@ -77,6 +77,24 @@ impl From<Fault> for StoreError {
     }
 }
 
+/// A document that was found, if it can be read. `None`: none was found, or something other than a node has
+/// changed it so that nobody can read it; it counts as gone, so that it keeps nobody from anything.
+pub(super) fn readable<T>(
+    collection: &'static str,
+    found: Result<Option<T>, impl Into<Fault>>,
+) -> Result<Option<T>, Fault> {
+    match found.map_err(Into::into) {
+        Err(Fault::Server(error)) if matches!(&*error.kind, ErrorKind::Bson(_)) => {
+            tracing::error!(
+                collection,
+                "a document cannot be read, so it counts as gone: something other than a node has changed it"
+            );
+            Ok(None)
+        }
+        found => found,
+    }
+}
+
 /// A description of the error that quotes no data.
 pub(super) fn describe(kind: &ErrorKind) -> String {
     match kind {

@@ -18,7 +18,9 @@ use nowrong_store::{MessageStore, StoreError, Stored};
 use super::{
     MongoStore, Shared,
     fault::{Fault, is_duplicate},
-    record::{Identity, MessageRecord, alive, by_key, chat_key, date, keys_of, message_key},
+    record::{
+        Identity, MessageRecord, alive, by_key, chat_key, date, keys_of, message_key, place_of_key,
+    },
     transaction::{self, Transaction},
 };
 
@@ -177,7 +179,8 @@ impl Shared {
         }
     }
 
-    /// The chats of `messages` that have their key and had not expired when the messages were accepted.
+    /// The chats of `messages` whose key is there and not broken, and that had not expired when the messages
+    /// were accepted.
     async fn readable(&self, messages: &[StoredMessage]) -> Result<HashSet<ChatId>, Fault> {
         let mut newest = HashMap::new();
         for message in messages {
@@ -190,9 +193,10 @@ impl Shared {
         let mut readable = HashSet::new();
         while found.advance().await? {
             let key = found.deserialize_current()?;
-            let at = newest.get(&key.chat());
-            if at.is_some_and(|at| key.expires_at > date(*at)) {
-                readable.insert(key.chat());
+            let (chat, at) = (key.chat(), newest.get(&key.chat()));
+            let is_alive = at.is_some_and(|at| key.expires_at > date(*at));
+            if is_alive && !self.vault.is_broken(place_of_key(chat), &key.key) {
+                readable.insert(chat);
             }
         }
         Ok(readable)

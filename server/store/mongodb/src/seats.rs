@@ -12,9 +12,10 @@ use nowrong_store::{Opening, SPENT_LIFETIME_MS};
 
 use super::{
     Shared,
-    fault::{Fault, is_duplicate},
+    fault::{Fault, is_duplicate, readable},
     record::{
-        ChatRecord, KeyRecord, SeatRecord, block_key, by_key, chat_key, date, ticket_key, user_key,
+        CHATS, ChatRecord, KEYS, KeyRecord, SeatRecord, block_key, by_key, chat_key, date,
+        ticket_key, user_key,
     },
     transaction::Transaction,
 };
@@ -74,12 +75,15 @@ impl Transaction {
     async fn is_there(&mut self, chat: ChatId) -> Result<bool, Fault> {
         let id = doc! { "_id": chat_key(chat) };
         let keys = self.shared.keys.clone();
-        let chats = self.shared.chats.clone_with_type::<Document>();
-        let Some(key) = self.one(&keys, id.clone()).await? else {
+        let chats = self.shared.chats.clone();
+        let Some(key) = readable(KEYS, self.one(&keys, id.clone()).await)? else {
             return Ok(false);
         };
-        let has_key = self.shared.vault.has_key_of(&key.key).await?;
-        Ok(has_key && self.one(&chats, id).await?.is_some())
+        let Some(chat) = readable(CHATS, self.one(&chats, id).await)? else {
+            return Ok(false);
+        };
+        let chat = chat.into_chat(&key, Vec::new(), &self.shared.vault);
+        Ok(chat.await?.is_some())
     }
 
     /// Whether one of `users` has blocked another.

@@ -7,7 +7,7 @@
 
 use mongodb::{
     Collection,
-    bson::{Bson, DateTime, Document, doc},
+    bson::{Bson, DateTime, Document, deserialize_from_document, doc},
 };
 use nowrong_core::record::UnixMs;
 use nowrong_protocol::UserId;
@@ -16,7 +16,7 @@ use nowrong_store::StoreError;
 use super::{
     MongoStore, Shared,
     fault::Fault,
-    record::{PARTNER_LIFETIME_MS, by_key, chat_key, date, due, keys_of},
+    record::{ChatRecord, PARTNER_LIFETIME_MS, by_key, date, due, keys_of},
     seats,
 };
 
@@ -77,15 +77,21 @@ impl MongoStore {
 impl Shared {
     /// Chats: keys first, then seats, messages, and the chats themselves when no message is left.
     async fn sweep_chats(&self, now: UnixMs, budget: usize) -> Result<usize, Fault> {
-        let find = self.chats.find(doc! { "expiresAt": due(now) });
+        // As documents, so that a chat that nobody can read keeps no other from being erased.
+        let chats = self.chats.clone_with_type::<Document>();
+        let find = chats.find(doc! { "expiresAt": due(now) });
         let at_once = budget.min(CHATS_AT_ONCE) as i64;
         let mut found = find.sort(doc! { "expiresAt": 1 }).limit(at_once).await?;
         let (mut ids, mut seats, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
         while found.advance().await? {
-            let chat = found.deserialize_current()?;
-            let id = chat_key(chat.id());
+            let chat: Document = found.deserialize_current()?;
+            let Some(id) = chat.get("_id").cloned() else {
+                continue;
+            };
             ranges.push(doc! { "_id": keys_of("chat", &id) });
-            seats.extend(chat.seats());
+            // The seats of a chat without readable members expire by themselves.
+            let chat: Option<ChatRecord> = deserialize_from_document(chat).ok();
+            seats.extend(chat.iter().flat_map(ChatRecord::seats));
             ids.push(id);
         }
         if ids.is_empty() {

@@ -12,8 +12,8 @@ use nowrong_store::{NameClaim, Registered, Rotation};
 
 use super::{
     Shared,
-    fault::Fault,
-    record::{FamilyRecord, TokenRecord, alive, by_key, date, keys_of, token_key, user_key},
+    fault::{Fault, readable},
+    record::{FamilyRecord, TokenRecord, USERS, alive, by_key, date, keys_of, token_key, user_key},
     transaction::Transaction,
 };
 
@@ -175,7 +175,10 @@ impl Shared {
         let mut found = self.users.find(users.clone()).hint(by_key()).await?;
         let (mut gone, mut names) = (ids.to_vec(), Vec::new());
         while found.advance().await? {
-            let user = found.deserialize_current()?;
+            let user = found.deserialize_current().map(Some);
+            let Some(user) = readable(USERS, user)? else {
+                continue;
+            };
             gone.retain(|id| *id.as_bytes() != user.id.bytes());
             names.push(user.name_key);
         }

@@ -1,17 +1,17 @@
 //! Accounts: names, blocks and recent partners.
 
 use async_trait::async_trait;
-use mongodb::bson::{Binary, Bson, doc};
+use mongodb::bson::{Binary, Bson, Document, doc};
 use nowrong_core::record::{RefreshToken, Registration, TokenHash, UnixMs, User};
 use nowrong_protocol::UserId;
 use nowrong_store::{Avoid, NameClaim, Registered, Rotation, StoreError, UserStore};
 
 use super::{
     MongoStore,
-    fault::Fault,
+    fault::{Fault, readable},
     record::{
-        BlockRecord, PartnersRecord, UserRecord, UsernameRecord, alive, block_key, by_key, date,
-        due, keys_of, token_key, unix_ms, user_key,
+        BlockRecord, PartnersRecord, USERS, UserRecord, UsernameRecord, alive, block_key, by_key,
+        date, due, keys_of, token_key, unix_ms, user_key,
     },
     transaction::Transaction,
 };
@@ -39,7 +39,8 @@ impl UserStore for MongoStore {
     async fn user(&self, id: UserId, now: UnixMs) -> Result<Option<User>, StoreError> {
         self.call("user", |shared| async move {
             let filter = doc! { "_id": user_key(id), "expiresAt": alive(now) };
-            match shared.users.find_one(filter).hint(by_key()).await? {
+            let found = shared.users.find_one(filter).hint(by_key()).await;
+            match readable(USERS, found)? {
                 Some(user) => user.open(&shared.vault).await,
                 None => Ok(None),
             }
@@ -203,7 +204,7 @@ impl Transaction {
 
     /// Removes the account if it has expired; returns whether it did.
     pub(super) async fn delete_due_user(&mut self, id: UserId, now: UnixMs) -> Result<bool, Fault> {
-        let users = self.shared.users.clone();
+        let users = self.shared.users.clone_with_type::<Document>();
         let filter = doc! { "_id": user_key(id), "expiresAt": due(now) };
         if self.one(&users, filter).await?.is_none() {
             return Ok(false);
@@ -214,10 +215,11 @@ impl Transaction {
 
     async fn delete_user(&mut self, id: UserId) -> Result<(), Fault> {
         let key = user_key(id);
-        let users = self.shared.users.clone();
+        // As a document, so that an account goes although nobody can read it.
+        let users = self.shared.users.clone_with_type::<Document>();
         let user = self.one(&users, doc! { "_id": key.clone() }).await?;
-        if let Some(user) = user {
-            self.free_name(user.name_key, id).await?;
+        if let Some(Bson::Binary(name_key)) = user.as_ref().and_then(|user| user.get("nameKey")) {
+            self.free_name(name_key.clone(), id).await?;
         }
         let delete = users.delete_one(doc! { "_id": key.clone() });
         delete.session(&mut self.session).await?;

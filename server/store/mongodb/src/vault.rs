@@ -4,10 +4,12 @@
 //! A wrapped value is `version (1) | id of the day key (8) | nonce (12) | AES-256-GCM`; the collection
 //! and the `_id` of its document are authenticated, so that it cannot be moved to another one. Names are
 //! unique by a keyed hash ([`Vault::name_key`]): the key comes from the cluster's secret, which is not
-//! in the database either. What nobody has a key for counts as gone ([`Vault::open`]).
+//! in the database either. What nobody has a key for counts as gone ([`Vault::open`]), and so does what its
+//! own key does not open: another hand has changed or moved it, and waiting brings nothing back. Only a key
+//! that may still come is waited for.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -21,7 +23,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{fault::Fault, record::binary};
 
-/// The only version of a wrapped value so far.
+/// The only version of a wrapped value so far. To a node that does not know a version the value is gone, so
+/// another one may be written only when every node can read it.
 const VERSION: u8 = 1;
 
 /// How long a key may be unknown before what it wraps counts as gone: another node that has it leaves
@@ -32,8 +35,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// database. Beyond that they are forgotten, and each is waited for again.
 const UNKNOWN_MAX: usize = 1_024;
 
+/// Most documents whose broken value is remembered, so that each has one line in the log. Beyond that they are
+/// forgotten, and each has another line.
+const BROKEN_MAX: usize = 1_024;
+
 /// What a wrapped value belongs to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     /// The collection.
     pub(super) collection: &'static str,
@@ -54,6 +61,8 @@ pub(super) struct Vault {
     mark: [u8; 16],
     keys: Arc<dyn DayKeys>,
     unknown: Mutex<HashMap<DayKeyId, Unknown>>,
+    /// Those that have a line in the log.
+    broken: Mutex<HashSet<Place>>,
 }
 
 /// A key that nobody had when it was needed.
@@ -72,6 +81,7 @@ impl Vault {
             mark,
             keys,
             unknown: Mutex::default(),
+            broken: Mutex::default(),
         }
     }
 
@@ -105,7 +115,8 @@ impl Vault {
         Ok(binary(&out))
     }
 
-    /// What was wrapped. `None`: nobody has its key, now and in a minute, so it is gone for good.
+    /// What was wrapped. `None`: it is gone for good, because nobody has its key, now and in a minute, or
+    /// because its own key does not open it.
     pub(super) async fn open<T: DeserializeOwned>(
         &self,
         place: Place,
@@ -114,8 +125,11 @@ impl Vault {
         let Some(opened) = self.open_bytes(place, wrapped).await? else {
             return Ok(None);
         };
+        // Only who has the day key can have written it, so no other hand did.
         let value = deserialize_from_slice(&opened);
-        value.map(Some).map_err(|_| Fault::Corrupt(UNOPENED))
+        value
+            .map(Some)
+            .map_err(|_| Fault::Corrupt("a wrapped value holds something else"))
     }
 
     /// The same value under the key of today. `None`: it is gone.
@@ -130,19 +144,45 @@ impl Vault {
             .transpose()
     }
 
-    /// Whether a wrapped value can be opened; `false`: it is gone.
-    pub(super) async fn has_key_of(&self, wrapped: &Binary) -> Result<bool, Fault> {
-        let (id, _) = parts(wrapped)?;
-        Ok(self.find(id).await?.is_some())
+    /// Whether a wrapped value is surely broken. Asks nobody: as long as its key is unknown, nothing is sure.
+    pub(super) fn is_broken(&self, place: Place, wrapped: &Binary) -> bool {
+        let Some((id, sealed)) = parts(wrapped) else {
+            self.note_broken(place);
+            return true;
+        };
+        let key = self.keys.get(id);
+        key.is_some_and(|key| self.open_with(&key, place, sealed).is_none())
     }
 
     async fn open_bytes(&self, place: Place, wrapped: &Binary) -> Result<Option<Vec<u8>>, Fault> {
-        let (id, sealed) = parts(wrapped)?;
-        let Some(key) = self.find(id).await? else {
+        let Some((id, sealed)) = parts(wrapped) else {
+            self.note_broken(place);
             return Ok(None);
         };
+        let key = self.find(id).await?;
+        Ok(key.and_then(|key| self.open_with(&key, place, sealed)))
+    }
+
+    fn open_with(&self, key: &DayKey, place: Place, sealed: &[u8]) -> Option<Vec<u8>> {
         let opened = SealingKey::new(&key.bytes).open(&place.about(), sealed);
-        opened.map(Some).ok_or(Fault::Corrupt(UNOPENED))
+        if opened.is_none() {
+            self.note_broken(place);
+        }
+        opened
+    }
+
+    /// Says that the value in this document counts as gone: once for each document.
+    pub(super) fn note_broken(&self, place: Place) {
+        let mut broken = lock(&self.broken);
+        if broken.len() >= BROKEN_MAX && !broken.contains(&place) {
+            broken.clear();
+        }
+        if broken.insert(place) {
+            tracing::error!(
+                collection = place.collection,
+                "a wrapped value does not open with its own day key or does not belong to its document, so it counts as gone: something other than a node has changed it"
+            );
+        }
     }
 
     /// The key, asked for where it is unknown. `None`: it is given up.
@@ -191,20 +231,16 @@ impl Vault {
     }
 }
 
-/// The fault of what a key does not open.
-const UNOPENED: &str = "a wrapped value cannot be opened";
-
 /// The key of a wrapped value.
 pub(super) fn key_of(wrapped: &Binary) -> Option<DayKeyId> {
-    parts(wrapped).ok().map(|(id, _)| id)
+    parts(wrapped).map(|(id, _)| id)
 }
 
-fn parts(wrapped: &Binary) -> Result<(DayKeyId, &[u8]), Fault> {
-    let rest = wrapped.bytes.strip_prefix(&[VERSION]);
-    let (id, sealed) = rest
-        .and_then(<[u8]>::split_first_chunk)
-        .ok_or(Fault::Corrupt("a wrapped value is of no known version"))?;
-    Ok((DayKeyId(*id), sealed))
+/// The name of the key and what it sealed. `None`: it is not a wrapped value of a known version.
+fn parts(wrapped: &Binary) -> Option<(DayKeyId, &[u8])> {
+    let rest = wrapped.bytes.strip_prefix(&[VERSION])?;
+    let (id, sealed) = rest.split_first_chunk()?;
+    Some((DayKeyId(*id), sealed))
 }
 
 impl std::fmt::Debug for Vault {
@@ -250,11 +286,45 @@ mod tests {
         ];
         for place in elsewhere {
             let moved = vault.open::<Document>(place, &wrapped).await;
-            assert!(matches!(moved, Err(Fault::Corrupt(_))), "{place:?}");
+            assert!(matches!(moved, Ok(None)), "{place:?}");
+            assert!(vault.is_broken(place, &wrapped));
         }
-        let other = binary(b"not wrapped");
-        let other = vault.open::<Document>(PLACE, &other).await;
-        assert!(matches!(other, Err(Fault::Corrupt(_))));
+        assert!(!vault.is_broken(PLACE, &wrapped));
+    }
+
+    #[tokio::test]
+    async fn what_its_own_key_does_not_open_is_gone_at_once_and_what_has_no_key_yet_is_not() {
+        let keys = Arc::new(TestKeys::default());
+        let vault = vault(&keys);
+        let wrapped = vault.seal(PLACE, &doc! { "name": "Ada" }).unwrap();
+        let changed = |at: usize| {
+            let mut bytes = wrapped.bytes.clone();
+            bytes[at] ^= 1;
+            binary(&bytes)
+        };
+        let last = wrapped.bytes.len() - 1;
+        let cut = binary(&wrapped.bytes[..last]);
+        let broken = [
+            changed(0),
+            changed(9),
+            changed(last),
+            cut,
+            binary(b""),
+            binary(b"no"),
+        ];
+        for value in &broken {
+            let opened = vault.open::<Document>(PLACE, value).await;
+            assert!(matches!(opened, Ok(None)), "{value:?}");
+            assert!(vault.is_broken(PLACE, value), "{value:?}");
+        }
+        let of_another_key = changed(1);
+        assert!(!vault.is_broken(PLACE, &of_another_key));
+        let opened = vault.open::<Document>(PLACE, &of_another_key).await;
+        assert!(matches!(opened, Err(Fault::UnknownDayKey)));
+        keys.forget();
+        let opened = vault.open::<Document>(PLACE, &changed(last)).await;
+        assert!(matches!(opened, Err(Fault::UnknownDayKey)));
+        assert!(!vault.is_broken(PLACE, &changed(last)), "nobody can know");
     }
 
     #[tokio::test]

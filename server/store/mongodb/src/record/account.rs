@@ -63,7 +63,7 @@ impl UserRecord {
         })
     }
 
-    /// The account; `None`: nobody has the key of it any more.
+    /// The account; `None`: nobody can open it any more.
     pub(crate) async fn open(self, vault: &Vault) -> Result<Option<User>, Fault> {
         let id = UserId::from_bytes(self.id.bytes());
         let person = vault.open(place_of_user(id), &self.sealed).await?;

@@ -221,8 +221,8 @@ impl ChatRecord {
         members.map(|member| uuid(&member.user.bytes())).collect()
     }
 
-    /// The chat; its epochs are read separately if the last one has no base yet. `None`: nobody has the
-    /// day key of it any more.
+    /// The chat; its epochs are read separately if the last one has no base yet. `None`: nobody can
+    /// open it any more.
     pub(crate) async fn into_chat(
         self,
         key: &KeyRecord,
@@ -234,7 +234,8 @@ impl ChatRecord {
             return Ok(None);
         };
         if people.members.len() != self.members.len() {
-            return Err(Fault::Corrupt("a chat has other members than names"));
+            vault.note_broken(place_of_chat(self.id()));
+            return Ok(None);
         }
         let member = |(member, named): (MemberRecord, MemberName)| ChatMember {
             user: UserId::from_bytes(member.user.bytes()),
@@ -304,7 +305,7 @@ impl KeyRecord {
         ChatId::from_bytes(self.chat.bytes())
     }
 
-    /// The key; `None`: nobody has the day key of it any more.
+    /// The key; `None`: nobody can open it any more.
     async fn open(&self, vault: &Vault) -> Result<Option<ChatKey>, Fault> {
         let opened: Option<KeyBytes> = vault.open(place_of_key(self.chat()), &self.key).await?;
         let key = opened.map(|opened| <[u8; 32]>::try_from(&opened.key.bytes[..]).map(ChatKey));
