@@ -64,7 +64,7 @@ pub enum ConnectError {
     Forbidden {
         /// The address, without user and password.
         url: String,
-        /// The command that was refused.
+        /// The command that was refused, or several.
         command: String,
     },
     /// The user or password is wrong.
@@ -133,6 +133,11 @@ impl ConnectError {
 pub(super) struct Fault(#[from] RedisError);
 
 impl Fault {
+    /// The error itself.
+    pub(super) fn error(&self) -> &RedisError {
+        &self.0
+    }
+
     /// Whether this is the kind of error.
     pub(super) fn is(&self, kind: ErrorKind) -> bool {
         self.0.kind() == kind
@@ -295,7 +300,8 @@ impl Keeper {
     }
 }
 
-fn explain(url: &RedisUrl, error: &RedisError) -> ConnectError {
+/// Why Redis cannot be used, as the sentence of a start.
+pub(super) fn explain(url: &RedisUrl, error: &RedisError) -> ConnectError {
     let url = url.to_string();
     match error.kind() {
         ErrorKind::Server(ServerErrorKind::NoPerm) => ConnectError::Forbidden {

@@ -65,6 +65,7 @@ mod outbox;
 mod places;
 mod prefix;
 mod queue;
+mod rights;
 mod script;
 mod task;
 mod tls;
@@ -142,6 +143,11 @@ impl Keys {
     fn inbox(&self, node: NodeId) -> String {
         self.single("inbox", &node.to_string())
     }
+
+    /// Two keys of one slot, for the check of rights.
+    fn rights(&self, node: NodeId) -> [String; 2] {
+        ["text", "none"].map(|name| self.single("rights", &format!("{{{node}}}:{name}")))
+    }
 }
 
 impl RedisBroker {
@@ -161,6 +167,7 @@ impl RedisBroker {
         let id = NodeId(random::bytes());
         let calls = CallMetrics::registered(metrics, "broker");
         let connection = Connection::open(url, ANSWER_DEADLINE, calls).await?;
+        rights::check(&connection, url, keys.rights(id)).await?;
         let parts = Arc::new(Parts {
             inbox: inbox::Reader::open(url, keys.inbox(id)).await?,
             outbox: outbox::Outbox::new(connection.clone()),

@@ -28,6 +28,7 @@ mod commands;
 mod failover;
 mod nodes;
 mod realm;
+mod rights;
 mod slow;
 
 const CHAT: ChatId = ChatId::from_bytes([1; 16]);
