@@ -55,6 +55,7 @@ macro_rules! store_conformance {
             creating_a_user_twice_is_harmless,
             touching_users_moves_the_expiry_forward_and_nothing_else,
             touching_a_user_keeps_the_tokens_that_can_be_exchanged,
+            an_expired_account_is_swept_with_its_tokens_or_revived_with_them,
             a_registration_is_stored_whole_or_not_at_all,
             a_registration_that_comes_again_has_the_same_account,
             a_registration_that_comes_many_times_at_once_makes_one_account,

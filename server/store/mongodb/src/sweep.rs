@@ -5,6 +5,7 @@
 //! harm, and if one dies in the middle, the next sweep does the rest: a chat's own document, by
 //! which it is found, is removed last.
 
+use futures_util::TryStreamExt as _;
 use mongodb::{
     Collection,
     bson::{Bson, DateTime, Document, deserialize_from_document, doc},
@@ -112,16 +113,18 @@ impl Shared {
         Ok(removed + gone.deleted_count as usize)
     }
 
-    /// Removes documents that are independent of others.
-    async fn sweep_rest(&self, now: UnixMs, limit: usize) -> Result<usize, Fault> {
+    /// Removes documents that are independent of others, and tokens whose account does not need them.
+    pub(super) async fn sweep_rest(&self, now: UnixMs, limit: usize) -> Result<usize, Fault> {
         let alone = [
             self.messages.clone_with_type::<Document>(),
             self.keys.clone_with_type(),
             self.seats.clone_with_type(),
             self.usernames.clone_with_type(),
-            self.tokens.clone_with_type(),
-            self.families.clone_with_type(),
             self.partners.clone_with_type(),
+        ];
+        let of_accounts = [
+            (self.tokens.clone_with_type::<Document>(), "user"),
+            (self.families.clone_with_type(), "_id.user"),
         ];
         let mut removed = 0;
         for collection in &alone {
@@ -132,10 +135,49 @@ impl Shared {
                 removed += remove(collection, due).await?;
             }
         }
+        for (collection, user) in &of_accounts {
+            if limit > removed {
+                removed += self
+                    .sweep_tokens(collection, user, now, limit - removed)
+                    .await?;
+            }
+        }
         if limit > removed {
             removed += self.trim_partners(now, limit - removed).await?;
         }
         Ok(removed)
+    }
+
+    /// Removes what expired in one of the collections of tokens, but not while an account that expired too is
+    /// still there: either that is removed, or somebody who is here revives it, and then needs its tokens.
+    async fn sweep_tokens(
+        &self,
+        collection: &Collection<Document>,
+        user: &str,
+        now: UnixMs,
+        limit: usize,
+    ) -> Result<usize, Fault> {
+        let find = collection.find(doc! { "expiresAt": due(now) });
+        let find = find.projection(doc! { user: 1 }).limit(limit as i64);
+        let found: Vec<Document> = find.await?.try_collect().await?;
+        let owner = |token: &Document| match user.split_once('.') {
+            Some((outer, inner)) => token.get_document(outer).ok()?.get(inner).cloned(),
+            None => token.get(user).cloned(),
+        };
+        let owners: Vec<Bson> = found.iter().filter_map(owner).collect();
+        let users = self.users.clone_with_type::<Document>();
+        let waiting = users.find(doc! { "_id": { "$in": owners }, "expiresAt": due(now) });
+        let waiting = waiting.projection(doc! { "_id": 1 }).hint(by_key());
+        let waiting: Vec<Document> = waiting.await?.try_collect().await?;
+        let waiting: Vec<&Bson> = waiting.iter().filter_map(|user| user.get("_id")).collect();
+        let is_free = |token: &&Document| owner(token).is_none_or(|user| !waiting.contains(&&user));
+        let free = found.iter().filter(is_free);
+        let free: Vec<&Bson> = free.filter_map(|token| token.get("_id")).collect();
+        remove(
+            collection,
+            doc! { "_id": { "$in": free }, "expiresAt": due(now) },
+        )
+        .await
     }
 
     /// Drops recent partners that are too old; some remain, or the document would have expired.

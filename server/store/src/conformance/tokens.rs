@@ -163,6 +163,27 @@ pub async fn touching_a_user_keeps_the_tokens_that_can_be_exchanged(store: Subje
     assert_eq!(rotate(&store, 4, &next, end).await, Rotation::Unknown);
 }
 
+/// Whatever an unfinished sweep has removed when somebody comes back: who is there has a token.
+pub async fn an_expired_account_is_swept_with_its_tokens_or_revived_with_them(store: Subject) {
+    let people = [1_u8, 2, 3];
+    for number in people {
+        let name = format!("Ada{number}");
+        store.create_user(&user_named(number, &name)).await.unwrap();
+        let token = token(number, 1, number.into());
+        store.create_refresh(&token).await.unwrap();
+    }
+    let over = NOW + 31 * DAY;
+    for number in people {
+        store.sweep(over, number.into()).await.unwrap();
+        let id = user_id(number.into());
+        let gone = store.touch(&[id], over + DAY).await.unwrap();
+        let user = store.user(id, over).await.unwrap();
+        let token = store.refresh(&[number; 32], over).await.unwrap();
+        assert_eq!(user.is_none(), gone == [id], "{number}");
+        assert_eq!(user.is_some(), token.is_some(), "{number}");
+    }
+}
+
 pub async fn a_registration_is_stored_whole_or_not_at_all(store: Subject) {
     let first = registration(1, "Ada", None);
     assert_eq!(store.register(&first).await.unwrap(), Registered::New);

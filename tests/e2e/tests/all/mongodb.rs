@@ -293,12 +293,18 @@ async fn migrations_go_forward_and_back_by_command() {
         String::from_utf8(output.stdout).unwrap()
     };
     let none = "1 collections: pending\n2 expiry: pending\n3 sharding: only for sharded clusters\n\
-                4 spent tickets: pending\n5 wrapped people: pending\n";
+                4 spent tickets: pending\n5 wrapped people: pending\n6 tokens of accounts: pending\n";
     assert_eq!(migrate("status").await, none);
     let all = none.replace("pending", "done");
     assert_eq!(migrate("up").await, all);
     let mut left = all;
-    for undone in ["wrapped people", "spent tickets", "expiry", "collections"] {
+    for undone in [
+        "tokens of accounts",
+        "wrapped people",
+        "spent tickets",
+        "expiry",
+        "collections",
+    ] {
         left = left.replace(&format!("{undone}: done"), &format!("{undone}: pending"));
         assert_eq!(migrate("down").await, left);
     }

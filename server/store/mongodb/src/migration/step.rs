@@ -45,6 +45,12 @@ pub(super) const STEPS: &[Step] = &[
         is_for_routers_only: false,
         is_final: false,
     },
+    Step {
+        number: 6,
+        name: "tokens of accounts",
+        is_for_routers_only: false,
+        is_final: false,
+    },
 ];
 
 /// Every collection, with the mandatory fields of its documents and their BSON types.
@@ -127,7 +133,8 @@ const COLLECTIONS: &[(&str, &[(&str, &str)])] = &[
 /// Collections that expire, and how many seconds after its expiry the server removes a document
 /// that no sweeper removed. Keys and messages are removed at once. Documents that are removed
 /// together with others (a chat with its messages, an account with its blocks) are removed an hour
-/// later: normally the sweeper does it within seconds, and this is for the case that none runs.
+/// later: normally the sweeper does it within seconds, and this is for the case that none runs. Step 6 changes
+/// it for tokens.
 const EXPIRING: &[(&str, i32)] = &[
     (KEYS, 0),
     (MESSAGES, 0),
@@ -139,6 +146,10 @@ const EXPIRING: &[(&str, i32)] = &[
     (USERNAMES, 3_600),
     (USERS, 3_600),
 ];
+
+/// The collections of step 2 that step 6 changes. An account that has expired may be revived as long as it is
+/// there, so its tokens are removed an hour after it.
+const TOKENS_LAST: &[(&str, i32)] = &[(TOKENS, 7_200), (FAMILIES, 7_200)];
 
 /// Collections that are spread over the shards, all by `_id`: hashed where the key is one value, by
 /// range where the key begins with the value by which its documents are read.
@@ -211,6 +222,8 @@ impl Step {
             (4, Direction::Down) => seats_are_taken().map(own).collect(),
             (5, Direction::Up) => people_are_wrapped().map(own).collect(),
             (5, Direction::Down) => people_are_clear().map(own).collect(),
+            (6, Direction::Up) => tokens_go_last().map(own).collect(),
+            (6, Direction::Down) => tokens_go_at_once().map(own).collect(),
             _ => Vec::new(),
         }
     }
@@ -259,6 +272,21 @@ fn without_indexes() -> impl Iterator<Item = Document> {
         .iter()
         .map(|(name, _)| doc! { "dropIndexes": *name, "index": "expiry" });
     expiring.chain([doc! { "dropIndexes": PARTNERS, "index": "trim" }])
+}
+
+fn tokens_go_last() -> impl Iterator<Item = Document> {
+    TOKENS_LAST.iter().map(expiring)
+}
+
+fn tokens_go_at_once() -> impl Iterator<Item = Document> {
+    let is_changed = |name: &str| TOKENS_LAST.iter().any(|(changed, _)| *changed == name);
+    let before = EXPIRING.iter().filter(move |(name, _)| is_changed(name));
+    before.map(expiring)
+}
+
+fn expiring((name, seconds): &(&str, i32)) -> Document {
+    let index = doc! { "name": "expiry", "expireAfterSeconds": *seconds };
+    doc! { "collMod": *name, "index": index }
 }
 
 fn sharding(database: &str) -> impl Iterator<Item = Document> {
@@ -365,7 +393,7 @@ mod tests {
     #[test]
     fn numbers_ascend_from_one() {
         let numbers: Vec<_> = STEPS.iter().map(|step| step.number).collect();
-        assert_eq!(numbers, [1, 2, 3, 4, 5]);
+        assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
     }
 
     #[test]
