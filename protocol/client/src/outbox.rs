@@ -37,6 +37,8 @@ struct Entry<T> {
     draft: Draft,
     /// The id of its request on this connection, and when it was sent.
     sent: Option<(u32, Instant)>,
+    /// Whether it was sent on this connection or an earlier one, so that the server may have it.
+    was_sent: bool,
     token: T,
 }
 
@@ -60,6 +62,7 @@ impl<T> Outbox<T> {
         self.entries.push_back(Entry {
             draft,
             sent: None,
+            was_sent: false,
             token,
         });
         Ok(())
@@ -79,6 +82,7 @@ impl<T> Outbox<T> {
         let entry = self.entries.iter_mut().find(|entry| entry.sent.is_none())?;
         let request = next_id();
         entry.sent = Some((request, now));
+        entry.was_sent = true;
         Some((request, &entry.draft))
     }
 
@@ -94,6 +98,11 @@ impl<T> Outbox<T> {
     /// Takes out the messages that were sent so long ago that no reply can be expected any more.
     pub fn settle_overdue(&mut self, now: Instant) -> Vec<(Draft, T)> {
         self.take_out(|entry| entry.sent.is_some_and(|(_, at)| at + REPLY_DEADLINE <= now))
+    }
+
+    /// Takes out the messages that were never sent: no server has them.
+    pub fn settle_unsent(&mut self) -> Vec<(Draft, T)> {
+        self.take_out(|entry| !entry.was_sent)
     }
 
     /// Takes out everything.

@@ -282,7 +282,10 @@ impl Held {
             return false;
         }
         if self.chats.len() >= RESUME_CHATS_MAX {
-            self.chats.pop_front();
+            let oldest = self.chats.pop_front();
+            if let Some(mut oldest) = oldest {
+                oldest.close(&ErrorCode::CHAT_ENDED.into());
+            }
         }
         self.chats
             .push_back(HeldChat::new(state, self.is_recording));

@@ -277,7 +277,8 @@ impl HeldChat {
             ServerFrame::Idle(idle) => self.tell(ChatEvent::Idle(idle.ends_at_ms)),
             ServerFrame::Gone(_) => {
                 self.tell(ChatEvent::Gone);
-                self.close(&ErrorCode::CHAT_UNKNOWN.into());
+                self.events = None;
+                self.fail_unsent(ErrorCode::CHAT_UNKNOWN);
             }
             ServerFrame::MemberTyping(typing) => self.tell(ChatEvent::Typing {
                 member: typing.member,
@@ -320,11 +321,18 @@ impl HeldChat {
             return;
         }
         // Messages sent before the end are still acked or refused.
+        self.fail_unsent(ErrorCode::CHAT_ENDED);
         self.tell(ChatEvent::Ended {
             reason: ended.reason,
             member: ended.member,
             expires_at_ms: ended.expires_at_ms,
         });
+    }
+
+    fn fail_unsent(&mut self, code: ErrorCode) {
+        for (_, answer) in self.outbox.settle_unsent() {
+            drop(answer.send(Err(code.into())));
+        }
     }
 
     fn seat(&mut self, seat: Seat) {

@@ -525,6 +525,27 @@ fn an_ended_chat_takes_no_message_but_can_be_read() {
 }
 
 #[test]
+fn what_was_sent_before_the_end_is_settled_by_the_server_and_the_rest_at_once() {
+    let (mut world, handle) = World::chatting();
+    let mut sent = world.send(7);
+    assert_eq!(world.frames().len(), 1);
+    world.held.lost();
+    let mut unsent = world.send(8);
+    world.push(Gone { chat: handle.id() });
+    let refused = unsent.try_recv().unwrap().unwrap_err();
+    assert_eq!(refused.code(), Some(ErrorCode::CHAT_UNKNOWN));
+    assert!(sent.try_recv().is_err(), "the partner may have it");
+    world.welcome(None, None);
+    let request = only_request(&world.frames());
+    world.push(Ack {
+        request,
+        position: Position::new(1, 1),
+        at_ms: 1,
+    });
+    assert_eq!(sent.try_recv().unwrap().unwrap().position.seq, 1);
+}
+
+#[test]
 fn an_erased_chat_is_given_up() {
     let (mut world, mut handle) = World::chatting();
     world.push(Gone { chat: handle.id() });
