@@ -69,7 +69,7 @@ async fn nobody_is_kept_in_the_seat_of_a_shredded_chat() {
     assert_eq!(store.seat(user_id(1), NOW).await.unwrap(), Some(next.id));
 }
 
-/// How a hand that is no node's makes a chat unreadable.
+/// How something other than a node makes a chat unreadable.
 #[derive(Clone, Copy, Debug)]
 enum Change {
     KeyOfAnotherChat,
