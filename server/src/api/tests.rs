@@ -61,6 +61,8 @@ struct Departed {
 #[derive(Clone, Copy)]
 enum Trouble {
     Fails,
+    /// The departure after the next one fails.
+    FailsSecond,
     Panics,
 }
 
@@ -70,6 +72,7 @@ impl Departure for Departed {
         let trouble = self.trouble.lock().unwrap().take();
         match trouble {
             None => {}
+            Some(Trouble::FailsSecond) => *self.trouble.lock().unwrap() = Some(Trouble::Fails),
             Some(Trouble::Fails) => return Err(StoreError::Unavailable("a test".to_owned())),
             Some(Trouble::Panics) => panic!("a test"),
         }

@@ -236,6 +236,22 @@ async fn every_wrong_field_of_a_change_is_named_at_once() {
 }
 
 #[tokio::test]
+async fn an_account_that_is_erased_is_reported_so_whatever_fails_afterwards() {
+    let api = Api::new().await;
+    let registered = api.register("Robin").await;
+    let token = text(&registered["access_token"]);
+    *api.departed.trouble.lock().unwrap() = Some(Trouble::FailsSecond);
+    let answer = api.call("DELETE", "/v1/me", &token, &Value::Null).await;
+    assert_eq!(answer.status, 204, "{}", answer.text());
+    assert!(
+        api.departed.trouble.lock().unwrap().is_none(),
+        "it was tried"
+    );
+    let answer = api.call("DELETE", "/v1/me", &token, &Value::Null).await;
+    answer.is_problem(401, "UNAUTHENTICATED");
+}
+
+#[tokio::test]
 async fn erasing_an_account_lets_the_user_depart_first() {
     let api = Api::new().await;
     let registered = api.register("Robin").await;
