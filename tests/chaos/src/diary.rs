@@ -35,6 +35,9 @@ pub struct Entry {
 pub enum Event {
     /// Asked for a place in a queue.
     Joining,
+    /// The connection was lost meanwhile, so the client has asked again: the first request may have made a
+    /// ticket of which nobody heard.
+    AskedAgain,
     /// Got the place.
     Queued(TicketId),
     /// Was told that the place was given up.

@@ -119,8 +119,14 @@ impl Wanderer {
             .copied()
             .filter(|_| random.random());
         self.guest.who.note(Event::Joining);
+        let mut connection = self.guest.client.state();
+        connection.mark_unchanged();
         let joining = self.guest.client.join(category, interest.as_slice());
-        match timeout(STUCK, joining).await {
+        let joined = timeout(STUCK, joining).await;
+        if connection.has_changed().unwrap_or(true) {
+            self.guest.who.note(Event::AskedAgain);
+        }
+        match joined {
             Ok(Ok(ticket)) => {
                 self.guest.who.note(Event::Queued(ticket.id()));
                 return self.wait(ticket).await;

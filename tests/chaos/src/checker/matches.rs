@@ -185,7 +185,8 @@ fn matched_twice(diary: &Diary, breaches: &mut Vec<Breach>) {
 }
 
 /// Finds a chat that was announced while this person's newest ticket was one that the server
-/// reported as cancelled, unless it is the chat of an earlier ticket that ended with its node.
+/// reported as cancelled, unless it is the chat of an earlier ticket that ended with its node, or of one of which
+/// nobody heard.
 fn cancelled(diary: &Diary, chats: &BTreeMap<ChatId, Meeting<'_>>, breaches: &mut Vec<Breach>) {
     let cancelled = diary.entries.iter().filter_map(|entry| match entry.event {
         Event::Cancelled(ticket) => Some(ticket),
@@ -208,13 +209,18 @@ fn cancelled(diary: &Diary, chats: &BTreeMap<ChatId, Meeting<'_>>, breaches: &mu
     }
 }
 
-/// Whether the ticket before `ticket` was neither cancelled nor matched, as far as this person knows: then
-/// it may still have opened a chat.
+/// Whether the ticket before `ticket` was neither cancelled nor matched, as far as this person knows, or the
+/// request for `ticket` was sent again, so that the first one may have made a ticket: then that one may still
+/// have opened a chat.
 fn has_open_end(diary: &Diary, ticket: TicketId) -> bool {
-    let mut last = None;
+    let (mut last, mut was_asked_again) = (None, false);
     for entry in &diary.entries {
         match &entry.event {
-            Event::Queued(queued) if *queued == ticket => return last.is_some(),
+            Event::Joining => was_asked_again = false,
+            Event::AskedAgain => was_asked_again = true,
+            Event::Queued(queued) if *queued == ticket => {
+                return last.is_some() || was_asked_again;
+            }
             Event::Queued(queued) => last = Some(*queued),
             Event::Cancelled(ended)
             | Event::Matched(Encounter {

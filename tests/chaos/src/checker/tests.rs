@@ -376,6 +376,28 @@ fn a_chat_of_a_ticket_that_ended_with_its_node_is_not_one_of_the_next_ticket() {
 }
 
 #[test]
+fn a_chat_of_a_ticket_of_which_nobody_heard_is_not_one_of_the_ticket_that_was_asked_for_again() {
+    let made_at = |ms: u8| {
+        let mut id = [0; 16];
+        id[5] = ms;
+        id
+    };
+    let newer = TicketId::from_bytes(made_at(90));
+    let found = |chat_ms: u8, asked_again_at: u64| {
+        let mut cleo = vec![(20, Event::Joining), (22, Event::Queued(newer))];
+        cleo.push((asked_again_at, Event::AskedAgain));
+        cleo.push((24, Event::Cancelled(newer)));
+        cleo.sort_by_key(|(at, _)| *at);
+        let chat = ChatId::from_bytes(made_at(chat_ms));
+        let dan = vec![(23, with(chat, 8, ["Dan", "Cleo"]))];
+        broken(&[person("Cleo", cleo), person("Dan", dan)])
+    };
+    assert_eq!(found(89, 21), []);
+    assert_eq!(found(90, 21), [Promise::CancelledAndMatched]);
+    assert_eq!(found(89, 19), [Promise::CancelledAndMatched]);
+}
+
+#[test]
 fn a_blocked_pair_met_again() {
     let again = |members: [&str; 2], confirmed: bool| {
         after(|diaries| {
