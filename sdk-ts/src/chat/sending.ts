@@ -66,7 +66,7 @@ export class Sending {
     this.outbox.push(message);
     this.#chat.wrote(message);
     const acked = new Promise<Position>((resolve, reject) => this.#acks.set(id, { resolve, reject }));
-    // If nobody awaits `acked`, the `failed` event of the chat still reports the failure.
+    // If nobody awaits `acked`, the `failed` event of the chat still reports the failure while the chat is open.
     acked.catch(() => undefined);
     this.flush();
     return { id, acked };

@@ -411,8 +411,8 @@ export class Connection {
   /** A few ended chats are kept; of more the oldest is dropped, but one whose messages are settled first. */
   #forgetOldChats(): void {
     const ended = [...this.#chats.values()].filter((chat) => chat.end !== null);
-    const [settled, unsettled] = [false, true].map((is) => ended.filter((chat) => chat.isUnsettled === is));
-    for (const chat of [...(settled ?? []), ...(unsettled ?? [])]) {
+    ended.sort((one, other) => Number(one.isUnsettled) - Number(other.isUnsettled));
+    for (const chat of ended) {
       if (this.#chats.size >= RESUME_CHATS_MAX) {
         this.#chats.delete(chat.id);
         chat.forgotten();

@@ -98,12 +98,10 @@ impl Pace {
     /// Counts `count` frames of which nothing needs to be carried out; `false` for a flood.
     pub fn take_frames(&mut self, count: u32, now: Instant) -> bool {
         let now_ns = self.now_ns(now);
-        (0..count).all(|_| {
-            let spent = FRAMES.spend(self.frames_full_at_ns, now_ns);
-            spent.is_ok_and(|full_at_ns| {
-                self.frames_full_at_ns = full_at_ns;
-                true
-            })
+        let spent = FRAMES.spend_units(count.into(), self.frames_full_at_ns, now_ns);
+        spent.is_ok_and(|full_at_ns| {
+            self.frames_full_at_ns = full_at_ns;
+            true
         })
     }
 
