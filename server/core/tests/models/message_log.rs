@@ -72,6 +72,8 @@ enum Rule {
     BumpThenBase,
     /// The base is the newest surviving message: void messages stay void.
     BaseOfSurvivors,
+    /// A base that is set stays, although another node read the newest message later.
+    SetBaseOnce,
     /// Every reader of the store ignores messages beyond the base of a later epoch.
     IgnoreVoid,
     /// A node that loads a chat reads the messages first, then the epochs.
@@ -371,7 +373,7 @@ impl Model for MessageLog {
                 actions.push(Action::Move { c });
             }
         }
-        if s.store.bases.last() == Some(&None) {
+        if s.store.bases.last() == Some(&None) || !self.has(Rule::SetBaseOnce) {
             actions.push(Action::SetBase);
         }
         let late = s.late.iter().flat_map(|run| 0..run.rows.len());

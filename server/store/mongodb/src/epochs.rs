@@ -76,11 +76,11 @@ impl Shared {
         }
     }
 
-    /// Sets the base of the last of `epochs`, unless it has one by now: the newest message of exactly
-    /// the epoch before (rule `BaseOfSurvivors`), read after the epoch was begun (rule
-    /// `BumpThenBase`). A node that stores a message of the epoch before afterwards learns from
+    /// Sets the base of the last of `epochs`, unless it has one by now (rule `SetBaseOnce`): the newest
+    /// message of exactly the epoch before (rule `BaseOfSurvivors`), read after the epoch was begun
+    /// (rule `BumpThenBase`). A node that stores a message of the epoch before afterwards learns from
     /// [`Self::recheck`] that it may be void.
-    async fn set_base(
+    pub(super) async fn set_base(
         &self,
         session: &mut ClientSession,
         id: ChatId,
@@ -96,7 +96,10 @@ impl Shared {
         let base = Bson::Int64(stored.max(before.base.unwrap_or(0)));
         let at = format!("epochs.{}.base", epochs.len() - 1);
         let size = i64::try_from(epochs.len()).unwrap_or(i64::MAX);
-        let without = doc! { "_id": chat_key(id), "epochs": { "$size": size }, &at: Bson::Null };
+        // Not `{ &at: null }`: for a path through an array that is always true, because it also
+        // looks for a field named like the index in every element, and finds none.
+        let missing = doc! { "$not": { "$type": "long" } };
+        let without = doc! { "_id": chat_key(id), "epochs": { "$size": size }, &at: missing };
         let set = doc! { "$set": { at: base } };
         let update = self.chats.update_one(without, set).hint(by_key());
         update.session(session).await?;

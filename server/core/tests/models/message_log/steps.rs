@@ -291,10 +291,14 @@ impl MessageLog {
         if s.store.erased.is_some() {
             return None;
         }
-        let number = s.store.number();
-        let base = self.base(&s.store, number - 1);
+        let before = s.store.number() - 1;
+        if before == 0 {
+            return None;
+        }
+        let base = self.base(&s.store, before);
         let last = s.store.bases.last_mut()?;
-        last.is_none().then(|| *last = Some(base))
+        let may_set = last.is_none() || !self.has(Rule::SetBaseOnce);
+        (may_set && last.replace(base) != Some(base)).then_some(())
     }
 
     /// The newest surviving message, as the base of the epoch after `number`.
@@ -387,6 +391,7 @@ pub(super) fn forget(s: &mut State, without: Option<Rule>) {
     let of_void = [
         Rule::IgnoreVoid,
         Rule::BaseOfSurvivors,
+        Rule::SetBaseOnce,
         Rule::MessagesThenEpochs,
     ];
     if without.is_some_and(|rule| of_void.contains(&rule)) {

@@ -146,6 +146,7 @@ fn a_late_write_must_not_be_acked() {
     breaks(Rule::IgnoreVoid, FAILOVER, NOT_DURABLE);
     breaks(Rule::MessagesThenEpochs, CRASH_AND_FAILOVER, NOT_DURABLE);
     breaks(Rule::BumpThenBase, FAILOVER, ACKED_LOST);
+    breaks(Rule::SetBaseOnce, FAILOVER, DIVERGED);
 }
 
 #[test]

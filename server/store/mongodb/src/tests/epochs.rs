@@ -10,7 +10,7 @@ use nowrong_store::{
 };
 
 use super::{MongoStore, migration, open, shared};
-use crate::record::chat_key;
+use crate::record::{EpochsRecord, chat_key};
 
 /// A chat whose second epoch has begun but has no base, with messages of the first one.
 async fn torn() -> MongoStore {
@@ -54,6 +54,23 @@ async fn whoever_reads_a_chat_sets_a_missing_base() {
     assert_eq!(again.void, [chat_id(1)]);
     let page = store.messages_after(chat_id(1), Position::START, 10, NOW);
     assert_eq!(page.await.unwrap().len(), 3);
+    let epochs = store.chat(chat_id(1), NOW).await.unwrap().unwrap().epochs;
+    assert_eq!(epochs[1], SECOND);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_a_base_is_never_replaced_by_a_node_that_found_none() {
+    let store = torn().await;
+    let chats = store.database().collection::<EpochsRecord>("ChatSessions");
+    let key = doc! { "_id": chat_key(chat_id(1)) };
+    let found = chats.find_one(key).await.unwrap().unwrap().epochs;
+    let epochs = store.chat(chat_id(1), NOW).await.unwrap().unwrap().epochs;
+    assert_eq!(epochs[1], SECOND);
+    // A log may be open on that base by now, in which another message has this place.
+    store.append(&[message(1, 1, 4)]).await.unwrap();
+    let mut session = store.shared.client.start_session().await.unwrap();
+    let set = store.shared.set_base(&mut session, chat_id(1), &found);
+    set.await.unwrap();
     let epochs = store.chat(chat_id(1), NOW).await.unwrap().unwrap().epochs;
     assert_eq!(epochs[1], SECOND);
 }
