@@ -38,6 +38,9 @@ pub enum Event {
     /// The connection was lost meanwhile, so the client has asked again: the first request may have made a
     /// ticket of which nobody heard.
     AskedAgain,
+    /// Was told that the request failed for now: it may have made a ticket all the same, when the server had to
+    /// give up waiting for its store or its broker.
+    JoinFailed,
     /// Got the place.
     Queued(TicketId),
     /// Was told that the place was given up.

@@ -140,7 +140,10 @@ impl Wanderer {
                 _ if error.close_code().is_some() => {
                     return Err(self.guest.who.give_up(&format!("joining: {error}")));
                 }
-                _ => self.guest.who.pause_to_retry().await,
+                _ => {
+                    self.guest.who.note(Event::JoinFailed);
+                    self.guest.who.pause_to_retry().await;
+                }
             },
             Err(_) => return Err(self.guest.who.give_up("joining")),
         }

@@ -210,18 +210,19 @@ fn cancelled(diary: &Diary, chats: &BTreeMap<ChatId, Meeting<'_>>, breaches: &mu
 }
 
 /// Whether the ticket before `ticket` was neither cancelled nor matched, as far as this person knows, or the
-/// request for `ticket` was sent again, so that the first one may have made a ticket: then that one may still
-/// have opened a chat.
+/// request for `ticket` was sent again or failed before, so that the first one may have made a ticket: then that
+/// one may still have opened a chat.
 fn has_open_end(diary: &Diary, ticket: TicketId) -> bool {
-    let (mut last, mut was_asked_again) = (None, false);
+    let (mut last, mut was_asked_again, mut has_failed) = (None, false, false);
     for entry in &diary.entries {
         match &entry.event {
             Event::Joining => was_asked_again = false,
             Event::AskedAgain => was_asked_again = true,
+            Event::JoinFailed => has_failed = true,
             Event::Queued(queued) if *queued == ticket => {
-                return last.is_some() || was_asked_again;
+                return last.is_some() || was_asked_again || has_failed;
             }
-            Event::Queued(queued) => last = Some(*queued),
+            Event::Queued(queued) => (last, has_failed) = (Some(*queued), false),
             Event::Cancelled(ended)
             | Event::Matched(Encounter {
                 ticket: Some(ended),

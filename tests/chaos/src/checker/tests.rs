@@ -398,6 +398,30 @@ fn a_chat_of_a_ticket_of_which_nobody_heard_is_not_one_of_the_ticket_that_was_as
 }
 
 #[test]
+fn a_chat_of_a_request_that_failed_is_not_one_of_the_next_ticket() {
+    let made_at = |ms: u8| {
+        let mut id = [0; 16];
+        id[5] = ms;
+        id
+    };
+    let newer = TicketId::from_bytes(made_at(90));
+    let found = |chat_ms: u8, has_failed: bool| {
+        let mut cleo = vec![(18, Event::Joining)];
+        if has_failed {
+            cleo.push((19, Event::JoinFailed));
+        }
+        cleo.extend([(20, Event::Joining), (22, Event::Queued(newer))]);
+        cleo.push((24, Event::Cancelled(newer)));
+        let chat = ChatId::from_bytes(made_at(chat_ms));
+        let dan = vec![(23, with(chat, 8, ["Dan", "Cleo"]))];
+        broken(&[person("Cleo", cleo), person("Dan", dan)])
+    };
+    assert_eq!(found(89, true), []);
+    assert_eq!(found(90, true), [Promise::CancelledAndMatched]);
+    assert_eq!(found(89, false), [Promise::CancelledAndMatched]);
+}
+
+#[test]
 fn a_blocked_pair_met_again() {
     let again = |members: [&str; 2], confirmed: bool| {
         after(|diaries| {
