@@ -33,9 +33,14 @@ impl Entrance {
     async fn enter(&self, client: ClientIp) -> Result<Pass, Closed> {
         let entered = self.door.enter(client).await;
         if let Err(closed) = &entered {
-            self.node.env().metrics.count_refusal(closed.limit);
+            self.count_refusal(closed.limit);
         }
         entered
+    }
+
+    /// Counts that a limit refused a client.
+    fn count_refusal(&self, limit: &'static str) {
+        self.node.env().metrics.count_refusal(limit);
     }
 
     /// Whether a client of this web origin may connect. No origin means no browser: such a client

@@ -52,12 +52,22 @@ pub struct ClientIp(IpAddr);
 
 impl ClientIp {
     /// The pseudonym of the network that the client comes from: an IPv4 address, or an IPv6 /64,
-    /// which is what one subscriber gets. Equal networks have equal pseudonyms under one key.
+    /// which is what one subscriber gets. Equal networks have equal pseudonyms under one key. The last two
+    /// bytes are those of the wider network, an IPv4 /24 or an IPv6 /48, so they say little.
     pub fn limiter_key(self, key: &PseudonymKey) -> [u8; 16] {
-        let tag = hmac::sign(&key.0, &self.prefix());
         let mut out = [0; 16];
-        out.copy_from_slice(&tag.as_ref()[..16]);
+        let (own, wider) = out.split_at_mut(14);
+        own.copy_from_slice(&hmac::sign(&key.0, &self.prefix()).as_ref()[..14]);
+        wider.copy_from_slice(&hmac::sign(&key.0, &self.wider_prefix()).as_ref()[..2]);
         out
+    }
+
+    /// As [`Self::prefix`], of the network around it.
+    fn wider_prefix(self) -> Vec<u8> {
+        match self.0.to_canonical() {
+            IpAddr::V4(ip) => [&[24], &ip.octets()[..3]].concat(),
+            IpAddr::V6(ip) => [&[48], &ip.octets()[..6]].concat(),
+        }
     }
 
     /// Version and network. An IPv4 address inside IPv6 counts as IPv4.
@@ -129,6 +139,17 @@ mod tests {
 
     fn key_of(address: &str, key: &PseudonymKey) -> [u8; 16] {
         ClientIp::from(address.parse::<IpAddr>().unwrap()).limiter_key(key)
+    }
+
+    #[test]
+    fn a_pseudonym_ends_with_that_of_the_wider_network() {
+        let key = PseudonymKey::generate().unwrap();
+        let is_shared = |one, other| key_of(one, &key)[14..] == key_of(other, &key)[14..];
+        assert!(is_shared("192.0.2.1", "192.0.2.200"));
+        assert!(is_shared("2001:db8:1:2::1", "2001:db8:1:ff::1"));
+        let wider = |n: u32| key_of(&format!("2001:db8:{n:x}::1"), &key)[14..].to_vec();
+        let all: std::collections::BTreeSet<_> = (0..64).map(wider).collect();
+        assert!(all.len() > 32, "other networks have others, nearly always");
     }
 
     #[test]

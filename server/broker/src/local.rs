@@ -2,7 +2,7 @@
 //!
 //! It never awaits, so no lock is ever held across an await, and each method is one step. It
 //! forgets everything at a restart, as its traits allow. Everything it holds is bounded: connect
-//! tokens by [`TOKENS_MAX`], limits by [`KEYS_MAX`](nowrong_core::limiter::KEYS_MAX), tickets by
+//! tokens by [`TOKENS_MAX`], limits by [`KEYS_MAX`](nowrong_core::limiter::KEYS_MAX) for each rule, tickets by
 //! [`TICKETS_MAX`](nowrong_core::matching::TICKETS_MAX), logs by [`LOGS_MAX`], counted categories
 //! by [`COUNTED_CATEGORIES_MAX`](super::COUNTED_CATEGORIES_MAX), places by [`PLACES_MAX`]; beyond a bound it
 //! refuses with [`BrokerError::Full`].
@@ -18,7 +18,7 @@ use bytes::Bytes;
 use nowrong_base::{lock::lock, random};
 use nowrong_core::{
     chat_log::Appended,
-    limiter::{Grant, Limiter},
+    limiter::{self, Grant},
     matching::{Joined, Pool, Retried, Ticket},
     node::{NodeId, NodeStatus, NodeView},
     record::{Draft, Notice, TokenHash, UnixMs},
@@ -48,7 +48,7 @@ pub struct LocalBroker {
     tokens: Mutex<tokens::Tokens>,
     /// A table for each rule, so that many keys of one rule leave the others their room. There are as many as
     /// names of rules, which are constants.
-    limiters: Mutex<HashMap<&'static str, Limiter<[u8; 16]>>>,
+    limits: Mutex<HashMap<&'static str, limiter::Limits>>,
     pool: Mutex<Pool>,
     counts: Mutex<Chatting>,
     logs: logs::Logs,
@@ -62,7 +62,7 @@ impl LocalBroker {
             id: NodeId(random::bytes()),
             status: Mutex::default(),
             tokens: Mutex::default(),
-            limiters: Mutex::default(),
+            limits: Mutex::default(),
             pool: Mutex::default(),
             counts: Mutex::default(),
             logs: logs::Logs::default(),
@@ -110,9 +110,9 @@ impl Limits for LocalBroker {
         key: &[u8; 16],
         now: UnixMs,
     ) -> Result<Grant, BrokerError> {
-        let mut limiters = lock(&self.limiters);
-        let limiter = limiters.entry(rule.name).or_default();
-        Ok(limiter.take(rule.rate, *key, now))
+        let mut limits = lock(&self.limits);
+        let limits = limits.entry(rule.name).or_default();
+        Ok(limits.take(rule.rate, *key, now))
     }
 }
 
@@ -323,9 +323,11 @@ mod tests {
             taken.unwrap() == Grant::Granted
         };
         for number in 0..KEYS_MAX as u128 {
-            assert!(take("connect", number).await);
+            assert!(take("connect", number << 16).await);
         }
+        assert!(take("connect", u128::MAX).await);
         assert!(!take("connect", u128::MAX).await);
-        assert!(take("register", u128::MAX).await);
+        assert!(!take("connect", u128::MAX - (1 << 16)).await, "shared");
+        assert!(take("register", u128::MAX - (1 << 16)).await, "of its own");
     }
 }

@@ -2,8 +2,8 @@
 //! is a token bucket that keeps one number per key.
 //!
 //! A key whose burst is fully restored is treated as never seen, and may be dropped to make room.
-//! When the table is full of other keys, a new key is refused: the table is bounded, and a flood of
-//! new keys must not release the old ones. Time comes in as an argument; it may go backwards, which
+//! When the table is full of other keys, a flood of new keys does not release the old ones: in a [`Limiter`]
+//! a new key is refused, in [`Limits`] it shares a bucket with its wider network. Time comes in as an argument; it may go backwards, which
 //! never grants more than the rate allows and never refuses for longer than a period. Start reading
 //! at [`Limiter::take`].
 
@@ -127,6 +127,15 @@ impl<K: Copy + Ord + Hash> Limiter<K> {
         }
     }
 
+    /// Whether a unit can be taken for `key`, or the table is full of others.
+    fn has_room(&self, key: K, now_ms: u64) -> bool {
+        let now_ns = now_ms.saturating_mul(NS_PER_MS);
+        let is_idle = |(full_at, _): &(u64, K)| *full_at <= now_ns;
+        self.full_at_ns.len() < self.keys_max
+            || self.full_at_ns.contains_key(&key)
+            || self.by_time.first().is_some_and(is_idle)
+    }
+
     /// How many keys are held, including idle ones that are not displaced yet.
     pub fn len(&self) -> usize {
         self.full_at_ns.len()
@@ -162,6 +171,45 @@ impl<K: Copy + Ord + Hash> Limiter<K> {
                 Err(Grant::RetryAfter(wait_ms.max(1)))
             }
         }
+    }
+}
+
+/// The pseudonym of a network, or the id of an account. Its last two bytes are those of the wider network,
+/// or random.
+pub type LimitKey = [u8; 16];
+
+/// The limits of one rule. When the table of keys is full, a key that is not in it shares one of 65,536
+/// buckets with the others of its wider network, until there is room: a flood of keys never means a no for
+/// everybody.
+#[derive(Debug)]
+pub struct Limits {
+    keys: Limiter<LimitKey>,
+    wider: Limiter<u16>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::with_bound(KEYS_MAX)
+    }
+}
+
+impl Limits {
+    /// An empty table for at most `keys_max` keys that are in use.
+    pub fn with_bound(keys_max: usize) -> Self {
+        Self {
+            keys: Limiter::with_bound(keys_max),
+            wider: Limiter::default(),
+        }
+    }
+
+    /// Takes one unit for `key`. Always pass the same rate.
+    pub fn take(&mut self, rate: Rate, key: LimitKey, now_ms: u64) -> Grant {
+        if self.keys.has_room(key, now_ms) {
+            return self.keys.take(rate, key, now_ms);
+        }
+        let [.., first, second] = key;
+        let wider = u16::from_be_bytes([first, second]);
+        self.wider.take(rate, wider, now_ms)
     }
 }
 

@@ -5,98 +5,205 @@
 //! number of them is under way; all other clients wait, at the cost of one packet each. Once admitted, a
 //! client finishes before its retransmission timer fires, and no first packet is lost: its sender would
 //! try again only seconds later.
+//!
+//! Turns and places are shared out by network ([`shares`](super::shares)): when none is left, the network
+//! that has most makes room. So clients that begin a handshake and go silent keep nobody else out.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    collections::{BTreeSet, HashMap},
+    hash::RandomState,
+    net::IpAddr,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use tokio::{
-    sync::{Mutex, OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use nowrong_base::lock::lock;
+use tokio::{sync::Notify, time::timeout};
 
-/// Handshakes that are under way at one time, some 50 KB each. A client that begins one and goes silent
-/// holds it until its deadline, hence so many. All others wait in the queue.
-const HANDSHAKES_MAX: usize = 4_096;
+use super::shares::{Networks, Shares, networks};
+
+/// Handshakes that are under way at one time, some 75 KB each. All other clients wait in the queue.
+const HANDSHAKES_MAX: usize = 2_048;
+
+/// Clients that wait at one time: each holds its first packet, some kilobytes.
+const WAITING_MAX: usize = 8_192;
 
 /// How long a client waits for its turn: after that it tries another node, or this one again.
 const TURN_DEADLINE: Duration = Duration::from_secs(8);
+
+/// Time for a handshake and what comes with it, when few are under way.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same when almost all turns are taken: enough for three round trips of a second each.
+const PATIENCE_LEAST: Duration = Duration::from_secs(4);
 
 /// From this many clients on, waiting or in their handshake, a new one has to prove its address with a
 /// Retry (RFC 9000 §8.1.2): a forged address then costs one packet instead of a handshake.
 const RETRY_FROM: usize = 256;
 
-/// From this many on, new clients are ignored: even a refusal would cost a packet. quinn keeps no more of
-/// them either before they are accepted.
-pub(crate) const IGNORE_FROM: usize = 16_384;
+/// Most clients that quinn keeps before they are accepted: those that wait, and what comes meanwhile.
+pub(crate) const INCOMING_MAX: usize = 2 * WAITING_MAX;
 
 /// All clients that are connecting: those that wait and those in their handshake. A clone is the same queue.
-#[derive(Clone)]
-pub struct AdmissionQueue {
-    clients: Arc<AtomicUsize>,
-    turns: Arc<Semaphore>,
+#[derive(Clone, Default)]
+pub struct AdmissionQueue(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    hasher: RandomState,
+    state: Mutex<State>,
     /// Held while a handshake begins.
-    begins: Arc<Mutex<()>>,
+    begins: tokio::sync::Mutex<()>,
 }
 
-/// The place of one client; counted until it is dropped.
-pub struct Place(AdmissionQueue);
+#[derive(Default)]
+struct State {
+    last: u64,
+    clients: HashMap<u64, Client>,
+    waiting: Shares,
+    turns: Shares,
+    /// Those that asked for a turn: first the clients that were here before, then by age.
+    queue: BTreeSet<(bool, u64)>,
+}
+
+struct Client {
+    networks: Networks,
+    is_new: bool,
+    has_turn: bool,
+    wake: Arc<Notify>,
+}
+
+/// The place of one client; given up when it is dropped.
+pub struct Place {
+    queue: AdmissionQueue,
+    number: u64,
+    wake: Arc<Notify>,
+}
 
 /// The turn of one client: its handshake counts as under way until this is dropped.
-pub struct Turn {
-    place: Place,
-    _turn: OwnedSemaphorePermit,
-}
-
-impl Default for AdmissionQueue {
-    fn default() -> Self {
-        Self {
-            clients: Arc::default(),
-            turns: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
-            begins: Arc::default(),
-        }
-    }
-}
+pub struct Turn(Place);
 
 impl AdmissionQueue {
     /// Whether there are so many clients that a new one has to prove its address first.
     pub fn is_long(&self) -> bool {
-        self.count() >= RETRY_FROM
+        lock(&self.0.state).clients.len() >= RETRY_FROM
     }
 
-    /// Whether there are so many clients that a new one is ignored.
-    pub fn is_full(&self) -> bool {
-        self.count() >= IGNORE_FROM
+    /// Gives a place to one more client; `None` when there is none for its network. `is_new`: it does not
+    /// have a token of an earlier connection; those that have one go first.
+    pub fn join(&self, address: IpAddr, is_new: bool) -> Option<Place> {
+        let networks = networks(&self.0.hasher, address);
+        let wake = Arc::new(Notify::new());
+        let mut state = lock(&self.0.state);
+        if state.waiting.len() >= WAITING_MAX {
+            let displaced = state.waiting.makes_room(&networks)?;
+            state.remove(displaced);
+        }
+        state.last += 1;
+        let number = state.last;
+        state.waiting.add(&networks, number);
+        let client = Client {
+            networks,
+            is_new,
+            has_turn: false,
+            wake: wake.clone(),
+        };
+        state.clients.insert(number, client);
+        drop(state);
+        Some(Place {
+            queue: self.clone(),
+            number,
+            wake,
+        })
+    }
+}
+
+impl State {
+    /// Whether the client has its turn; `None` when it had to make room.
+    fn has_turn(&self, number: u64) -> Option<bool> {
+        self.clients.get(&number).map(|client| client.has_turn)
     }
 
-    /// How many clients have a place.
-    fn count(&self) -> usize {
-        self.clients.load(Ordering::Relaxed)
+    /// Gives the client its turn, if there is one for its network; otherwise it waits.
+    fn ask(&mut self, number: u64) {
+        let Some(client) = self.clients.get(&number) else {
+            return;
+        };
+        if self.turns.len() < HANDSHAKES_MAX {
+            self.give_turn(number);
+        } else if let Some(displaced) = self.turns.makes_room(&client.networks) {
+            // Its turn goes to this client, whoever waits: that network has less than theirs, or they
+            // would have taken it.
+            self.forget(displaced);
+            self.give_turn(number);
+        } else {
+            self.queue.insert((client.is_new, number));
+        }
     }
 
-    /// Gives a place to one more client.
-    pub fn join(&self) -> Place {
-        self.clients.fetch_add(1, Ordering::Relaxed);
-        Place(self.clone())
+    fn give_turn(&mut self, number: u64) {
+        let Some(client) = self.clients.get_mut(&number) else {
+            return;
+        };
+        client.has_turn = true;
+        self.queue.remove(&(client.is_new, number));
+        self.waiting.remove(&client.networks, number);
+        self.turns.add(&client.networks, number);
+        client.wake.notify_one();
+    }
+
+    /// Removes a client, and gives its turn to the next one.
+    fn remove(&mut self, number: u64) {
+        self.forget(number);
+        if self.turns.len() < HANDSHAKES_MAX
+            && let Some((_, next)) = self.queue.first().copied()
+        {
+            self.give_turn(next);
+        }
+    }
+
+    fn forget(&mut self, number: u64) {
+        let Some(client) = self.clients.remove(&number) else {
+            return;
+        };
+        let shares = match client.has_turn {
+            true => &mut self.turns,
+            false => &mut self.waiting,
+        };
+        shares.remove(&client.networks, number);
+        self.queue.remove(&(client.is_new, number));
+        client.wake.notify_one();
     }
 }
 
 impl Place {
-    /// Waits for the turn; `None` when that takes longer than [`TURN_DEADLINE`].
+    /// Waits for the turn; `None` when that takes longer than [`TURN_DEADLINE`], or when the client has to
+    /// make room for one of a smaller network.
     ///
     /// # Cancel safety
     /// Dropped, it gives up the place.
     pub async fn turn(self) -> Option<Turn> {
-        let turn = timeout(TURN_DEADLINE, self.0.turns.clone().acquire_owned()).await;
-        let turn = turn.ok()?.ok()?;
-        Some(Turn {
-            place: self,
-            _turn: turn,
-        })
+        lock(&self.queue.0.state).ask(self.number);
+        let turn = timeout(TURN_DEADLINE, async {
+            loop {
+                match self.has_turn() {
+                    Some(false) => self.wake.notified().await,
+                    known => return known,
+                }
+            }
+        });
+        turn.await.ok()??;
+        Some(Turn(self))
+    }
+
+    fn has_turn(&self) -> Option<bool> {
+        lock(&self.queue.0.state).has_turn(self.number)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.queue.0.state).remove(self.number);
     }
 }
 
@@ -107,70 +214,153 @@ impl Turn {
     /// # Cancel safety
     /// Dropped before `work` ran, it never runs.
     pub async fn begin<T>(&self, work: impl FnOnce() -> T) -> T {
-        let begins = self.place.0.begins.clone();
-        let begin = begins.lock().await;
+        let begin = self.0.queue.0.begins.lock().await;
         let done = work();
         tokio::task::yield_now().await;
         drop(begin);
         done
     }
+
+    /// How long this handshake may take: the less, the more are under way.
+    pub fn patience(&self) -> Duration {
+        patience(lock(&self.0.queue.0.state).turns.len())
+    }
+
+    /// Returns when this handshake has to make room for one of a smaller network.
+    pub async fn displaced(&self) {
+        while self.0.has_turn().is_some() {
+            self.0.wake.notified().await;
+        }
+    }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.clients.fetch_sub(1, Ordering::Relaxed);
-    }
+/// The time for a handshake when this many are under way: all of it up to a quarter of the turns.
+fn patience(turns: usize) -> Duration {
+    let calm = HANDSHAKES_MAX / 4;
+    let crowd = turns.clamp(calm, HANDSHAKES_MAX) - calm;
+    let less = (PATIENCE - PATIENCE_LEAST) * u32::try_from(crowd).unwrap_or(u32::MAX);
+    PATIENCE - less / u32::try_from(HANDSHAKES_MAX - calm).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
+    use std::{cell::RefCell, net::Ipv4Addr};
 
     use futures_util::FutureExt as _;
 
     use super::*;
 
+    fn network(number: usize) -> IpAddr {
+        Ipv4Addr::from_bits((number << 8) as u32).into()
+    }
+
+    fn join(queue: &AdmissionQueue, number: usize) -> Place {
+        queue.join(network(number), true).expect("there is room")
+    }
+
+    async fn turn(queue: &AdmissionQueue, number: usize) -> Turn {
+        join(queue, number).turn().await.expect("there is room")
+    }
+
+    /// A queue whose turns are all taken by one network.
+    async fn full() -> (AdmissionQueue, Vec<Turn>) {
+        let queue = AdmissionQueue::default();
+        let mut turns = Vec::new();
+        for _ in 0..HANDSHAKES_MAX {
+            turns.push(turn(&queue, 1).await);
+        }
+        (queue, turns)
+    }
+
     #[test]
-    fn a_long_queue_asks_for_a_proof_and_a_full_one_for_nothing() {
+    fn a_long_queue_asks_for_a_proof_and_a_full_one_takes_nobody_of_the_same_network() {
         let queue = AdmissionQueue::default();
         let mut places = Vec::new();
-        let mut seen = Vec::new();
-        for count in 1..=IGNORE_FROM {
-            places.push(queue.join());
-            if [RETRY_FROM - 1, RETRY_FROM, IGNORE_FROM - 1, IGNORE_FROM].contains(&count) {
-                seen.push((queue.is_long(), queue.is_full()));
-            }
+        for count in 1..=WAITING_MAX {
+            places.push(join(&queue, 1));
+            assert_eq!(queue.is_long(), count >= RETRY_FROM);
         }
-        assert_eq!(
-            seen,
-            [(false, false), (true, false), (true, false), (true, true)]
-        );
+        assert!(queue.join(network(1), true).is_none());
         places.truncate(RETRY_FROM - 1);
-        assert!(
-            !queue.is_long() && !queue.is_full(),
-            "a dropped place is free"
-        );
+        assert!(!queue.is_long(), "a dropped place is free");
+        assert!(queue.join(network(1), true).is_some());
     }
 
     #[tokio::test]
     async fn g10_so_many_handshakes_are_under_way_and_not_one_more() {
-        let queue = AdmissionQueue::default();
-        let mut turns = Vec::new();
-        for _ in 0..HANDSHAKES_MAX {
-            turns.push(queue.join().turn().await.expect("there is room"));
-        }
+        let (queue, mut turns) = full().await;
         // Unconstrained, it waits for a turn and for nothing else: not for tokio's budget of polls.
-        let mut next = Box::pin(tokio::task::unconstrained(queue.join().turn()));
+        let mut next = Box::pin(tokio::task::unconstrained(join(&queue, 1).turn()));
         assert!(next.as_mut().now_or_never().is_none(), "it waits");
         turns.pop();
         assert!(next.await.is_some());
     }
 
     #[tokio::test]
+    async fn silent_handshakes_of_one_network_make_room_for_another() {
+        let (queue, turns) = full().await;
+        let mut waiting = Box::pin(join(&queue, 1).turn());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let newcomer = turn(&queue, 2).now_or_never().expect("without waiting");
+        assert!(turns[0].displaced().now_or_never().is_some(), "the oldest");
+        assert!(turns[1].displaced().now_or_never().is_none());
+        assert!(newcomer.displaced().now_or_never().is_none());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        drop(newcomer);
+        assert!(waiting.await.is_some(), "a turn that was given back");
+    }
+
+    #[tokio::test]
+    async fn those_that_wait_make_room_too() {
+        let (queue, _turns) = full().await;
+        let mut waiting: Vec<_> = (0..WAITING_MAX)
+            .map(|_| Box::pin(join(&queue, 1).turn()))
+            .collect();
+        for place in &mut waiting {
+            assert!(place.as_mut().now_or_never().is_none());
+        }
+        assert!(queue.join(network(1), true).is_none());
+        let newcomer = join(&queue, 2);
+        assert!(waiting.remove(0).await.is_none(), "the oldest is told");
+        assert!(newcomer.turn().now_or_never().flatten().is_some());
+    }
+
+    #[tokio::test]
+    async fn who_was_here_before_goes_first() {
+        let (queue, mut turns) = full().await;
+        let mut stranger = Box::pin(join(&queue, 1).turn());
+        assert!(stranger.as_mut().now_or_never().is_none());
+        let known = queue.join(network(1), false).unwrap();
+        let mut known = Box::pin(known.turn());
+        assert!(known.as_mut().now_or_never().is_none());
+        turns.pop();
+        assert!(stranger.as_mut().now_or_never().is_none());
+        assert!(known.now_or_never().flatten().is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_dropped_leaves_nothing() {
+        let (queue, turns) = full().await;
+        let waiting = join(&queue, 1).turn();
+        let place = join(&queue, 3);
+        drop((waiting, place, turns));
+        let state = lock(&queue.0.state);
+        let left = (state.turns.len(), state.waiting.len(), state.clients.len());
+        assert_eq!((left, state.queue.len()), ((0, 0, 0), 0));
+    }
+
+    #[test]
+    fn a_crowd_has_less_time() {
+        assert_eq!(patience(0), PATIENCE);
+        assert_eq!(patience(HANDSHAKES_MAX / 4), PATIENCE);
+        assert_eq!(patience(HANDSHAKES_MAX), PATIENCE_LEAST);
+        assert!((PATIENCE_LEAST..PATIENCE).contains(&patience(HANDSHAKES_MAX / 2)));
+    }
+
+    #[tokio::test]
     async fn handshakes_begin_one_by_one_with_room_for_others_in_between() {
         let queue = AdmissionQueue::default();
-        let first = queue.join().turn().await.expect("there is room");
-        let second = queue.join().turn().await.expect("there is room");
+        let (first, second) = (turn(&queue, 1).await, turn(&queue, 1).await);
         let steps = RefCell::new(Vec::new());
         let step = |name| steps.borrow_mut().push(name);
         let socket = async { step("socket") };

@@ -50,13 +50,19 @@ impl Incoming {
         self.0.remote_address()
     }
 
-    /// Whether the client can be asked to prove its address: not twice.
-    pub fn may_retry(&self) -> bool {
-        self.0.may_retry()
+    /// Whether the client has proved its address: it came back after a Retry, or has a token of an earlier
+    /// connection.
+    pub fn is_proved(&self) -> bool {
+        self.0.remote_address_validated()
+    }
+
+    /// Whether it was connected before: it has a token that an earlier connection gave it (RFC 9000 §8.1.3).
+    pub fn was_here(&self) -> bool {
+        self.0.remote_address_validated() && self.0.may_retry()
     }
 
     /// Asks the client to come again and to prove its address by it (RFC 9000 §8.1.2). One that did so
-    /// already is refused instead: see [`Self::may_retry`].
+    /// already is refused instead.
     pub fn retry(self) {
         // The error holds the client, which is refused when it is dropped.
         let _ = self.0.retry();

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use quinn::{VarInt, crypto::rustls::QuicServerConfig};
 
 use crate::{
-    admission_queue::IGNORE_FROM,
+    admission_queue::INCOMING_MAX,
     connection::{ApplicationCode, Incoming},
     key::QuicKey,
     runtime::EagerRuntime,
@@ -87,7 +87,8 @@ impl Endpoint {
         let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
         config
             .transport_config(Arc::new(transport_config()))
-            .max_incoming(IGNORE_FROM)
+            .token_key(key.token_key())
+            .max_incoming(INCOMING_MAX)
             .incoming_buffer_size(INCOMING_BUFFER)
             .incoming_buffer_size_total(INCOMING_BUFFERS);
         let socket = std::net::UdpSocket::bind(address)

@@ -1,10 +1,11 @@
-//! The key with which a restarted server can end the QUIC connections of its last run.
+//! The key with which a restarted server can end the QUIC connections of its last run, and knows whom it has
+//! met.
 //!
 //! After a crash, clients still send to connections that no longer exist, and hear nothing until their
 //! idle timeout. A server that has the key of its last run replies with stateless resets (RFC 9000
 //! §10.3), so that clients reconnect at once. The key is a secret of one address: with the key of another
 //! address, anyone could reset connections there. So the nodes of a cluster do not share it, nor the key
-//! of the Retry tokens: a token is valid only at the address that gave it.
+//! of the tokens that prove an address, which is made of it: a token is valid only at the address that gave it.
 
 use std::{
     fs,
@@ -14,10 +15,10 @@ use std::{
     time::Duration,
 };
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::{hkdf, hmac};
 use nowrong_base::{files, random};
 use quinn::EndpointConfig;
-use quinn_proto::HashedConnectionIdGenerator;
+use quinn_proto::{HashedConnectionIdGenerator, crypto::HandshakeTokenKey};
 
 /// The file in the data folder.
 const FILE: &str = "quic.key";
@@ -82,6 +83,12 @@ impl QuicKey {
             .cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(seed)))
             .min_reset_interval(RESET_INTERVAL);
         config
+    }
+
+    /// The key of the tokens that prove the address of a client: those of Retry, and those for its next
+    /// connection, which it may have got before a restart.
+    pub(crate) fn token_key(&self) -> Arc<dyn HandshakeTokenKey> {
+        Arc::new(hkdf::Salt::new(hkdf::HKDF_SHA256, b"address tokens").extract(&self.0))
     }
 }
 

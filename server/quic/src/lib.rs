@@ -12,6 +12,7 @@
 //! | [`connection`] | a client, from its first packet to its close code |
 //! | [`stream`] | the two directions of a stream |
 //! | [`admission_queue`] | which handshake begins next, when many clients come at once |
+//! | [`shares`] | which network makes room when there is none left |
 //! | [`key`] | the secret with which a restarted server can end the connections of its last run |
 //! | [`runtime`] | how often the endpoint's own task reads its socket |
 //!
@@ -24,6 +25,7 @@ mod connection;
 mod endpoint;
 mod key;
 mod runtime;
+mod shares;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -57,8 +57,12 @@ struct Ends {
 impl Ends {
     fn new() -> Self {
         let (tls, trust) = tls(TLS13_AES_128_GCM_SHA256);
+        Self::with(tls, trust, &QuicKey::in_memory())
+    }
+
+    fn with(tls: rustls::ServerConfig, trust: rustls::ClientConfig, key: &QuicKey) -> Self {
         let address = LOOPBACK.parse().unwrap();
-        let server = Endpoint::bind(address, tls, &QuicKey::in_memory()).unwrap();
+        let server = Endpoint::bind(address, tls, key).unwrap();
         let mut client = quinn::Endpoint::client(address).unwrap();
         let crypto = QuicClientConfig::try_from(trust).unwrap();
         client.set_default_client_config(quinn::ClientConfig::new(Arc::new(crypto)));
@@ -108,15 +112,43 @@ async fn what_cannot_be_bound_is_said_in_one_sentence() {
 }
 
 #[tokio::test]
+async fn who_was_here_before_is_known_after_a_restart_too() {
+    let (tls, trust) = tls(TLS13_AES_128_GCM_SHA256);
+    let key = QuicKey::in_memory();
+    let mut ends = Ends::with(tls.clone(), trust, &key);
+    let (server, client) = ends.connect().await;
+    let (mut send, read) = (server.open_uni().await, client.accept_uni());
+    send.as_mut()
+        .unwrap()
+        .write_chunk(Bytes::from_static(b"x"))
+        .await
+        .unwrap();
+    let first = read.await.unwrap().read_chunk(1, true).await.unwrap();
+    assert!(first.is_some(), "the token came with it, or before");
+    ends.server = Endpoint::bind(LOOPBACK.parse().unwrap(), tls, &key).unwrap();
+    let arrived = async {
+        let again = ends.incoming().await;
+        assert!(again.is_proved() && again.was_here());
+        again.accept().unwrap().await.unwrap()
+    };
+    let (_server, client) = tokio::join!(arrived, ends.dial());
+    client.unwrap();
+}
+
+#[tokio::test]
 async fn an_address_proves_itself_once() {
     let ends = Ends::new();
     let arrived = async {
         let first = ends.incoming().await;
         assert_eq!(first.remote_address(), ends.client.local_addr().unwrap());
-        assert!(first.may_retry());
+        assert!(!first.is_proved() && !first.was_here());
         first.retry();
         let second = ends.incoming().await;
-        assert!(!second.may_retry(), "it came back with the token");
+        assert!(second.is_proved(), "it came back with the token");
+        assert!(
+            !second.was_here(),
+            "which is not one of an earlier connection"
+        );
         second.accept().unwrap().await.unwrap()
     };
     let (server, client) = tokio::join!(arrived, ends.dial());

@@ -15,7 +15,7 @@ use nowrong_base::{
     privacy::{ClientIp, PseudonymKey},
 };
 use nowrong_broker::{Broker, LimitRule};
-use nowrong_core::limiter::Grant;
+use nowrong_core::{limiter::Grant, record::UnixMs};
 
 use crate::config::ClientLimits;
 
@@ -30,7 +30,13 @@ pub struct Door {
     handshakes: LimitRule,
     connections_max: u32,
     connections: Mutex<HashMap<Pseudonym, u32>>,
+    /// The networks that were refused, and until when.
+    refused: Mutex<HashMap<Pseudonym, UnixMs>>,
 }
+
+/// Most refused networks that are remembered. Of one that is not, the next client costs a handshake before it
+/// is refused.
+const REFUSED_MAX: usize = 4_096;
 
 /// Delay for a network that has all its connections, in milliseconds: one of them may end at any time.
 const CROWDED_RETRY_MS: u64 = 5_000;
@@ -71,7 +77,28 @@ impl Door {
             handshakes,
             connections_max,
             connections,
+            refused: Mutex::default(),
         })
+    }
+
+    /// Whether this client's network was refused, and would be now. It costs no question to the broker.
+    pub fn refused_lately(&self, client: ClientIp) -> bool {
+        let refused = lock(&self.refused);
+        if refused.is_empty() {
+            return false;
+        }
+        let until = refused.get(&client.limiter_key(&self.pseudonyms));
+        until.is_some_and(|until| self.clock.now() < *until)
+    }
+
+    fn remember_refusal(&self, network: Pseudonym, closed: Closed) {
+        let (now, mut refused) = (self.clock.now(), lock(&self.refused));
+        if refused.len() >= REFUSED_MAX {
+            refused.retain(|_, until| now < *until);
+        }
+        if refused.len() < REFUSED_MAX {
+            refused.insert(network, now.saturating_add(closed.retry_after_ms));
+        }
     }
 
     /// Lets a client in, unless its network has too many connections or opens them too fast. A
@@ -81,6 +108,17 @@ impl Door {
     /// [`Closed`]: which limit it is, and when to come back.
     pub async fn enter(self: &Arc<Self>, client: ClientIp) -> Result<Pass, Closed> {
         let network = client.limiter_key(&self.pseudonyms);
+        let entered = self.try_enter(network).await;
+        if let Err(closed) = entered {
+            self.remember_refusal(network, closed);
+        }
+        entered.map(|()| Pass {
+            door: self.clone(),
+            network,
+        })
+    }
+
+    async fn try_enter(&self, network: Pseudonym) -> Result<(), Closed> {
         let granted = self
             .broker
             .take(self.handshakes, &network, self.clock.now())
@@ -100,10 +138,7 @@ impl Door {
             });
         }
         *count += 1;
-        Ok(Pass {
-            door: self.clone(),
-            network,
-        })
+        Ok(())
     }
 }
 

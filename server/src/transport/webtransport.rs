@@ -5,9 +5,13 @@
 //! lane, the second the bulk lane. Every step before the conversation has a deadline. A client of a
 //! foreign `Origin` gets its session and is refused in-band. Start reading at [`serve`].
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use bytes::Bytes;
+use nowrong_base::privacy::ClientIp;
 use nowrong_certs::Identity;
 use nowrong_http3::{H3Error, wrap_datagram};
 use nowrong_protocol::{CloseCode, copies::Path, frame::Lane, limits::CLOSE_DEADLINE};
@@ -30,11 +34,12 @@ use crate::{
 mod events;
 mod session;
 
-/// Time for the QUIC handshake, the HTTP/3 settings and the CONNECT request together.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-
 /// The code of a QUIC connection that ends although nothing was decided (RFC 9114 §8.1).
 const NO_ERROR: ApplicationCode = ApplicationCode(H3Error::NO_ERROR.0);
+
+/// The bounds of those that wait to connect, and of those that are connecting, by their names in metrics.
+const NO_PLACE: &str = "handshakes_waiting";
+const NO_TURN: &str = "handshakes_at_once";
 
 /// Time from the accepted CONNECT to the live lane.
 const LANE_DEADLINE: Duration = Duration::from_secs(5);
@@ -52,18 +57,26 @@ pub fn bind(address: SocketAddr, identity: &Identity, key: &QuicKey) -> anyhow::
 pub async fn serve(entrance: Entrance, endpoint: Endpoint) {
     let (queue, node) = (AdmissionQueue::default(), entrance.node.clone());
     while let Some(incoming) = endpoint.accept().await {
-        if queue.is_full() {
-            incoming.ignore();
-        } else if node.is_draining() {
+        let address = incoming.remote_address().ip();
+        if node.is_draining() {
             // A client that is refused asks for another node at once.
             incoming.refuse();
-        } else if queue.is_long() && incoming.may_retry() {
+        } else if !incoming.is_proved() && must_prove(&entrance, &queue, address) {
             incoming.retry();
-        } else {
+        } else if let Some(place) = queue.join(address, !incoming.was_here()) {
             node.links()
-                .spawn(accept(entrance.clone(), incoming, queue.join()));
+                .spawn(accept(entrance.clone(), incoming, place));
+        } else {
+            entrance.count_refusal(NO_PLACE);
+            incoming.ignore();
         }
     }
+}
+
+/// Whether a client has to prove its address before anything is done for it: when many come, or when what it
+/// asks for would be refused.
+fn must_prove(entrance: &Entrance, queue: &AdmissionQueue, address: IpAddr) -> bool {
+    queue.is_long() || entrance.door.refused_lately(address.into())
 }
 
 /// Serves one client. The future that lets it in is boxed: otherwise its state would take room in the
@@ -86,33 +99,58 @@ async fn let_in(
     incoming: Incoming,
     place: Place,
 ) -> Option<(WebTransportLink, bool, Pass)> {
-    let Ok(pass) = entrance.enter(incoming.remote_address().into()).await else {
-        incoming.ignore();
-        return None;
-    };
+    let client = ClientIp::from(incoming.remote_address().ip());
+    let mut pass = None;
+    if incoming.is_proved() {
+        let Ok(entered) = entrance.enter(client).await else {
+            incoming.ignore();
+            return None;
+        };
+        pass = Some(entered);
+    }
     let Some(turn) = place.turn().await else {
+        entrance.count_refusal(NO_TURN);
         incoming.ignore();
         return None;
     };
-    match timeout(CONNECT_DEADLINE, connect(&entrance, incoming, &turn)).await {
-        Ok(Ok((link, is_origin_allowed))) => return Some((link, is_origin_allowed, pass)),
+    let connecting = timeout(turn.patience(), connect(&entrance, incoming, &turn, pass));
+    let connected = tokio::select! {
+        connected = connecting => connected,
+        () = turn.displaced() => {
+            entrance.count_refusal(NO_TURN);
+            return None;
+        }
+    };
+    match connected {
+        Ok(Ok(let_in)) => return Some(let_in),
         Ok(Err(error)) => tracing::debug!(%error, "a WebTransport client was not let in"),
         Err(_) => tracing::debug!("a WebTransport client took too long to connect"),
     }
     None
 }
 
+/// Connects a client. One without a `pass` proves its address by this: nothing is charged to it before.
 async fn connect(
     entrance: &Entrance,
     incoming: Incoming,
     turn: &Turn,
-) -> Result<(WebTransportLink, bool), LinkError> {
+    pass: Option<Pass>,
+) -> Result<(WebTransportLink, bool, Pass), LinkError> {
+    let client = ClientIp::from(incoming.remote_address().ip());
     let connecting = turn.begin(|| incoming.accept()).await;
     let requested = session::accept(connecting.map_err(LinkError::new)?).await?;
     if requested.path() != WEBTRANSPORT_PATH {
         requested.refuse(404).await;
         return Err(LinkError::new("another path was asked for"));
     }
+    let entered = match pass {
+        Some(pass) => Ok(pass),
+        None => entrance.enter(client).await,
+    };
+    let Ok(pass) = entered else {
+        requested.refuse(429).await;
+        return Err(LinkError::new("its network has too many connections"));
+    };
     let is_origin_allowed = entrance.is_origin_allowed(requested.origin());
     let Session {
         quic,
@@ -133,7 +171,7 @@ async fn connect(
         bulk: None,
         farewell,
     };
-    Ok((link, is_origin_allowed))
+    Ok((link, is_origin_allowed, pass))
 }
 
 /// One client on a WebTransport session.

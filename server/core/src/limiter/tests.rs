@@ -29,6 +29,28 @@ fn a_burst_passes_then_units_come_back_evenly() {
 }
 
 #[test]
+fn g10_a_key_that_finds_the_table_full_shares_with_its_wider_network() {
+    let mut limits = Limits::with_bound(2);
+    let key = |network: u8, wider: u8| {
+        let mut key = [network; 16];
+        key[15] = wider;
+        key
+    };
+    let rate = Rate { burst: 1, ..RATE };
+    let mut granted = |key, now| limits.take(rate, key, now) == Grant::Granted;
+    assert!(granted(key(1, 1), 0) && granted(key(2, 1), 0));
+    assert!(granted(key(3, 1), 0), "the table is full, not closed");
+    assert!(!granted(key(3, 1), 0), "and it has one bucket");
+    assert_eq!(key(3, 1)[14..], [3, 1]);
+    let mut same_wider = key(4, 1);
+    same_wider[14] = 3;
+    assert!(!granted(same_wider, 0), "with others of its wider network");
+    assert!(granted(key(5, 2), 0), "another one");
+    assert!(!granted(key(1, 1), 0), "who is in the table keeps its own");
+    assert!(granted(key(3, 1), 1_000), "a key is idle: there is room");
+}
+
+#[test]
 fn the_time_given_is_when_a_unit_is_free_and_not_before() {
     for burst in [1, 2, 3, 7, 60] {
         let rate = Rate { burst, ..RATE };

@@ -22,6 +22,7 @@ mod plain;
 mod positions;
 mod proxies;
 mod roles;
+mod safety_handshakes;
 mod stop;
 mod two_installations;
 mod unstored;
