@@ -43,7 +43,17 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 /// length and `u64` counts as eight bytes and every `u32` as four, however few bytes they occupy: a
 /// body near the limit that is full of tiny items is refused.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    let config = bincode::config::standard().with_limit::<FRAME_BYTES_MAX>();
+    decode_within::<FRAME_BYTES_MAX, T>(bytes)
+}
+
+/// As [`decode`], with a limit of `LIMIT` bytes: for what is longer than a frame and comes from no peer.
+///
+/// # Errors
+/// Those of [`decode`], with that limit.
+pub fn decode_within<const LIMIT: usize, T: DeserializeOwned>(
+    bytes: &[u8],
+) -> Result<T, DecodeError> {
+    let config = bincode::config::standard().with_limit::<LIMIT>();
     bincode::serde::decode_from_slice(bytes, config)
         .map(|(value, _read)| value)
         .map_err(|error| DecodeError(error.to_string()))

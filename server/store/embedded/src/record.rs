@@ -13,6 +13,10 @@ use super::fault::Fault;
 /// The version that is written.
 const VERSION: u8 = 1;
 
+/// Longest record in bytes, as [`codec::decode`] counts: a row of the journal has up to 64 messages, and each
+/// of them up to 8,000 bytes of text.
+const RECORD_BYTES_MAX: usize = 1024 * 1024;
+
 /// The bytes of `record`.
 pub(super) fn encode<R: Serialize>(record: &R) -> Vec<u8> {
     let mut out = Vec::with_capacity(128);
@@ -24,7 +28,7 @@ pub(super) fn encode<R: Serialize>(record: &R) -> Vec<u8> {
 /// The record that `bytes` hold.
 pub(super) fn decode<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, Fault> {
     match bytes.split_first() {
-        Some((&VERSION, fields)) => codec::decode(fields)
+        Some((&VERSION, fields)) => codec::decode_within::<RECORD_BYTES_MAX, R>(fields)
             .map_err(|error| Fault::Corrupt(format!("a record cannot be read: {error}"))),
         Some((version, _)) => Err(Fault::Corrupt(format!(
             "a record has version {version}, this server reads up to {VERSION}"

@@ -200,3 +200,21 @@ async fn a_file_of_the_version_before_is_taken_over() {
     let meta = database.begin_read().unwrap().open_table(table::META);
     assert_eq!(meta.unwrap().get("schema").unwrap().unwrap().value(), 2);
 }
+
+#[tokio::test]
+async fn the_longest_texts_of_one_batch_are_there_after_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    open_chats(&store, 1).await;
+    // A text of 8,000 bytes, with its nonce, its length and its tag.
+    let longest = |seq| StoredMessage {
+        sealed: vec![seq as u8; 8_032].into(),
+        ..message(1, 1, seq)
+    };
+    let batch: Vec<_> = (1..=200).map(longest).collect();
+    store.append(&batch).await.unwrap();
+    store.close().await;
+    drop(store);
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    assert_eq!(all(&store, 1).await, batch);
+}
