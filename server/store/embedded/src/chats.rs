@@ -15,6 +15,7 @@ use super::{
     snapshot::Snapshot,
     table::{self, Expiring, bounds, load, message_key},
     transaction::Transaction,
+    vault::KeyId,
 };
 
 #[async_trait]
@@ -174,7 +175,7 @@ impl Transaction<'_> {
         id: ChatId,
         budget: usize,
     ) -> Result<(usize, bool), Fault> {
-        self.destroy_key(id);
+        self.destroy_key(KeyId::Chat(id));
         self.file(id)?;
         let (low, high) = bounds::<28>(id.as_bytes());
         let found = self.messages.read()?.range::<&[u8; 28]>(&low..=&high)?;
@@ -199,14 +200,20 @@ impl Transaction<'_> {
 }
 
 impl Snapshot {
-    /// The record of a chat that has not expired and has its key.
+    /// A chat that has not expired and has its key.
     pub(super) fn chat(&self, id: ChatId, now: UnixMs) -> Result<Option<Chat>, Fault> {
+        let Some(record) = self.chat_record(id, now)? else {
+            return Ok(None);
+        };
+        let key = self.keys.chat(id);
+        key.map(|key| record.open(id, key)).transpose()
+    }
+
+    /// The record of a chat that has not expired and has its key.
+    pub(super) fn chat_record(&self, id: ChatId, now: UnixMs) -> Result<Option<ChatRecord>, Fault> {
         let record: Option<ChatRecord> = load(&self.table(table::CHATS)?, id.as_bytes())?;
-        let alive = record.filter(|record| record.expires_at > now);
-        Ok(alive.and_then(|record| {
-            let key = self.keys.find(id)?;
-            Some(record.into_chat(id, key))
-        }))
+        let is_alive = |record: &ChatRecord| record.expires_at > now;
+        Ok(record.filter(|record| is_alive(record) && self.keys.has(KeyId::Chat(id))))
     }
 
     fn seat(&self, user: UserId, now: UnixMs) -> Result<Option<ChatId>, Fault> {
@@ -214,8 +221,8 @@ impl Snapshot {
         let Some(id) = seat.map(|seat| ChatId::from_bytes(*seat.value())) else {
             return Ok(None);
         };
-        let chat = self.chat(id, now)?;
-        Ok(chat.filter(|chat| chat.end.is_none()).map(|chat| chat.id))
+        let chat = self.chat_record(id, now)?;
+        Ok(chat.filter(|chat| chat.end.is_none()).map(|_| id))
     }
 
     fn active_chats(
@@ -243,33 +250,5 @@ impl Snapshot {
 impl ChatRecord {
     pub(super) fn is_active(&self, now: UnixMs) -> bool {
         self.end.is_none() && self.expires_at > now
-    }
-
-    fn into_chat(self, id: ChatId, key: nowrong_core::record::ChatKey) -> Chat {
-        Chat {
-            id,
-            category: self.category,
-            members: self.members,
-            why: self.why,
-            key,
-            epochs: self.epochs,
-            started_at: self.started_at,
-            expires_at: self.expires_at,
-            end: self.end,
-        }
-    }
-}
-
-impl From<&Chat> for ChatRecord {
-    fn from(chat: &Chat) -> Self {
-        Self {
-            category: chat.category.clone(),
-            members: chat.members.clone(),
-            why: chat.why.clone(),
-            epochs: chat.epochs.clone(),
-            started_at: chat.started_at,
-            expires_at: chat.expires_at,
-            end: chat.end,
-        }
     }
 }

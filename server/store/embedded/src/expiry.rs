@@ -4,11 +4,12 @@
 //! Each entry of the index is moved together with its record, so each names a record that is due;
 //! one that does not (because its chat was removed before) is dropped.
 
-use nowrong_core::record::{UnixMs, User};
+use nowrong_core::record::UnixMs;
 use redb::ReadableTable;
 
 use super::{
     fault::Fault,
+    record::UserRecord,
     table::{self, Expiring, load},
     transaction::Transaction,
 };
@@ -51,7 +52,7 @@ impl Transaction<'_> {
                 removed
             }
             Expiring::User(id) => {
-                let user: Option<User> = load(self.users.read()?, id.as_bytes())?;
+                let user: Option<UserRecord> = load(self.users.read()?, id.as_bytes())?;
                 debug_assert!(user.is_none_or(|user| user.expires_at <= now));
                 self.remove_user(id)?;
                 1

@@ -3,8 +3,9 @@
 //! Writes go through a bounded queue to one thread, which commits all waiting writes in one
 //! transaction with one fsync (`writer`); a call returns when its transaction is on the medium.
 //! Reads see the last commit and never wait for a writer. Messages are written in order of arrival
-//! and filed under their chats later, in large batches (`journal`). Keys of chats are kept outside
-//! the database (`vault`), so that destroying one leaves no copy. Everything that expires has an
+//! and filed under their chats later, in large batches (`journal`). Who people are, and what
+//! they write, is sealed (`sealed`) under keys that are kept outside the database (`vault`), so that destroying
+//! one leaves no copy. Everything that expires has an
 //! entry in one index (`expiry`); reads do not depend on the sweeper, they filter by time.
 //!
 //! Reads run on the calling task: the chats of a day are in the cache, where a lookup takes a few
@@ -17,6 +18,7 @@
 mod anchor;
 mod categories;
 mod chats;
+mod convert;
 mod expiry;
 mod fault;
 mod journal;
@@ -24,6 +26,8 @@ mod lazy;
 mod messages;
 mod open;
 mod record;
+mod renewal;
+mod sealed;
 mod seats;
 mod snapshot;
 mod table;

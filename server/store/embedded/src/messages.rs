@@ -206,7 +206,7 @@ impl Snapshot {
 
     /// The readable part of a chat; `None` when it has expired, or its key is destroyed.
     fn readable(&self, chat: ChatId, now: UnixMs) -> Result<Option<Readable>, Fault> {
-        Ok(self.chat(chat, now)?.map(|found| Readable {
+        Ok(self.chat_record(chat, now)?.map(|found| Readable {
             chat,
             now,
             expires_at: found.expires_at,

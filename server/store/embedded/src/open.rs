@@ -12,7 +12,7 @@ use redb::{
     backends::{FileBackend, InMemoryBackend},
 };
 
-use super::{EmbeddedStore, fault::Fault, journal::Filing, vault::Vault};
+use super::{EmbeddedStore, fault::Fault, journal::Filing, renewal, vault::Vault};
 
 /// The database's file in the folder.
 const DATABASE_FILE: &str = "nowrong.redb";
@@ -125,7 +125,8 @@ pub(super) fn folder(dir: &Path, filing: Filing) -> Result<EmbeddedStore, OpenEr
     let path = dir.join(DATABASE_FILE);
     let keys = dir.join(KEYS_FILE);
     let database = open_database(&path, true).map_err(|error| OpenError::database(&path, error))?;
-    let vault = open_vault(&keys).map_err(|error| OpenError::io(&keys, error))?;
+    let mut vault = open_vault(&keys).map_err(|error| OpenError::io(&keys, error))?;
+    let database = renewal::at_start(database, &path, &mut vault)?;
     sync_folder(dir).map_err(|error| OpenError::io(dir, error))?;
     let places = [&path, &keys].map(|file| Place::of(file));
     let places = places.into_iter().collect::<io::Result<_>>();
@@ -159,7 +160,7 @@ pub(super) fn memory(filing: Filing) -> Result<EmbeddedStore, OpenError> {
 
 /// Opens a database file. At the start it is made if there is none, and read whole; after a crash the latter
 /// happens anyway.
-fn open_database(path: &Path, is_start: bool) -> Result<Database, DatabaseError> {
+pub(super) fn open_database(path: &Path, is_start: bool) -> Result<Database, DatabaseError> {
     Builder::new()
         .set_cache_size(CACHE_BYTES)
         .set_check_integrity_on_open(is_start)
@@ -178,7 +179,7 @@ fn create_folder(dir: &Path) -> io::Result<()> {
     builder.recursive(true).create(dir)
 }
 
-fn open_file(path: &Path, may_be_made: bool) -> io::Result<File> {
+pub(super) fn open_file(path: &Path, may_be_made: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -193,14 +194,14 @@ fn open_file(path: &Path, may_be_made: bool) -> io::Result<File> {
 }
 
 /// Makes the names of new files survive a loss of power.
-fn sync_folder(dir: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(dir: &Path) -> io::Result<()> {
     #[cfg(unix)]
     File::open(dir)?.sync_all()?;
     Ok(())
 }
 
 impl OpenError {
-    fn io(path: &Path, error: io::Error) -> Self {
+    pub(super) fn io(path: &Path, error: io::Error) -> Self {
         let path = path.to_owned();
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
@@ -223,7 +224,7 @@ impl OpenError {
         }
     }
 
-    fn database(path: &Path, error: DatabaseError) -> Self {
+    pub(super) fn database(path: &Path, error: DatabaseError) -> Self {
         match error {
             DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
                 Self::Locked {
@@ -238,7 +239,7 @@ impl OpenError {
         }
     }
 
-    fn fault(path: &Path, fault: Fault) -> Self {
+    pub(super) fn fault(path: &Path, fault: Fault) -> Self {
         let path = path.to_owned();
         match fault {
             Fault::Corrupt(detail) => Self::Corrupt { path, detail },

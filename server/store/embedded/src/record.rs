@@ -4,7 +4,7 @@
 //! unknown version byte is an error, never a guess.
 
 use bytes::Bytes;
-use nowrong_core::record::{ChatEnd, ChatMember, Epoch, RefreshToken, UnixMs};
+use nowrong_core::record::{AgeBracket, ChatEnd, Epoch, RefreshToken, UnixMs};
 use nowrong_protocol::{ChatId, ClientMessageId, Position, TicketId, UserId, codec, frame::Why};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -37,16 +37,56 @@ pub(super) fn decode<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, Fault> {
     }
 }
 
-/// A chat without its id, which is the key of the record, and without its key, which the vault holds.
+/// An account without its id, which is the key of the record. Who it is, is sealed under its key, which the
+/// vault holds: an account without a key is gone.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct UserRecord {
+    /// The keyed hash of its skeleton, under which its name is taken.
+    pub(super) name: [u8; 32],
+    /// A sealed [`Person`].
+    pub(super) sealed: Bytes,
+    pub(super) expires_at: UnixMs,
+}
+
+/// Who an account is.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Person {
+    pub(super) name: String,
+    pub(super) skeleton: String,
+    pub(super) language: String,
+    pub(super) interests: Vec<String>,
+    pub(super) age_bracket: AgeBracket,
+    pub(super) created_at: UnixMs,
+}
+
+/// A chat without its id, which is the key of the record, and without its key, which the vault holds. Who its
+/// members are, is sealed under that key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct ChatRecord {
     pub(super) category: String,
-    pub(super) members: Vec<ChatMember>,
-    pub(super) why: Why,
+    pub(super) members: Vec<MemberRecord>,
+    /// A sealed [`People`].
+    pub(super) sealed: Bytes,
     pub(super) epochs: Vec<Epoch>,
     pub(super) started_at: UnixMs,
     pub(super) expires_at: UnixMs,
     pub(super) end: Option<ChatEnd>,
+}
+
+/// A member of a chat.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct MemberRecord {
+    pub(super) user: UserId,
+    pub(super) delivered: Position,
+    pub(super) read: Position,
+}
+
+/// Who the members of a chat are, and what they have in common.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct People {
+    /// Name and language of each member.
+    pub(super) members: Vec<(String, String)>,
+    pub(super) why: Why,
 }
 
 /// A message that is not filed yet, a [`MessageRecord`] or a reference to one; a row of the journal holds

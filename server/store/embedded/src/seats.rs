@@ -11,6 +11,7 @@ use super::{
     record::{self, ChatRecord, SpentRecord},
     table::{Expiring, load, pair},
     transaction::Transaction,
+    vault::{Key, KeyId},
 };
 
 impl Transaction<'_> {
@@ -89,8 +90,9 @@ impl Transaction<'_> {
             }
         }
         self.active.write()?.insert(chat.id.as_bytes(), ())?;
-        self.put_chat(chat.id, &ChatRecord::from(chat))?;
-        self.create_key(chat.id, chat.key.clone());
+        let key = Key::new(chat.key.0);
+        self.put_chat(chat.id, &ChatRecord::seal(chat, &key)?)?;
+        self.create_key(KeyId::Chat(chat.id), key);
         self.move_expiry(Expiring::Chat(chat.id), None, Some(chat.expires_at))
     }
 

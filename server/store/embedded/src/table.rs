@@ -11,7 +11,7 @@ use super::{fault::Fault, record};
 
 /// A 16-byte id.
 pub(super) type Id = &'static [u8; 16];
-/// Two user ids, a token hash, or a user and a family.
+/// Two user ids, a hash, or a user and a family.
 pub(super) type Wide = &'static [u8; 32];
 /// User, family and token hash.
 pub(super) type FamilyMember = &'static [u8; 64];
@@ -20,10 +20,10 @@ pub(super) type MessageKey = &'static [u8; 28];
 /// A record of [`record`].
 pub(super) type Record = &'static [u8];
 
-/// User id → `User`.
+/// User id → `UserRecord`.
 pub(super) const USERS: TableDefinition<'_, Id, Record> = TableDefinition::new("users");
-/// Skeleton → user id.
-pub(super) const NAMES: TableDefinition<'_, &str, Id> = TableDefinition::new("names");
+/// Keyed hash of a skeleton → user id.
+pub(super) const NAMES: TableDefinition<'_, Wide, Id> = TableDefinition::new("taken_names");
 /// Token hash → `RefreshRecord`.
 pub(super) const REFRESH: TableDefinition<'_, Wide, Record> = TableDefinition::new("refresh");
 /// User, family, token hash: finds the tokens of a family, and of a user.

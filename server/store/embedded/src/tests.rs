@@ -1,5 +1,6 @@
 //! The embedded store: the suite of every store, and faults that only it can have.
 
+mod conversion;
 mod crash;
 mod disk;
 mod journal;
@@ -8,6 +9,7 @@ mod model;
 mod open;
 mod queue;
 mod rate;
+mod renewal;
 mod secrecy;
 mod tokens;
 

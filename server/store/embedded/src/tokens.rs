@@ -2,7 +2,7 @@
 //! exchanged; tokens that cannot stay until they expire, so that a theft is noticed.
 
 use nowrong_core::{
-    record::{RefreshToken, Registration, RegistrationKey, TokenHash, UnixMs, User},
+    record::{RefreshToken, Registration, RegistrationKey, TokenHash, UnixMs},
     refresh::{Exchange, Family, Presented},
 };
 use nowrong_protocol::UserId;
@@ -59,7 +59,7 @@ impl Transaction<'_> {
         if known.request != key.request {
             return Ok(Registered::KeyOfOther);
         }
-        let user: Option<User> = load(self.users.read()?, known.user.as_bytes())?;
+        let user = self.user(known.user)?;
         let Some(user) = user.filter(|user| user.expires_at > now) else {
             return Ok(Registered::KeySpent);
         };

@@ -5,7 +5,7 @@
 //! operations of a job are defined beside their subject: `users`, `categories`, `chats`, `seats`,
 //! `messages`, `expiry`.
 
-use nowrong_core::record::{ChatKey, UnixMs};
+use nowrong_core::record::UnixMs;
 use nowrong_protocol::ChatId;
 use redb::{ReadableTable as _, WriteTransaction};
 
@@ -13,20 +13,18 @@ use super::{
     fault::Fault,
     journal::{JournalChanges, Waiting},
     lazy::Lazy,
+    sealed,
     table::{self, Expiring, FamilyMember, Id, MessageKey, Record, Wide},
-    vault::{KeyChanges, Keys},
+    vault::{Key, KeyChanges, KeyId, Keys},
 };
 
-/// The version of the tables, in [`table::META`].
-const SCHEMA: u64 = 2;
-
-/// A version with the same tables as now, except for missing ones.
-const SCHEMA_BEFORE: u64 = 1;
+/// The version of the tables, in [`table::META`]. A file of an earlier one is renewed before (`renewal`).
+pub(super) const SCHEMA: u64 = 3;
 
 /// The tables of a write transaction, and the changes to the keys at its commit.
 pub(super) struct Transaction<'t> {
     pub(super) users: Lazy<'t, Id, Record>,
-    pub(super) names: Lazy<'t, &'static str, Id>,
+    pub(super) names: Lazy<'t, Wide, Id>,
     pub(super) refresh: Lazy<'t, Wide, Record>,
     pub(super) families: Lazy<'t, FamilyMember, ()>,
     pub(super) open_tokens: Lazy<'t, Wide, Record>,
@@ -116,8 +114,7 @@ impl<'t> Transaction<'t> {
         Ok(())
     }
 
-    /// Marks a new file, or one of the version before, with the current version of the tables;
-    /// refuses a file of another version.
+    /// Marks a new file with the current version of the tables; refuses a file of another version.
     pub(super) fn check_schema(&mut self) -> Result<(), Fault> {
         let found = self
             .meta
@@ -126,7 +123,7 @@ impl<'t> Transaction<'t> {
             .map(|version| version.value());
         match found {
             Some(SCHEMA) => {}
-            None | Some(SCHEMA_BEFORE) => drop(self.meta.write()?.insert("schema", SCHEMA)?),
+            None => drop(self.meta.write()?.insert("schema", SCHEMA)?),
             Some(other) => {
                 let detail = format!("it has schema {other}, this server knows {SCHEMA}");
                 return Err(Fault::Corrupt(detail));
@@ -159,28 +156,50 @@ impl<'t> Transaction<'t> {
 
     /// Whether a chat has a key; a chat without one counts as expired.
     pub(super) fn has_key(&self, chat: ChatId) -> bool {
-        match self.key_changes.get(&chat) {
+        let id = KeyId::Chat(chat);
+        match self.key_changes.get(&id) {
             Some(change) => change.is_some(),
-            None => self.keys.has(chat),
+            None => self.keys.has(id),
         }
     }
 
-    /// Gives a chat its key, with the commit.
-    pub(super) fn create_key(&mut self, chat: ChatId, key: ChatKey) {
-        self.key_changes.insert(chat, Some(key));
+    /// The key of this owner.
+    pub(super) fn key(&self, id: KeyId) -> Option<Key> {
+        match self.key_changes.get(&id) {
+            Some(change) => change.clone(),
+            None => self.keys.find(id),
+        }
     }
 
-    /// Destroys the key of a chat, with the commit.
-    pub(super) fn destroy_key(&mut self, chat: ChatId) {
-        self.key_changes.insert(chat, None);
+    /// Gives this owner its key, with the commit.
+    pub(super) fn create_key(&mut self, id: KeyId, key: Key) {
+        self.key_changes.insert(id, Some(key));
     }
 
-    /// Destroys the keys of chats that do not exist: a crash came between key and commit.
+    /// Destroys the key of this owner, with the commit.
+    pub(super) fn destroy_key(&mut self, id: KeyId) {
+        self.key_changes.insert(id, None);
+    }
+
+    /// Destroys the keys of chats and accounts that do not exist: a crash came between key and commit.
     pub(super) fn destroy_stray_keys(&mut self) -> Result<(), Fault> {
-        for chat in self.keys.chats() {
-            if self.chats.read()?.get(chat.as_bytes())?.is_none() {
-                self.destroy_key(chat);
+        for id in self.keys.owners() {
+            let exists = match id {
+                KeyId::Chat(chat) => self.chats.read()?.get(chat.as_bytes())?.is_some(),
+                KeyId::User(user) => self.users.read()?.get(user.as_bytes())?.is_some(),
+                KeyId::Names => true,
+            };
+            if !exists {
+                self.destroy_key(id);
             }
+        }
+        Ok(())
+    }
+
+    /// Makes the key that hashes names, if there is none yet.
+    pub(super) fn create_names_key(&mut self) -> Result<(), Fault> {
+        if self.key(KeyId::Names).is_none() {
+            self.create_key(KeyId::Names, sealed::new_key()?);
         }
         Ok(())
     }

@@ -9,10 +9,12 @@ use redb::ReadableTable;
 use super::{
     EmbeddedStore,
     fault::Fault,
-    record::{self, RecentsRecord},
+    record::{self, RecentsRecord, UserRecord},
+    sealed,
     snapshot::Snapshot,
     table::{self, Expiring, bounds, load, pair, second},
     transaction::Transaction,
+    vault::KeyId,
 };
 
 /// Most recent partners that are remembered: more would not change the matches.
@@ -116,10 +118,10 @@ impl UserStore for EmbeddedStore {
 impl Transaction<'_> {
     /// Creates an account. A name whose owner expired before this account began is free.
     pub(super) fn create_user(&mut self, user: &User) -> Result<NameClaim, Fault> {
-        if let Some(owner) = self.name_owner(&user.skeleton)?
+        if let Some(owner) = self.name_owner(&self.name_hash(&user.skeleton)?)?
             && owner != user.id
         {
-            let holder: Option<User> = load(self.users.read()?, owner.as_bytes())?;
+            let holder = self.account(owner)?;
             if holder.is_some_and(|holder| holder.expires_at > user.created_at) {
                 return Ok(NameClaim::Taken);
             }
@@ -131,13 +133,11 @@ impl Transaction<'_> {
     }
 
     fn update_user(&mut self, user: &User) -> Result<NameClaim, Fault> {
-        let Some(old): Option<User> = load(self.users.read()?, user.id.as_bytes())? else {
+        let Some(old) = self.account(user.id)? else {
             return Ok(NameClaim::Unknown);
         };
-        if self
-            .name_owner(&user.skeleton)?
-            .is_some_and(|owner| owner != user.id)
-        {
+        let owner = self.name_owner(&self.name_hash(&user.skeleton)?)?;
+        if owner.is_some_and(|owner| owner != user.id) {
             return Ok(NameClaim::Taken);
         }
         let user = User {
@@ -149,48 +149,92 @@ impl Transaction<'_> {
     }
 
     fn touch_user(&mut self, id: UserId, expires_at: UnixMs) -> Result<bool, Fault> {
-        let Some(old): Option<User> = load(self.users.read()?, id.as_bytes())? else {
+        let Some(old) = self.account(id)? else {
             return Ok(false);
         };
         if expires_at > old.expires_at {
-            let user = User {
+            let record = UserRecord {
                 expires_at,
                 ..old.clone()
             };
-            self.put_user(Some(&old), &user)?;
+            self.put_account(id, Some(&old), &record)?;
             self.touch_tokens(id, expires_at)?;
         }
         Ok(true)
     }
 
-    fn name_owner(&self, skeleton: &str) -> Result<Option<UserId>, Fault> {
-        let owner = self.names.read()?.get(skeleton)?;
+    /// The record of an account that has its key; one without is gone.
+    fn account(&self, id: UserId) -> Result<Option<UserRecord>, Fault> {
+        let record: Option<UserRecord> = load(self.users.read()?, id.as_bytes())?;
+        Ok(record.filter(|_| self.key(KeyId::User(id)).is_some()))
+    }
+
+    /// An account, expired or not.
+    pub(super) fn user(&self, id: UserId) -> Result<Option<User>, Fault> {
+        let record: Option<UserRecord> = load(self.users.read()?, id.as_bytes())?;
+        let both = record.zip(self.key(KeyId::User(id)));
+        both.map(|(record, key)| record.open(id, &key)).transpose()
+    }
+
+    /// The keyed hash under which a name is taken.
+    fn name_hash(&self, skeleton: &str) -> Result<[u8; 32], Fault> {
+        let key = self.key(KeyId::Names);
+        let key = key.ok_or_else(|| Fault::Medium("the key of names is missing".to_owned()))?;
+        Ok(sealed::name_hash(&key, skeleton))
+    }
+
+    fn name_owner(&self, name: &[u8; 32]) -> Result<Option<UserId>, Fault> {
+        let owner = self.names.read()?.get(name)?;
         Ok(owner.map(|id| UserId::from_bytes(*id.value())))
     }
 
-    fn put_user(&mut self, old: Option<&User>, user: &User) -> Result<(), Fault> {
-        if let Some(old) = old
-            && old.skeleton != user.skeleton
-        {
-            self.names.write()?.remove(&*old.skeleton)?;
-        }
-        self.names
-            .write()?
-            .insert(&*user.skeleton, user.id.as_bytes())?;
-        self.users
-            .write()?
-            .insert(user.id.as_bytes(), &record::encode(user)[..])?;
-        let expired = old.map(|old| old.expires_at);
-        self.move_expiry(Expiring::User(user.id), expired, Some(user.expires_at))
+    /// Seals an account, under its key if it has one already, and stores it.
+    fn put_user(&mut self, old: Option<&UserRecord>, user: &User) -> Result<(), Fault> {
+        let id = KeyId::User(user.id);
+        let key = match self.key(id) {
+            Some(key) => key,
+            None => {
+                let key = sealed::new_key()?;
+                self.create_key(id, key.clone());
+                key
+            }
+        };
+        let record = UserRecord::seal(user, self.name_hash(&user.skeleton)?, &key)?;
+        self.put_account(user.id, old, &record)
     }
 
-    /// Removes an account and everything that belongs to it, as far as it still exists.
+    fn put_account(
+        &mut self,
+        id: UserId,
+        old: Option<&UserRecord>,
+        record: &UserRecord,
+    ) -> Result<(), Fault> {
+        if let Some(old) = old
+            && old.name != record.name
+        {
+            self.free_name(id, &old.name)?;
+        }
+        self.names.write()?.insert(&record.name, id.as_bytes())?;
+        self.users
+            .write()?
+            .insert(id.as_bytes(), &record::encode(record)[..])?;
+        let expired = old.map(|old| old.expires_at);
+        self.move_expiry(Expiring::User(id), expired, Some(record.expires_at))
+    }
+
+    fn free_name(&mut self, owner: UserId, name: &[u8; 32]) -> Result<(), Fault> {
+        if self.name_owner(name)? == Some(owner) {
+            self.names.write()?.remove(name)?;
+        }
+        Ok(())
+    }
+
+    /// Removes an account with its key and everything that belongs to it, as far as it still exists.
     pub(super) fn remove_user(&mut self, id: UserId) -> Result<(), Fault> {
-        if let Some(user) = load::<_, User>(self.users.read()?, id.as_bytes())? {
+        self.destroy_key(KeyId::User(id));
+        if let Some(user) = load::<_, UserRecord>(self.users.read()?, id.as_bytes())? {
             self.users.write()?.remove(id.as_bytes())?;
-            if self.name_owner(&user.skeleton)? == Some(id) {
-                self.names.write()?.remove(&*user.skeleton)?;
-            }
+            self.free_name(id, &user.name)?;
             self.move_expiry(Expiring::User(id), Some(user.expires_at), None)?;
         }
         self.seats.write()?.remove(id.as_bytes())?;
@@ -295,8 +339,10 @@ fn is_recent(at: UnixMs, now: UnixMs) -> bool {
 
 impl Snapshot {
     fn user(&self, id: UserId, now: UnixMs) -> Result<Option<User>, Fault> {
-        let user: Option<User> = load(&self.table(table::USERS)?, id.as_bytes())?;
-        Ok(user.filter(|user| user.expires_at > now))
+        let record: Option<UserRecord> = load(&self.table(table::USERS)?, id.as_bytes())?;
+        let alive = record.filter(|record| record.expires_at > now);
+        let both = alive.zip(self.keys.find(KeyId::User(id)));
+        both.map(|(record, key)| record.open(id, &key)).transpose()
     }
 
     fn avoid(&self, user: UserId, now: UnixMs) -> Result<Avoid, Fault> {

@@ -1,14 +1,14 @@
-//! The key vault: the keys of all chats, in a file of their own, so that a key can be destroyed.
+//! The key vault: the keys of all chats and accounts, in a file of their own, so that a key can be destroyed.
 //!
 //! A database that copies pages on write leaves old copies behind; this file does not. It is an
-//! array of 64-byte slots: chat id, key, checksum; all zeros when free. A slot is within one disk
-//! sector, is overwritten in place, and is on the medium before the call returns. Destroying a key
-//! makes every copy of its messages unreadable, on old pages and in backups too. The vault cannot
-//! promise that for a medium that keeps old sectors internally (flash): it may hold a key a while
-//! longer.
+//! array of 64-byte slots: id, key, checksum; all zeros when free. The checksum tells whose key it is
+//! ([`KeyId`]). A slot is within one disk sector, is overwritten in place, and is on the medium before
+//! the call returns. Destroying a key makes every copy of what it sealed unreadable, on old pages and in
+//! backups too. The vault cannot promise that for a medium that keeps old sectors internally (flash): it
+//! may hold a key a while longer.
 //!
 //! The writer owns it; readers use [`Keys`]. The file never shrinks: it has 64 bytes for each of
-//! the most chats that were ever open at once.
+//! the most chats and accounts that ever were at once.
 
 use std::{
     collections::HashMap,
@@ -17,55 +17,105 @@ use std::{
 };
 
 use aws_lc_rs::digest;
+use nowrong_base::privacy::Redacted;
 use nowrong_core::record::ChatKey;
-use nowrong_protocol::ChatId;
+use nowrong_protocol::{ChatId, UserId};
 use redb::StorageBackend;
 
 use super::fault::Fault;
 
-/// Bytes of a slot: 16 of the chat id, 32 of the key, 16 of the checksum. Divides a disk sector.
+/// Bytes of a slot: 16 of the id, 32 of the key, 16 of the checksum. Divides a disk sector.
 const SLOT_BYTES: usize = 64;
 
 /// Slots by which the file grows: one page of 4 KiB.
 const GROWTH_SLOTS: u64 = 64;
 
 /// The first slot names the format.
-const HEADER: &[u8; 16] = b"NOWRONG KEYS\0\0\0\x01";
+const HEADER: &[u8; 16] = b"NOWRONG KEYS\0\0\0\x02";
 
-/// The changes of a batch to the keys: the new key of a chat, or `None` to destroy it.
-pub(super) type KeyChanges = HashMap<ChatId, Option<ChatKey>>;
+/// The format in which all keys were those of chats; the slots of chats are the same.
+const HEADER_BEFORE: &[u8; 16] = b"NOWRONG KEYS\0\0\0\x01";
+
+/// 32 random bytes that seal.
+pub(super) type Key = Redacted<[u8; 32]>;
+
+/// Whose key it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum KeyId {
+    /// Seals the messages of a chat, and who its members are.
+    Chat(ChatId),
+    /// Seals who a user is.
+    User(UserId),
+    /// Hashes the names that are taken.
+    Names,
+}
+
+impl KeyId {
+    /// The id in the slot.
+    fn bytes(&self) -> [u8; 16] {
+        match self {
+            Self::Chat(id) => *id.as_bytes(),
+            Self::User(id) => *id.as_bytes(),
+            Self::Names => [0; 16],
+        }
+    }
+
+    /// What the checksum of the slot has in addition to its bytes.
+    fn label(&self) -> &'static [u8] {
+        match self {
+            Self::Chat(_) => b"",
+            Self::User(_) => b"user",
+            Self::Names => b"names",
+        }
+    }
+
+    /// All owners that a slot with this id can have.
+    fn all(id: [u8; 16]) -> [Self; 3] {
+        let (chat, user) = (ChatId::from_bytes(id), UserId::from_bytes(id));
+        [Self::Chat(chat), Self::User(user), Self::Names]
+    }
+}
+
+/// The changes of a batch to the keys: a new key, or `None` to destroy it.
+pub(super) type KeyChanges = HashMap<KeyId, Option<Key>>;
 
 /// The keys as readers see them.
 #[derive(Debug, Default)]
-pub(super) struct Keys(RwLock<HashMap<ChatId, ChatKey>>);
+pub(super) struct Keys(RwLock<HashMap<KeyId, Key>>);
 
 impl Keys {
+    /// The key of this owner.
+    pub(super) fn find(&self, id: KeyId) -> Option<Key> {
+        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        keys.get(&id).cloned()
+    }
+
     /// The key of a chat.
-    pub(super) fn find(&self, chat: ChatId) -> Option<ChatKey> {
-        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        keys.get(&chat).cloned()
+    pub(super) fn chat(&self, chat: ChatId) -> Option<ChatKey> {
+        let key = self.find(KeyId::Chat(chat))?;
+        Some(ChatKey(*key.expose()))
     }
 
-    /// Whether a chat has a key.
-    pub(super) fn has(&self, chat: ChatId) -> bool {
+    /// Whether there is a key of this owner.
+    pub(super) fn has(&self, id: KeyId) -> bool {
         let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        keys.contains_key(&chat)
+        keys.contains_key(&id)
     }
 
-    /// The chats that have a key.
-    pub(super) fn chats(&self) -> Vec<ChatId> {
+    /// The owners of all keys.
+    pub(super) fn owners(&self) -> Vec<KeyId> {
         let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
         keys.keys().copied().collect()
     }
 
-    fn insert(&self, chat: ChatId, key: ChatKey) {
+    fn insert(&self, id: KeyId, key: Key) {
         let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        keys.insert(chat, key);
+        keys.insert(id, key);
     }
 
-    fn remove(&self, chat: ChatId) {
+    fn remove(&self, id: KeyId) {
         let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        keys.remove(&chat);
+        keys.remove(&id);
     }
 }
 
@@ -73,7 +123,7 @@ impl Keys {
 #[derive(Debug)]
 pub(super) struct Vault {
     file: Box<dyn StorageBackend>,
-    slots: HashMap<ChatId, u64>,
+    slots: HashMap<KeyId, u64>,
     free: Vec<u64>,
     /// Whether something was written since the last sync.
     is_dirty: bool,
@@ -107,8 +157,11 @@ impl Vault {
     /// Writes `changes` and waits until they are on the medium; readers see them afterwards. A
     /// destroyed key is gone for readers even if the medium fails.
     pub(super) fn apply(&mut self, changes: &KeyChanges) -> Result<(), Fault> {
-        for (chat, _) in changes.iter().filter(|(_, key)| key.is_none()) {
-            self.destroy(*chat)?;
+        for (id, key) in changes {
+            // One that was destroyed and made again within the batch has another key now.
+            if key.is_none() || self.keys.find(*id) != *key {
+                self.destroy(*id)?;
+            }
         }
         let mut created = Vec::new();
         let written = self.create_all(changes, &mut created);
@@ -116,9 +169,9 @@ impl Vault {
             self.free.extend(created.iter().map(|(_, _, slot)| slot));
             return Err(error.into());
         }
-        for (chat, key, slot) in created {
-            self.slots.insert(chat, slot);
-            self.keys.insert(chat, key);
+        for (id, key, slot) in created {
+            self.slots.insert(id, slot);
+            self.keys.insert(id, key);
         }
         Ok(())
     }
@@ -140,29 +193,29 @@ impl Vault {
     fn create_all(
         &mut self,
         changes: &KeyChanges,
-        created: &mut Vec<(ChatId, ChatKey, u64)>,
+        created: &mut Vec<(KeyId, Key, u64)>,
     ) -> io::Result<()> {
         let new = changes
             .iter()
-            .filter_map(|(chat, key)| Some((*chat, key.clone()?)));
-        for (chat, key) in new
-            .filter(|(chat, _)| !self.keys.has(*chat))
+            .filter_map(|(id, key)| Some((*id, key.clone()?)));
+        for (id, key) in new
+            .filter(|(id, _)| !self.keys.has(*id))
             .collect::<Vec<_>>()
         {
             let slot = self.take_slot()?;
-            created.push((chat, key.clone(), slot));
-            self.write(slot, &encode(chat, &key))?;
+            created.push((id, key.clone(), slot));
+            self.write(slot, &encode(id, &key))?;
         }
         Ok(())
     }
 
-    fn destroy(&mut self, chat: ChatId) -> io::Result<()> {
-        let Some(slot) = self.slots.get(&chat).copied() else {
+    fn destroy(&mut self, id: KeyId) -> io::Result<()> {
+        let Some(slot) = self.slots.get(&id).copied() else {
             return Ok(());
         };
-        self.keys.remove(chat);
+        self.keys.remove(id);
         self.write(slot, &[0; SLOT_BYTES])?;
-        self.slots.remove(&chat);
+        self.slots.remove(&id);
         self.free.push(slot);
         Ok(())
     }
@@ -179,7 +232,7 @@ impl Vault {
 
     fn create(&mut self) -> io::Result<()> {
         self.file.set_len(offset(GROWTH_SLOTS))?;
-        self.file.write(0, HEADER)?;
+        self.file.write(0, &header())?;
         self.file.sync_data()?;
         self.free.extend((1..GROWTH_SLOTS).rev());
         Ok(())
@@ -191,7 +244,9 @@ impl Vault {
         if len >= SLOT_BYTES as u64 {
             self.file.read(0, &mut bytes)?;
         }
-        if !bytes.starts_with(HEADER) {
+        if bytes.starts_with(HEADER_BEFORE) {
+            self.write(0, &header())?;
+        } else if !bytes.starts_with(HEADER) {
             let detail = "it does not begin as a key vault";
             return Err(io::Error::new(io::ErrorKind::InvalidData, detail));
         }
@@ -205,9 +260,9 @@ impl Vault {
     }
 
     fn load_slot(&mut self, slot: u64, bytes: &[u8; SLOT_BYTES]) -> io::Result<()> {
-        if let Some((chat, key)) = decode(bytes) {
-            self.slots.insert(chat, slot);
-            self.keys.insert(chat, key);
+        if let Some((id, key)) = decode(bytes) {
+            self.slots.insert(id, slot);
+            self.keys.insert(id, key);
             return Ok(());
         }
         if *bytes != [0; SLOT_BYTES] {
@@ -223,20 +278,29 @@ fn offset(slot: u64) -> u64 {
     slot * SLOT_BYTES as u64
 }
 
-fn encode(chat: ChatId, key: &ChatKey) -> [u8; SLOT_BYTES] {
+fn header() -> [u8; SLOT_BYTES] {
     let mut slot = [0; SLOT_BYTES];
-    slot[..16].copy_from_slice(chat.as_bytes());
-    slot[16..48].copy_from_slice(&key.0);
-    let sum = digest::digest(&digest::SHA256, &slot[..48]);
-    slot[48..].copy_from_slice(&sum.as_ref()[..16]);
+    slot[..HEADER.len()].copy_from_slice(HEADER);
     slot
 }
 
-fn decode(slot: &[u8; SLOT_BYTES]) -> Option<(ChatId, ChatKey)> {
-    let (chat, rest) = slot.split_first_chunk::<16>()?;
-    let key = ChatKey(*rest.first_chunk()?);
-    let chat = ChatId::from_bytes(*chat);
-    (encode(chat, &key) == *slot).then_some((chat, key))
+fn encode(id: KeyId, key: &Key) -> [u8; SLOT_BYTES] {
+    let mut slot = [0; SLOT_BYTES];
+    slot[..16].copy_from_slice(&id.bytes());
+    slot[16..48].copy_from_slice(key.expose());
+    let mut sum = digest::Context::new(&digest::SHA256);
+    sum.update(&slot[..48]);
+    sum.update(id.label());
+    slot[48..].copy_from_slice(&sum.finish().as_ref()[..16]);
+    slot
+}
+
+fn decode(slot: &[u8; SLOT_BYTES]) -> Option<(KeyId, Key)> {
+    let (id, rest) = slot.split_first_chunk::<16>()?;
+    let key = Key::new(*rest.first_chunk()?);
+    let owners = KeyId::all(*id).into_iter();
+    let owner = { owners }.find(|owner| encode(*owner, &key) == *slot)?;
+    Some((owner, key))
 }
 
 #[cfg(test)]
@@ -256,12 +320,16 @@ mod tests {
         Vault::open(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
     }
 
-    fn chat(number: u8) -> ChatId {
-        ChatId::from_bytes([number; 16])
+    fn chat(number: u8) -> KeyId {
+        KeyId::Chat(ChatId::from_bytes([number; 16]))
     }
 
-    fn key(number: u8) -> ChatKey {
-        ChatKey([number ^ 0xa5; 32])
+    fn user(number: u8) -> KeyId {
+        KeyId::User(UserId::from_bytes([number; 16]))
+    }
+
+    fn key(number: u8) -> Key {
+        Key::new([number ^ 0xa5; 32])
     }
 
     #[test]
@@ -281,7 +349,7 @@ mod tests {
         let mut vault = open(&path).unwrap();
         assert_eq!(vault.keys().find(chat(100)), None);
         assert_eq!(vault.keys().find(chat(101)), Some(key(101)));
-        assert_eq!(vault.keys().chats().len(), 100);
+        assert_eq!(vault.keys().owners().len(), 100);
         for number in 1..=100 {
             vault
                 .apply(&HashMap::from([(chat(number), Some(key(number)))]))
@@ -305,10 +373,10 @@ mod tests {
                 (chat(2), Some(key(2))),
             ]))
             .unwrap();
-        assert!(holds(&key(1).0) && holds(&key(2).0));
+        assert!(holds(key(1).expose()) && holds(key(2).expose()));
         vault.apply(&HashMap::from([(chat(1), None)])).unwrap();
-        assert!(!holds(&key(1).0) && holds(&key(2).0));
-        assert!(!holds(chat(1).as_bytes()));
+        assert!(!holds(key(1).expose()) && holds(key(2).expose()));
+        assert!(!holds(&chat(1).bytes()));
     }
 
     #[test]
@@ -330,5 +398,50 @@ mod tests {
         )
         .unwrap();
         assert_eq!(open(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn a_chat_an_account_and_the_names_have_keys_of_their_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys.bin");
+        let all = [chat(0), user(0), KeyId::Names];
+        let keys = (1..).map(key);
+        let made = all.into_iter().zip(keys.map(Some)).collect();
+        open(&path).unwrap().apply(&made).unwrap();
+        let mut vault = open(&path).unwrap();
+        for (id, key) in &made {
+            assert_eq!(vault.keys().find(*id), *key, "{id:?}");
+        }
+        vault.apply(&HashMap::from([(user(0), None)])).unwrap();
+        let vault = open(&path).unwrap();
+        assert!(!vault.keys().has(user(0)));
+        assert!(vault.keys().has(chat(0)) && vault.keys().has(KeyId::Names));
+    }
+
+    #[test]
+    fn a_key_that_is_made_again_replaces_the_one_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys.bin");
+        let mut vault = open(&path).unwrap();
+        for number in [1, 2] {
+            let change = HashMap::from([(user(7), Some(key(number)))]);
+            vault.apply(&change).unwrap();
+        }
+        assert_eq!(open(&path).unwrap().keys().find(user(7)), Some(key(2)));
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(!bytes.windows(32).any(|window| window == key(1).expose()));
+    }
+
+    #[test]
+    fn a_vault_of_chats_alone_is_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys.bin");
+        let change = HashMap::from([(chat(1), Some(key(1)))]);
+        open(&path).unwrap().apply(&change).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[..16].copy_from_slice(HEADER_BEFORE);
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(open(&path).unwrap().keys().find(chat(1)), Some(key(1)));
+        assert!(std::fs::read(&path).unwrap().starts_with(HEADER));
     }
 }

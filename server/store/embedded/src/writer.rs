@@ -381,6 +381,7 @@ impl Thread {
         transaction.create_tables()?;
         transaction.check_schema()?;
         transaction.destroy_stray_keys()?;
+        transaction.create_names_key()?;
         self.journal.load(&transaction)?;
         let (key_changes, _) = transaction.into_changes();
         self.vault.apply(&key_changes)?;

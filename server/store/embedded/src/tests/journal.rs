@@ -8,7 +8,7 @@ use nowrong_store::{
     ChatStore, MessageStore,
     conformance::{DAY, NOW, chat, chat_id, message, seqs, tickets},
 };
-use redb::{ReadableDatabase, ReadableTableMetadata};
+use redb::ReadableTableMetadata;
 
 use super::{RESTLESS, disk::Disk};
 use crate::{EmbeddedStore, fault::Fault, journal::Filing, table};
@@ -172,33 +172,6 @@ async fn a_message_that_waits_expires() {
     assert_eq!(seqs(&all(&store, 1).await), [2]);
     assert!(store.sweep(NOW + DAY, 10).await.unwrap() > 0);
     assert_eq!(counts(&store).1, 0);
-}
-
-#[tokio::test]
-async fn a_file_of_the_version_before_is_taken_over() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = EmbeddedStore::open(dir.path()).unwrap();
-    open_chats(&store, 1).await;
-    let file = |transaction: &mut crate::Transaction<'_>| transaction.file(chat_id(1));
-    store.append(&[message(1, 1, 1)]).await.unwrap();
-    assert_eq!(store.write("test", file).await.unwrap(), 1);
-    store.close().await;
-    let path = dir.path().join("nowrong.redb");
-    let database = redb::Database::open(&path).unwrap();
-    let transaction = database.begin_write().unwrap();
-    transaction.delete_table(table::JOURNAL).unwrap();
-    let mut meta = transaction.open_table(table::META).unwrap();
-    meta.insert("schema", 1).unwrap();
-    drop(meta);
-    transaction.commit().unwrap();
-    drop(database);
-    let store = EmbeddedStore::open(dir.path()).unwrap();
-    store.append(&[message(1, 1, 2)]).await.unwrap();
-    assert_eq!(seqs(&all(&store, 1).await), [1, 2]);
-    store.close().await;
-    let database = redb::Database::open(&path).unwrap();
-    let meta = database.begin_read().unwrap().open_table(table::META);
-    assert_eq!(meta.unwrap().get("schema").unwrap().unwrap().value(), 2);
 }
 
 #[tokio::test]

@@ -585,9 +585,10 @@ impl EmbeddedStore {
     fn record_count(&self) -> u64 {
         use redb::ReadableTableMetadata;
 
-        use crate::table::*;
+        use crate::{table::*, vault::KeyId};
 
         let count = |snapshot: &crate::Snapshot| {
+            let keys = snapshot.keys.owners().into_iter();
             Ok(snapshot.table(USERS)?.len()?
                 + snapshot.table(NAMES)?.len()?
                 + snapshot.table(REFRESH)?.len()?
@@ -601,7 +602,7 @@ impl EmbeddedStore {
                 + snapshot.table(SPENT)?.len()?
                 + snapshot.table(MESSAGES)?.len()?
                 + snapshot.table(EXPIRY)?.len()?
-                + snapshot.keys.chats().len() as u64)
+                + keys.filter(|id| *id != KeyId::Names).count() as u64)
         };
         self.read("test", count).unwrap() + self.shared.waiting.len() as u64
     }

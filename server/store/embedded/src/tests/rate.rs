@@ -1,4 +1,4 @@
-//! How many messages a second the store accepts: run by hand, in release, on the disk in question.
+//! How many messages and accounts a second the store accepts: run by hand, in release, on the disk in question.
 
 use std::{
     sync::Arc,
@@ -8,8 +8,8 @@ use std::{
 use bytes::Bytes;
 use nowrong_core::record::StoredMessage;
 use nowrong_store::{
-    ChatStore, MessageStore,
-    conformance::{at_once, chat, message, tickets},
+    ChatStore, MessageStore, UserStore,
+    conformance::{at_once, chat, message, tickets, user},
 };
 
 use crate::EmbeddedStore;
@@ -42,6 +42,33 @@ async fn appended_messages_a_second() {
         let sum: u64 = counts.iter().sum();
         let rate = sum as f64 / begun.elapsed().as_secs_f64();
         println!("{callers:>4} callers: {rate:>8.0} messages/s");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn registrations_a_second() {
+    for callers in [1, 16, 256_u64] {
+        let dir = tempfile::tempdir_in(".").unwrap();
+        let store = Arc::new(EmbeddedStore::open(dir.path()).unwrap());
+        let begun = Instant::now();
+        let counts = at_once(1..=callers, |caller: u64| {
+            let store = Arc::clone(&store);
+            async move {
+                let mut made = 0;
+                while begun.elapsed() < PERIOD {
+                    made += 1;
+                    let number = caller << 32 | made;
+                    let account = user(number, &format!("name {number}"));
+                    store.create_user(&account).await.unwrap();
+                }
+                made
+            }
+        })
+        .await;
+        let sum: u64 = counts.iter().sum();
+        let rate = sum as f64 / begun.elapsed().as_secs_f64();
+        println!("{callers:>4} callers: {rate:>8.0} registrations/s");
     }
 }
 
