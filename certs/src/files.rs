@@ -1,5 +1,5 @@
 //! PEM files: reading a pair, and writing one so that no half-written file is ever seen and only
-//! the owner can read the key.
+//! the owner can read them.
 
 use std::{
     fs::{self, OpenOptions},
@@ -57,8 +57,8 @@ pub(crate) fn read_pair(certificate: &Path, key: &Path) -> Result<PemPair, CertE
 /// leaves a pair that does not match, which counts as no pair.
 pub(crate) fn write_pair(folder: &Path, pair: &PemPair) -> Result<(), CertError> {
     fs::create_dir_all(folder).map_err(|source| write_error(folder, source))?;
-    replace(&key_in(folder), &pair.key, 0o600)?;
-    replace(&certificate_in(folder), &pair.certificates, 0o644)
+    replace(&key_in(folder), &pair.key)?;
+    replace(&certificate_in(folder), &pair.certificates)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CertError> {
@@ -85,11 +85,11 @@ fn unusable(path: &Path, what: &'static str, error: &pem::Error) -> CertError {
 }
 
 /// Writes a new file beside the old one and renames it over the old one.
-fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), CertError> {
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), CertError> {
     let beside = path.with_extension("pem.new");
     let written = match fs::remove_file(&beside) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => create(&beside, mode).and_then(|mut file| {
+        _ => create(&beside).and_then(|mut file| {
             file.write_all(bytes)?;
             file.sync_all()?;
             fs::rename(&beside, path)
@@ -98,13 +98,11 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), CertError> {
     written.map_err(|source| write_error(path, source))
 }
 
-fn create(path: &Path, mode: u32) -> std::io::Result<fs::File> {
+fn create(path: &Path) -> std::io::Result<fs::File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
-    #[cfg(not(unix))]
-    let _ = mode;
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
 }
 

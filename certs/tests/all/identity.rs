@@ -98,13 +98,15 @@ fn a_running_development_identity_renews_before_it_lapses() {
 
 #[cfg(unix)]
 #[test]
-fn only_the_owner_can_read_the_key() {
+fn only_the_owner_can_read_what_is_written() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let folder = tempfile::tempdir().unwrap();
     Identity::development_in(folder.path(), &[], now()).unwrap();
-    let key = fs::metadata(folder.path().join("key.pem")).unwrap();
-    assert_eq!(key.permissions().mode() & 0o777, 0o600);
+    for name in ["key.pem", "certificate.pem"] {
+        let file = fs::metadata(folder.path().join(name)).unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600, "{name}");
+    }
 }
 
 #[test]
