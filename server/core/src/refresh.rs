@@ -5,14 +5,17 @@
 //! is checked without the store, and of several tabs that renew at once the first to make a request
 //! must not cost the others their tokens. The rule: a token can be exchanged any number of times,
 //! however late, until a successor of it was used. Who uses a successor has received it, so who
-//! then brings the token before it is somebody else: the whole family is revoked. Successors of one
-//! token are siblings and do not close each other.
+//! then brings the token before it is somebody else: the whole family is revoked.
+//!
+//! The server gives the same successor however often a token is exchanged, so a family is one chain.
+//! Where there are several successors of one token (of the key of a registration, or from an older
+//! server), they are siblings and do not close each other.
 //!
 //! What follows for an honest client that always brings the newest token it has: lost responses
 //! never cost it the account, and neither do other tabs that began with the same token. A thief
-//! is found as soon as one of the two brings a token whose successor the other has used. If both
-//! exchange the very same token before either uses its successor, they are as two tabs, which
-//! nobody can tell apart.
+//! is found as soon as one of the two brings a token whose successor the other has used: when one
+//! of them was away while the other went two steps on. As long as both go in step, they are as two
+//! tabs, which nobody can tell apart.
 //!
 //! A [`Family`] is small and bounded: it lists the tokens that can still be exchanged. Start reading
 //! at [`Family::present`].
@@ -21,9 +24,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::{TokenHash, UnixMs};
 
-/// Most tokens of a family that can be exchanged at the same time: some thirty tabs, each with its
-/// newest token and the one before it. Beyond that the oldest is dropped and is unknown from then
-/// on; a client that repeats itself without end therefore holds no more than this.
+/// Most tokens of a family that can be exchanged at the same time. One chain needs two, its newest
+/// token and the one before; siblings need more. Beyond that the oldest is dropped and is unknown from
+/// then on; a client that repeats itself without end therefore holds no more than this.
 pub const OPEN_MAX: usize = 64;
 
 /// Most tokens of a family that become old within [`OLD_WINDOW_MS`], because a successor was used:
@@ -104,7 +107,8 @@ impl Family {
         }
     }
 
-    /// Exchanges `token` for `next`, if it can be exchanged.
+    /// Exchanges `token` for `next`, if it can be exchanged. `next` may be the successor that it was
+    /// exchanged for before.
     pub fn present(&mut self, token: &Presented, next: TokenHash, now: UnixMs) -> Exchange {
         let known = self.open.iter().find(|open| open.hash == token.hash);
         let known = known.copied();
@@ -122,10 +126,12 @@ impl Family {
             let (hash, parent) = (token.hash, None);
             self.open.push(OpenToken { hash, parent });
         }
-        self.open.push(OpenToken {
-            hash: next,
-            parent: Some(token.hash),
-        });
+        if !self.is_open(&next) {
+            self.open.push(OpenToken {
+                hash: next,
+                parent: Some(token.hash),
+            });
+        }
         Exchange::Renewed {
             dropped: self.drop_oldest(&token.hash),
         }

@@ -1,5 +1,8 @@
-//! Refresh tokens: a new one at each use; a family is revoked when a token comes whose successor was
+//! Refresh tokens: another one at each use; a family is revoked when a token comes whose successor was
 //! used. The rule is [`nowrong_core::refresh`].
+//!
+//! The successor of a token follows from the token and a secret of its family, so a token that is
+//! exchanged again has the same one, although the store knows only hashes.
 
 use nowrong_base::{privacy::Redacted, random};
 use nowrong_core::record::{RefreshToken, UnixMs, User};
@@ -27,7 +30,7 @@ pub fn first_refresh(user: &User) -> Result<(Redacted<String>, RefreshToken), Au
     Ok((token.text, stored))
 }
 
-/// Exchanges the refresh token `used` for a new one that lives until `expires_at`.
+/// Exchanges the refresh token `used` for its successor, which lives until `expires_at` at least.
 ///
 /// # Errors
 /// [`AuthError::Refused`] when it is unknown, expired or revoked, or a successor of it was used,
@@ -40,7 +43,7 @@ pub async fn rotate_refresh(
 ) -> Result<(UserId, Redacted<String>), AuthError> {
     let hash = token_hash(used);
     let known = store.refresh(&hash, now).await?.ok_or(AuthError::Refused)?;
-    let token = OpaqueToken::generate()?;
+    let token = OpaqueToken::successor(used, &known.family);
     let next = RefreshToken {
         hash: token.hash,
         expires_at,

@@ -347,3 +347,18 @@ fn opaque_tokens_are_256_random_bits_and_stored_by_hash() {
     assert_eq!(one.hash, token_hash(one.text.expose()));
     assert!(!format!("{one:?}").contains(one.text.expose()));
 }
+
+#[test]
+fn the_successor_of_a_token_is_always_the_same_and_needs_the_secret_of_the_family() {
+    let first = OpaqueToken::generate().unwrap();
+    let next = OpaqueToken::successor(first.text.expose(), &[1; 16]);
+    let again = OpaqueToken::successor(first.text.expose(), &[1; 16]);
+    assert_eq!((&again.text, again.hash), (&next.text, next.hash));
+    let others = [
+        OpaqueToken::successor(first.text.expose(), &[2; 16]),
+        OpaqueToken::successor(next.text.expose(), &[1; 16]),
+        OpaqueToken::successor("", &[1; 16]),
+    ];
+    assert!(others.iter().all(|other| other.text != next.text));
+    assert_eq!(URL_SAFE_NO_PAD.decode(next.text.expose()).unwrap().len(), 32);
+}

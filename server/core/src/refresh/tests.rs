@@ -108,6 +108,30 @@ fn a_token_can_be_exchanged_until_a_successor_was_used() {
 }
 
 #[test]
+fn the_same_successor_again_is_one_chain_however_many_exchange_it() {
+    let presented = |number, is_listed: bool| Presented {
+        hash: hash(number),
+        replaced_at: is_listed.then_some(NOW),
+        is_listed,
+    };
+    let renewed = Exchange::Renewed {
+        dropped: Vec::new(),
+    };
+    let mut family = Family::begin(hash(0), None, NOW);
+    for step in 0..100 {
+        // Twenty tabs, the first of which finds the token unused.
+        for tab in 0..20 {
+            let now = NOW + u64::from(step) * HOUR;
+            let exchange = family.present(&presented(step, tab > 0), hash(step + 1), now);
+            assert_eq!(exchange, renewed, "step {step}, tab {tab}");
+        }
+        assert_eq!(family.open.len(), 2, "the token and its successor");
+    }
+    let late = family.present(&presented(98, true), hash(99), NOW);
+    assert_eq!(late, Exchange::Reused);
+}
+
+#[test]
 fn the_key_of_a_registration_is_good_until_the_first_token_is_used() {
     let key = Presented {
         hash: hash(900),

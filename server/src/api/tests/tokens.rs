@@ -83,6 +83,40 @@ async fn many_tabs_that_renew_at_once_all_go_on() {
 }
 
 #[tokio::test]
+async fn however_many_tabs_exchange_a_token_they_all_get_the_same_one() {
+    let api = Api::new().await;
+    let mut token = api.register("Robin").await["refresh_token"].clone();
+    for tabs in [2, 3, 20] {
+        let mut all = Vec::new();
+        for _ in 0..tabs {
+            all.push(renewed(&api, &token).await);
+        }
+        assert!(all.iter().all(|it| *it == all[0]), "{tabs} tabs, one chain");
+        assert_ne!(all[0], token);
+        token = all[0].clone();
+    }
+}
+
+#[tokio::test]
+async fn a_thief_who_exchanges_a_token_within_seconds_is_found_when_one_of_the_two_was_away() {
+    let api = Api::new().await;
+    let first = api.register("Robin").await["refresh_token"].clone();
+    let own = renewed(&api, &first).await;
+    api.advance(Duration::from_secs(9));
+    let stolen = renewed(&api, &first).await;
+    // The owner goes on, and two steps later the thief comes again.
+    let mut newest = own;
+    for _ in 0..2 {
+        api.advance(Duration::from_secs(570));
+        newest = renewed(&api, &newest).await;
+    }
+    for revoked in [stolen, newest] {
+        let answer = refresh(&api, &revoked).await;
+        answer.is_problem(401, "REFRESH_REFUSED");
+    }
+}
+
+#[tokio::test]
 async fn a_token_whose_successor_was_used_revokes_its_family() {
     let api = Api::new().await;
     let first = api.register("Robin").await["refresh_token"].clone();
