@@ -53,7 +53,7 @@ mod tests;
 mod users;
 
 pub use categories::CategoryList;
-pub use headers::with_headers;
+pub use headers::{sole_origin, with_headers};
 pub use openapi::openapi;
 
 /// Longest request body in bytes: the longest valid one has about 2,000.

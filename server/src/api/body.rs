@@ -12,7 +12,10 @@ use nowrong_core::{
 use nowrong_protocol::{ErrorCode, limits::INTERESTS_MAX};
 use serde_json::{Map, Value};
 
-use super::problem::{FieldError, Problem};
+use super::{
+    BODY_BYTES_MAX,
+    problem::{FieldError, Problem},
+};
 
 /// How much of an unknown field's name is repeated to its sender, in characters.
 const ECHO_CHARS_MAX: usize = 64;
@@ -29,6 +32,9 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(Problem::new(ErrorCode::UNSUPPORTED_MEDIA_TYPE));
+        }
+        if announces_too_much(request.headers()) {
+            return Err(Problem::new(ErrorCode::BODY_TOO_LARGE));
         }
         let bytes =
             Bytes::from_request(request, state)
@@ -53,6 +59,13 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
             ))),
         }
     }
+}
+
+/// Whether the headers tell that the body is too large, so that nobody waits for it.
+fn announces_too_much(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    length.is_some_and(|length| length > BODY_BYTES_MAX as u64)
 }
 
 impl Fields {

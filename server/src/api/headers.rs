@@ -6,7 +6,7 @@ use std::{any::Any, sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
@@ -83,14 +83,23 @@ async fn check_origin(
     request: Request,
     next: Next,
 ) -> Response {
-    let origin = request.headers().get(header::ORIGIN);
-    // A value that is not text is not an origin of ours.
-    let origin = origin.map(|origin| origin.to_str().unwrap_or("null"));
+    let origin = sole_origin(request.headers());
     let is_api = request.uri().path().starts_with("/v1/");
     if is_api && !addresses.allows(origin) {
         return Problem::new(ErrorCode::ORIGIN_REFUSED).into_response();
     }
     next.run(request).await
+}
+
+/// The web origin of a request. A value that is not text, or one of several, is not an origin of ours: it
+/// counts as `null`.
+pub fn sole_origin(headers: &HeaderMap) -> Option<&str> {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let origin = origins.next()?.to_str().unwrap_or("null");
+    Some(match origins.next() {
+        Some(_) => "null",
+        None => origin,
+    })
 }
 
 async fn hold_deadline(request: Request, next: Next) -> Response {

@@ -360,5 +360,8 @@ fn the_successor_of_a_token_is_always_the_same_and_needs_the_secret_of_the_famil
         OpaqueToken::successor("", &[1; 16]),
     ];
     assert!(others.iter().all(|other| other.text != next.text));
-    assert_eq!(URL_SAFE_NO_PAD.decode(next.text.expose()).unwrap().len(), 32);
+    assert_eq!(
+        URL_SAFE_NO_PAD.decode(next.text.expose()).unwrap().len(),
+        32
+    );
 }

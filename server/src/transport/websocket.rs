@@ -33,7 +33,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Entrance;
 use crate::{
-    api::problem::Problem,
+    api::{problem::Problem, sole_origin},
     config::WEBSOCKET_PATH,
     connection::{self, Link, LinkError, Received, Transport},
     peer::Peer,
@@ -78,10 +78,7 @@ async fn upgrade(
         Ok(pass) => pass,
         Err(closed) => return Problem::rate_limited(closed.retry_after_ms).into_response(),
     };
-    let origin = headers
-        .get(header::ORIGIN)
-        .map(|origin| origin.to_str().unwrap_or("invalid"));
-    let is_origin_allowed = entrance.is_origin_allowed(origin);
+    let is_origin_allowed = entrance.is_origin_allowed(sole_origin(&headers));
     request
         .max_message_size(WEBSOCKET_MESSAGE_BYTES_MAX)
         .max_frame_size(WEBSOCKET_MESSAGE_BYTES_MAX)

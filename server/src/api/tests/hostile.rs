@@ -101,6 +101,15 @@ async fn a_body_over_sixteen_kibibytes_is_refused() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_announced_as_too_large_is_not_waited_for() {
+    let api = Api::new().await;
+    let never = Body::from_stream(futures_util::stream::pending::<std::io::Result<Bytes>>());
+    let headers = [JSON, ("content-length", "4294967296")];
+    let refused = api.send(request("POST", "/v1/users", &headers, never));
+    refused.await.is_problem(413, "BODY_TOO_LARGE");
+}
+
+#[tokio::test]
 async fn what_does_not_exist_is_a_problem_too() {
     let api = Api::new().await;
     for path in [

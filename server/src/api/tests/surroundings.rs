@@ -68,6 +68,9 @@ async fn only_listed_origins_may_call() {
                 "{foreign}"
             );
         }
+        let both = [("origin", OWN), ("origin", "https://evil.example")];
+        let both = api.send(request(method, path, &both, "{}")).await;
+        both.is_problem(403, "ORIGIN_REFUSED");
         let own = api
             .send(request(method, path, &[("origin", OWN)], "{}"))
             .await;
