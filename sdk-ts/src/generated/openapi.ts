@@ -59,9 +59,9 @@ export interface paths {
          * Refresh tokens
          * @description Exchanges a refresh token for new tokens. When the response is lost, or several tabs renew at
          *     once, the same refresh token can be sent again, any number of times and however late: each
-         *     response has good tokens. That ends when a refresh token from one of these responses is itself
-         *     exchanged. A token that comes after that is taken for stolen: all tokens of the account are
-         *     revoked, and a new account must be registered. A refresh token lives as long as the account.
+         *     response has the same refresh token and a good access token. That ends when this next refresh
+         *     token is itself exchanged. A token that comes after that is taken for stolen: all tokens of the
+         *     account are revoked. A refresh token lives as long as the account.
          */
         post: operations["refresh"];
         delete?: never;
