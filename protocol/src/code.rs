@@ -70,7 +70,7 @@ codes! { CloseCode, CLOSE_CODES {
     4002 IDLE "The client was silent for too long; reconnect.";
     4003 HELLO_LATE "No Hello arrived in time; reconnect.";
     4004 FRAME_LATE "A frame was started but not finished in time; reconnect.";
-    4005 TOKEN_REFUSED "The connect token is unknown, used or expired; ask for a new one and reconnect.";
+    4005 TOKEN_REFUSED "The connect token is unknown, used, expired or revoked; ask for a new one and reconnect.";
     4006 OVERLOADED "The server has no room right now; reconnect after the time given.";
     4007 INTERNAL "Something failed inside the server; reconnect.";
     4008 RESUME "The chat continues from an older message than the newest one shown; reconnect and resume.";
@@ -115,8 +115,8 @@ codes! { ErrorCode, ERROR_CODES {
     112 MESSAGE_NOT_YOURS "Only its sender can delete a message.";
     113 CHAT_FULL "The chat has reached the maximum number of messages.";
     200 NAME_TAKEN "This name, or one that looks like it, is taken.";
-    201 UNAUTHENTICATED "The access token is missing, malformed or expired.";
-    202 REFRESH_REFUSED "The refresh token is unknown, used or expired; register again.";
+    201 UNAUTHENTICATED "The access token is missing, malformed, expired or revoked.";
+    202 REFRESH_REFUSED "The refresh token is unknown, used, expired or revoked; register again.";
     203 NOT_FOUND "There is nothing at this address.";
     204 METHOD_NOT_ALLOWED "This address does not support that method.";
     205 BODY_TOO_LARGE "The request body is too large.";

@@ -98,6 +98,12 @@ pub trait Departure: Send + Sync + 'static {
     /// before, so that the chat ends while it can be read, and again afterwards: a connection that was
     /// admitted in between has seen the account.
     async fn depart(&self, user: UserId) -> Result<(), StoreError>;
+
+    /// Closes the connections that were opened under an earlier generation of the account than it has
+    /// now, on all nodes, with `TOKEN_REFUSED`. Its chat and its place in the queue are held as for
+    /// everybody who loses the connection. Idempotent. Who raises the generation calls it afterwards: a
+    /// connection that is being admitted meanwhile sees the new one.
+    async fn end_revoked(&self, user: UserId) -> Result<(), StoreError>;
 }
 
 /// The HTTP interface. What serves it notes in each request who asks ([`crate::peer`]); otherwise all

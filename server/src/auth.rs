@@ -4,9 +4,14 @@
 //! connect tokens are 32 random bytes; the store and the broker know only their SHA-256. No token
 //! is ever in a log: they are passed on as [`Redacted`](nowrong_base::privacy::Redacted). Expiry is
 //! checked with the server's clock, never the system's.
+//!
+//! A revocation reaches all three: it removes refresh tokens, and raises the generation of the account,
+//! which access and connect tokens name ([`Holder`]).
 
 use nowrong_base::random::NoRandomness;
 use nowrong_broker::BrokerError;
+use nowrong_core::record::{Generation, User};
+use nowrong_protocol::UserId;
 use nowrong_store::StoreError;
 
 pub mod access;
@@ -19,6 +24,25 @@ mod tests;
 pub mod token;
 
 pub use access::{ACCESS_LIFETIME, AccessTokens};
+
+/// Whom a token speaks for. It counts as long as the account is of this generation: access tokens are
+/// compared with the account at each request, connect tokens once the connection can be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The account.
+    pub user: UserId,
+    /// The generation of the account when the token was issued.
+    pub generation: Generation,
+}
+
+impl From<&User> for Holder {
+    fn from(user: &User) -> Self {
+        Self {
+            user: user.id,
+            generation: user.generation,
+        }
+    }
+}
 
 /// Why a token or a key is not available.
 #[derive(Debug, thiserror::Error)]

@@ -16,7 +16,7 @@ use std::{
 };
 
 use nowrong_base::lock::lock;
-use nowrong_core::{matching::Ticket, pace::Pace};
+use nowrong_core::{matching::Ticket, pace::Pace, record::Generation};
 use nowrong_protocol::{
     ChatId, CloseCode, ConnectionId, ServerFrame, TicketId, UserId, frame::Stage,
 };
@@ -47,6 +47,8 @@ pub struct UserEntry {
 pub struct UserState {
     /// The user's current connection.
     pub connection: Option<ConnectionId>,
+    /// The generation of the account under which that connection was opened.
+    pub generation: Generation,
     /// Set when the connection must be closed with this code.
     pub kick: Option<CloseCode>,
     /// The ticket of the user, if waiting; boxed, because most users are not waiting.
@@ -183,6 +185,19 @@ impl UserEntry {
     pub fn kick(&self, code: CloseCode) {
         self.state().kick = Some(code);
         self.wake();
+    }
+
+    /// Tells the connection to close, if it was opened under an earlier generation of the account than
+    /// this one; returns whether it was.
+    pub fn kick_older(&self, generation: Generation) -> bool {
+        let mut state = self.state();
+        let is_older = state.connection.is_some() && state.generation < generation;
+        if is_older {
+            state.kick = Some(CloseCode::TOKEN_REFUSED);
+            drop(state);
+            self.wake();
+        }
+        is_older
     }
 }
 

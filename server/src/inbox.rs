@@ -30,6 +30,7 @@ pub async fn serve(node: Arc<Node>, stop: CancellationToken) {
                 tracing::info!("notices of other nodes may be lost; everything is checked");
                 node.chats().queue_all_checks();
                 node.matching().look_all();
+                node.end_outdated().await;
             }
         }
     }
@@ -48,6 +49,7 @@ async fn take(node: &Node, from: NodeId, notice: Notice) {
         }
         Notice::Kick { user, code } => kick(node, from, user, code).await,
         Notice::Depart { user } => depart(node, user).await,
+        Notice::Revoked { user, generation } => node.end_older(user, generation),
         about_chat => node.chats().apply_notice(from, about_chat).await,
     }
 }

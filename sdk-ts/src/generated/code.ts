@@ -26,7 +26,7 @@ export const CloseCode = {
   HELLO_LATE: 4003,
   /** A frame was started but not finished in time; reconnect. */
   FRAME_LATE: 4004,
-  /** The connect token is unknown, used or expired; ask for a new one and reconnect. */
+  /** The connect token is unknown, used, expired or revoked; ask for a new one and reconnect. */
   TOKEN_REFUSED: 4005,
   /** The server has no room right now; reconnect after the time given. */
   OVERLOADED: 4006,
@@ -105,7 +105,7 @@ export const CLOSE_CODES: readonly CloseCodeInfo[] = [
   {
     number: 4005,
     name: "TOKEN_REFUSED",
-    text: "The connect token is unknown, used or expired; ask for a new one and reconnect.",
+    text: "The connect token is unknown, used, expired or revoked; ask for a new one and reconnect.",
     shouldReconnect: true,
   },
   {
@@ -246,9 +246,9 @@ export const ErrorCode = {
   CHAT_FULL: 113,
   /** This name, or one that looks like it, is taken. */
   NAME_TAKEN: 200,
-  /** The access token is missing, malformed or expired. */
+  /** The access token is missing, malformed, expired or revoked. */
   UNAUTHENTICATED: 201,
-  /** The refresh token is unknown, used or expired; register again. */
+  /** The refresh token is unknown, used, expired or revoked; register again. */
   REFRESH_REFUSED: 202,
   /** There is nothing at this address. */
   NOT_FOUND: 203,
@@ -379,13 +379,13 @@ export const ERROR_CODES: readonly ErrorCodeInfo[] = [
   {
     number: 201,
     name: "UNAUTHENTICATED",
-    text: "The access token is missing, malformed or expired.",
+    text: "The access token is missing, malformed, expired or revoked.",
     isTemporary: false,
   },
   {
     number: 202,
     name: "REFRESH_REFUSED",
-    text: "The refresh token is unknown, used or expired; register again.",
+    text: "The refresh token is unknown, used, expired or revoked; register again.",
     isTemporary: false,
   },
   {

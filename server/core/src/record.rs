@@ -12,7 +12,9 @@ mod message;
 mod notice;
 mod time;
 
-pub use account::{AgeBracket, RefreshToken, Registration, RegistrationKey, TokenHash, User};
+pub use account::{
+    AgeBracket, Generation, RefreshToken, Registration, RegistrationKey, TokenHash, User,
+};
 pub use category::Category;
 pub use chat::{Chat, ChatEnd, ChatKey, ChatMember, Cursors, Epoch, Survivors};
 pub use message::{Draft, KnownMessage, StoredMessage};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use nowrong_protocol::ErrorCode;
+use nowrong_protocol::{ErrorCode, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,7 +13,10 @@ use super::{
     caller::{Priced, millis},
     problem::{Problem, ProblemDocument},
 };
-use crate::auth::{ACCESS_LIFETIME, AuthError, refresh::rotate_refresh};
+use crate::auth::{
+    ACCESS_LIFETIME, AuthError, Holder,
+    refresh::{Brought, rotate_refresh},
+};
 
 /// A refresh token to exchange.
 #[derive(Deserialize, ToSchema)]
@@ -70,16 +73,32 @@ pub(super) async fn refresh(
     let refused = || Problem::new(ErrorCode::REFRESH_REFUSED);
     let now = api.env.clock.now();
     let rotated = rotate_refresh(&*api.env.store, &token, api.expiry(), now).await;
-    let (user, refresh_token) = rotated.map_err(|error| match error {
+    let brought = rotated.map_err(|error| match error {
         AuthError::Refused => refused(),
         other => other.into(),
     })?;
-    let mut user = api.env.store.user(user, now).await?.ok_or_else(refused)?;
-    let access_token = api.access.issue(user.id, now)?.into_exposed();
+    let (mut user, refresh_token) = match brought {
+        Brought::Exchanged(user, token) => (user, token),
+        Brought::Stolen(user) => {
+            api.end_revoked(user).await;
+            return Err(refused());
+        }
+    };
+    let access_token = api.access.issue(Holder::from(&user), now)?.into_exposed();
     api.touch(&mut user).await?;
     Ok(Json(Refreshed {
         access_token,
         access_expires_in_ms: millis(ACCESS_LIFETIME),
         refresh_token: refresh_token.into_exposed(),
     }))
+}
+
+impl ApiState {
+    /// The tokens of the account are revoked, whatever comes of this: ends the connections that were opened
+    /// with them.
+    async fn end_revoked(&self, user: UserId) {
+        if let Err(error) = self.departure.end_revoked(user).await {
+            tracing::warn!(%error, "tokens are revoked, but a connection that they opened goes on for now");
+        }
+    }
 }

@@ -46,11 +46,15 @@ impl FromRequestParts<Arc<ApiState>> for Caller {
         let refused = || Problem::new(ErrorCode::UNAUTHENTICATED);
         let token = bearer(parts).ok_or_else(refused)?;
         let now = api.env.clock.now();
-        let id = api.access.authenticate(token, now).await?;
+        let holder = api.access.authenticate(token, now).await?;
+        let id = holder.user;
         api.spend("account", api.limits.account, id.as_bytes())
             .await?;
         let gone = || refused().detail("The account of this token no longer exists.");
         let mut user = api.env.store.user(id, now).await?.ok_or_else(gone)?;
+        if user.generation != holder.generation {
+            return Err(refused().detail("This token was revoked: refresh your tokens."));
+        }
         api.touch(&mut user).await?;
         Ok(Self(user))
     }

@@ -19,7 +19,7 @@ use super::{
     caller::millis,
     problem::{Problem, ProblemDocument},
 };
-use crate::auth::connect::issue_connect;
+use crate::auth::{Holder, connect::issue_connect};
 
 /// The way to a connection.
 #[derive(Serialize, ToSchema)]
@@ -72,7 +72,7 @@ pub(super) async fn connect(
     Caller(user): Caller,
 ) -> Result<Json<Connect>, Problem> {
     let endpoint = api.endpoint_for(&user).await?;
-    let token = issue_connect(&*api.env.broker, user.id, api.env.clock.now()).await?;
+    let token = issue_connect(&*api.env.broker, Holder::from(&user), api.env.clock.now()).await?;
     Ok(Json(Connect {
         connect_token: token.into_exposed(),
         expires_in_ms: millis(CONNECT_TOKEN_LIFETIME),

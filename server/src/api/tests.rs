@@ -54,6 +54,8 @@ struct Api {
 #[derive(Default)]
 struct Departed {
     users: Mutex<Vec<UserId>>,
+    /// Whose connections were ended because of a revocation.
+    revoked: Mutex<Vec<UserId>>,
     /// How the next departure fails, if it does.
     trouble: Mutex<Option<Trouble>>,
 }
@@ -77,6 +79,11 @@ impl Departure for Departed {
             Some(Trouble::Panics) => panic!("a test"),
         }
         self.users.lock().unwrap().push(user);
+        Ok(())
+    }
+
+    async fn end_revoked(&self, user: UserId) -> Result<(), StoreError> {
+        self.revoked.lock().unwrap().push(user);
         Ok(())
     }
 }

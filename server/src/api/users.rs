@@ -26,7 +26,7 @@ use super::{
     problem::{FieldError, Problem, ProblemDocument},
 };
 use crate::auth::{
-    ACCESS_LIFETIME, AuthError,
+    ACCESS_LIFETIME, AuthError, Holder,
     refresh::first_refresh,
     registration::{is_key, registration_key},
 };
@@ -174,6 +174,7 @@ impl NewUser {
             age_bracket: self.age_bracket,
             created_at: now,
             expires_at: api.expiry(),
+            generation: 0,
         })
     }
 }
@@ -215,7 +216,7 @@ pub(super) async fn register(
     let (user, refresh_token) = api.store_registration(user, key).await?;
     let access_token = api
         .access
-        .issue(user.id, api.env.clock.now())?
+        .issue(Holder::from(&user), api.env.clock.now())?
         .into_exposed();
     let registered = RegisteredView {
         user: user.into(),

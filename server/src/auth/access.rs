@@ -10,17 +10,16 @@ use std::{
 
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
 use nowrong_base::privacy::Redacted;
-use nowrong_core::record::UnixMs;
-use nowrong_protocol::UserId;
+use nowrong_core::record::{Generation, UnixMs};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AuthError,
+    AuthError, Holder,
     keys::{SigningKeys, is_kid, shared::SharedKeys},
 };
 
-/// Lifetime of an access token. A deleted account can read for at most this long; writing asks the
-/// store.
+/// Lifetime of an access token. Each request compares it with the account, so it counts no longer than
+/// the account or its generation.
 pub const ACCESS_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 const ISSUER: &str = "nowrong";
@@ -56,6 +55,9 @@ struct Claims {
     sub: String,
     iat: u64,
     exp: u64,
+    /// The generation of the account; an older server wrote none.
+    #[serde(default, rename = "gen")]
+    generation: Generation,
 }
 
 impl std::fmt::Debug for AccessTokens {
@@ -111,18 +113,19 @@ impl AccessTokens {
         Ok(())
     }
 
-    /// A token for a user, valid for [`ACCESS_LIFETIME`].
+    /// A token for an account, valid for [`ACCESS_LIFETIME`].
     ///
     /// # Errors
     /// [`AuthError::Keys`] when the key cannot sign.
-    pub fn issue(&self, user: UserId, now: UnixMs) -> Result<Redacted<String>, AuthError> {
+    pub fn issue(&self, holder: Holder, now: UnixMs) -> Result<Redacted<String>, AuthError> {
         let issued = now / 1_000;
         let claims = Claims {
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
-            sub: user.to_string(),
+            sub: holder.user.to_string(),
             iat: issued,
             exp: issued + ACCESS_LIFETIME.as_secs(),
+            generation: holder.generation,
         };
         let keys = self.keys();
         let key = keys.current(now);
@@ -136,11 +139,11 @@ impl AccessTokens {
             .map_err(|error| AuthError::Keys(error.to_string()))
     }
 
-    /// The user of the token, by the keys that are known here.
+    /// Whom the token speaks for, by the keys that are known here.
     ///
     /// # Errors
     /// [`AuthError::Refused`] for any fault of the token.
-    pub fn verify(&self, token: &str, now: UnixMs) -> Result<UserId, AuthError> {
+    pub fn verify(&self, token: &str, now: UnixMs) -> Result<Holder, AuthError> {
         self.claims(token, now).map_err(|_| AuthError::Refused)
     }
 
@@ -150,7 +153,7 @@ impl AccessTokens {
     /// # Errors
     /// [`AuthError::Refused`] for any fault of the token; [`AuthError::Store`] when the keys could
     /// not be read, so that no client discards a valid token.
-    pub async fn authenticate(&self, token: &str, now: UnixMs) -> Result<UserId, AuthError> {
+    pub async fn authenticate(&self, token: &str, now: UnixMs) -> Result<Holder, AuthError> {
         match self.claims(token, now) {
             Err(Flaw::UnknownKey) if self.may_look(now) => {
                 self.reread(now).await?;
@@ -166,7 +169,7 @@ impl AccessTokens {
         self.shared.is_some() && self.looked_at.fetch_update(relaxed, relaxed, next).is_ok()
     }
 
-    fn claims(&self, token: &str, now: UnixMs) -> Result<UserId, Flaw> {
+    fn claims(&self, token: &str, now: UnixMs) -> Result<Holder, Flaw> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(Flaw::Other);
         }
@@ -178,7 +181,9 @@ impl AccessTokens {
         let claims = decoded.map_err(|_| Flaw::Other)?.claims;
         let is_alive = now / 1_000 < claims.exp;
         let user = is_alive.then(|| claims.sub.parse().ok()).flatten();
-        user.ok_or(Flaw::Other)
+        let generation = claims.generation;
+        let holder = user.map(|user| Holder { user, generation });
+        holder.ok_or(Flaw::Other)
     }
 }
 

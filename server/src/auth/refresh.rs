@@ -30,19 +30,30 @@ pub fn first_refresh(user: &User) -> Result<(Redacted<String>, RefreshToken), Au
     Ok((token.text, stored))
 }
 
+/// What came of a refresh token that somebody has brought.
+pub enum Brought {
+    /// Its account, read before it was exchanged, and its successor. A revocation at the same moment is
+    /// either seen by the exchange, or raises the generation above that of this account.
+    Exchanged(User, Redacted<String>),
+    /// A successor of it was used before: the tokens of this account are revoked now.
+    Stolen(UserId),
+}
+
 /// Exchanges the refresh token `used` for its successor, which lives until `expires_at` at least.
 ///
 /// # Errors
-/// [`AuthError::Refused`] when it is unknown, expired or revoked, or a successor of it was used,
-/// which revokes its family; [`AuthError::TooOften`] when the family renews itself too often.
+/// [`AuthError::Refused`] when it is unknown, expired or revoked; [`AuthError::TooOften`] when the
+/// family renews itself too often.
 pub async fn rotate_refresh(
     store: &dyn Store,
     used: &str,
     expires_at: UnixMs,
     now: UnixMs,
-) -> Result<(UserId, Redacted<String>), AuthError> {
+) -> Result<Brought, AuthError> {
     let hash = token_hash(used);
     let known = store.refresh(&hash, now).await?.ok_or(AuthError::Refused)?;
+    let user = store.user(known.user, now).await?;
+    let user = user.ok_or(AuthError::Refused)?;
     let token = OpaqueToken::successor(used, &known.family);
     let next = RefreshToken {
         hash: token.hash,
@@ -50,8 +61,9 @@ pub async fn rotate_refresh(
         ..known
     };
     match store.rotate_refresh(&hash, &next, now).await? {
-        Rotation::Rotated => Ok((next.user, token.text)),
-        Rotation::Reused | Rotation::Unknown => Err(AuthError::Refused),
+        Rotation::Rotated => Ok(Brought::Exchanged(user, token.text)),
+        Rotation::Reused => Ok(Brought::Stolen(next.user)),
+        Rotation::Unknown => Err(AuthError::Refused),
         Rotation::TooMany { retry_after_ms } => Err(AuthError::TooOften { retry_after_ms }),
     }
 }

@@ -70,6 +70,7 @@ mod tests {
             age_bracket: AgeBracket::Adult,
             created_at: 5,
             expires_at: 6,
+            generation: 0,
         }
     }
 

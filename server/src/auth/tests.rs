@@ -15,7 +15,7 @@ use nowrong_store_mongodb::{
 use serde_json::{Value, json};
 
 use super::{
-    ACCESS_LIFETIME, AccessTokens, AuthError,
+    ACCESS_LIFETIME, AccessTokens, AuthError, Holder,
     keys::{
         SigningKeys,
         shared::{PUBLISHED_BEFORE, SharedKeys},
@@ -26,8 +26,11 @@ use super::{
 const NOW: UnixMs = 1_800_000_000_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-fn user() -> UserId {
-    UserId::v7(NOW, &[7; 10])
+fn user() -> Holder {
+    Holder {
+        user: UserId::v7(NOW, &[7; 10]),
+        generation: 3,
+    }
 }
 
 fn tokens() -> AccessTokens {
@@ -36,7 +39,7 @@ fn tokens() -> AccessTokens {
 
 fn claims() -> Value {
     let (iat, exp) = (NOW / 1_000, NOW / 1_000 + 600);
-    json!({ "iss": "nowrong", "aud": "nowrong-api", "sub": user().to_string(), "iat": iat, "exp": exp })
+    json!({ "iss": "nowrong", "aud": "nowrong-api", "sub": user().user.to_string(), "iat": iat, "exp": exp })
 }
 
 /// A token with these claims, signed with the right key.
@@ -72,6 +75,19 @@ fn a_token_is_good_until_it_lapses() {
         tokens.verify(token.expose(), lapses),
         Err(AuthError::Refused)
     ));
+}
+
+#[test]
+fn a_token_without_a_generation_is_of_the_first_one_and_a_wrong_one_is_refused() {
+    let tokens = tokens();
+    let kid = kid(&tokens, NOW);
+    let verify = |claims: &Value| tokens.verify(&signed(&tokens, Some(&kid), claims), NOW);
+    assert_eq!(verify(&claims()).unwrap().generation, 0);
+    for wrong in [json!(-1), json!("3"), json!(null), json!(1.5)] {
+        let mut changed = claims();
+        changed["gen"] = wrong;
+        assert!(verify(&changed).is_err(), "{changed}");
+    }
 }
 
 #[test]
@@ -163,9 +179,10 @@ fn a_changed_or_mangled_token_is_refused() {
     let tokens = tokens();
     let token = tokens.issue(user(), NOW).unwrap().into_exposed();
     let parts: Vec<&str> = token.split('.').collect();
-    let admin = claims()
-        .to_string()
-        .replace(&user().to_string(), &UserId::v7(0, &[1; 10]).to_string());
+    let admin = claims().to_string().replace(
+        &user().user.to_string(),
+        &UserId::v7(0, &[1; 10]).to_string(),
+    );
     let mangled = [
         String::new(),
         "..".to_owned(),

@@ -17,7 +17,12 @@ use nowrong_protocol::{
 };
 
 use super::{Attending, Connection, Link, following::Following};
-use crate::{auth::connect::redeem_connect, chat::Chat, environment::Environment, hub::UserEntry};
+use crate::{
+    auth::{Holder, connect::redeem_connect},
+    chat::Chat,
+    environment::Environment,
+    hub::UserEntry,
+};
 
 /// Minimum reconnect delay when the node is full, in milliseconds; spread over twice that.
 const FULL_RETRY_MS: u32 = 2_000;
@@ -26,7 +31,7 @@ impl<L: Link> Connection<L> {
     /// Decides on a `Hello`.
     pub(super) async fn admit(&mut self, hello: Hello) {
         let verdict = match self.check(&hello).await {
-            Ok(user) => self.attend(user, hello.resume).await,
+            Ok(holder) => self.attend(holder, hello.resume).await,
             Err(code) => Err(code),
         };
         let (input, gone) = match verdict {
@@ -42,8 +47,8 @@ impl<L: Link> Connection<L> {
         }
     }
 
-    /// Checks the token; returns the user.
-    async fn check(&mut self, hello: &Hello) -> Result<UserId, CloseCode> {
+    /// Checks the token; returns whom it speaks for.
+    async fn check(&mut self, hello: &Hello) -> Result<Holder, CloseCode> {
         if !self.is_origin_allowed {
             return Err(CloseCode::ORIGIN_REFUSED);
         }
@@ -51,8 +56,8 @@ impl<L: Link> Connection<L> {
             return Err(CloseCode::GOING_AWAY);
         }
         let now = self.node.env().clock.now();
-        let user = redeem_connect(&*self.node.env().broker, &hello.connect_token, now).await;
-        user.map_err(internal)?.ok_or(CloseCode::TOKEN_REFUSED)
+        let holder = redeem_connect(&*self.node.env().broker, &hello.connect_token, now).await;
+        holder.map_err(internal)?.ok_or(CloseCode::TOKEN_REFUSED)
     }
 
     pub(super) fn refusal(&self, code: CloseCode) -> Bye {
@@ -72,10 +77,10 @@ impl<L: Link> Connection<L> {
     /// Takes the user's place on this node, and returns the snapshot for the `Welcome`.
     async fn attend(
         &mut self,
-        user: UserId,
+        holder: Holder,
         asked: Vec<Resume>,
     ) -> Result<(Welcome, Vec<ChatId>), CloseCode> {
-        let node = self.node.clone();
+        let (node, user) = (self.node.clone(), holder.user);
         if !node.enter() {
             node.env().metrics.count_refusal("connections_max");
             return Err(CloseCode::OVERLOADED);
@@ -83,6 +88,7 @@ impl<L: Link> Connection<L> {
         let id = ConnectionId::v7(node.env().clock.now(), &random::bytes());
         let take = |state: &mut crate::hub::UserState| {
             state.connection = Some(id);
+            state.generation = holder.generation;
             state.kick = None;
             // Pushes that an older connection did not send are covered by the snapshot.
             drop(state.take_pushes());
@@ -104,7 +110,7 @@ impl<L: Link> Connection<L> {
             tracing::warn!(%error, "a connection could not be counted");
         }
         take_place(&*node.env().broker, user).await;
-        check_account(node.env(), user).await?;
+        check_account(node.env(), holder).await?;
         let chat = node
             .chats()
             .load_chat_of(user, &asked)
@@ -233,12 +239,16 @@ impl<L: Link> Connection<L> {
     }
 }
 
-/// Checks that the account exists, once the connection can be found by its user: who erases the account
-/// closes it, or it sees here that the account is gone.
-async fn check_account(env: &Environment, user: UserId) -> Result<(), CloseCode> {
-    let account = env.store.user(user, env.clock.now()).await;
+/// Checks that the account exists and that its tokens were not revoked, once the connection can be found by
+/// its user: who erases the account or revokes its tokens closes it, or it sees here what has happened.
+async fn check_account(env: &Environment, holder: Holder) -> Result<(), CloseCode> {
+    let account = env.store.user(holder.user, env.clock.now()).await;
     let account = account.map_err(internal)?;
-    account.map(|_| ()).ok_or(CloseCode::ACCOUNT_GONE)
+    let account = account.ok_or(CloseCode::ACCOUNT_GONE)?;
+    match account.generation == holder.generation {
+        true => Ok(()),
+        false => Err(CloseCode::TOKEN_REFUSED),
+    }
 }
 
 /// Notes that the user is on this node now, and lets another node give the user up.

@@ -139,10 +139,14 @@ impl<L: Link> Connection<L> {
         let node = self.node.clone();
         let now = node.env().clock.now();
         let account = node.env().store.user(entry.user, now).await?;
-        if account.is_none() {
+        let Some(account) = account else {
             node.end_account(&entry).await?;
+            return Err(ErrorCode::UNAUTHENTICATED.into());
+        };
+        match entry.kick_older(account.generation) {
+            true => Err(ErrorCode::UNAUTHENTICATED.into()),
+            false => Ok(account),
         }
-        account.ok_or_else(|| ErrorCode::UNAUTHENTICATED.into())
     }
 
     async fn cancel(&mut self, cancel: Cancel) -> Reply {

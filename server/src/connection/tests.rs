@@ -27,7 +27,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    auth::connect::issue_connect, chat::Chats, counted, environment::Environment, hub::Hub,
+    auth::{Holder, connect::issue_connect},
+    chat::Chats,
+    counted,
+    environment::Environment,
+    hub::Hub,
     matching::Matching,
 };
 
@@ -79,13 +83,23 @@ struct Client {
 impl Client {
     /// Connects a user who has an account.
     async fn connect(node: &Arc<Node>, number: u64) -> Self {
+        let env = node.env();
+        let (user, generation) = (user_id(number), 0);
+        let holder = Holder { user, generation };
+        let token = issue_connect(&*env.broker, holder, env.clock.now());
+        let token = token.await.unwrap().into_exposed();
+        let mut client = Self::knock(node, token).await;
+        let welcome = client.next(|frame| matches!(frame, ServerFrame::Welcome(_)));
+        welcome.await;
+        client
+    }
+
+    /// Opens a link and says `Hello` with this token.
+    async fn knock(node: &Arc<Node>, token: String) -> Self {
         let (to_node, received) = mpsc::channel(8);
         let (sent, from_node) = mpsc::channel(8);
-        let env = node.env();
-        let token = issue_connect(&*env.broker, user_id(number), env.clock.now());
-        let token = token.await.unwrap().into_exposed();
         tokio::spawn(run(node.clone(), Pipe { received, sent }, true));
-        let mut client = Self {
+        let client = Self {
             to_node,
             from_node,
             decoder: Decoder::new(),
@@ -97,8 +111,6 @@ impl Client {
             resume: Vec::new(),
         };
         client.send(hello.into()).await;
-        let welcome = client.next(|frame| matches!(frame, ServerFrame::Welcome(_)));
-        welcome.await;
         client
     }
 

@@ -1,9 +1,10 @@
 //! Who is here is not idle: now and then the accounts of all connections are noted as used, many in
 //! one write and without a task for each. An account that does not exist any more ends its connection
-//! and its chat.
+//! and its chat; one whose tokens were revoked ends the connections that were opened before.
 
 use std::time::Duration;
 
+use nowrong_core::record::Generation;
 use nowrong_protocol::{CloseCode, UserId, frame::EndReason};
 
 use super::Node;
@@ -37,6 +38,35 @@ impl Node {
                     return;
                 }
             }
+        }
+        self.end_outdated().await;
+    }
+
+    /// Ends the connections of accounts that are gone, and those that were opened before a revocation. Each
+    /// of them was told to end when it happened; this is for what a node was not told.
+    pub(crate) async fn end_outdated(&self) {
+        for users in self.hub.connected().chunks(BATCH) {
+            let known = match self.env.store.generations(users).await {
+                Ok(known) => known,
+                Err(error) => {
+                    tracing::warn!(%error, "the accounts of connections could not be looked at");
+                    return;
+                }
+            };
+            for (user, generation) in &known {
+                self.end_older(*user, *generation);
+            }
+            let is_gone = |user: &&UserId| !known.iter().any(|(known, _)| known == *user);
+            self.end_accounts(users.iter().filter(is_gone).copied().collect())
+                .await;
+        }
+    }
+
+    /// Ends the connection of a user to this node, if it was opened under an earlier generation of the
+    /// account than this one. The seat and the ticket are held for a while.
+    pub(crate) fn end_older(&self, user: UserId, generation: Generation) {
+        if let Some(entry) = self.hub.entry(user) {
+            entry.kick_older(generation);
         }
     }
 

@@ -1,5 +1,5 @@
 //! Removes a user from everything that is running, here and on the node of the user's connection,
-//! before and after the account is erased.
+//! before and after the account is erased; and ends connections whose tokens were revoked.
 
 use std::sync::Arc;
 
@@ -44,6 +44,27 @@ impl Departure for NodeDeparture {
         if let Some(other) = place.filter(|place| *place != env.broker.id()) {
             env.broker.tell(&[other], Notice::Depart { user });
         }
+        Ok(())
+    }
+
+    async fn end_revoked(&self, user: UserId) -> Result<(), StoreError> {
+        let broker = &self.0.env().broker;
+        let known = self.0.env().store.generations(&[user]).await?;
+        // An account that is gone is the business of whoever erased it.
+        let Some((_, generation)) = known.first().copied() else {
+            return Ok(());
+        };
+        self.0.end_older(user, generation);
+        let nodes = broker.nodes().into_iter().map(|node| node.id);
+        let mut others: Vec<_> = nodes.filter(|node| *node != broker.id()).collect();
+        // The list of nodes is a second old; where a user is, is known at once.
+        if let Ok(Some(place)) = broker.place(user).await
+            && place != broker.id()
+            && !others.contains(&place)
+        {
+            others.push(place);
+        }
+        broker.tell(&others, Notice::Revoked { user, generation });
         Ok(())
     }
 }

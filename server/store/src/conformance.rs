@@ -65,6 +65,8 @@ macro_rules! store_conformance {
             siblings_do_not_close_each_other,
             a_used_successor_revokes_the_family_and_no_other,
             many_who_exchange_one_token_at_once_all_get_good_ones,
+            many_who_exchange_one_token_for_the_same_successor_share_one_chain,
+            a_theft_raises_the_generation_of_its_account_and_nothing_else_does,
             the_tokens_of_a_family_are_bounded,
             blocks_hold_in_both_directions,
             recent_partners_are_newest_first_and_bounded,
@@ -163,6 +165,7 @@ pub fn user(number: u64, name: &str) -> User {
         age_bracket: AgeBracket::Adult,
         created_at: NOW,
         expires_at: NOW + 30 * DAY,
+        generation: 0,
     }
 }
 

@@ -18,8 +18,8 @@
 
 use async_trait::async_trait;
 use nowrong_core::record::{
-    Category, Chat, ChatEnd, Cursors, Epoch, RefreshToken, Registration, StoredMessage, TokenHash,
-    UnixMs, User,
+    Category, Chat, ChatEnd, Cursors, Epoch, Generation, RefreshToken, Registration, StoredMessage,
+    TokenHash, UnixMs, User,
 };
 use nowrong_protocol::{ChatId, Position, TicketId, UserId};
 
@@ -68,7 +68,7 @@ pub trait UserStore: Send + Sync + 'static {
     async fn user(&self, id: UserId, now: UnixMs) -> Result<Option<User>, StoreError>;
 
     /// Replaces the account; claims the new name and frees the old one, atomically. Its expiry never
-    /// moves back. [`NameClaim::Taken`] leaves everything as it was. An unknown id is
+    /// moves back, and its generation stays. [`NameClaim::Taken`] leaves everything as it was. An unknown id is
     /// [`NameClaim::Unknown`].
     async fn update_user(&self, user: &User) -> Result<NameClaim, StoreError>;
 
@@ -77,6 +77,9 @@ pub trait UserStore: Send + Sync + 'static {
     /// do not exist. Idempotent. A call that fails has moved some of them, and never an account
     /// without its name.
     async fn touch(&self, ids: &[UserId], expires_at: UnixMs) -> Result<Vec<UserId>, StoreError>;
+
+    /// The generations of those of these accounts that exist, expired or not, in no order.
+    async fn generations(&self, ids: &[UserId]) -> Result<Vec<(UserId, Generation)>, StoreError>;
 
     /// Removes the account and everything that belongs to it: name, refresh tokens, blocks, recent
     /// partners (and itself from theirs), its seat. Ids are never used again, so blocks against it
@@ -89,8 +92,9 @@ pub trait UserStore: Send + Sync + 'static {
     async fn create_refresh(&self, token: &RefreshToken) -> Result<(), StoreError>;
 
     /// Exchanges the token with hash `used` for `next`, atomically, if
-    /// [`Family::present`](nowrong_core::refresh::Family::present) says so; otherwise revokes the
-    /// family or changes nothing. `next` is of the same user and family. The token that was used
+    /// [`Family::present`](nowrong_core::refresh::Family::present) says so; otherwise changes nothing,
+    /// or revokes the family and raises the generation of its account, in one step. `next` is of the same
+    /// user and family, and may be the one that was stored for `used` before. The token that was used
     /// lives as long as `next` from now on: the response may be lost.
     async fn rotate_refresh(
         &self,
@@ -284,7 +288,8 @@ pub enum Registered {
 pub enum Rotation {
     /// The next token is stored.
     Rotated,
-    /// A successor of the token was used before: the family is revoked.
+    /// A successor of the token was used before: the family is revoked, and the generation of the account
+    /// raised.
     Reused,
     /// Never issued, expired, dropped, or revoked.
     Unknown,

@@ -24,7 +24,14 @@ pub struct User {
     pub created_at: UnixMs,
     /// When it is erased unless it is used.
     pub expires_at: UnixMs,
+    /// What was issued for the account under an earlier generation counts no more. The stores keep it
+    /// apart: only a revocation changes it.
+    #[serde(skip)]
+    pub generation: Generation,
 }
+
+/// Counts the revocations of an account: 0 at first.
+pub type Generation = u64;
 
 /// Age brackets: only users of equal brackets may meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

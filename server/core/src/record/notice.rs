@@ -6,7 +6,7 @@ use nowrong_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{ChatEnd, StoredMessage, UnixMs};
+use super::{ChatEnd, Generation, StoredMessage, UnixMs};
 
 /// A notice from one node to another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,6 +77,14 @@ pub enum Notice {
     Depart {
         /// The user.
         user: UserId,
+    },
+    /// The tokens of an account were revoked: a connection that was opened under an earlier generation
+    /// closes.
+    Revoked {
+        /// The user.
+        user: UserId,
+        /// The generation of the account now.
+        generation: Generation,
     },
 }
 

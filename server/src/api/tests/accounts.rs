@@ -6,6 +6,15 @@ use nowrong_protocol::UserId;
 use serde_json::{Value, json};
 
 use super::{Api, Trouble, request, text};
+use crate::auth::Holder;
+
+/// An account whose tokens were never revoked.
+fn first(user: UserId) -> Holder {
+    Holder {
+        user,
+        generation: 0,
+    }
+}
 
 #[tokio::test]
 async fn registering_gives_an_account_and_tokens_that_work() {
@@ -117,7 +126,7 @@ async fn only_a_good_access_token_opens_an_account() {
     let nobody = api
         .state
         .access
-        .issue(UserId::v7(1, &[1; 10]), api.state.env.clock.now())
+        .issue(first(UserId::v7(1, &[1; 10])), api.state.env.clock.now())
         .unwrap();
     let headers = [
         String::new(),
@@ -327,7 +336,7 @@ async fn who_only_asks_for_the_account_keeps_it() {
         // An access token without a refresh: another device of the same person.
         let id: UserId = text(&account["user"]["id"]).parse().unwrap();
         let now = api.state.env.clock.now();
-        let token = api.state.access.issue(id, now).unwrap();
+        let token = api.state.access.issue(first(id), now).unwrap();
         let me = api
             .call("GET", "/v1/me", token.expose(), &Value::Null)
             .await;
@@ -355,7 +364,7 @@ async fn who_changes_the_account_every_hour_keeps_the_refresh_token_too() {
     for hour in 0..40 {
         api.advance(Duration::from_secs(60 * 60));
         let now = api.state.env.clock.now();
-        let token = api.state.access.issue(id, now).unwrap();
+        let token = api.state.access.issue(first(id), now).unwrap();
         let change = json!({ "language": if hour % 2 == 0 { "de" } else { "en" } });
         let answer = api.call("PATCH", "/v1/me", token.expose(), &change).await;
         assert_eq!(answer.status, 200, "{}", answer.text());

@@ -135,6 +135,36 @@ async fn a_token_whose_successor_was_used_revokes_its_family() {
 }
 
 #[tokio::test]
+async fn a_revocation_reaches_every_token_of_the_account_and_ends_its_connections() {
+    let api = Api::new().await;
+    let registered = api.register("Robin").await;
+    let id: UserId = text(&registered["user"]["id"]).parse().unwrap();
+    let other = api.token("Kim").await;
+    let access = text(&registered["access_token"]);
+    let first = registered["refresh_token"].clone();
+    let second = renewed(&api, &first).await;
+    renewed(&api, &second).await;
+    assert_eq!(*api.departed.revoked.lock().unwrap(), []);
+    let answer = refresh(&api, &first).await;
+    answer.is_problem(401, "REFRESH_REFUSED");
+    assert_eq!(*api.departed.revoked.lock().unwrap(), [id]);
+    for (method, path) in [
+        ("GET", "/v1/me"),
+        ("PATCH", "/v1/me"),
+        ("DELETE", "/v1/me"),
+        ("POST", "/v1/connect"),
+    ] {
+        let answer = api.call(method, path, &access, &json!({})).await;
+        answer.is_problem(401, "UNAUTHENTICATED");
+        assert!(answer.text().contains("revoked"), "{}", answer.text());
+        if method != "DELETE" {
+            let answer = api.call(method, path, &other, &json!({})).await;
+            assert_eq!(answer.status, 200, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_account_that_renews_itself_without_end_has_to_wait() {
     let api = Api::new().await;
     let mut token = api.register("Robin").await["refresh_token"].clone();
@@ -215,7 +245,8 @@ async fn connecting_gives_addresses_and_a_token_for_one_hello() {
         let (broker, now) = (Arc::clone(&api.state.env.broker), api.state.env.clock.now());
         async move { redeem_connect(&*broker, &token, now).await.unwrap() }
     };
-    assert_eq!(redeem(connect_token.clone()).await, Some(id));
+    let holder = redeem(connect_token.clone()).await.unwrap();
+    assert_eq!((holder.user, holder.generation), (id, 0));
     assert_eq!(redeem(connect_token).await, None, "used");
     let late = api
         .call("POST", "/v1/connect", &token, &Value::Null)

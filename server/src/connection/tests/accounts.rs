@@ -1,6 +1,10 @@
 //! Accounts under a connection: who is here is not idle, and an account that is gone ends it.
 
-use nowrong_protocol::frame::Join;
+use nowrong_protocol::frame::{Join, SeatState};
+use nowrong_store::{
+    Rotation,
+    conformance::{NOW, token},
+};
 use tokio::time::timeout;
 
 use super::*;
@@ -9,10 +13,43 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 async fn closes_with_account_gone(client: &mut Client) {
-    let gone = client.next(
-        |frame| matches!(frame, ServerFrame::Bye(bye) if bye.code == CloseCode::ACCOUNT_GONE),
-    );
-    timeout(PATIENCE, gone).await.unwrap();
+    closes_with(client, CloseCode::ACCOUNT_GONE).await;
+}
+
+async fn closes_with(client: &mut Client, code: CloseCode) {
+    let bye = client.next(|frame| matches!(frame, ServerFrame::Bye(bye) if bye.code == code));
+    timeout(PATIENCE, bye).await.unwrap();
+}
+
+/// A connect token for Ana, who has the tokens of this generation.
+async fn connect_token(node: &Arc<Node>, generation: u64) -> String {
+    let (env, user) = (node.env(), user_id(1));
+    let holder = Holder { user, generation };
+    let token = issue_connect(&*env.broker, holder, env.clock.now()).await;
+    token.unwrap().into_exposed()
+}
+
+/// Somebody brings an old token of Ana.
+async fn revoke(node: &Arc<Node>) {
+    let store = node.env().store.clone();
+    store.create_refresh(&token(1, 1, 1)).await.unwrap();
+    for (used, next, expected) in [
+        (1, 2, Rotation::Rotated),
+        (2, 3, Rotation::Rotated),
+        (1, 4, Rotation::Reused),
+    ] {
+        let next = token(next, 1, 1);
+        let rotation = store.rotate_refresh(&[used; 32], &next, NOW).await;
+        assert_eq!(rotation.unwrap(), expected);
+    }
+}
+
+fn join() -> ClientFrame {
+    ClientFrame::from(Join {
+        request: 1,
+        category: "music".to_owned(),
+        interests: Vec::new(),
+    })
 }
 
 async fn sees_the_end(client: &mut Client) {
@@ -59,12 +96,69 @@ async fn an_account_that_is_gone_ends_its_connection_at_a_join() {
         Client::connect(&node, 2).await,
     );
     node.env().store.delete_user(user_id(1)).await.unwrap();
-    let join = Join {
-        request: 1,
-        category: "music".to_owned(),
-        interests: Vec::new(),
-    };
-    ana.send(join.into()).await;
+    ana.send(join()).await;
     closes_with_account_gone(&mut ana).await;
     sees_the_end(&mut ben).await;
+}
+
+#[tokio::test]
+async fn a_revocation_closes_the_connection_and_holds_the_seat() {
+    let (node, _) = node().await;
+    let (mut ana, mut ben) = (
+        Client::connect(&node, 1).await,
+        Client::connect(&node, 2).await,
+    );
+    revoke(&node).await;
+    node.end_older(user_id(1), 1);
+    node.end_older(user_id(2), 0);
+    closes_with(&mut ana, CloseCode::TOKEN_REFUSED).await;
+    let held =
+        ben.next(|frame| matches!(frame, ServerFrame::Seat(seat) if seat.state == SeatState::Held));
+    timeout(PATIENCE, held).await.unwrap();
+    // Who has the new tokens goes on in the chat.
+    let token = connect_token(&node, 1).await;
+    let mut ana = Client::knock(&node, token).await;
+    let back =
+        ana.next(|frame| matches!(frame, ServerFrame::Welcome(welcome) if welcome.chat.is_some()));
+    timeout(PATIENCE, back).await.unwrap();
+    node.end_older(user_id(1), 1);
+    ben.next(|frame| matches!(frame, ServerFrame::Seat(seat) if seat.state == SeatState::Taken))
+        .await;
+    assert_eq!(node.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_connect_token_from_before_a_revocation_opens_nothing() {
+    let (node, _) = node().await;
+    let before = connect_token(&node, 0).await;
+    revoke(&node).await;
+    let mut thief = Client::knock(&node, before).await;
+    closes_with(&mut thief, CloseCode::TOKEN_REFUSED).await;
+    // The generation in it is not the client's to choose.
+    let forged = connect_token(&node, 0).await.replace(".0", ".1");
+    let mut thief = Client::knock(&node, forged).await;
+    closes_with(&mut thief, CloseCode::TOKEN_REFUSED).await;
+}
+
+#[tokio::test]
+async fn a_revocation_of_which_nobody_told_ends_the_connection_in_the_next_round_or_at_a_join() {
+    for is_round in [true, false] {
+        let (node, _) = node().await;
+        let mut ana = Client::connect(&node, 1).await;
+        let _ben = Client::connect(&node, 2).await;
+        revoke(&node).await;
+        match is_round {
+            true => node.note_presence(HOUR).await,
+            false => ana.send(join()).await,
+        }
+        closes_with(&mut ana, CloseCode::TOKEN_REFUSED).await;
+        assert!(
+            node.hub()
+                .entry(user_id(1))
+                .unwrap()
+                .state()
+                .ticket
+                .is_none()
+        );
+    }
 }

@@ -9,6 +9,7 @@
 //! nothing is written to either in the meantime. A new file that a crash has left is removed by the next start.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
@@ -16,7 +17,7 @@ use std::{
 
 use redb::{
     Database, Key, ReadTransaction, ReadableDatabase, ReadableTable as _, TableDefinition,
-    TableError, Value, WriteTransaction,
+    TableError, TableHandle as _, Value, WriteTransaction,
 };
 
 use super::{
@@ -164,11 +165,23 @@ fn copy_all(read: &ReadTransaction, write: &WriteTransaction) -> Result<(), Faul
     copy(read, write, table::USERS)?;
     copy(read, write, table::NAMES)?;
     copy(read, write, table::CHATS)?;
-    copy_unsealed(read, write)
+    copy_unsealed(read, write)?;
+    let copied: BTreeSet<_> = write
+        .list_tables()?
+        .map(|table| table.name().to_owned())
+        .collect();
+    match read
+        .list_tables()?
+        .find(|table| !copied.contains(table.name()))
+    {
+        Some(left) => Err(Fault::Corrupt(format!("{} was not copied", left.name()))),
+        None => Ok(()),
+    }
 }
 
 /// Copies the tables in which nothing of people stands.
 pub(super) fn copy_unsealed(read: &ReadTransaction, write: &WriteTransaction) -> Result<(), Fault> {
+    copy(read, write, table::GENERATIONS)?;
     copy(read, write, table::REFRESH)?;
     copy(read, write, table::FAMILIES)?;
     copy(read, write, table::OPEN_TOKENS)?;

@@ -6,7 +6,7 @@
 
 use aws_lc_rs::hmac;
 use nowrong_base::{random, seal::SealingKey};
-use nowrong_core::record::{Chat, ChatKey, ChatMember, User};
+use nowrong_core::record::{Chat, ChatKey, ChatMember, Generation, User};
 use nowrong_protocol::{ChatId, UserId};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -51,8 +51,13 @@ impl UserRecord {
         })
     }
 
-    /// The account with this id and key.
-    pub(super) fn open(&self, id: UserId, key: &Key) -> Result<User, Fault> {
+    /// The account with this id and key, of this generation.
+    pub(super) fn open(
+        &self,
+        id: UserId,
+        key: &Key,
+        generation: Generation,
+    ) -> Result<User, Fault> {
         let Person {
             name,
             skeleton,
@@ -70,6 +75,7 @@ impl UserRecord {
             age_bracket,
             created_at,
             expires_at: self.expires_at,
+            generation,
         })
     }
 }

@@ -22,6 +22,8 @@ pub(super) type Record = &'static [u8];
 
 /// User id → `UserRecord`.
 pub(super) const USERS: TableDefinition<'_, Id, Record> = TableDefinition::new("users");
+/// User id → how often the account was revoked; none: never.
+pub(super) const GENERATIONS: TableDefinition<'_, Id, u64> = TableDefinition::new("generations");
 /// Keyed hash of a skeleton → user id.
 pub(super) const NAMES: TableDefinition<'_, Wide, Id> = TableDefinition::new("taken_names");
 /// Token hash → `RefreshRecord`.

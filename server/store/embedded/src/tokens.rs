@@ -201,6 +201,7 @@ impl Transaction<'_> {
             }
             Exchange::Reused => {
                 self.remove_family(&table::family(user, &id))?;
+                self.raise_generation(user)?;
                 Ok(Rotation::Reused)
             }
             Exchange::TooMany { retry_after_ms } => Ok(Rotation::TooMany { retry_after_ms }),

@@ -24,6 +24,7 @@ pub(super) const SCHEMA: u64 = 3;
 /// The tables of a write transaction, and the changes to the keys at its commit.
 pub(super) struct Transaction<'t> {
     pub(super) users: Lazy<'t, Id, Record>,
+    pub(super) generations: Lazy<'t, Id, u64>,
     pub(super) names: Lazy<'t, Wide, Id>,
     pub(super) refresh: Lazy<'t, Wide, Record>,
     pub(super) families: Lazy<'t, FamilyMember, ()>,
@@ -56,6 +57,7 @@ impl<'t> Transaction<'t> {
     ) -> Self {
         Self {
             users: Lazy::new(transaction, table::USERS),
+            generations: Lazy::new(transaction, table::GENERATIONS),
             names: Lazy::new(transaction, table::NAMES),
             refresh: Lazy::new(transaction, table::REFRESH),
             families: Lazy::new(transaction, table::FAMILIES),
@@ -83,6 +85,7 @@ impl<'t> Transaction<'t> {
     /// Opens every table and creates missing ones: readers expect that all exist.
     pub(super) fn create_tables(&self) -> Result<(), Fault> {
         self.users.read()?;
+        self.generations.read()?;
         self.names.read()?;
         self.refresh.read()?;
         self.families.read()?;

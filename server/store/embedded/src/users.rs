@@ -1,7 +1,7 @@
 //! Accounts: names, blocks and recent partners. Their tokens are in `tokens`.
 
 use async_trait::async_trait;
-use nowrong_core::record::{RefreshToken, Registration, TokenHash, UnixMs, User};
+use nowrong_core::record::{Generation, RefreshToken, Registration, TokenHash, UnixMs, User};
 use nowrong_protocol::UserId;
 use nowrong_store::{Avoid, NameClaim, Registered, Rotation, StoreError, UserStore};
 use redb::ReadableTable;
@@ -65,6 +65,10 @@ impl UserStore for EmbeddedStore {
             Ok(gone)
         })
         .await
+    }
+
+    async fn generations(&self, ids: &[UserId]) -> Result<Vec<(UserId, Generation)>, StoreError> {
+        self.read("generations", |snapshot| snapshot.generations(ids))
     }
 
     async fn delete_user(&self, id: UserId) -> Result<(), StoreError> {
@@ -172,8 +176,10 @@ impl Transaction<'_> {
     /// An account, expired or not.
     pub(super) fn user(&self, id: UserId) -> Result<Option<User>, Fault> {
         let record: Option<UserRecord> = load(self.users.read()?, id.as_bytes())?;
-        let both = record.zip(self.key(KeyId::User(id)));
-        both.map(|(record, key)| record.open(id, &key)).transpose()
+        let Some((record, key)) = record.zip(self.key(KeyId::User(id))) else {
+            return Ok(None);
+        };
+        record.open(id, &key, self.generation(id)?).map(Some)
     }
 
     /// The keyed hash under which a name is taken.
@@ -237,10 +243,27 @@ impl Transaction<'_> {
             self.free_name(id, &user.name)?;
             self.move_expiry(Expiring::User(id), Some(user.expires_at), None)?;
         }
+        self.generations.write()?.remove(id.as_bytes())?;
         self.seats.write()?.remove(id.as_bytes())?;
         self.remove_family(id.as_bytes())?;
         self.remove_blocks(id)?;
         self.forget_partners(id)
+    }
+
+    /// How often the account was revoked.
+    pub(super) fn generation(&self, id: UserId) -> Result<Generation, Fault> {
+        let raised = self.generations.read()?.get(id.as_bytes())?;
+        Ok(raised.map_or(0, |raised| raised.value()))
+    }
+
+    /// What was issued for the account until now counts no more. An account that is gone has none.
+    pub(super) fn raise_generation(&mut self, id: UserId) -> Result<(), Fault> {
+        if self.users.read()?.get(id.as_bytes())?.is_none() {
+            return Ok(());
+        }
+        let next = self.generation(id)?.saturating_add(1);
+        self.generations.write()?.insert(id.as_bytes(), next)?;
+        Ok(())
     }
 
     fn block(&mut self, blocker: UserId, blocked: UserId, now: UnixMs) -> Result<(), Fault> {
@@ -341,8 +364,26 @@ impl Snapshot {
     fn user(&self, id: UserId, now: UnixMs) -> Result<Option<User>, Fault> {
         let record: Option<UserRecord> = load(&self.table(table::USERS)?, id.as_bytes())?;
         let alive = record.filter(|record| record.expires_at > now);
-        let both = alive.zip(self.keys.find(KeyId::User(id)));
-        both.map(|(record, key)| record.open(id, &key)).transpose()
+        let Some((record, key)) = alive.zip(self.keys.find(KeyId::User(id))) else {
+            return Ok(None);
+        };
+        record.open(id, &key, self.generation(id)?).map(Some)
+    }
+
+    fn generation(&self, id: UserId) -> Result<Generation, Fault> {
+        let raised = self.table(table::GENERATIONS)?.get(id.as_bytes())?;
+        Ok(raised.map_or(0, |raised| raised.value()))
+    }
+
+    fn generations(&self, ids: &[UserId]) -> Result<Vec<(UserId, Generation)>, Fault> {
+        let users = self.table(table::USERS)?;
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            if users.get(id.as_bytes())?.is_some() {
+                found.push((*id, self.generation(*id)?));
+            }
+        }
+        Ok(found)
     }
 
     fn avoid(&self, user: UserId, now: UnixMs) -> Result<Avoid, Fault> {

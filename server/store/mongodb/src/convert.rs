@@ -149,6 +149,7 @@ impl Shared {
             age_bracket: clear.age_bracket,
             created_at: unix_ms(clear.created_at),
             expires_at: unix_ms(clear.expires_at),
+            generation: 0,
         };
         let key = user_key(user.id);
         let old = doc! { "_id": &user.skeleton, "user": key.clone() };

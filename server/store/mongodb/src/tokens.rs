@@ -114,6 +114,8 @@ impl Transaction {
                 let families = self.shared.families.clone();
                 let delete = families.delete_one(doc! { "_id": found.key() });
                 delete.session(&mut self.session).await?;
+                let user = UserId::from_bytes(record.user.bytes());
+                self.raise_generation(user).await?;
                 Ok(Rotation::Reused)
             }
             Exchange::TooMany { retry_after_ms } => Ok(Rotation::TooMany { retry_after_ms }),

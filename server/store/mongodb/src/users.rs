@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use mongodb::bson::{Binary, Bson, Document, doc};
-use nowrong_core::record::{RefreshToken, Registration, TokenHash, UnixMs, User};
+use nowrong_core::record::{Generation, RefreshToken, Registration, TokenHash, UnixMs, User};
 use nowrong_protocol::UserId;
 use nowrong_store::{Avoid, NameClaim, Registered, Rotation, StoreError, UserStore};
 
@@ -10,8 +10,8 @@ use super::{
     MongoStore,
     fault::{Fault, readable},
     record::{
-        BlockRecord, PartnersRecord, USERS, UserRecord, UsernameRecord, alive, block_key, by_key,
-        date, due, keys_of, token_key, unix_ms, user_key,
+        BlockRecord, GenerationRecord, PartnersRecord, USERS, UserRecord, UsernameRecord, alive,
+        block_key, by_key, date, due, keys_of, token_key, unix_ms, user_key,
     },
     transaction::Transaction,
 };
@@ -61,6 +61,23 @@ impl UserStore for MongoStore {
         let ids = ids.to_vec();
         self.call("touch", |shared| async move {
             shared.touch(&ids, expires_at).await
+        })
+        .await
+    }
+
+    async fn generations(&self, ids: &[UserId]) -> Result<Vec<(UserId, Generation)>, StoreError> {
+        let keys: Vec<Bson> = ids.iter().map(|id| user_key(*id)).collect();
+        self.call("generations", |shared| async move {
+            let users = shared.users.clone_with_type::<GenerationRecord>();
+            let find = users.find(doc! { "_id": { "$in": keys } });
+            let find = find.projection(doc! { "generation": 1 });
+            let mut found = find.hint(by_key()).await?;
+            let mut generations = Vec::new();
+            while found.advance().await? {
+                let account = found.deserialize_current().map(Some);
+                generations.extend(readable(USERS, account)?.map(GenerationRecord::into_parts));
+            }
+            Ok(generations)
         })
         .await
     }
@@ -170,11 +187,13 @@ impl Transaction {
         if holder.is_some_and(|holder| holder.user.bytes() != *user.id.as_bytes()) {
             return Ok(NameClaim::Taken);
         }
+        let generation = old.generation();
         if old.name_key != self.shared.vault.name_key(&user.skeleton) {
             self.free_name(old.name_key, user.id).await?;
         }
         let user = User {
             expires_at: user.expires_at.max(unix_ms(old.expires_at)),
+            generation,
             ..user.clone()
         };
         self.put_user(&user).await?;
@@ -193,6 +212,15 @@ impl Transaction {
         self.put(&usernames, &[name]).await?;
         let user = UserRecord::wrapped(user, &self.shared.vault)?;
         self.put(&users, &[user]).await
+    }
+
+    /// What was issued for the account until now counts no more. An account that is gone has none.
+    pub(super) async fn raise_generation(&mut self, id: UserId) -> Result<(), Fault> {
+        let raise = doc! { "$inc": { "generation": 1_i64 } };
+        let users = self.shared.users.clone();
+        let update = users.update_one(doc! { "_id": user_key(id) }, raise);
+        update.session(&mut self.session).await?;
+        Ok(())
     }
 
     async fn free_name(&mut self, name_key: Binary, owner: UserId) -> Result<(), Fault> {

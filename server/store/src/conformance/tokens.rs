@@ -103,6 +103,74 @@ pub async fn many_who_exchange_one_token_at_once_all_get_good_ones(store: Subjec
     assert!(all.iter().all(|it| *it == Rotation::Rotated), "{all:?}");
 }
 
+pub async fn many_who_exchange_one_token_for_the_same_successor_share_one_chain(store: Subject) {
+    store.create_refresh(&token(1, 1, 1)).await.unwrap();
+    let exchange = |used: u8| {
+        let store = Arc::clone(&store);
+        async move { rotate(&store, used, &token(used + 1, 1, 1), NOW).await }
+    };
+    for used in 1..=3 {
+        let all = at_once(0..20, |_| exchange(used)).await;
+        assert!(all.iter().all(|it| *it == Rotation::Rotated), "{all:?}");
+    }
+    assert_eq!(exchange(2).await, Rotation::Reused);
+    assert_eq!(exchange(4).await, Rotation::Unknown);
+}
+
+pub async fn a_theft_raises_the_generation_of_its_account_and_nothing_else_does(store: Subject) {
+    let ada = registration(1, "Ada", Some(1));
+    let bob = user(2, "Bob");
+    store.register(&ada).await.unwrap();
+    store.create_user(&bob).await.unwrap();
+    let generations = async || {
+        let mut all = store
+            .generations(&[user_id(1), user_id(2), user_id(3)])
+            .await
+            .unwrap();
+        all.sort();
+        all
+    };
+    assert_eq!(generations().await, [(user_id(1), 0), (user_id(2), 0)]);
+    for (round, family) in [(1, 1), (2, 9)] {
+        let first = token(family * 10, family, 1);
+        store.create_refresh(&first).await.unwrap();
+        for (used, next) in [(0, 1), (1, 2)] {
+            let next = token(family * 10 + next, family, 1);
+            let rotation = rotate(&store, family * 10 + used, &next, NOW).await;
+            assert_eq!(rotation, Rotation::Rotated);
+        }
+        let thief = token(family * 10 + 5, family, 1);
+        let rotation = rotate(&store, family * 10, &thief, NOW).await;
+        assert_eq!(rotation, Rotation::Reused);
+        let rotation = rotate(&store, family * 10, &thief, NOW).await;
+        assert_eq!(rotation, Rotation::Unknown, "once");
+        assert_eq!(generations().await, [(user_id(1), round), (user_id(2), 0)]);
+    }
+    // Who writes an account that was read before changes nothing of it, nor does use.
+    let renamed = user(1, "Eve");
+    assert_eq!(
+        store.update_user(&renamed).await.unwrap(),
+        NameClaim::Claimed
+    );
+    let ids = [user_id(1)];
+    assert_eq!(store.touch(&ids, NOW + 60 * DAY).await.unwrap(), []);
+    let read = store.user(user_id(1), NOW).await.unwrap().unwrap();
+    assert_eq!((read.name.as_str(), read.generation), ("Eve", 2));
+    // It goes with the account.
+    store.delete_user(user_id(1)).await.unwrap();
+    assert_eq!(generations().await, [(user_id(2), 0)]);
+    store.create_user(&user(1, "Eve")).await.unwrap();
+    assert_eq!(
+        store
+            .user(user_id(1), NOW)
+            .await
+            .unwrap()
+            .unwrap()
+            .generation,
+        0
+    );
+}
+
 pub async fn the_tokens_of_a_family_are_bounded(store: Subject) {
     let numbered = |number: u32| {
         let mut hash = [7; 32];

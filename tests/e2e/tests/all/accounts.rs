@@ -96,7 +96,7 @@ fn registration(name: &str) -> String {
 }
 
 /// Sends the request; waits for the response or closes the connection after `patience`.
-async fn post(server: SocketAddr, request: &str, patience: Option<Duration>) -> String {
+pub(super) async fn post(server: SocketAddr, request: &str, patience: Option<Duration>) -> String {
     let mut stream = TcpStream::connect(server).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();

@@ -61,7 +61,7 @@ impl Waiter {
 }
 
 /// Says `Hello` and asks for company until the server says `Bye`, which it returns.
-async fn get_in(mut link: RawConnection, connect_token: String) -> Option<Bye> {
+pub(super) async fn get_in(mut link: RawConnection, connect_token: String) -> Option<Bye> {
     link.send(RawConnection::hello(connect_token));
     loop {
         match link.receive(GONE_WITHIN).await.ok()? {
@@ -78,7 +78,7 @@ async fn get_in(mut link: RawConnection, connect_token: String) -> Option<Bye> {
 }
 
 /// Erases a new account at `home` while `door` lets a connection of it in; returns when it was erased.
-async fn race(number: usize, home: &TestServer, door: &TestServer) -> u64 {
+pub(super) async fn race(number: usize, home: &TestServer, door: &TestServer) -> u64 {
     let account = NewAccount::named(format!("Mallory {number}"));
     let user = home.api().register(&account).await.unwrap();
     let connect = user.at(&door.api()).connect().await.unwrap();

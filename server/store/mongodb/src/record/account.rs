@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use mongodb::bson::{Binary, Bson, DateTime, Document, Uuid, doc};
 use nowrong_core::{
-    record::{AgeBracket, Category, RefreshToken, RegistrationKey, TokenHash, UnixMs, User},
+    record::{
+        AgeBracket, Category, Generation, RefreshToken, RegistrationKey, TokenHash, UnixMs, User,
+    },
     refresh::{Family, OpenToken, Presented},
 };
 use nowrong_protocol::UserId;
@@ -34,6 +36,25 @@ pub(crate) struct UserRecord {
     age_bracket: AgeBracket,
     created_at: DateTime,
     pub(crate) expires_at: DateTime,
+    /// How often it was revoked; an older server kept none.
+    #[serde(default)]
+    generation: i64,
+}
+
+/// The part of an account that says what still counts of what was issued for it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct GenerationRecord {
+    #[serde(rename = "_id")]
+    id: Uuid,
+    #[serde(default)]
+    generation: i64,
+}
+
+impl GenerationRecord {
+    pub(crate) fn into_parts(self) -> (UserId, Generation) {
+        let id = UserId::from_bytes(self.id.bytes());
+        (id, u64::try_from(self.generation).unwrap_or(0))
+    }
 }
 
 /// Who an account is.
@@ -60,12 +81,19 @@ impl UserRecord {
             age_bracket: user.age_bracket,
             created_at: date(user.created_at),
             expires_at: date(user.expires_at),
+            generation: i64::try_from(user.generation).unwrap_or(i64::MAX),
         })
+    }
+
+    /// How often it was revoked.
+    pub(crate) fn generation(&self) -> Generation {
+        u64::try_from(self.generation).unwrap_or(0)
     }
 
     /// The account; `None`: nobody can open it any more.
     pub(crate) async fn open(self, vault: &Vault) -> Result<Option<User>, Fault> {
         let id = UserId::from_bytes(self.id.bytes());
+        let generation = self.generation();
         let person = vault.open(place_of_user(id), &self.sealed).await?;
         Ok(person.map(|person: Person| User {
             id,
@@ -76,6 +104,7 @@ impl UserRecord {
             age_bracket: self.age_bracket,
             created_at: unix_ms(self.created_at),
             expires_at: unix_ms(self.expires_at),
+            generation,
         }))
     }
 }

@@ -113,6 +113,7 @@ async fn use_all_of(store: &MongoStore, keys: &TestKeys) {
     store.update_user(&user(1, "Zoe")).await.unwrap();
     let pair = [user_id(1), user_id(2)];
     store.touch(&pair, NOW + 60 * DAY).await.unwrap();
+    store.generations(&pair).await.unwrap();
     store.create_refresh(&token(1, 1, 1)).await.unwrap();
     store.refresh(&[1; 32], NOW).await.unwrap();
     for next in 2..4 {
