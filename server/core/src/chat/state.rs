@@ -157,12 +157,13 @@ impl State {
         member.is_some_and(|member| member.advance(delivered, read))
     }
 
-    /// Takes over a member's signal; returns whether that is news.
+    /// Takes over a member's signal; returns whether that is news. Once the chat has ended, only seats are: who
+    /// has left or was blocked does not learn what the other one reads.
     pub fn signal(&mut self, member: u8, signal: Signal) -> bool {
-        if let Signal::Cursors { delivered, read } = signal {
-            return self.advance(member, delivered, read);
-        }
         let has_ended = self.end.is_some();
+        if let Signal::Cursors { delivered, read } = signal {
+            return !has_ended && self.advance(member, delivered, read);
+        }
         let Some(member) = self.member_mut(member) else {
             return false;
         };

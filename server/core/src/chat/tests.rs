@@ -322,6 +322,33 @@ fn cursors_move_forward_and_not_past_the_head() {
 }
 
 #[test]
+fn what_a_member_does_in_a_chat_that_is_over_is_not_news_for_the_other_one() {
+    let signals = [
+        Signal::Typing(true),
+        Signal::Presence(PresenceState::Away),
+        Signal::Cursors {
+            delivered: Position::new(1, 1),
+            read: Position::new(1, 1),
+        },
+    ];
+    for signal in signals {
+        for has_ended in [false, true] {
+            let mut state = state();
+            appended(&mut state, message(1, 0));
+            if has_ended {
+                state.set_end(ChatEnd {
+                    reason: EndReason::Left,
+                    member: Some(0),
+                    at: START,
+                    expires_at: START + 60_000,
+                });
+            }
+            assert_eq!(state.signal(1, signal), !has_ended, "{signal:?}");
+        }
+    }
+}
+
+#[test]
 fn time_ends_a_chat_for_its_reason() {
     let expires_at = START + 86_400_000;
     let due = |state: &State, at| state.due_end(&RULES, PATIENCE, expires_at, at);
