@@ -1,5 +1,7 @@
 //! Clients that begin handshakes, prove their address, and then go silent: they keep no newcomer out.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     sync::{
