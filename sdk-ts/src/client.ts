@@ -126,6 +126,26 @@ export class NoWrong {
     this.close();
   }
 
+  /**
+   * Logs this device out: its tokens are deleted, here and on the server, and its connections are closed. Tabs
+   * that share the storage are logged out too, and their connections close.
+   *
+   * The account stays until the server erases it for not being used, but **nobody can come back to it** when no
+   * other device is logged in. Ask the person before, or {@link NoWrong.delete} the account instead.
+   *
+   * @throws NetworkError Nothing has changed.
+   */
+  async logOut(): Promise<void> {
+    await this.#api.logOut(false);
+    this.close();
+  }
+
+  /** As {@link NoWrong.logOut}, on every device: all connections of the account are closed within seconds. */
+  async logOutEverywhere(): Promise<void> {
+    await this.#api.logOut(true);
+    this.close();
+  }
+
   /** Closes every connection that was opened here. The account stays. */
   close(): void {
     for (const connection of this.#connections) {

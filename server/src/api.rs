@@ -12,7 +12,8 @@
 //! |---|---|
 //! | `POST /v1/users` with a key | the same account, other good tokens |
 //! | `POST /v1/users` without | `NAME_TAKEN`: the server cannot know who asks |
-//! | `POST /v1/auth/refresh` | other good tokens, until a successor was used |
+//! | `POST /v1/auth/refresh` | the same refresh token, until it was used |
+//! | `POST /v1/auth/logout` | nothing more |
 //! | `POST /v1/connect` | another connect token; unused ones lapse after 30 s |
 //! | `PATCH /v1/me` | nothing more |
 //! | `DELETE /v1/me` | `UNAUTHENTICATED`: the account is gone |
@@ -135,6 +136,7 @@ fn described() -> OpenApiRouter<Arc<ApiState>> {
     OpenApiRouter::with_openapi(openapi::frame())
         .routes(routes!(users::register))
         .routes(routes!(auth::refresh))
+        .routes(routes!(auth::log_out))
         .routes(routes!(me::show, me::change, me::erase))
         .routes(routes!(categories::list))
         .routes(routes!(connect::connect))

@@ -16,7 +16,7 @@ mod types;
 pub use types::{
     Account, AccountChange, Category, Connect, Endpoint, FieldProblem, NewAccount, Problem,
 };
-use types::{Categories, RefreshToken, Registered, Tokens};
+use types::{Categories, LogOut, RefreshToken, Registered, Tokens};
 
 /// Time for one request, from its first byte to the last of its answer.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
@@ -245,6 +245,19 @@ impl User {
     pub async fn delete(&self) -> Result<(), ApiError> {
         let response = self.send(Method::DELETE, "/v1/me", None::<&()>).await?;
         check(response).await.map(drop)
+    }
+
+    /// Logs out: this device, or `everywhere`. When no device is left, nobody can come back to the account.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn log_out(&self, everywhere: bool) -> Result<(), ApiError> {
+        let body = LogOut {
+            refresh_token: &self.refresh_token().await,
+            everywhere,
+        };
+        let request = self.api.request(Method::POST, "/v1/auth/logout");
+        check(request.json(&body).send().await?).await.map(drop)
     }
 
     /// Asks for a node to connect to and a token to open the connection with.

@@ -46,6 +46,31 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/auth/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Log out
+         * @description Ends the refresh token, those before it and those after it. When it was the last one of the account
+         *     that could be exchanged, or with `everywhere`, all tokens of the account end: access tokens and
+         *     connections too, at once. Otherwise the access token of this device lapses by itself. The account
+         *     stays until it is erased for not being used. **Nobody can come back to an account without tokens**,
+         *     so ask the person before, or erase the account instead. The response is the same for a token that
+         *     is unknown.
+         */
+        post: operations["logOut"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/auth/refresh": {
         parameters: {
             query?: never;
@@ -275,6 +300,13 @@ export interface components {
          * @example jazz
          */
         Interest: string;
+        /** @description What to end. */
+        LogOut: {
+            /** @description Whether all devices of the account are logged out, not only this one. Default: false. */
+            everywhere?: boolean;
+            /** @description The newest refresh token of this device. */
+            refresh_token: string;
+        };
         /** @description Why a request failed (RFC 9457). */
         Problem: {
             /**
@@ -455,6 +487,55 @@ export interface operations {
             };
             /** @description A part it needs is missing. */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    logOut: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LogOut"];
+            };
+        };
+        responses: {
+            /** @description The token is not good any more. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Fields are wrong; each is named. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from one network. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -126,6 +126,53 @@ describe("accounts", () => {
     expect(rest.calls.map(({ method }) => method)).toContain("DELETE");
   });
 
+  it("log out with the newest token, here or everywhere, and forget it", async () => {
+    for (const everywhere of [false, true]) {
+      const rest = new FakeRest();
+      const storage = memoryStorage();
+      const client = await register(rest, storage);
+      const connection = client.connect();
+      // Another tab has renewed the tokens meanwhile.
+      await storage.save({ accessToken: "a", accessExpiresAtMs: 0, refreshToken: "refresh-7" });
+      await (everywhere ? client.logOutEverywhere() : client.logOut());
+      expect(rest.calls.at(-1)).toMatchObject({
+        method: "POST",
+        path: "/v1/auth/logout",
+        body: { refresh_token: "refresh-7", everywhere },
+      });
+      expect(storage.load()).toBeNull();
+      expect(connection.state).toBe("closed");
+      await expect(client.me()).rejects.toMatchObject({ code: ErrorCode.UNAUTHENTICATED });
+      const count = rest.calls.length;
+      await client.logOut();
+      expect(rest.calls).toHaveLength(count);
+    }
+  });
+
+  it("log out only after a renewal that is under way, whose tokens would be kept otherwise", async () => {
+    const rest = new FakeRest();
+    const storage = memoryStorage();
+    const client = await register(rest, storage);
+    await rest.environment.advance(600_000);
+    const asked = client.me();
+    await client.logOut();
+    expect(rest.calls.at(-1)?.body).toEqual({ refresh_token: "refresh-2", everywhere: false });
+    expect(storage.load()).toBeNull();
+    await asked.catch(() => undefined);
+    expect(storage.load()).toBeNull();
+  });
+
+  it("stay logged in when the server cannot be reached to log out", async () => {
+    const rest = new FakeRest();
+    const storage = memoryStorage();
+    const client = await register(rest, storage);
+    const connection = client.connect();
+    rest.failure = () => Promise.reject(new TypeError("no network"));
+    await expect(client.logOut()).rejects.toMatchObject({ codeName: "NETWORK" });
+    expect(storage.load()).not.toBeNull();
+    expect(connection.state).not.toBe("closed");
+  });
+
   it("are registered under a key, which is another one for other fields and for another server", async () => {
     const rest = new FakeRest();
     const { environment } = rest;

@@ -97,6 +97,19 @@ export class RestApi {
     await this.#tokens.forget();
   }
 
+  /**
+   * Logs this device out, or `everywhere`, and forgets the tokens. Nothing changes when the server cannot be
+   * reached.
+   */
+  async logOut(everywhere: boolean): Promise<void> {
+    const refreshToken = await this.#tokens.newest();
+    if (refreshToken !== null) {
+      const body = { refresh_token: refreshToken, everywhere };
+      await this.#json({ method: "POST", path: "/v1/auth/logout", body });
+    }
+    await this.#tokens.forget();
+  }
+
   /** The categories. The server says when the list that we have is still valid. */
   async categories(): Promise<readonly Category[]> {
     const known = this.#categories;

@@ -135,6 +135,17 @@ export class Tokens {
     }
   }
 
+  /** The newest refresh token, once no renewal is under way; `null` when there is none. */
+  async newest(): Promise<string | null> {
+    try {
+      await this.#renewal;
+    } catch {
+      // The tokens are as they were.
+    }
+    const stored = this.#tokens === null ? null : await this.#storage.load();
+    return (stored ?? this.#tokens)?.refreshToken ?? null;
+  }
+
   /** Returns a valid access token. `refused` is a token that the server has refused. */
   async access(refused?: string): Promise<string> {
     const tokens = this.#tokens;

@@ -91,6 +91,16 @@ pub enum Exchange {
     },
 }
 
+/// What ends when the holder of a token logs out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogOut {
+    /// These tokens, the one that came among them, are unknown from now on. Others can still be exchanged.
+    Dropped(Vec<TokenHash>),
+    /// Nothing is left that could be exchanged, or a successor of the token was used before: the family
+    /// must be revoked.
+    Revoked,
+}
+
 impl Family {
     /// A family with its first token. `key` is the hash of the key of its registration, which can be
     /// presented like a token until the first token is used.
@@ -135,6 +145,37 @@ impl Family {
         Exchange::Renewed {
             dropped: self.drop_oldest(&token.hash),
         }
+    }
+
+    /// Ends the chain of `token`: the token, those before it and those after it that can be exchanged.
+    /// Siblings go on.
+    pub fn log_out(&mut self, token: &Presented, now: UnixMs) -> LogOut {
+        if !self.is_open(&token.hash) && !token.may_join(now) {
+            return LogOut::Revoked;
+        }
+        let mut chain = vec![token.hash];
+        while let Some(parent) = self.parent_of(chain.last()) {
+            chain.push(parent);
+        }
+        let mut after = vec![token.hash];
+        while let Some(hash) = after.pop() {
+            let next = self.open.iter().filter(|it| it.parent == Some(hash));
+            let next: Vec<_> = next.map(|it| it.hash).collect();
+            chain.extend(&next);
+            after.extend(&next);
+        }
+        self.open.retain(|open| !chain.contains(&open.hash));
+        match self.open.is_empty() {
+            true => LogOut::Revoked,
+            false => LogOut::Dropped(chain),
+        }
+    }
+
+    /// The token before this one, if it can still be exchanged.
+    fn parent_of(&self, hash: Option<&TokenHash>) -> Option<TokenHash> {
+        let known = self.open.iter().find(|open| Some(&open.hash) == hash);
+        let parent = known.and_then(|open| open.parent);
+        parent.filter(|parent| self.is_open(parent))
     }
 
     fn is_open(&self, hash: &TokenHash) -> bool {

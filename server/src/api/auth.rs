@@ -1,21 +1,22 @@
-//! `POST /v1/auth/refresh`: new tokens for an old one.
+//! `/v1/auth`: new tokens for an old one, and the end of tokens.
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::StatusCode};
 use nowrong_protocol::{ErrorCode, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
     ApiState,
-    body::{Fields, REFRESH_TOKEN},
+    body::{EVERYWHERE, Fields, REFRESH_TOKEN},
     caller::{Priced, millis},
     problem::{Problem, ProblemDocument},
 };
 use crate::auth::{
     ACCESS_LIFETIME, AuthError, Holder,
     refresh::{Brought, rotate_refresh},
+    token::token_hash,
 };
 
 /// A refresh token to exchange.
@@ -91,6 +92,58 @@ pub(super) async fn refresh(
         access_expires_in_ms: millis(ACCESS_LIFETIME),
         refresh_token: refresh_token.into_exposed(),
     }))
+}
+
+/// What to end.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = LogOut)]
+#[expect(
+    dead_code,
+    reason = "describes the body; it is read field by field to name every mistake"
+)]
+pub(super) struct LogOutBody {
+    /// The newest refresh token of this device.
+    refresh_token: String,
+    /// Whether all devices of the account are logged out, not only this one. Default: false.
+    #[schema(value_type = Option<bool>, nullable = false)]
+    everywhere: Option<bool>,
+}
+
+/// Log out
+///
+/// Ends the refresh token, those before it and those after it. When it was the last one of the account
+/// that could be exchanged, or with `everywhere`, all tokens of the account end: access tokens and
+/// connections too, at once. Otherwise the access token of this device lapses by itself. The account
+/// stays until it is erased for not being used. **Nobody can come back to an account without tokens**,
+/// so ask the person before, or erase the account instead. The response is the same for a token that
+/// is unknown.
+#[utoipa::path(
+    post,
+    path = "/v1/auth/logout",
+    tag = "Account",
+    operation_id = "logOut",
+    request_body = LogOutBody,
+    responses(
+        (status = 204, description = "The token is not good any more."),
+        (status = 422, description = "Fields are wrong; each is named.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests from one network.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn log_out(
+    State(api): State<Arc<ApiState>>,
+    _priced: Priced,
+    mut fields: Fields,
+) -> Result<StatusCode, Problem> {
+    let token = fields.required(REFRESH_TOKEN);
+    let everywhere = fields.optional(EVERYWHERE).unwrap_or(false);
+    let hash = token_hash(&fields.finish(token)?);
+    let now = api.env.clock.now();
+    if let Some(user) = api.env.store.log_out(&hash, everywhere, now).await? {
+        api.end_revoked(user).await;
+    }
+    Ok(StatusCode::NO_CONTENT)
 }
 
 impl ApiState {

@@ -166,6 +166,15 @@ pub(super) const REFRESH_TOKEN: Field<String> = Field {
     read: string,
 };
 
+/// Whether all devices are meant.
+pub(super) const EVERYWHERE: Field<bool> = Field {
+    name: "everywhere",
+    read: |field, value| match value {
+        Value::Bool(everywhere) => Ok(everywhere),
+        _ => Err(wrong(field, "must be true or false")),
+    },
+};
+
 fn interests(field: &str, value: Value) -> Read<Interests> {
     let Value::Array(items) = value else {
         return Err(wrong(field, "must be a list of strings"));

@@ -123,6 +123,7 @@ fn price(parts: &Parts) -> (&'static str, u32) {
         ("GET", "/v1/categories") => ("categories", LOOKS),
         ("POST", "/v1/users") => ("register_body", 1),
         ("POST", "/v1/auth/refresh") => ("refresh", 1),
+        ("POST", "/v1/auth/logout") => ("log_out", 1),
         ("POST", "/v1/connect") => ("connect", 1),
         ("PATCH", "/v1/me") => ("change_account", 1),
         ("DELETE", "/v1/me") => ("erase_account", 1),

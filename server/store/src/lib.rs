@@ -103,6 +103,17 @@ pub trait UserStore: Send + Sync + 'static {
         now: UnixMs,
     ) -> Result<Rotation, StoreError>;
 
+    /// Ends the chain of the refresh token with this hash, as
+    /// [`Family::log_out`](nowrong_core::refresh::Family::log_out) says; with `everywhere` all tokens of
+    /// its account. Returns the account if that has revoked its tokens, which raises its generation in the
+    /// same step. An unknown or expired token changes nothing. Idempotent.
+    async fn log_out(
+        &self,
+        hash: &TokenHash,
+        everywhere: bool,
+        now: UnixMs,
+    ) -> Result<Option<UserId>, StoreError>;
+
     /// A refresh token that was issued and is neither expired nor revoked, to fill in `next` of
     /// [`Self::rotate_refresh`]. Tokens that were exchanged are returned too, however old: only
     /// `rotate_refresh` judges their use, and it must learn of it.

@@ -83,6 +83,12 @@ pub(super) struct RefreshToken<'a> {
     pub(super) refresh_token: &'a str,
 }
 
+#[derive(Serialize)]
+pub(super) struct LogOut<'a> {
+    pub(super) refresh_token: &'a str,
+    pub(super) everywhere: bool,
+}
+
 #[derive(Deserialize)]
 pub(super) struct Categories {
     pub(super) categories: Vec<Category>,

@@ -132,6 +132,36 @@ fn the_same_successor_again_is_one_chain_however_many_exchange_it() {
 }
 
 #[test]
+fn a_log_out_ends_one_chain_and_the_last_one_ends_the_family() {
+    let bring = |number: u32| Presented {
+        hash: hash(number),
+        replaced_at: None,
+        is_listed: true,
+    };
+    // A key, two tokens for it, and what followed from the first of them.
+    let mut family = Family::begin(hash(1), Some(hash(900)), NOW);
+    for (used, next) in [(900, 2), (1, 3), (3, 4)] {
+        family.present(&bring(used), hash(next), NOW);
+    }
+    let open = |family: &Family| -> Vec<_> { family.open.iter().map(|it| it.hash).collect() };
+    assert_eq!(open(&family), [hash(2), hash(3), hash(4)]);
+    for token in [3, 4] {
+        let mut family = family.clone();
+        let LogOut::Dropped(mut dropped) = family.log_out(&bring(token), NOW) else {
+            panic!("a sibling goes on");
+        };
+        dropped.sort_unstable();
+        assert_eq!(dropped, [hash(3), hash(4)]);
+        assert_eq!(open(&family), [hash(2)]);
+        assert_eq!(family.log_out(&bring(2), NOW), LogOut::Revoked);
+        assert!(family.open.is_empty());
+    }
+    // A token whose successor was used is in the hands of two.
+    assert_eq!(family.clone().log_out(&bring(1), NOW), LogOut::Revoked);
+    assert_eq!(family.log_out(&bring(700), NOW), LogOut::Revoked);
+}
+
+#[test]
 fn the_key_of_a_registration_is_good_until_the_first_token_is_used() {
     let key = Presented {
         hash: hash(900),

@@ -15,6 +15,7 @@ fn the_document_describes_every_route() {
     let expected = [
         "/healthz",
         "/readyz",
+        "/v1/auth/logout",
         "/v1/auth/refresh",
         "/v1/categories",
         "/v1/connect",

@@ -165,6 +165,49 @@ async fn a_revocation_reaches_every_token_of_the_account_and_ends_its_connection
 }
 
 #[tokio::test]
+async fn logging_out_ends_the_tokens_and_tells_nothing_of_them() {
+    let api = Api::new().await;
+    let out = async |body: Value| api.post("/v1/auth/logout", &body).await;
+    let ended = async |token: &Value, everywhere: bool| {
+        let body = json!({ "refresh_token": token, "everywhere": everywhere });
+        let answer = out(body).await;
+        assert_eq!((answer.status.as_u16(), answer.text()), (204, ""));
+        std::mem::take(&mut *api.departed.revoked.lock().unwrap()).len()
+    };
+    for everywhere in [false, true] {
+        assert_eq!(ended(&json!("nonsense"), everywhere).await, 0);
+        assert_eq!(ended(&json!("x".repeat(10_000)), everywhere).await, 0);
+        let registered = api.register("Robin").await;
+        let first = registered["refresh_token"].clone();
+        let newest = renewed(&api, &first).await;
+        assert_eq!(ended(&newest, everywhere).await, 1, "the only device");
+        assert_eq!(ended(&newest, everywhere).await, 0, "again");
+        for token in [first, newest] {
+            let answer = refresh(&api, &token).await;
+            answer.is_problem(401, "REFRESH_REFUSED");
+        }
+        let access = text(&registered["access_token"]);
+        let me = api.call("GET", "/v1/me", &access, &Value::Null).await;
+        me.is_problem(401, "UNAUTHENTICATED");
+        // Whoever has nothing left cannot erase it either: another name for the next round.
+        api.advance(Duration::from_secs(25 * 60 * 60));
+    }
+    let cases: [(Value, &[&str]); 3] = [
+        (json!({}), &["refresh_token"]),
+        (
+            json!({ "refresh_token": 5, "everywhere": "yes" }),
+            &["refresh_token", "everywhere"],
+        ),
+        (json!({ "refresh_token": "x", "all": true }), &["all"]),
+    ];
+    for (body, expected) in cases {
+        let answer = out(body).await;
+        answer.is_problem(422, "INVALID");
+        assert_eq!(answer.wrong_fields(), expected);
+    }
+}
+
+#[tokio::test]
 async fn an_account_that_renews_itself_without_end_has_to_wait() {
     let api = Api::new().await;
     let mut token = api.register("Robin").await["refresh_token"].clone();

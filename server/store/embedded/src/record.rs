@@ -4,7 +4,10 @@
 //! unknown version byte is an error, never a guess.
 
 use bytes::Bytes;
-use nowrong_core::record::{AgeBracket, ChatEnd, Epoch, RefreshToken, UnixMs};
+use nowrong_core::{
+    record::{AgeBracket, ChatEnd, Epoch, RefreshToken, UnixMs},
+    refresh::Presented,
+};
 use nowrong_protocol::{ChatId, ClientMessageId, Position, TicketId, UserId, codec, frame::Why};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -120,6 +123,17 @@ pub(super) struct RefreshRecord {
     /// Whether only the list of its family decides (`Presented::is_listed`). An older server wrote
     /// here whether the token had been exchanged twice, after which it took it no more either.
     pub(super) is_listed: bool,
+}
+
+impl RefreshRecord {
+    /// The token as somebody brings it.
+    pub(super) fn presented(&self) -> Presented {
+        Presented {
+            hash: self.token.hash,
+            replaced_at: self.replaced_at,
+            is_listed: self.is_listed,
+        }
+    }
 }
 
 /// A registration that can be sent again.

@@ -3,7 +3,7 @@
 
 use nowrong_core::{
     record::{RefreshToken, Registration, RegistrationKey, TokenHash, UnixMs},
-    refresh::{Exchange, Family, Presented},
+    refresh::{Exchange, Family, LogOut, Presented},
 };
 use nowrong_protocol::UserId;
 use nowrong_store::{NameClaim, Registered, Rotation};
@@ -179,15 +179,10 @@ impl Transaction<'_> {
         next: &RefreshToken,
         now: UnixMs,
     ) -> Result<Rotation, Fault> {
-        let found = load::<_, RefreshRecord>(self.refresh.read()?, used)?;
-        let Some(mut record) = found.filter(|record| record.token.expires_at > now) else {
+        let Some(mut record) = self.alive_token(used, now)? else {
             return Ok(Rotation::Unknown);
         };
-        let presented = Presented {
-            hash: *used,
-            replaced_at: record.replaced_at,
-            is_listed: record.is_listed,
-        };
+        let presented = record.presented();
         let (user, id) = (record.token.user, record.token.family);
         let mut family = self.family(user, &id)?;
         match family.present(&presented, next.hash, now) {
@@ -206,6 +201,48 @@ impl Transaction<'_> {
             }
             Exchange::TooMany { retry_after_ms } => Ok(Rotation::TooMany { retry_after_ms }),
         }
+    }
+
+    fn alive_token(&self, hash: &TokenHash, now: UnixMs) -> Result<Option<RefreshRecord>, Fault> {
+        let found = load::<_, RefreshRecord>(self.refresh.read()?, hash)?;
+        Ok(found.filter(|record| record.token.expires_at > now))
+    }
+
+    pub(super) fn log_out(
+        &mut self,
+        hash: &TokenHash,
+        everywhere: bool,
+        now: UnixMs,
+    ) -> Result<Option<UserId>, Fault> {
+        let Some(record) = self.alive_token(hash, now)? else {
+            return Ok(None);
+        };
+        let (user, id) = (record.token.user, record.token.family);
+        if everywhere {
+            self.revoke_all(user)?;
+            return Ok(Some(user));
+        }
+        let mut family = self.family(user, &id)?;
+        match family.log_out(&record.presented(), now) {
+            LogOut::Dropped(dropped) => {
+                self.put_family(user, &id, &family)?;
+                for hash in dropped {
+                    self.remove_refresh(&hash)?;
+                }
+                Ok(None)
+            }
+            LogOut::Revoked => {
+                self.remove_family(&table::family(user, &id))?;
+                self.raise_generation(user)?;
+                Ok(Some(user))
+            }
+        }
+    }
+
+    /// Removes all tokens of the account, and raises its generation.
+    fn revoke_all(&mut self, user: UserId) -> Result<(), Fault> {
+        self.remove_family(user.as_bytes())?;
+        self.raise_generation(user)
     }
 
     /// Moves the expiry of the tokens of `user` that can be exchanged forward.

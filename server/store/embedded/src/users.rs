@@ -99,6 +99,19 @@ impl UserStore for EmbeddedStore {
         .await
     }
 
+    async fn log_out(
+        &self,
+        hash: &TokenHash,
+        everywhere: bool,
+        now: UnixMs,
+    ) -> Result<Option<UserId>, StoreError> {
+        let hash = *hash;
+        self.write("log_out", move |transaction| {
+            transaction.log_out(&hash, everywhere, now)
+        })
+        .await
+    }
+
     async fn refresh(
         &self,
         hash: &TokenHash,

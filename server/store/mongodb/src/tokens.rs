@@ -2,10 +2,10 @@
 //! revoking is a single write and needs no search for the tokens of the family. That document lists
 //! the tokens that can still be exchanged.
 
-use mongodb::bson::{Bson, doc};
+use mongodb::bson::{Bson, Document, doc};
 use nowrong_core::{
     record::{RefreshToken, Registration, RegistrationKey, TokenHash, UnixMs},
-    refresh::{Exchange, Family},
+    refresh::{Exchange, Family, LogOut},
 };
 use nowrong_protocol::UserId;
 use nowrong_store::{NameClaim, Registered, Rotation};
@@ -111,15 +111,60 @@ impl Transaction {
                 Ok(Rotation::Rotated)
             }
             Exchange::Reused => {
-                let families = self.shared.families.clone();
-                let delete = families.delete_one(doc! { "_id": found.key() });
-                delete.session(&mut self.session).await?;
-                let user = UserId::from_bytes(record.user.bytes());
-                self.raise_generation(user).await?;
+                self.revoke(&record, found.key()).await?;
                 Ok(Rotation::Reused)
             }
             Exchange::TooMany { retry_after_ms } => Ok(Rotation::TooMany { retry_after_ms }),
         }
+    }
+
+    pub(super) async fn log_out(
+        &mut self,
+        hash: &TokenHash,
+        everywhere: bool,
+        now: UnixMs,
+    ) -> Result<Option<UserId>, Fault> {
+        let found = self.alive_token(hash, now).await?;
+        let Some(record) = found.filter(|record| !record.is_key()) else {
+            return Ok(None);
+        };
+        let Some(found) = self.family_of(&record).await? else {
+            return Ok(None);
+        };
+        let user = UserId::from_bytes(record.user.bytes());
+        if everywhere {
+            self.revoke_all(user).await?;
+            return Ok(Some(user));
+        }
+        let mut family = found.family()?;
+        match family.log_out(&record.presented()?, now) {
+            LogOut::Dropped(dropped) => {
+                let family = FamilyRecord::new(found.key(), &family, found.expires_at());
+                self.renew(&[], family, &dropped).await?;
+                Ok(None)
+            }
+            LogOut::Revoked => {
+                self.revoke(&record, found.key()).await?;
+                Ok(Some(user))
+            }
+        }
+    }
+
+    /// Removes the family of a token, and raises the generation of its account.
+    async fn revoke(&mut self, token: &TokenRecord, family: Document) -> Result<(), Fault> {
+        let families = self.shared.families.clone();
+        let delete = families.delete_one(doc! { "_id": family });
+        delete.session(&mut self.session).await?;
+        self.raise_generation(UserId::from_bytes(token.user.bytes()))
+            .await
+    }
+
+    /// Removes all families of the account, and raises its generation.
+    async fn revoke_all(&mut self, user: UserId) -> Result<(), Fault> {
+        let own = doc! { "_id": keys_of("user", &user_key(user)) };
+        let delete = self.shared.families.delete_many(own);
+        delete.session(&mut self.session).await?;
+        self.raise_generation(user).await
     }
 
     async fn alive_token(
@@ -151,7 +196,9 @@ impl Transaction {
         dropped: &[TokenHash],
     ) -> Result<(), Fault> {
         let tokens = self.shared.tokens.clone();
-        self.put(&tokens, records).await?;
+        if !records.is_empty() {
+            self.put(&tokens, records).await?;
+        }
         self.put_family(family).await?;
         if !dropped.is_empty() {
             let keys: Vec<Bson> = dropped.iter().map(token_key).collect();

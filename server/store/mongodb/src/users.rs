@@ -112,6 +112,19 @@ impl UserStore for MongoStore {
         .await
     }
 
+    async fn log_out(
+        &self,
+        hash: &TokenHash,
+        everywhere: bool,
+        now: UnixMs,
+    ) -> Result<Option<UserId>, StoreError> {
+        let hash = *hash;
+        self.transact("log_out", move |transaction| {
+            Box::pin(async move { transaction.log_out(&hash, everywhere, now).await })
+        })
+        .await
+    }
+
     async fn refresh(
         &self,
         hash: &TokenHash,

@@ -171,6 +171,69 @@ pub async fn a_theft_raises_the_generation_of_its_account_and_nothing_else_does(
     );
 }
 
+pub async fn logging_out_ends_one_chain_or_all_of_the_account(store: Subject) {
+    let out = async |number: u8, everywhere| {
+        let ended = store.log_out(&[number; 32], everywhere, NOW).await;
+        ended.unwrap().is_some()
+    };
+    let generation = async |number| {
+        let known = store.generations(&[user_id(number)]).await.unwrap();
+        known[0].1
+    };
+    for (number, name) in [(1, "Ada"), (2, "Bob")] {
+        store.create_user(&user(number, name)).await.unwrap();
+    }
+    // Two devices that began with one token, and another account.
+    store.create_refresh(&token(1, 1, 1)).await.unwrap();
+    store.create_refresh(&token(50, 5, 2)).await.unwrap();
+    for (used, next) in [(1, 2), (1, 3), (2, 4), (3, 5)] {
+        let rotation = rotate(&store, used, &token(next, 1, 1), NOW).await;
+        assert_eq!(rotation, Rotation::Rotated);
+    }
+    assert!(!out(99, true).await, "unknown");
+    assert!(!out(5, false).await, "the other device goes on");
+    assert!(!out(5, false).await, "unknown by now");
+    for number in [3, 5] {
+        let rotation = rotate(&store, number, &token(9, 1, 1), NOW).await;
+        assert_eq!(rotation, Rotation::Unknown, "{number}");
+        assert_eq!(store.refresh(&[number; 32], NOW).await.unwrap(), None);
+    }
+    let rotation = rotate(&store, 4, &token(6, 1, 1), NOW).await;
+    assert_eq!(rotation, Rotation::Rotated);
+    assert_eq!(generation(1).await, 0);
+    // The last device, and all of them.
+    assert!(out(6, false).await);
+    assert_eq!(generation(1).await, 1);
+    for family in [2, 3] {
+        let first = token(family * 10, family, 1);
+        store.create_refresh(&first).await.unwrap();
+    }
+    assert!(out(20, true).await);
+    assert_eq!((generation(1).await, generation(2).await), (2, 0));
+    for number in [1, 4, 6, 20, 30] {
+        let rotation = rotate(&store, number, &token(9, 1, 1), NOW).await;
+        assert_eq!(rotation, Rotation::Unknown, "{number}");
+    }
+    let rotation = rotate(&store, 50, &token(51, 5, 2), NOW).await;
+    assert_eq!(rotation, Rotation::Rotated);
+    // Who comes with a token whose successor was used ends everything, as when it is exchanged.
+    let rotation = rotate(&store, 51, &token(52, 5, 2), NOW).await;
+    assert_eq!(rotation, Rotation::Rotated);
+    assert!(out(50, false).await);
+    assert_eq!(generation(2).await, 1);
+    // An expired token, and the key of a registration, are no tokens.
+    let ada = registration(7, "Eve", Some(7));
+    store.register(&ada).await.unwrap();
+    let key = ada.key.unwrap().hash;
+    assert_eq!(store.log_out(&key, true, NOW).await.unwrap(), None);
+    let late = ada.token.expires_at;
+    assert_eq!(store.log_out(&[7; 32], true, late).await.unwrap(), None);
+    assert_eq!(
+        store.log_out(&[7; 32], true, NOW).await.unwrap(),
+        Some(user_id(7))
+    );
+}
+
 pub async fn the_tokens_of_a_family_are_bounded(store: Subject) {
     let numbered = |number: u32| {
         let mut hash = [7; 32];

@@ -168,6 +168,24 @@ async fn a_revocation_ends_the_connection_on_another_node_and_not_the_partners()
     within("an ack", ben_chat.send("still here")).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logging_out_ends_the_connections_of_the_last_device_or_of_all() {
+    let cluster = Cluster::start(&[]).await.unwrap();
+    let [home, away] = &cluster.nodes;
+    for everywhere in [false, true] {
+        let name = format!("Ana {everywhere}");
+        let first = home.api().register(&NewAccount::named(name)).await.unwrap();
+        let second = renewed(&home.api(), &first.refresh_token().await).await;
+        let link = connected(&first, away).await;
+        second.log_out(everywhere).await.unwrap();
+        ends(link).await;
+        second.log_out(everywhere).await.unwrap();
+        for user in [first, second] {
+            assert_eq!(code(user.me().await), Some(ErrorCode::REFRESH_REFUSED));
+        }
+    }
+}
+
 /// Somebody brings an old token to `home` while a connection of the account gets in at `door`.
 async fn revoke_and_get_in(home: &TestServer, door: &TestServer) {
     for number in 0..TRIES {

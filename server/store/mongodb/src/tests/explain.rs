@@ -133,6 +133,10 @@ async fn use_all_of(store: &MongoStore, keys: &TestKeys) {
         store.register(&registration).await.unwrap();
     }
     store.touch(&pair, NOW + 61 * DAY).await.unwrap();
+    for everywhere in [false, true] {
+        let out = store.log_out(&[2; 32], everywhere, NOW).await;
+        out.unwrap();
+    }
     store.block(user_id(1), user_id(3), NOW).await.unwrap();
     store
         .open_chat(&chat(1, &[1, 2]), &tickets())
