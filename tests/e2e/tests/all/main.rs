@@ -23,6 +23,7 @@ mod positions;
 mod proxies;
 mod roles;
 mod safety_handshakes;
+mod safety_matrix;
 mod safety_tokens;
 mod stop;
 mod two_installations;

@@ -8,7 +8,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
     time::{Duration, Instant},
 };
 
@@ -105,21 +104,22 @@ fn trusting() -> ClientConfig {
 }
 
 /// Begins handshakes until it is told to stop. Returns how many.
-fn flood(to: SocketAddr, stop: &AtomicBool) -> u32 {
+async fn flood(to: SocketAddr, stop: Arc<AtomicBool>) -> u32 {
     let (config, started) = (trusting(), Instant::now());
     let mut all: Vec<_> = (1..=NETWORKS).map(Silent::new).collect();
     let mut begun = 0;
     while !stop.load(Ordering::Relaxed) {
         let due = (started.elapsed().as_secs_f64() * f64::from(RATE)) as u32;
-        for _ in begun..due.min(begun + u32::from(NETWORKS)) {
-            let next = begun as usize % all.len();
+        let until = due.min(begun + u32::from(NETWORKS));
+        for number in begun..until {
+            let next = number as usize % all.len();
             all[next].begin(&config, to);
-            begun += 1;
         }
+        begun = until.max(begun);
         for silent in &mut all {
             silent.prove(to);
         }
-        thread::sleep(Duration::from_millis(1));
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     begun
 }
@@ -146,7 +146,7 @@ async fn handshakes_that_go_silent_keep_no_newcomer_out() {
 
     let (stop, to) = (Arc::new(AtomicBool::new(false)), server.quic());
     let ends = Ends(stop.clone());
-    let flooding = tokio::task::spawn_blocking(move || flood(to, &stop));
+    let flooding = tokio::spawn(flood(to, stop));
     tokio::time::sleep(BEFORE).await;
     let mut took = Vec::new();
     for name in ["Ben", "Cleo", "Dan", "Eve", "Fay"] {

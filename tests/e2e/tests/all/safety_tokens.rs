@@ -6,9 +6,7 @@
 use std::time::Duration;
 
 use e2e::{Cluster, ServerOptions, TestServer, matched_pair, within};
-use nowrong_client::{
-    Api, ApiError, LinkOptions, NewAccount, RawConnection, Transport, User,
-};
+use nowrong_client::{Api, ApiError, LinkOptions, NewAccount, RawConnection, Transport, User};
 use nowrong_protocol::{CloseCode, ErrorCode, ServerFrame};
 use tokio::task::JoinSet;
 
