@@ -6,11 +6,12 @@
 //! client finishes before its retransmission timer fires, and no first packet is lost: its sender would
 //! try again only seconds later.
 //!
-//! Turns and places are shared out by network ([`shares`](super::shares)): when none is left, the network
-//! that has most makes room. So clients that begin a handshake and go silent keep nobody else out.
+//! Turns and places are shared out by network ([`shares`](super::shares)): the next turn is for the network
+//! that has least, and when none is left, the one that has most makes room. So clients that begin a handshake
+//! and go silent keep nobody else out.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     hash::RandomState,
     net::IpAddr,
     sync::{Arc, Mutex},
@@ -20,10 +21,13 @@ use std::{
 use nowrong_base::lock::lock;
 use tokio::{sync::Notify, time::timeout};
 
-use super::shares::{Networks, Shares, networks};
+use super::shares::{Networks, Shares, Which, networks};
 
 /// Handshakes that are under way at one time, some 75 KB each. All other clients wait in the queue.
 const HANDSHAKES_MAX: usize = 2_048;
+
+/// Clients that have their turn and did not begin yet: few, so that who comes last does not wait for all of them.
+const BEGINNING_MAX: usize = 16;
 
 /// Clients that wait at one time: each holds its first packet, some kilobytes.
 const WAITING_MAX: usize = 8_192;
@@ -60,17 +64,40 @@ struct Inner {
 struct State {
     last: u64,
     clients: HashMap<u64, Client>,
+    /// Those that have no turn yet, and those of them that asked for one.
     waiting: Shares,
+    asking: Shares,
     turns: Shares,
-    /// Those that asked for a turn: first the clients that were here before, then by age.
-    queue: BTreeSet<(bool, u64)>,
+    beginning: usize,
 }
 
 struct Client {
     networks: Networks,
     is_new: bool,
-    has_turn: bool,
+    stage: Stage,
     wake: Arc<Notify>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It holds a place.
+    Waiting,
+    /// It wants its turn.
+    Asking,
+    /// It has its turn.
+    Beginning,
+    /// Its handshake is under way.
+    Begun,
+}
+
+/// Added to the numbers of clients that were not here before, where they wait: so the others go first.
+const NEW: u64 = 1 << 63;
+
+impl Client {
+    /// Its place among those of its network that wait.
+    fn order(&self, number: u64) -> u64 {
+        number + if self.is_new { NEW } else { 0 }
+    }
 }
 
 /// The place of one client; given up when it is dropped.
@@ -96,18 +123,18 @@ impl AdmissionQueue {
         let wake = Arc::new(Notify::new());
         let mut state = lock(&self.0.state);
         if state.waiting.len() >= WAITING_MAX {
-            let displaced = state.waiting.makes_room(&networks)?;
-            state.remove(displaced);
+            let displaced = state.waiting.makes_room(&networks, Which::Last)?;
+            state.remove(displaced & !NEW);
         }
         state.last += 1;
         let number = state.last;
-        state.waiting.add(&networks, number);
         let client = Client {
             networks,
             is_new,
-            has_turn: false,
+            stage: Stage::Waiting,
             wake: wake.clone(),
         };
+        state.waiting.add(&networks, client.order(number));
         state.clients.insert(number, client);
         drop(state);
         Some(Place {
@@ -119,59 +146,79 @@ impl AdmissionQueue {
 }
 
 impl State {
-    /// Whether the client has its turn; `None` when it had to make room.
-    fn has_turn(&self, number: u64) -> Option<bool> {
-        self.clients.get(&number).map(|client| client.has_turn)
+    /// The stage of the client; `None` when it had to make room.
+    fn stage(&self, number: u64) -> Option<Stage> {
+        self.clients.get(&number).map(|client| client.stage)
     }
 
-    /// Gives the client its turn, if there is one for its network; otherwise it waits.
+    /// The client wants its turn.
     fn ask(&mut self, number: u64) {
-        let Some(client) = self.clients.get(&number) else {
-            return;
-        };
-        if self.turns.len() < HANDSHAKES_MAX {
-            self.give_turn(number);
-        } else if let Some(displaced) = self.turns.makes_room(&client.networks) {
-            // Its turn goes to this client, whoever waits: that network has less than theirs, or they
-            // would have taken it.
-            self.forget(displaced);
-            self.give_turn(number);
-        } else {
-            self.queue.insert((client.is_new, number));
+        if let Some(client) = self.clients.get_mut(&number) {
+            client.stage = Stage::Asking;
+            self.asking.add(&client.networks, client.order(number));
+            self.give_turns();
         }
     }
 
-    fn give_turn(&mut self, number: u64) {
-        let Some(client) = self.clients.get_mut(&number) else {
-            return;
-        };
-        client.has_turn = true;
-        self.queue.remove(&(client.is_new, number));
-        self.waiting.remove(&client.networks, number);
-        self.turns.add(&client.networks, number);
+    /// The client has begun: another one may.
+    fn begin(&mut self, number: u64) {
+        let client = self.clients.get_mut(&number);
+        if let Some(client) = client.filter(|client| client.stage == Stage::Beginning) {
+            client.stage = Stage::Begun;
+            self.beginning -= 1;
+            self.give_turns();
+        }
+    }
+
+    /// Gives turns to those that ask, as long as there are turns, or others make room.
+    fn give_turns(&mut self) {
+        while self.beginning < BEGINNING_MAX
+            && let Some(next) = self.asking.next(Some(&self.turns))
+            && self.give_turn(next & !NEW).is_some()
+        {}
+    }
+
+    /// Gives the client its turn; `None` when there is none for its network.
+    fn give_turn(&mut self, number: u64) -> Option<()> {
+        let networks = self.clients.get(&number)?.networks;
+        if self.turns.len() >= HANDSHAKES_MAX {
+            let displaced = self.turns.makes_room(&networks, Which::First)?;
+            self.forget(displaced);
+        }
+        let client = self.clients.get_mut(&number)?;
+        client.stage = Stage::Beginning;
         client.wake.notify_one();
+        let order = client.order(number);
+        self.waiting.remove(&networks, order);
+        self.asking.remove(&networks, order);
+        self.turns.add(&networks, number);
+        self.beginning += 1;
+        Some(())
     }
 
     /// Removes a client, and gives its turn to the next one.
     fn remove(&mut self, number: u64) {
         self.forget(number);
-        if self.turns.len() < HANDSHAKES_MAX
-            && let Some((_, next)) = self.queue.first().copied()
-        {
-            self.give_turn(next);
-        }
+        self.give_turns();
     }
 
     fn forget(&mut self, number: u64) {
         let Some(client) = self.clients.remove(&number) else {
             return;
         };
-        let shares = match client.has_turn {
-            true => &mut self.turns,
-            false => &mut self.waiting,
-        };
-        shares.remove(&client.networks, number);
-        self.queue.remove(&(client.is_new, number));
+        let (networks, order) = (&client.networks, client.order(number));
+        match client.stage {
+            Stage::Waiting => self.waiting.remove(networks, order),
+            Stage::Asking => {
+                self.waiting.remove(networks, order);
+                self.asking.remove(networks, order);
+            }
+            Stage::Beginning => {
+                self.beginning -= 1;
+                self.turns.remove(networks, number);
+            }
+            Stage::Begun => self.turns.remove(networks, number),
+        }
         client.wake.notify_one();
     }
 }
@@ -186,9 +233,9 @@ impl Place {
         lock(&self.queue.0.state).ask(self.number);
         let turn = timeout(TURN_DEADLINE, async {
             loop {
-                match self.has_turn() {
-                    Some(false) => self.wake.notified().await,
-                    known => return known,
+                match self.stage() {
+                    Some(Stage::Waiting | Stage::Asking) => self.wake.notified().await,
+                    stage => return stage,
                 }
             }
         });
@@ -196,8 +243,8 @@ impl Place {
         Some(Turn(self))
     }
 
-    fn has_turn(&self) -> Option<bool> {
-        lock(&self.queue.0.state).has_turn(self.number)
+    fn stage(&self) -> Option<Stage> {
+        lock(&self.queue.0.state).stage(self.number)
     }
 }
 
@@ -216,6 +263,7 @@ impl Turn {
     pub async fn begin<T>(&self, work: impl FnOnce() -> T) -> T {
         let begin = self.0.queue.0.begins.lock().await;
         let done = work();
+        lock(&self.0.queue.0.state).begin(self.0.number);
         tokio::task::yield_now().await;
         drop(begin);
         done
@@ -228,7 +276,7 @@ impl Turn {
 
     /// Returns when this handshake has to make room for one of a smaller network.
     pub async fn displaced(&self) {
-        while self.0.has_turn().is_some() {
+        while self.0.stage().is_some() {
             self.0.wake.notified().await;
         }
     }
@@ -259,7 +307,9 @@ mod tests {
     }
 
     async fn turn(queue: &AdmissionQueue, number: usize) -> Turn {
-        join(queue, number).turn().await.expect("there is room")
+        let turn = join(queue, number).turn().await.expect("there is room");
+        lock(&queue.0.state).begin(turn.0.number);
+        turn
     }
 
     /// A queue whose turns are all taken by one network.
@@ -311,6 +361,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn few_have_a_turn_and_did_not_begin_and_the_next_is_of_another_network() {
+        let queue = AdmissionQueue::default();
+        let mut turns = Vec::new();
+        for _ in 0..BEGINNING_MAX {
+            turns.push(join(&queue, 1).turn().await.expect("there is room"));
+        }
+        let mut waiting = Box::pin(join(&queue, 1).turn());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let mut newcomer = Box::pin(join(&queue, 2).turn());
+        assert!(newcomer.as_mut().now_or_never().is_none());
+        turns[3].begin(|| ()).await;
+        assert!(waiting.as_mut().now_or_never().is_none());
+        assert!(newcomer.now_or_never().flatten().is_some(), "it came last");
+        drop(turns.pop());
+        assert!(waiting.await.is_some());
+    }
+
+    #[tokio::test]
     async fn those_that_wait_make_room_too() {
         let (queue, _turns) = full().await;
         let mut waiting: Vec<_> = (0..WAITING_MAX)
@@ -321,7 +389,8 @@ mod tests {
         }
         assert!(queue.join(network(1), true).is_none());
         let newcomer = join(&queue, 2);
-        assert!(waiting.remove(0).await.is_none(), "the oldest is told");
+        let last = waiting.pop().expect("many wait");
+        assert!(last.await.is_none(), "who came last is told");
         assert!(newcomer.turn().now_or_never().flatten().is_some());
     }
 
@@ -345,8 +414,9 @@ mod tests {
         let place = join(&queue, 3);
         drop((waiting, place, turns));
         let state = lock(&queue.0.state);
-        let left = (state.turns.len(), state.waiting.len(), state.clients.len());
-        assert_eq!((left, state.queue.len()), ((0, 0, 0), 0));
+        let left = (state.turns.len(), state.waiting.len(), state.asking.len());
+        let clients = (state.clients.len(), state.beginning);
+        assert_eq!((left, clients), ((0, 0, 0), (0, 0)));
     }
 
     #[test]
@@ -360,7 +430,8 @@ mod tests {
     #[tokio::test]
     async fn handshakes_begin_one_by_one_with_room_for_others_in_between() {
         let queue = AdmissionQueue::default();
-        let (first, second) = (turn(&queue, 1).await, turn(&queue, 1).await);
+        let first = join(&queue, 1).turn().await.expect("there is room");
+        let second = join(&queue, 1).turn().await.expect("there is room");
         let steps = RefCell::new(Vec::new());
         let step = |name| steps.borrow_mut().push(name);
         let socket = async { step("socket") };

@@ -1,10 +1,10 @@
-//! Who has how many of a bounded number of things, by network, and who makes room for whom. Pure.
+//! Who has how many of a bounded number of things, by network: who is next, and who makes room for whom. Pure.
 //!
 //! A network is part of wider ones: of an IPv6 address the /48, the /56 and the /64, of an IPv4 address the
 //! /24 and the address itself. When nothing is left, a newcomer takes the place of the oldest member of the
 //! network that has most, if its own has less: first the widest networks are compared, then those inside the
-//! one that has most. So whoever has many addresses competes with themselves, and one thing is left for
-//! everybody else. Addresses are known here by a hash that lives as long as the process.
+//! one that has most. In the same way the next one is of the network that has least. So whoever has many
+//! addresses competes with themselves. Addresses are known here by a hash that lives as long as the process.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -40,8 +40,15 @@ pub(crate) struct Shares {
     narrower: HashMap<u64, Shares>,
     /// The narrower networks by how many members they have.
     by_count: BTreeSet<(usize, u64)>,
-    /// The members of a network that has no narrower ones, the oldest first.
+    /// The members of a network that has no narrower ones.
     members: BTreeSet<u64>,
+}
+
+/// Which member of a network: the one with the smallest number, or with the largest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Which {
+    First,
+    Last,
 }
 
 impl Shares {
@@ -50,7 +57,7 @@ impl Shares {
         self.count
     }
 
-    /// Adds a member. Numbers rise with time.
+    /// Adds a member.
     pub(crate) fn add(&mut self, networks: &[u64], member: u64) {
         self.count += 1;
         let Some((network, rest)) = networks.split_first() else {
@@ -84,24 +91,35 @@ impl Shares {
 
     /// The member that makes room for a newcomer of these networks; `None` when no network has more than the
     /// newcomer's would have with it.
-    pub(crate) fn makes_room(&self, networks: &[u64]) -> Option<u64> {
+    pub(crate) fn makes_room(&self, networks: &[u64], which: Which) -> Option<u64> {
         let (network, rest) = networks.split_first()?;
         let (most, largest) = *self.by_count.last()?;
         let own = self.narrower.get(network);
         let count = own.map_or(0, |own| own.count);
         if count == most {
-            own?.makes_room(rest)
+            own?.makes_room(rest, which)
         } else if most > count + 1 {
-            self.narrower.get(&largest)?.oldest()
+            self.narrower.get(&largest)?.of_largest(which)
         } else {
             None
         }
     }
 
-    /// The oldest member of the network that has most.
-    fn oldest(&self) -> Option<u64> {
-        match self.by_count.last() {
-            Some((_, largest)) => self.narrower.get(largest)?.oldest(),
+    /// A member of the network that has most.
+    fn of_largest(&self, which: Which) -> Option<u64> {
+        match (self.by_count.last(), which) {
+            (Some((_, largest)), _) => self.narrower.get(largest)?.of_largest(which),
+            (None, Which::First) => self.members.first().copied(),
+            (None, Which::Last) => self.members.last().copied(),
+        }
+    }
+
+    /// The first member of the network that has least among `others`.
+    pub(crate) fn next(&self, others: Option<&Self>) -> Option<u64> {
+        let theirs = |network: &u64| others.and_then(|others| others.narrower.get(network));
+        let count = |network: &&u64| theirs(network).map_or(0, |theirs| theirs.count);
+        match self.narrower.keys().min_by_key(count) {
+            Some(least) => self.narrower.get(least)?.next(theirs(least)),
             None => self.members.first().copied(),
         }
     }
@@ -113,6 +131,10 @@ mod tests {
 
     fn of(hasher: &RandomState, address: &str) -> Networks {
         networks(hasher, address.parse().unwrap())
+    }
+
+    fn makes_room(shares: &Shares, networks: &[u64]) -> Option<u64> {
+        shares.makes_room(networks, Which::First)
     }
 
     #[test]
@@ -138,18 +160,18 @@ mod tests {
             shares.add(&[1, 1, 1], member);
         }
         shares.add(&[2, 2, 2], 3);
-        assert_eq!(shares.makes_room(&[3, 3, 3]), Some(0), "a new network");
-        assert_eq!(shares.makes_room(&[2, 2, 2]), Some(0), "a small one");
-        assert_eq!(shares.makes_room(&[1, 1, 1]), None, "the same one");
+        assert_eq!(makes_room(&shares, &[3, 3, 3]), Some(0), "a new network");
+        assert_eq!(makes_room(&shares, &[2, 2, 2]), Some(0), "a small one");
+        assert_eq!(makes_room(&shares, &[1, 1, 1]), None, "the same one");
         shares.remove(&[1, 1, 1], 0);
-        assert_eq!(shares.makes_room(&[3, 3, 3]), Some(1));
+        assert_eq!(makes_room(&shares, &[3, 3, 3]), Some(1));
         assert_eq!(
-            shares.makes_room(&[2, 2, 2]),
+            makes_room(&shares, &[2, 2, 2]),
             None,
             "then it would have most"
         );
         shares.remove(&[1, 1, 1], 1);
-        assert_eq!(shares.makes_room(&[3, 3, 3]), None, "all have one");
+        assert_eq!(makes_room(&shares, &[3, 3, 3]), None, "all have one");
         assert_eq!(shares.len(), 2);
     }
 
@@ -163,15 +185,45 @@ mod tests {
             shares.add(&[2, 200, 200], member);
         }
         assert_eq!(
-            shares.makes_room(&[2, 200, 200]),
-            shares.makes_room(&[3, 3, 3])
+            makes_room(&shares, &[2, 200, 200]),
+            makes_room(&shares, &[3, 3, 3])
         );
-        let inside = shares.makes_room(&[1, 77, 77]).unwrap();
+        let inside = makes_room(&shares, &[1, 77, 77]).unwrap();
         assert!(
             inside < 100,
             "a newcomer from the wide one displaces one of its own"
         );
-        assert_eq!(shares.makes_room(&[1, 9, 95]), None, "or nobody");
+        assert_eq!(makes_room(&shares, &[1, 9, 95]), None, "or nobody");
+    }
+
+    #[test]
+    fn the_next_one_is_of_the_network_that_has_least() {
+        let (mut asking, mut turns) = (Shares::default(), Shares::default());
+        let all: [(Networks, u64); 5] = [
+            ([1, 10, 100], 1),
+            ([1, 10, 100], 2),
+            ([1, 10, 101], 3),
+            ([2, 20, 200], 4),
+            ([1, 11, 110], 5),
+        ];
+        for (networks, member) in all {
+            asking.add(&networks, member);
+        }
+        turns.add(&[1, 10, 100], 90);
+        let mut order = Vec::new();
+        while let Some(next) = asking.next(Some(&turns)) {
+            let (networks, _) = all[next as usize - 1];
+            asking.remove(&networks, next);
+            turns.add(&networks, next);
+            order.push(next);
+        }
+        assert_eq!(
+            order[..3],
+            [4, 5, 3],
+            "the wide one, the middle, the narrow"
+        );
+        assert_eq!(order[3..], [1, 2], "then in order");
+        assert_eq!(Shares::default().next(None), None);
     }
 
     #[test]
@@ -184,7 +236,7 @@ mod tests {
         for (networks, member) in all.iter().zip(0..) {
             shares.remove(networks, member);
         }
-        assert_eq!((shares.len(), shares.oldest()), (0, None));
+        assert_eq!((shares.len(), shares.of_largest(Which::First)), (0, None));
         assert!(shares.narrower.is_empty() && shares.by_count.is_empty());
     }
 }
