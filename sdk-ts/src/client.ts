@@ -81,6 +81,17 @@ export class NoWrong {
     return (await api.restore()) ? new NoWrong(api, environment, await api.me()) : null;
   }
 
+  /**
+   * The account with this recovery code (see {@link NoWrong.createRecoveryCode}), as a person has typed it: case,
+   * hyphens and spaces count for nothing. Everything else that is logged in to the account is logged out.
+   *
+   * @throws RequestError `REFRESH_REFUSED` when no account has this code, `INVALID` when it has a typing mistake.
+   */
+  static async recover(code: string, options: NoWrongOptions): Promise<NoWrong> {
+    const { api, environment } = open(options);
+    return new NoWrong(api, environment, await api.recover(code));
+  }
+
   /** The account, as last reported by the server. */
   get user(): User {
     return this.#user;
@@ -127,11 +138,25 @@ export class NoWrong {
   }
 
   /**
+   * Makes a code with which the account can be entered without tokens, by {@link NoWrong.recover}, as long as the
+   * account exists; returns it, in groups of four that people can write down. It replaces the code before. Whoever
+   * knows it has the account: show it once, and store it nowhere.
+   */
+  createRecoveryCode(): Promise<string> {
+    return this.#api.createRecoveryCode();
+  }
+
+  /** Removes the recovery code, if there is one. */
+  deleteRecoveryCode(): Promise<void> {
+    return this.#api.deleteRecoveryCode();
+  }
+
+  /**
    * Logs this device out: its tokens are deleted, here and on the server, and its connections are closed. Tabs
    * that share the storage are logged out too, and their connections close.
    *
    * The account stays until the server erases it for not being used, but **nobody can come back to it** when no
-   * other device is logged in. Ask the person before, or {@link NoWrong.delete} the account instead.
+   * other device is logged in and there is no recovery code. Ask the person before, or {@link NoWrong.delete} the account instead.
    *
    * @throws NetworkError Nothing has changed.
    */

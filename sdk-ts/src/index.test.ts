@@ -13,8 +13,10 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** Every member of the handles. A new one is a promise to applications: add it here when it is meant. */
 const HANDLES = {
   NoWrong: [
-    ..."[Symbol.asyncDispose] categories close connect delete logOut logOutEverywhere me register".split(" "),
-    ..."restore update user".split(" "),
+    ..."[Symbol.asyncDispose] categories close connect createRecoveryCode delete deleteRecoveryCode".split(
+      " ",
+    ),
+    ..."logOut logOutEverywhere me recover register restore update user".split(" "),
   ],
   Connection:
     "[Symbol.asyncDispose] chat close error failure id join limits move on serverTimeMs state stats ticket transport".split(

@@ -14,6 +14,9 @@
 //! | `POST /v1/users` without | `NAME_TAKEN`: the server cannot know who asks |
 //! | `POST /v1/auth/refresh` | the same refresh token, until it was used |
 //! | `POST /v1/auth/logout` | nothing more |
+//! | `POST /v1/auth/recover` | other good tokens; the ones before are revoked |
+//! | `POST /v1/me/recovery` | another code, which replaces the one before |
+//! | `DELETE /v1/me/recovery` | nothing more |
 //! | `POST /v1/connect` | another connect token; unused ones lapse after 30 s |
 //! | `PATCH /v1/me` | nothing more |
 //! | `DELETE /v1/me` | `UNAUTHENTICATED`: the account is gone |
@@ -48,6 +51,7 @@ mod health;
 mod me;
 mod openapi;
 pub mod problem;
+mod recovery;
 mod site;
 #[cfg(test)]
 mod tests;
@@ -137,6 +141,8 @@ fn described() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(users::register))
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::log_out))
+        .routes(routes!(recovery::recover))
+        .routes(routes!(recovery::make, recovery::remove))
         .routes(routes!(me::show, me::change, me::erase))
         .routes(routes!(categories::list))
         .routes(routes!(connect::connect))

@@ -17,6 +17,7 @@ use nowrong_store::StoreError;
 pub mod access;
 pub mod connect;
 pub mod keys;
+pub mod recovery;
 pub mod refresh;
 pub mod registration;
 #[cfg(test)]

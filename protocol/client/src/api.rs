@@ -16,7 +16,7 @@ mod types;
 pub use types::{
     Account, AccountChange, Category, Connect, Endpoint, FieldProblem, NewAccount, Problem,
 };
-use types::{Categories, LogOut, RefreshToken, Registered, Tokens};
+use types::{Categories, LogOut, RecoveryCode, RefreshToken, Registered, Tokens};
 
 /// Time for one request, from its first byte to the last of its answer.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
@@ -159,6 +159,20 @@ impl Api {
         Ok(self.user_with(account, tokens))
     }
 
+    /// An account by its recovery code, in whatever case and with whatever hyphens. All tokens of the
+    /// account that were issued before are revoked.
+    ///
+    /// # Errors
+    /// [`ApiError`]; `REFRESH_REFUSED` when no account has this code.
+    pub async fn recover(&self, recovery_code: &str) -> Result<User, ApiError> {
+        let body = RecoveryCode {
+            recovery_code: recovery_code.into(),
+        };
+        let request = self.request(Method::POST, "/v1/auth/recover").json(&body);
+        let Registered { user, tokens } = answer(request).await?;
+        Ok(self.user_with(user, tokens))
+    }
+
     /// All categories, in their order.
     ///
     /// # Errors
@@ -245,6 +259,17 @@ impl User {
     pub async fn delete(&self) -> Result<(), ApiError> {
         let response = self.send(Method::DELETE, "/v1/me", None::<&()>).await?;
         check(response).await.map(drop)
+    }
+
+    /// Makes a recovery code, for [`Api::recover`], in place of the one before. It is never shown again.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn make_recovery_code(&self) -> Result<String, ApiError> {
+        let made: RecoveryCode = self
+            .ask(Method::POST, "/v1/me/recovery", None::<&()>)
+            .await?;
+        Ok(made.recovery_code)
     }
 
     /// Logs out: this device, or `everywhere`. When no device is left, nobody can come back to the account.

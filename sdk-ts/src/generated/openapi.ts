@@ -71,6 +71,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/auth/recover": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Recover an account
+         * @description Gives new tokens for a recovery code, and ends everything else that the account has: all other tokens,
+         *     and the connections that they opened. Its chat and its place in the queue are held for a while, as for
+         *     everybody who loses the connection. The code stays good, so a lost response costs nothing.
+         */
+        post: operations["recover"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/auth/refresh": {
         parameters: {
             query?: never;
@@ -160,6 +182,32 @@ export interface paths {
          * @description The age bracket cannot be changed. A running chat keeps the name it began with.
          */
         patch: operations["changeMe"];
+        trace?: never;
+    };
+    "/v1/me/recovery": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a recovery code
+         * @description With it, and without any token, the account can be entered by `POST /v1/auth/recover` as long as it
+         *     exists. It replaces the code before, if there is one. Whoever knows it has the account: show it once,
+         *     and keep it nowhere.
+         */
+        post: operations["makeRecoveryCode"];
+        /**
+         * Remove the recovery code
+         * @description The account can be entered with tokens alone from now on.
+         */
+        delete: operations["removeRecoveryCode"];
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/v1/users": {
@@ -360,6 +408,22 @@ export interface components {
              */
             status: string;
         };
+        /** @description The code of an account. */
+        Recover: {
+            /**
+             * @description As it was written down: case, hyphens and spaces count for nothing, O is 0, I and L are 1.
+             * @example 3GK7-Q2YD-0M5X-9RTB-V8CE-H41N-ZA*
+             */
+            recovery_code: string;
+        };
+        /** @description A new recovery code. */
+        RecoveryCode: {
+            /**
+             * @description To be written down: it is never shown again. 26 symbols and a check symbol, in groups.
+             * @example 3GK7-Q2YD-0M5X-9RTB-V8CE-H41N-ZA*
+             */
+            recovery_code: string;
+        };
         /** @description A refresh token to exchange. */
         Refresh: {
             /** @description From the registration or the last refresh. */
@@ -517,6 +581,66 @@ export interface operations {
                 content?: never;
             };
             /** @description Fields are wrong; each is named. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from one network. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    recover: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Recover"];
+            };
+        };
+        responses: {
+            /** @description The account, and new tokens. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Registered"];
+                };
+            };
+            /** @description No account has this code. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The code has a typing mistake, or fields are wrong; each is named. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -845,6 +969,98 @@ export interface operations {
             };
             /** @description Fields are wrong; each is named. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from one network, or for one account. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    makeRecoveryCode: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The code. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCode"];
+                };
+            };
+            /** @description The access token is missing, wrong or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from one network, or for one account. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    removeRecoveryCode: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The account has no recovery code. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The access token is missing, wrong or expired. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -126,6 +126,32 @@ describe("accounts", () => {
     expect(rest.calls.map(({ method }) => method)).toContain("DELETE");
   });
 
+  it("are recovered with a code, and keep the new tokens", async () => {
+    const rest = new FakeRest();
+    rest.answer = (call) => {
+      switch (`${call.method} ${call.path}`) {
+        case "POST /v1/me/recovery":
+          return json(201, { recovery_code: "0000-000*" });
+        case "POST /v1/auth/recover":
+          rest.generation = 5;
+          return json(200, { user: USER, ...rest.tokens() });
+        default:
+          return rest.usual(call);
+      }
+    };
+    const client = await register(rest);
+    expect(await client.createRecoveryCode()).toBe("0000-000*");
+    await client.deleteRecoveryCode();
+    expect(rest.calls.at(-1)).toMatchObject({ method: "DELETE", path: "/v1/me/recovery" });
+    const storage = memoryStorage();
+    const { environment } = rest;
+    const again = await NoWrong.recover("0000 000*", { url: "https://host", storage, environment });
+    expect(rest.calls.at(-1)?.body).toEqual({ recovery_code: "0000 000*" });
+    expect(again.user.name).toBe("Ada");
+    expect((await again.me()).name).toBe("Ada");
+    expect(storage.load()).toMatchObject({ refreshToken: "refresh-5" });
+  });
+
   it("log out with the newest token, here or everywhere, and forget it", async () => {
     for (const everywhere of [false, true]) {
       const rest = new FakeRest();

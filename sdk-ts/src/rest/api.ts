@@ -19,6 +19,7 @@ import { type StoredTokens, type TokenStorage, Tokens } from "./tokens.js";
 type Json<Content> = Content extends { content: { "application/json": infer Body } } ? Body : never;
 type Registered = Json<paths["/v1/users"]["post"]["responses"][201]>;
 type TokenReply = Json<paths["/v1/auth/refresh"]["post"]["responses"][200]>;
+type RecoveryCode = Json<paths["/v1/me/recovery"]["post"]["responses"][201]>;
 type Connected = Json<paths["/v1/connect"]["post"]["responses"][200]>;
 
 /** What a person enters to get an account. */
@@ -79,6 +80,25 @@ export class RestApi {
     );
     await this.#tokens.keep(this.#stored(reply));
     return toCamel(reply.user);
+  }
+
+  /** Gets the account of a recovery code and keeps its new tokens; all others are revoked. */
+  async recover(recoveryCode: string): Promise<User> {
+    const body = { recovery_code: recoveryCode };
+    const reply = await this.#json<Registered>({ method: "POST", path: "/v1/auth/recover", body });
+    await this.#tokens.keep(this.#stored(reply));
+    return toCamel(reply.user);
+  }
+
+  /** A new recovery code, in place of the one before. */
+  async createRecoveryCode(): Promise<string> {
+    const reply = await this.#authorized<RecoveryCode>({ method: "POST", path: "/v1/me/recovery" });
+    return reply.recovery_code;
+  }
+
+  /** Removes the recovery code, if there is one. */
+  async deleteRecoveryCode(): Promise<void> {
+    await this.#authorized({ method: "DELETE", path: "/v1/me/recovery" });
   }
 
   /** The account. */

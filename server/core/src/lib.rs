@@ -35,5 +35,6 @@ pub mod node;
 pub mod pace;
 pub mod placement;
 pub mod record;
+pub mod recovery;
 pub mod refresh;
 pub mod text;

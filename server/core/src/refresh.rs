@@ -37,6 +37,10 @@ pub const OLD_MAX: u32 = 120;
 /// The time in which [`OLD_MAX`] counts, in milliseconds: an hour.
 pub const OLD_WINDOW_MS: u64 = 60 * 60 * 1_000;
 
+/// The family in which the stores keep the recovery code of an account, as its only token: so it lives as
+/// long as the tokens that can be exchanged, and goes with the account. It is none itself.
+pub const RECOVERY_FAMILY: [u8; 16] = [u8::MAX; 16];
+
 /// How long a token that a server before this rule has replaced counts as repeated and not as
 /// stolen, in milliseconds: its successor is not used before its access token, which lives for ten
 /// minutes, comes to its end.

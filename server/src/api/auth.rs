@@ -149,7 +149,7 @@ pub(super) async fn log_out(
 impl ApiState {
     /// The tokens of the account are revoked, whatever comes of this: ends the connections that were opened
     /// with them.
-    async fn end_revoked(&self, user: UserId) {
+    pub(super) async fn end_revoked(&self, user: UserId) {
         if let Err(error) = self.departure.end_revoked(user).await {
             tracing::warn!(%error, "tokens are revoked, but a connection that they opened goes on for now");
         }

@@ -7,6 +7,7 @@ use axum::{
 };
 use nowrong_core::{
     record::AgeBracket,
+    recovery,
     text::{Interest, Interests, InterestsError, Language, Name},
 };
 use nowrong_protocol::{ErrorCode, limits::INTERESTS_MAX};
@@ -164,6 +165,15 @@ pub(super) const AGE_BRACKET: Field<AgeBracket> = Field {
 pub(super) const REFRESH_TOKEN: Field<String> = Field {
     name: "refresh_token",
     read: string,
+};
+
+/// A recovery code, as a person has typed it.
+pub(super) const RECOVERY_CODE: Field<[u8; 16]> = Field {
+    name: "recovery_code",
+    read: |field, value| {
+        let text = string(field, value)?;
+        recovery::from_text(&text).map_err(|error| wrong(field, error.to_string()))
+    },
 };
 
 /// Whether all devices are meant.

@@ -29,6 +29,10 @@ impl FromRequestParts<Arc<ApiState>> for Priced {
         let (name, share) = price(parts);
         let mut rate = api.limits.requests;
         rate.burst = rate.burst.saturating_mul(share);
+        // As rare as a registration, and whoever has no code can only try.
+        if name == "recover" {
+            rate = api.limits.register;
+        }
         api.take(name, rate, ip).await?;
         Ok(Self(ip))
     }
@@ -124,6 +128,9 @@ fn price(parts: &Parts) -> (&'static str, u32) {
         ("POST", "/v1/users") => ("register_body", 1),
         ("POST", "/v1/auth/refresh") => ("refresh", 1),
         ("POST", "/v1/auth/logout") => ("log_out", 1),
+        ("POST", "/v1/auth/recover") => ("recover", 1),
+        ("POST", "/v1/me/recovery") => ("make_recovery_code", 1),
+        ("DELETE", "/v1/me/recovery") => ("remove_recovery_code", 1),
         ("POST", "/v1/connect") => ("connect", 1),
         ("PATCH", "/v1/me") => ("change_account", 1),
         ("DELETE", "/v1/me") => ("erase_account", 1),

@@ -35,6 +35,7 @@ mod categories;
 mod hostile;
 mod pages;
 mod prices;
+mod recovery;
 mod registration;
 mod site;
 mod surroundings;

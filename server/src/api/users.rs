@@ -131,13 +131,13 @@ impl From<User> for UserView {
 #[schema(as = Registered)]
 pub(super) struct RegisteredView {
     /// The account.
-    user: UserView,
+    pub(super) user: UserView,
     /// Send it as `Authorization: Bearer …`.
-    access_token: String,
+    pub(super) access_token: String,
     /// Its lifetime, in milliseconds from now.
-    access_expires_in_ms: u64,
+    pub(super) access_expires_in_ms: u64,
     /// For `POST /v1/auth/refresh`.
-    refresh_token: String,
+    pub(super) refresh_token: String,
 }
 
 /// The checked fields of a registration.

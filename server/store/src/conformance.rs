@@ -68,6 +68,8 @@ macro_rules! store_conformance {
             many_who_exchange_one_token_for_the_same_successor_share_one_chain,
             a_theft_raises_the_generation_of_its_account_and_nothing_else_does,
             logging_out_ends_one_chain_or_all_of_the_account,
+            a_recovery_code_brings_the_account_back_and_ends_all_other_tokens,
+            a_recovery_code_is_no_token_and_lives_as_long_as_the_account,
             the_tokens_of_a_family_are_bounded,
             blocks_hold_in_both_directions,
             recent_partners_are_newest_first_and_bounded,

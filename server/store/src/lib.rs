@@ -114,6 +114,23 @@ pub trait UserStore: Send + Sync + 'static {
         now: UnixMs,
     ) -> Result<Option<UserId>, StoreError>;
 
+    /// Stores the hash of a recovery code of the account, in place of the one before, if any. It lives as
+    /// long as the account. `false`: there is no such account. Idempotent.
+    async fn put_recovery(&self, user: UserId, hash: &TokenHash) -> Result<bool, StoreError>;
+
+    /// Removes the recovery code of the account, if it has one. Idempotent.
+    async fn delete_recovery(&self, user: UserId) -> Result<(), StoreError>;
+
+    /// Finds the account with this recovery code; revokes all of its tokens, raises its generation, and
+    /// stores `first`, whose user is filled in, as the first token of a family, in one step. The code
+    /// stays. `None`: no account that has not expired has this code.
+    async fn recover(
+        &self,
+        hash: &TokenHash,
+        first: &RefreshToken,
+        now: UnixMs,
+    ) -> Result<Option<User>, StoreError>;
+
     /// A refresh token that was issued and is neither expired nor revoked, to fill in `next` of
     /// [`Self::rotate_refresh`]. Tokens that were exchanged are returned too, however old: only
     /// `rotate_refresh` judges their use, and it must learn of it.

@@ -83,6 +83,11 @@ pub(super) struct RefreshToken<'a> {
     pub(super) refresh_token: &'a str,
 }
 
+#[derive(Deserialize, Serialize)]
+pub(super) struct RecoveryCode {
+    pub(super) recovery_code: String,
+}
+
 #[derive(Serialize)]
 pub(super) struct LogOut<'a> {
     pub(super) refresh_token: &'a str,

@@ -16,10 +16,12 @@ fn the_document_describes_every_route() {
         "/healthz",
         "/readyz",
         "/v1/auth/logout",
+        "/v1/auth/recover",
         "/v1/auth/refresh",
         "/v1/categories",
         "/v1/connect",
         "/v1/me",
+        "/v1/me/recovery",
         "/v1/users",
     ];
     assert_eq!(paths, expected);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nowrong_protocol::frame::{FRAMES, Sender};
 use serde_json::{Value, json};
 
-use super::Api;
+use super::{Api, ApiState};
 
 /// Probes of an orchestrator: they are remembered for a second, and must not be refused.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
@@ -29,7 +29,11 @@ async fn every_route_has_a_price_and_says_so() {
     let priced: Vec<_> = priced.collect();
     assert!(priced.len() >= 7, "{priced:?}");
     for (method, path) in priced {
-        let api = Api::with(|state| state.limits.requests.burst = 2).await;
+        let limit = |state: &mut ApiState| {
+            state.limits.requests.burst = 2;
+            state.limits.register.burst = 2;
+        };
+        let api = Api::with(limit).await;
         let token = api.token("Robin").await;
         let described = &document["paths"][&path][method.to_lowercase()]["responses"];
         assert!(described["429"].is_object(), "{method} {path}");

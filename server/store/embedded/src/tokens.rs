@@ -2,8 +2,8 @@
 //! exchanged; tokens that cannot stay until they expire, so that a theft is noticed.
 
 use nowrong_core::{
-    record::{RefreshToken, Registration, RegistrationKey, TokenHash, UnixMs},
-    refresh::{Exchange, Family, LogOut, Presented},
+    record::{RefreshToken, Registration, RegistrationKey, TokenHash, UnixMs, User},
+    refresh::{Exchange, Family, LogOut, Presented, RECOVERY_FAMILY},
 };
 use nowrong_protocol::UserId;
 use nowrong_store::{NameClaim, Registered, Rotation};
@@ -204,8 +204,55 @@ impl Transaction<'_> {
     }
 
     fn alive_token(&self, hash: &TokenHash, now: UnixMs) -> Result<Option<RefreshRecord>, Fault> {
+        let found = self.alive_record(hash, now)?;
+        Ok(found.filter(|record| record.token.family != RECOVERY_FAMILY))
+    }
+
+    /// A token or a recovery code.
+    fn alive_record(&self, hash: &TokenHash, now: UnixMs) -> Result<Option<RefreshRecord>, Fault> {
         let found = load::<_, RefreshRecord>(self.refresh.read()?, hash)?;
         Ok(found.filter(|record| record.token.expires_at > now))
+    }
+
+    pub(super) fn put_recovery(&mut self, user: UserId, hash: &TokenHash) -> Result<bool, Fault> {
+        let Some(account) = load::<_, User>(self.users.read()?, user.as_bytes())? else {
+            return Ok(false);
+        };
+        self.delete_recovery(user)?;
+        self.create_refresh(&RefreshToken {
+            hash: *hash,
+            family: RECOVERY_FAMILY,
+            user,
+            expires_at: account.expires_at,
+        })?;
+        Ok(true)
+    }
+
+    pub(super) fn delete_recovery(&mut self, user: UserId) -> Result<(), Fault> {
+        self.remove_family(&table::family(user, &RECOVERY_FAMILY))
+    }
+
+    pub(super) fn recover(
+        &mut self,
+        hash: &TokenHash,
+        first: &RefreshToken,
+        now: UnixMs,
+    ) -> Result<Option<User>, Fault> {
+        let found = self.alive_record(hash, now)?;
+        let Some(code) = found.filter(|code| code.token.family == RECOVERY_FAMILY) else {
+            return Ok(None);
+        };
+        let user: Option<User> = load(self.users.read()?, code.token.user.as_bytes())?;
+        let Some(user) = user.filter(|user| user.expires_at > now) else {
+            return Ok(None);
+        };
+        self.revoke_all(user.id)?;
+        self.create_refresh(&RefreshToken {
+            user: user.id,
+            ..first.clone()
+        })?;
+        let generation = self.generation(user.id)?;
+        Ok(Some(User { generation, ..user }))
     }
 
     pub(super) fn log_out(
@@ -239,9 +286,20 @@ impl Transaction<'_> {
         }
     }
 
-    /// Removes all tokens of the account, and raises its generation.
+    /// Removes all tokens of the account but its recovery code, and raises its generation.
     fn revoke_all(&mut self, user: UserId) -> Result<(), Fault> {
-        self.remove_family(user.as_bytes())?;
+        let (low, high) = bounds::<64>(user.as_bytes());
+        let code = table::family(user, &RECOVERY_FAMILY);
+        let mut hashes = Vec::new();
+        for entry in self.families.read()?.range::<&[u8; 64]>(&low..=&high)? {
+            let key = entry?.0;
+            if !key.value().starts_with(&code) {
+                hashes.push(family_hash(key.value()));
+            }
+        }
+        for hash in hashes {
+            self.remove_refresh(&hash)?;
+        }
         self.raise_generation(user)
     }
 
@@ -307,6 +365,6 @@ impl Snapshot {
         let record: Option<RefreshRecord> = load(&self.table(table::REFRESH)?, hash)?;
         Ok(record
             .map(|record| record.token)
-            .filter(|token| token.expires_at > now))
+            .filter(|token| token.expires_at > now && token.family != RECOVERY_FAMILY))
     }
 }

@@ -112,6 +112,34 @@ impl UserStore for EmbeddedStore {
         .await
     }
 
+    async fn put_recovery(&self, user: UserId, hash: &TokenHash) -> Result<bool, StoreError> {
+        let hash = *hash;
+        self.write("put_recovery", move |transaction| {
+            transaction.put_recovery(user, &hash)
+        })
+        .await
+    }
+
+    async fn delete_recovery(&self, user: UserId) -> Result<(), StoreError> {
+        self.write("delete_recovery", move |transaction| {
+            transaction.delete_recovery(user)
+        })
+        .await
+    }
+
+    async fn recover(
+        &self,
+        hash: &TokenHash,
+        first: &RefreshToken,
+        now: UnixMs,
+    ) -> Result<Option<User>, StoreError> {
+        let (hash, first) = (*hash, first.clone());
+        self.write("recover", move |transaction| {
+            transaction.recover(&hash, &first, now)
+        })
+        .await
+    }
+
     async fn refresh(
         &self,
         hash: &TokenHash,

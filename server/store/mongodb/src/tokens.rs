@@ -4,8 +4,8 @@
 
 use mongodb::bson::{Bson, Document, doc};
 use nowrong_core::{
-    record::{RefreshToken, Registration, RegistrationKey, TokenHash, UnixMs},
-    refresh::{Exchange, Family, LogOut},
+    record::{RefreshToken, Registration, RegistrationKey, TokenHash, UnixMs, User},
+    refresh::{Exchange, Family, LogOut, RECOVERY_FAMILY},
 };
 use nowrong_protocol::UserId;
 use nowrong_store::{NameClaim, Registered, Rotation};
@@ -13,7 +13,10 @@ use nowrong_store::{NameClaim, Registered, Rotation};
 use super::{
     Shared,
     fault::{Fault, readable},
-    record::{FamilyRecord, TokenRecord, USERS, alive, by_key, date, keys_of, token_key, user_key},
+    record::{
+        FamilyRecord, TokenRecord, USERS, alive, by_key, date, keys_of, token_key, unix_ms,
+        user_key,
+    },
     transaction::Transaction,
 };
 
@@ -94,7 +97,7 @@ impl Transaction {
         now: UnixMs,
     ) -> Result<Rotation, Fault> {
         let found = self.alive_token(used, now).await?;
-        let Some(mut record) = found.filter(|record| !record.is_key()) else {
+        let Some(mut record) = found.filter(TokenRecord::is_token) else {
             return Ok(Rotation::Unknown);
         };
         let Some(found) = self.family_of(&record).await? else {
@@ -125,7 +128,7 @@ impl Transaction {
         now: UnixMs,
     ) -> Result<Option<UserId>, Fault> {
         let found = self.alive_token(hash, now).await?;
-        let Some(record) = found.filter(|record| !record.is_key()) else {
+        let Some(record) = found.filter(TokenRecord::is_token) else {
             return Ok(None);
         };
         let Some(found) = self.family_of(&record).await? else {
@@ -159,9 +162,74 @@ impl Transaction {
             .await
     }
 
-    /// Removes all families of the account, and raises its generation.
+    pub(super) async fn put_recovery(
+        &mut self,
+        user: UserId,
+        hash: &TokenHash,
+    ) -> Result<bool, Fault> {
+        let users = self.shared.users.clone();
+        let Some(account) = self.one(&users, doc! { "_id": user_key(user) }).await? else {
+            return Ok(false);
+        };
+        self.delete_recovery(user).await?;
+        self.create_refresh(&RefreshToken {
+            hash: *hash,
+            family: RECOVERY_FAMILY,
+            user,
+            expires_at: unix_ms(account.expires_at),
+        })
+        .await?;
+        Ok(true)
+    }
+
+    /// The document of a code that is in no list is removed when it expires.
+    pub(super) async fn delete_recovery(&mut self, user: UserId) -> Result<(), Fault> {
+        let families = self.shared.families.clone();
+        let delete = families.delete_one(doc! { "_id": TokenRecord::recovery_key(user) });
+        delete.session(&mut self.session).await?;
+        Ok(())
+    }
+
+    pub(super) async fn recover(
+        &mut self,
+        hash: &TokenHash,
+        first: &RefreshToken,
+        now: UnixMs,
+    ) -> Result<Option<User>, Fault> {
+        let found = self.alive_token(hash, now).await?;
+        let Some(code) = found.filter(TokenRecord::is_recovery) else {
+            return Ok(None);
+        };
+        let Some(family) = self.family_of(&code).await? else {
+            return Ok(None);
+        };
+        if !family.family()?.open.iter().any(|open| open.hash == *hash) {
+            return Ok(None);
+        }
+        let id = UserId::from_bytes(code.user.bytes());
+        self.revoke_all(id).await?;
+        let users = self.shared.users.clone();
+        let filter = doc! { "_id": user_key(id), "expiresAt": alive(now) };
+        let Some(user) = self.one(&users, filter).await? else {
+            return Ok(None);
+        };
+        let Some(user) = user.open(&self.shared.vault).await? else {
+            return Ok(None);
+        };
+        self.create_refresh(&RefreshToken {
+            user: id,
+            ..first.clone()
+        })
+        .await?;
+        Ok(Some(user))
+    }
+
+    /// Removes all families of the account but that of its recovery code, and raises its generation.
     async fn revoke_all(&mut self, user: UserId) -> Result<(), Fault> {
-        let own = doc! { "_id": keys_of("user", &user_key(user)) };
+        let mut own = keys_of("user", &user_key(user));
+        own.remove("$lte");
+        own.insert("$lt", TokenRecord::recovery_key(user));
+        let own = doc! { "_id": own };
         let delete = self.shared.families.delete_many(own);
         delete.session(&mut self.session).await?;
         self.raise_generation(user).await

@@ -10,8 +10,8 @@ use super::{
     MongoStore,
     fault::{Fault, readable},
     record::{
-        BlockRecord, GenerationRecord, PartnersRecord, USERS, UserRecord, UsernameRecord, alive,
-        block_key, by_key, date, due, keys_of, token_key, unix_ms, user_key,
+        BlockRecord, GenerationRecord, PartnersRecord, TokenRecord, USERS, UserRecord,
+        UsernameRecord, alive, block_key, by_key, date, due, keys_of, token_key, unix_ms, user_key,
     },
     transaction::Transaction,
 };
@@ -125,6 +125,35 @@ impl UserStore for MongoStore {
         .await
     }
 
+    async fn put_recovery(&self, user: UserId, hash: &TokenHash) -> Result<bool, StoreError> {
+        let hash = *hash;
+        self.transact("put_recovery", move |transaction| {
+            Box::pin(async move { transaction.put_recovery(user, &hash).await })
+        })
+        .await
+    }
+
+    async fn delete_recovery(&self, user: UserId) -> Result<(), StoreError> {
+        self.transact("delete_recovery", move |transaction| {
+            Box::pin(transaction.delete_recovery(user))
+        })
+        .await
+    }
+
+    async fn recover(
+        &self,
+        hash: &TokenHash,
+        first: &RefreshToken,
+        now: UnixMs,
+    ) -> Result<Option<User>, StoreError> {
+        let (hash, first) = (*hash, first.clone());
+        self.transact("recover", move |transaction| {
+            let first = first.clone();
+            Box::pin(async move { transaction.recover(&hash, &first, now).await })
+        })
+        .await
+    }
+
     async fn refresh(
         &self,
         hash: &TokenHash,
@@ -134,7 +163,7 @@ impl UserStore for MongoStore {
         self.call("refresh", |shared| async move {
             let filter = doc! { "_id": key, "expiresAt": alive(now) };
             let found = shared.tokens.find_one(filter).hint(by_key()).await?;
-            let Some(token) = found.filter(|token| !token.is_key()) else {
+            let Some(token) = found.filter(TokenRecord::is_token) else {
                 return Ok(None);
             };
             let family = doc! { "_id": token.family_key() };

@@ -234,6 +234,90 @@ pub async fn logging_out_ends_one_chain_or_all_of_the_account(store: Subject) {
     );
 }
 
+/// The hash of recovery code `number`.
+fn code(number: u8) -> [u8; 32] {
+    [0xc0 ^ number; 32]
+}
+
+pub async fn a_recovery_code_brings_the_account_back_and_ends_all_other_tokens(store: Subject) {
+    let recover = async |number, next: u8| {
+        // The server does not know yet whose it is.
+        let first = token(next, next, 99);
+        store.recover(&code(number), &first, NOW).await.unwrap()
+    };
+    for (number, name) in [(1, "Ada"), (2, "Bob")] {
+        store.create_user(&user(number, name)).await.unwrap();
+        let first = token(number as u8, number as u8, number);
+        store.create_refresh(&first).await.unwrap();
+    }
+    assert_eq!(recover(1, 10).await, None);
+    assert!(!store.put_recovery(user_id(3), &code(3)).await.unwrap());
+    assert_eq!(recover(3, 10).await, None);
+    assert!(store.put_recovery(user_id(1), &code(1)).await.unwrap());
+    assert!(store.put_recovery(user_id(2), &code(2)).await.unwrap());
+    let mut newest = 1;
+    for (round, next) in [(1, 20), (2, 30)] {
+        let found = recover(1, next).await.unwrap();
+        assert_eq!((found.id, found.generation), (user_id(1), round));
+        let read = store.user(user_id(1), NOW).await.unwrap();
+        assert_eq!(read, Some(found));
+        let rotation = rotate(&store, newest, &token(99, newest, 1), NOW).await;
+        assert_eq!(rotation, Rotation::Unknown, "a token from before");
+        let rotation = rotate(&store, next, &token(next + 1, next, 1), NOW).await;
+        assert_eq!(rotation, Rotation::Rotated);
+        newest = next + 1;
+    }
+    let other = rotate(&store, 2, &token(3, 2, 2), NOW).await;
+    assert_eq!(other, Rotation::Rotated);
+    // A new code replaces the one before; the same again changes nothing.
+    for _ in 0..2 {
+        assert!(store.put_recovery(user_id(1), &code(4)).await.unwrap());
+    }
+    assert_eq!(recover(1, 40).await, None);
+    assert!(
+        store
+            .log_out(&[newest; 32], true, NOW)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert_eq!(recover(4, 40).await.map(|user| user.id), Some(user_id(1)));
+    for _ in 0..2 {
+        store.delete_recovery(user_id(1)).await.unwrap();
+        assert_eq!(recover(4, 50).await, None);
+    }
+    let rotation = rotate(&store, 40, &token(41, 40, 1), NOW).await;
+    assert_eq!(rotation, Rotation::Rotated);
+    assert_eq!(recover(2, 60).await.map(|user| user.id), Some(user_id(2)));
+}
+
+pub async fn a_recovery_code_is_no_token_and_lives_as_long_as_the_account(store: Subject) {
+    let account = user(1, "Ada");
+    store.create_user(&account).await.unwrap();
+    store.create_refresh(&token(1, 1, 1)).await.unwrap();
+    assert!(store.put_recovery(account.id, &code(1)).await.unwrap());
+    assert_eq!(store.refresh(&code(1), NOW).await.unwrap(), None);
+    let next = token(2, 1, 1);
+    let rotation = store.rotate_refresh(&code(1), &next, NOW).await;
+    assert_eq!(rotation.unwrap(), Rotation::Unknown);
+    let out = store.log_out(&code(1), true, NOW).await;
+    assert_eq!(out.unwrap(), None);
+    let first = token(3, 3, 1);
+    let by_token = store.recover(&[1; 32], &first, NOW).await;
+    assert_eq!(by_token.unwrap(), None, "a token is no code");
+
+    let end = account.expires_at + 5 * DAY;
+    assert_eq!(store.touch(&[account.id], end).await.unwrap(), []);
+    while store.sweep(end - 1, 1_000).await.unwrap() > 0 {}
+    let found = store.recover(&code(1), &first, end - 1).await.unwrap();
+    assert_eq!(found.map(|user| user.generation), Some(1));
+    let late = store.recover(&code(1), &first, end).await;
+    assert_eq!(late.unwrap(), None);
+    store.delete_user(account.id).await.unwrap();
+    let gone = store.recover(&code(1), &first, NOW).await;
+    assert_eq!(gone.unwrap(), None);
+}
+
 pub async fn the_tokens_of_a_family_are_bounded(store: Subject) {
     let numbered = |number: u32| {
         let mut hash = [7; 32];

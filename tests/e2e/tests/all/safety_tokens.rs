@@ -5,8 +5,10 @@
 
 use std::time::Duration;
 
-use e2e::{Cluster, ServerOptions, TestServer, matched_pair, within};
-use nowrong_client::{Api, ApiError, LinkOptions, NewAccount, RawConnection, Transport, User};
+use e2e::{Cluster, ServerOptions, TestServer, eventually, matched_pair, within};
+use nowrong_client::{
+    Api, ApiError, Client, LinkOptions, NewAccount, RawConnection, Transport, User,
+};
 use nowrong_protocol::{CloseCode, ErrorCode, ServerFrame};
 use tokio::task::JoinSet;
 
@@ -184,6 +186,60 @@ async fn logging_out_ends_the_connections_of_the_last_device_or_of_all() {
             assert_eq!(code(user.me().await), Some(ErrorCode::REFRESH_REFUSED));
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recovery_code_takes_the_account_back_from_a_thief_and_the_chat_goes_on() {
+    let cluster = Cluster::start(&[]).await.unwrap();
+    let [home, away] = &cluster.nodes;
+    let [(ana, ana_chat), (_ben, ben_chat)] = matched_pair(away).await.unwrap();
+    let written = ana.user.make_recovery_code().await.unwrap();
+    let stolen = ana.user.refresh_token().await;
+    drop(ana);
+    let thief = renewed(&away.api(), &stolen).await;
+    let link = connected(&thief, away).await;
+    let back = home.api().recover(&written.to_lowercase()).await.unwrap();
+    assert_eq!(back.id(), thief.id());
+    ends(link).await;
+    assert_eq!(
+        code(thief.connect().await),
+        Some(ErrorCode::REFRESH_REFUSED)
+    );
+    let client = within(
+        "connecting",
+        Client::connect(&back, Transport::WebSocket.into()),
+    );
+    let client = client.await.unwrap();
+    let chat = within("the chat", client.chat()).await.unwrap().unwrap();
+    assert_eq!(chat.id(), ana_chat.id());
+    within("an ack", chat.send("it is me again")).await.unwrap();
+    let heard = eventually("the message", || async {
+        let view = ben_chat.view().await.unwrap();
+        (view.messages.len() == 1).then_some(())
+    });
+    heard.await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renewals_at_the_moment_of_a_revocation_give_nothing_that_counts() {
+    let server = TestServer::start().await.unwrap();
+    let api = server.api();
+    let mut given = 0;
+    for number in 0..20 {
+        let (first, owner) = renewed_twice(&api, &format!("Ana {number}")).await;
+        let newest = owner.refresh_token().await;
+        let mut tabs = JoinSet::new();
+        for tab in 0..8 {
+            let token = if tab == number % 8 { &first } else { &newest };
+            let (api, token) = (api.clone(), token.clone());
+            tabs.spawn(async move { api.user(&token).await });
+        }
+        for user in tabs.join_all().await.into_iter().flatten() {
+            given += 1;
+            assert_eq!(code(user.me().await), Some(ErrorCode::REFRESH_REFUSED));
+        }
+    }
+    assert!(given > 0, "no renewal came before a revocation");
 }
 
 /// Somebody brings an old token to `home` while a connection of the account gets in at `door`.

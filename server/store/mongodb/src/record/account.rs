@@ -7,7 +7,7 @@ use nowrong_core::{
     record::{
         AgeBracket, Category, Generation, RefreshToken, RegistrationKey, TokenHash, UnixMs, User,
     },
-    refresh::{Family, OpenToken, Presented},
+    refresh::{Family, OpenToken, Presented, RECOVERY_FAMILY},
 };
 use nowrong_protocol::UserId;
 use serde::{Deserialize, Serialize};
@@ -240,9 +240,14 @@ impl TokenRecord {
         }
     }
 
-    /// Whether it is the key of a registration and not a token.
-    pub(crate) fn is_key(&self) -> bool {
-        self.request.is_some()
+    /// Whether it is a token, not the key of a registration nor a recovery code.
+    pub(crate) fn is_token(&self) -> bool {
+        self.request.is_none() && !self.is_recovery()
+    }
+
+    /// Whether it is a recovery code.
+    pub(crate) fn is_recovery(&self) -> bool {
+        self.family.bytes[..] == RECOVERY_FAMILY
     }
 
     /// Whether it is the key of this very request.
@@ -254,6 +259,12 @@ impl TokenRecord {
     pub(crate) fn family_key(&self) -> Document {
         let family = Bson::Binary(self.family.clone());
         doc! { "user": uuid(&self.user.bytes()), "family": family }
+    }
+
+    /// The key of the family with the recovery code of an account: the last of the account's families.
+    pub(crate) fn recovery_key(user: UserId) -> Document {
+        let family = Bson::Binary(binary(&RECOVERY_FAMILY));
+        doc! { "user": user_key(user), "family": family }
     }
 
     /// The token as somebody brings it.

@@ -133,6 +133,13 @@ async fn use_all_of(store: &MongoStore, keys: &TestKeys) {
         store.register(&registration).await.unwrap();
     }
     store.touch(&pair, NOW + 61 * DAY).await.unwrap();
+    for _ in 0..2 {
+        assert!(store.put_recovery(user_id(2), &[77; 32]).await.unwrap());
+    }
+    let first = token(78, 8, 2);
+    let found = store.recover(&[77; 32], &first, NOW).await;
+    assert!(found.unwrap().is_some());
+    store.delete_recovery(user_id(2)).await.unwrap();
     for everywhere in [false, true] {
         let out = store.log_out(&[2; 32], everywhere, NOW).await;
         out.unwrap();
