@@ -80,7 +80,8 @@ pub(super) async fn get_in(mut link: RawConnection, connect_token: String) -> Op
 /// Erases a new account at `home` while `door` lets a connection of it in; returns when it was erased.
 pub(super) async fn race(number: usize, home: &TestServer, door: &TestServer) -> u64 {
     let account = NewAccount::named(format!("Mallory {number}"));
-    let user = home.api().register(&account).await.unwrap();
+    let api = home.api();
+    let user = api.register(&account).await.unwrap();
     let connect = user.at(&door.api()).connect().await.unwrap();
     let mut endpoint = connect.endpoint;
     endpoint.websocket = format!("ws://{}/v1/websocket", door.http());
@@ -91,7 +92,7 @@ pub(super) async fn race(number: usize, home: &TestServer, door: &TestServer) ->
     let link = RawConnection::open(&endpoint, &options).await.unwrap();
     let erase = async {
         for _ in 0..number % 8 {
-            home.api().categories().await.unwrap();
+            api.categories().await.unwrap();
         }
         user.delete().await.unwrap();
         SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64

@@ -146,6 +146,7 @@ async fn a_thief_who_comes_within_seconds_is_found_and_everything_of_the_account
 async fn a_thief_who_comes_after_nine_hours_is_found_and_everything_of_the_account_ends() {
     let mut server = TestServer::start().await.unwrap();
     let (first, owner) = renewed_twice(&server.api(), "Ana").await;
+    server.stop().await.unwrap();
     server.restart_with(&["--clock-ahead", "9h"]).await.unwrap();
     let owner = renewed(&server.api(), &owner.refresh_token().await).await;
     let link = connected(&owner, &server).await;
@@ -244,13 +245,14 @@ async fn renewals_at_the_moment_of_a_revocation_give_nothing_that_counts() {
 
 /// Somebody brings an old token to `home` while a connection of the account gets in at `door`.
 async fn revocation(number: usize, home: &TestServer, door: &TestServer) {
-    let (first, user) = renewed_twice(&home.api(), &format!("Mallory {number}")).await;
+    let api = home.api();
+    let (first, user) = renewed_twice(&api, &format!("Mallory {number}")).await;
     let (link, token) = knock(&user, door).await;
     let revoke = async {
         for _ in 0..number % 8 {
-            home.api().categories().await.unwrap();
+            api.categories().await.unwrap();
         }
-        is_refused(&home.api(), &first).await;
+        is_refused(&api, &first).await;
     };
     let ((), end) = tokio::join!(revoke, get_in(link, token));
     let code = end.map(|bye| bye.code);
