@@ -75,6 +75,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             None => categories(&it.flags, None),
             Some(CategoriesAction::Import { file, flags }) => categories(&flags, Some(&file)),
         },
+        Command::RotateKeys(flags) => rotate_keys(&flags),
         Command::Openapi => say(crate::api::openapi().trim_end()),
     }
 }
@@ -215,6 +216,20 @@ fn migrate(action: &MigrateAction) -> anyhow::Result<()> {
     });
     log.flush();
     migrated
+}
+
+/// Makes a new signing key, in the data folder or in the store that nodes share.
+fn rotate_keys(flags: &Flags) -> anyhow::Result<()> {
+    let config = load(flags)?.config;
+    let log = start_log(&config)?;
+    let rotated = runtime(&config)?.block_on(server::rotate_keys(&config));
+    log.flush();
+    say(match rotated? {
+        true => {
+            "a new signing key is stored: it signs in 5 minutes, and 10 minutes later no older one counts"
+        }
+        false => "nothing was changed: the newest signing key does not sign yet",
+    })
 }
 
 /// Prints the categories in force, or puts those of a file into the database.

@@ -36,6 +36,7 @@ mod announcer;
 mod categories;
 mod departure;
 mod http;
+mod keys;
 mod open;
 mod stop;
 mod tasks;
@@ -47,6 +48,7 @@ use self::http::{Deadlines, HttpServer, files, room::Room};
 use announcer::Announcer;
 pub use categories::{import, show};
 use departure::NodeDeparture;
+pub use keys::rotate_keys;
 use open::{Opened, Wrapping};
 use watched::WatchedTasks;
 

@@ -1,6 +1,7 @@
 //! Access tokens: JWT (RFC 7519) signed with Ed25519 (RFC 8037). Pure, except for the keys.
 
 use std::{
+    path::PathBuf,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -35,10 +36,20 @@ const UNKNOWN_KEY_PAUSE_MS: u64 = 1_000;
 /// Issues and checks access tokens.
 pub struct AccessTokens {
     keys: RwLock<Arc<SigningKeys>>,
-    shared: Option<SharedKeys>,
+    source: Source,
     /// When an unknown key was last searched for.
     looked_at: AtomicU64,
     validation: Validation,
+}
+
+/// Where the keys are read again.
+enum Source {
+    /// Nowhere: they are of this process alone.
+    Process,
+    /// The data folder, where a command may have put a new one.
+    Folder(PathBuf),
+    /// The store that all nodes share.
+    Shared(SharedKeys),
 }
 
 /// Why a token is not valid.
@@ -69,15 +80,20 @@ impl std::fmt::Debug for AccessTokens {
 impl AccessTokens {
     /// Tokens signed with these keys.
     pub fn new(keys: SigningKeys) -> Self {
-        Self::over(keys, None)
+        Self::over(keys, Source::Process)
+    }
+
+    /// Tokens signed with the keys kept in `folder`; `keys` were read from there.
+    pub fn in_folder(keys: SigningKeys, folder: PathBuf) -> Self {
+        Self::over(keys, Source::Folder(folder))
     }
 
     /// Tokens signed with keys that other nodes share; `keys` were read from the shared ones.
     pub fn shared(keys: SigningKeys, shared: SharedKeys) -> Self {
-        Self::over(keys, Some(shared))
+        Self::over(keys, Source::Shared(shared))
     }
 
-    fn over(keys: SigningKeys, shared: Option<SharedKeys>) -> Self {
+    fn over(keys: SigningKeys, source: Source) -> Self {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_audience(&[AUDIENCE]);
         validation.set_issuer(&[ISSUER]);
@@ -86,7 +102,7 @@ impl AccessTokens {
         validation.validate_exp = false;
         Self {
             keys: RwLock::new(Arc::new(keys)),
-            shared,
+            source,
             looked_at: AtomicU64::new(0),
             validation,
         }
@@ -97,18 +113,23 @@ impl AccessTokens {
         Arc::clone(&keys)
     }
 
-    /// Reads the shared keys again, and publishes the next one when it is due. Call it regularly.
+    /// Reads the keys again, and publishes the next shared one when it is due. Call it regularly.
     ///
     /// # Errors
-    /// [`AuthError`] when the store does not reply: the known keys stay in use.
+    /// [`AuthError`] when the store does not reply, or the file cannot be read: the known keys stay in use.
     pub async fn reread(&self, now: UnixMs) -> Result<(), AuthError> {
-        if let Some(shared) = &self.shared {
-            let (read, _) = shared.read(now).await?;
-            let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-            // Of two simultaneous reads, the older one may end last.
-            if read.revision >= keys.revision {
-                *keys = Arc::new(read);
-            }
+        let read = match &self.source {
+            Source::Process => return Ok(()),
+            Source::Folder(folder) => match SigningKeys::read_folder(folder, now)? {
+                Some(read) => read,
+                None => return Ok(()),
+            },
+            Source::Shared(shared) => shared.read(now).await?.0,
+        };
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        // Of two simultaneous reads, the older one may end last.
+        if read.revision >= keys.revision {
+            *keys = Arc::new(read);
         }
         Ok(())
     }
@@ -166,7 +187,8 @@ impl AccessTokens {
     fn may_look(&self, now: UnixMs) -> bool {
         let next = |at: u64| (now >= at.saturating_add(UNKNOWN_KEY_PAUSE_MS)).then_some(now);
         let relaxed = Ordering::Relaxed;
-        self.shared.is_some() && self.looked_at.fetch_update(relaxed, relaxed, next).is_ok()
+        let is_shared = matches!(self.source, Source::Shared(_));
+        is_shared && self.looked_at.fetch_update(relaxed, relaxed, next).is_ok()
     }
 
     fn claims(&self, token: &str, now: UnixMs) -> Result<Holder, Flaw> {

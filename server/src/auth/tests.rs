@@ -247,6 +247,55 @@ fn a_restart_keeps_the_key_and_age_replaces_it() {
     );
 }
 
+#[tokio::test]
+async fn a_command_replaces_the_key_of_a_node_that_runs_and_no_token_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let error = SigningKeys::rotate_in_folder(path, NOW).unwrap_err();
+    assert!(
+        error.to_string().contains("start the server first"),
+        "{error}"
+    );
+    let keys = SigningKeys::in_folder(path, 30 * DAY, NOW).unwrap();
+    let node = AccessTokens::in_folder(keys, path.to_owned());
+    let first = kid(&node, NOW);
+    assert!(SigningKeys::rotate_in_folder(path, NOW).unwrap());
+    assert!(
+        !SigningKeys::rotate_in_folder(path, NOW + 1).unwrap(),
+        "once is enough"
+    );
+    let signs_at = NOW + PUBLISHED_BEFORE.as_millis() as u64;
+    let lapses_at = signs_at + ACCESS_LIFETIME.as_millis() as u64;
+    node.reread(NOW + 60_000).await.unwrap();
+    assert_eq!(kid(&node, signs_at - 1), first);
+    let last = node.issue(user(), signs_at - 1).unwrap();
+    let second = kid(&node, signs_at);
+    assert_ne!(second, first);
+    // Again at once: both keys before go on as long as their tokens.
+    assert!(SigningKeys::rotate_in_folder(path, signs_at).unwrap());
+    node.reread(lapses_at - 1_000).await.unwrap();
+    let newer = node.issue(user(), signs_at).unwrap();
+    for token in [&last, &newer] {
+        assert!(node.verify(token.expose(), lapses_at - 2_000).is_ok());
+    }
+    let again = SigningKeys::in_folder(path, 30 * DAY, lapses_at).unwrap();
+    let again = AccessTokens::new(again);
+    assert_ne!(kid(&again, lapses_at), second);
+    let mut long = claims();
+    long["exp"] = json!(lapses_at);
+    let stolen = signed(&tokens(), Some(&first), &long);
+    assert!(
+        again.verify(&stolen, lapses_at).is_err(),
+        "the first key is gone"
+    );
+    fs::write(path.join("signing-keys.json"), "{").unwrap();
+    assert!(node.reread(NOW).await.is_err());
+    assert!(
+        node.verify(newer.expose(), signs_at).is_ok(),
+        "the known keys stay in use"
+    );
+}
+
 #[test]
 fn damaged_or_unwritable_keys_are_an_error_that_shows_no_secret() {
     let folder = tempfile::tempdir().unwrap();
@@ -350,6 +399,29 @@ async fn a_new_shared_key_is_known_before_it_signs_and_looked_for_when_it_is_not
     assert!(again.is_err(), "a look a second");
     let again = other.authenticate(token.expose(), signs + 1_000).await;
     assert!(again.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_replaces_the_shared_key_for_all_nodes_and_no_token_is_refused() {
+    let store = Arc::new(open(&shared()).await);
+    migration::up(store.database()).await.unwrap();
+    assert!(
+        SharedKeys::rotate(&*store, NOW).await.is_err(),
+        "no keys yet"
+    );
+    let ((one, _), (other, _)) = (node(&store, NOW).await, node(&store, NOW).await);
+    let first = kid(&one, NOW);
+    assert!(SharedKeys::rotate(&*store, NOW).await.unwrap());
+    assert!(!SharedKeys::rotate(&*store, NOW + 1).await.unwrap());
+    for node in [&one, &other] {
+        node.reread(NOW + 60_000).await.unwrap();
+    }
+    let signs_at = NOW + PUBLISHED_BEFORE.as_millis() as u64;
+    assert_eq!(kid(&one, signs_at - 1), first);
+    assert_ne!(kid(&one, signs_at), first);
+    assert_eq!(kid(&one, signs_at), kid(&other, signs_at));
+    let before = one.issue(user(), signs_at - 1).unwrap();
+    assert!(other.verify(before.expose(), signs_at + 1).is_ok());
 }
 
 #[test]

@@ -34,6 +34,9 @@ pub enum Command {
     },
     /// Prints the categories in force, as the text of a file.
     Categories(Box<CategoriesFlags>),
+    /// Makes a new key that signs access tokens; also while servers run. It signs in five minutes. The key
+    /// before is refused ten minutes later, when the last of its tokens has lapsed: nobody is logged out.
+    RotateKeys(Box<Flags>),
     /// Prints the OpenAPI document of the REST interface.
     Openapi,
 }

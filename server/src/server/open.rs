@@ -239,11 +239,14 @@ async fn access(
         };
         return Ok((AccessTokens::shared(keys, shared), pseudonyms));
     }
-    let keys = match &config.data {
-        Data::Memory => SigningKeys::in_memory(now)?,
-        Data::Folder(folder) => SigningKeys::in_folder(folder, age, now)?,
+    let access = match &config.data {
+        Data::Memory => AccessTokens::new(SigningKeys::in_memory(now)?),
+        Data::Folder(folder) => {
+            let keys = SigningKeys::in_folder(folder, age, now)?;
+            AccessTokens::in_folder(keys, folder.clone())
+        }
     };
-    Ok((AccessTokens::new(keys), PseudonymKey::generate()?))
+    Ok((access, PseudonymKey::generate()?))
 }
 
 /// The QUIC endpoint, unless it is off or a node of this role accepts no clients.

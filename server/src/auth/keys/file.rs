@@ -1,5 +1,8 @@
-//! The keys of a node that does not share them: in its data folder, readable only by their owner;
-//! an old key is replaced at a start.
+//! The keys of a node that does not share them: in its data folder, readable only by their owner.
+//!
+//! An old key is replaced at a start, or by a command while the node runs: the node reads the file again
+//! each minute, and a key from a command signs only after [`PUBLISHED_BEFORE`]. All keys whose tokens may
+//! still be good are kept.
 
 use std::{
     fs,
@@ -13,7 +16,7 @@ use nowrong_base::{files, privacy::new_file_for_owner_only};
 use nowrong_core::record::UnixMs;
 use serde::{Deserialize, Serialize};
 
-use super::{AuthError, SigningKey, SigningKeys, millis};
+use super::{AuthError, SigningKey, SigningKeys, lapses_at, millis, shared::PUBLISHED_BEFORE};
 
 /// Name of the file in the data folder.
 const FILE: &str = "signing-keys.json";
@@ -37,31 +40,81 @@ impl SigningKeys {
     /// # Errors
     /// [`AuthError::Keys`] when the file is damaged, or cannot be read or written.
     pub fn in_folder(folder: &Path, age: Duration, now: UnixMs) -> Result<Self, AuthError> {
+        let is_old = |key: &SigningKey| now >= key.signs_at.saturating_add(millis(age));
+        match Self::read_folder(folder, now)? {
+            Some(keys) if !is_old(&keys.newest) => Ok(keys),
+            before => Self::add_to_folder(before, folder, now),
+        }
+    }
+
+    /// The keys kept in `folder`, as far as their tokens may be good; `None`: there are none yet.
+    ///
+    /// # Errors
+    /// [`AuthError::Keys`] when the file is damaged or cannot be read.
+    pub fn read_folder(folder: &Path, now: UnixMs) -> Result<Option<Self>, AuthError> {
         let path = folder.join(FILE);
         let fail = |error: String| AuthError::Keys(format!("{}: {error}", path.display()));
         let mut kept = match files::read(&path) {
             Ok(bytes) => parse(&bytes).map_err(fail)?.into_iter(),
-            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new().into_iter(),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(fail(error.to_string())),
         };
-        let newest = kept.next();
-        let is_old = |key: &SigningKey| now >= key.signs_at.saturating_add(millis(age));
-        let keys = match newest {
-            Some(newest) if !is_old(&newest) => {
-                return Ok(Self {
-                    newest,
-                    older: kept.next().into_iter().collect(),
-                    revision: 0,
-                });
-            }
-            previous => Self {
-                newest: SigningKey::generate(now)?,
-                older: previous.into_iter().collect(),
-                revision: 0,
-            },
+        let Some(newest) = kept.next() else {
+            return Ok(None);
         };
-        fs::create_dir_all(folder).map_err(|error| fail(error.to_string()))?;
-        keys.save(&path).map_err(|error| fail(error.to_string()))?;
+        let (mut older, mut taken_over_at) = (Vec::new(), newest.signs_at);
+        for key in kept {
+            let next_at = std::mem::replace(&mut taken_over_at, key.signs_at);
+            if now < lapses_at(next_at) {
+                older.push(key);
+            }
+        }
+        Ok(Some(Self {
+            newest,
+            older,
+            revision: 0,
+        }))
+    }
+
+    /// Puts a new key into `folder`, which signs [`PUBLISHED_BEFORE`] from now: by then a node that runs
+    /// has read it. The others check their tokens until they have lapsed. `false`: the newest key does not
+    /// sign yet, and nothing was changed.
+    ///
+    /// # Errors
+    /// [`AuthError::Keys`] when there are no keys yet, or the file cannot be read or written.
+    pub fn rotate_in_folder(folder: &Path, now: UnixMs) -> Result<bool, AuthError> {
+        let Some(keys) = Self::read_folder(folder, now)? else {
+            let detail = format!(
+                "{} has no keys yet: start the server first",
+                folder.display()
+            );
+            return Err(AuthError::Keys(detail));
+        };
+        if now < keys.newest.signs_at {
+            return Ok(false);
+        }
+        let signs_at = now.saturating_add(millis(PUBLISHED_BEFORE));
+        Self::add_to_folder(Some(keys), folder, signs_at)?;
+        Ok(true)
+    }
+
+    fn add_to_folder(
+        before: Option<Self>,
+        folder: &Path,
+        signs_at: UnixMs,
+    ) -> Result<Self, AuthError> {
+        let path = folder.join(FILE);
+        let fail = |error: std::io::Error| AuthError::Keys(format!("{}: {error}", path.display()));
+        let before = before.into_iter();
+        let keys = Self {
+            newest: SigningKey::generate(signs_at)?,
+            older: before
+                .flat_map(|keys| [keys.newest].into_iter().chain(keys.older))
+                .collect(),
+            revision: 0,
+        };
+        fs::create_dir_all(folder).map_err(fail)?;
+        keys.save(&path).map_err(fail)?;
         Ok(keys)
     }
 

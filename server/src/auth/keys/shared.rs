@@ -59,9 +59,35 @@ impl SharedKeys {
                 return opened(&wanted);
             }
         }
-        let detail = "other nodes keep changing the shared ones";
-        Err(AuthError::Keys(detail.to_owned()))
+        Err(too_busy())
     }
+
+    /// Publishes a new key, which signs [`PUBLISHED_BEFORE`] from now, by which time all nodes have read
+    /// it. The others check their tokens until they have lapsed. `false`: the newest key does not sign yet,
+    /// and nothing was changed.
+    ///
+    /// # Errors
+    /// As for [`Self::read`]; [`AuthError::Keys`] also when no node has stored secrets yet.
+    #[cfg(any(feature = "mongodb", test))]
+    pub async fn rotate(store: &dyn SecretStore, now: UnixMs) -> Result<bool, AuthError> {
+        for _ in 0..ATTEMPTS_MAX {
+            let seen = store.secrets().await?.ok_or_else(|| {
+                AuthError::Keys("the store has none yet: start a node first".to_owned())
+            })?;
+            let new = Redacted::new(random::try_bytes()?);
+            let Some(next) = successor(&seen, new, Duration::ZERO, now) else {
+                return Ok(false);
+            };
+            if store.put_secrets(&next).await? {
+                return Ok(true);
+            }
+        }
+        Err(too_busy())
+    }
+}
+
+fn too_busy() -> AuthError {
+    AuthError::Keys("other nodes keep changing the shared ones".to_owned())
 }
 
 /// The secrets of a cluster that has none yet. No tokens exist yet, so the key signs at once.

@@ -243,6 +243,36 @@ async fn renewals_at_the_moment_of_a_revocation_give_nothing_that_counts() {
     assert!(given > 0, "no renewal came before a revocation");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signing_key_is_replaced_by_command_and_nobody_is_logged_out() {
+    let mut server = TestServer::start().await.unwrap();
+    let user = server.api().register(&NewAccount::named("Ana")).await;
+    let user = user.unwrap();
+    let data = server.data().to_string_lossy().into_owned();
+    let rotate = || async {
+        let mut command = tokio::process::Command::new(e2e::binary().unwrap());
+        command.args(["rotate-keys", "--data", &data]);
+        let output = within("the command ends", command.output()).await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let before = std::fs::read_to_string(server.data().join("signing-keys.json")).unwrap();
+    assert!(rotate().await.starts_with("a new signing key is stored"));
+    assert!(rotate().await.starts_with("nothing was changed"));
+    let after = std::fs::read_to_string(server.data().join("signing-keys.json")).unwrap();
+    assert_eq!(
+        after.matches("seed").count(),
+        before.matches("seed").count() + 1
+    );
+    user.me().await.unwrap();
+    // The new key signs, and the token of the old one is still good.
+    server.stop().await.unwrap();
+    server.restart_with(&["--clock-ahead", "6m"]).await.unwrap();
+    let user = user.at(&server.api());
+    user.me().await.unwrap();
+    renewed(&server.api(), &user.refresh_token().await).await;
+}
+
 /// Somebody brings an old token to `home` while a connection of the account gets in at `door`.
 async fn revocation(number: usize, home: &TestServer, door: &TestServer) {
     let api = home.api();
