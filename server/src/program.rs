@@ -26,6 +26,7 @@ use crate::{
 use clap::Parser as _;
 use tokio::runtime::Runtime;
 
+mod dumps;
 mod signals;
 
 use signals::{Request, Signals};
@@ -90,10 +91,14 @@ fn load(flags: &Flags) -> anyhow::Result<Loaded> {
 }
 
 fn serve(flags: &Flags) -> anyhow::Result<()> {
+    let refused = dumps::refuse();
     let Loaded {
         config, warnings, ..
     } = config::load(flags, std::env::vars_os())?;
     let log = start_log(&config)?;
+    if let Err(error) = refused {
+        tracing::warn!(%error, "the system may write the memory of this process to a disk if it dies: set its limit of core files to 0");
+    }
     for warning in warnings {
         tracing::warn!("{warning}");
     }
