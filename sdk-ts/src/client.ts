@@ -8,7 +8,14 @@ import { Connection } from "./connection/connection.js";
 import { FailureMemory } from "./connection/race.js";
 import { browserEnvironment, type Environment } from "./environment.js";
 import type { TransportName } from "./link/link.js";
-import { type AgeBracket, type Category, RestApi, type User, type UserChange } from "./rest/api.js";
+import {
+  type AccountData,
+  type AgeBracket,
+  type Category,
+  RestApi,
+  type User,
+  type UserChange,
+} from "./rest/api.js";
 import { memoryStorage, type TokenStorage } from "./rest/tokens.js";
 
 /** Where the server is, and what the client runs on. */
@@ -129,6 +136,14 @@ export class NoWrong {
       }
     });
     return connection;
+  }
+
+  /**
+   * What the server holds of the account: who it is, and the chat that it is in with all messages. At most six times an
+   * hour.
+   */
+  exportData(): Promise<AccountData> {
+    return this.#api.exportData();
   }
 
   /** Erases the account with everything that belongs to it, and closes its connections. */

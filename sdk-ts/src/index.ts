@@ -39,5 +39,5 @@ export type { Stage } from "./generated/queue.js";
 export type { PresenceState } from "./generated/signal.js";
 export type { TransportName } from "./link/link.js";
 export { Ticket, type TicketEvents, type TicketStatus } from "./queue/ticket.js";
-export type { AgeBracket, Category, User, UserChange } from "./rest/api.js";
+export type { AccountData, AgeBracket, Category, User, UserChange } from "./rest/api.js";
 export { memoryStorage, type StoredTokens, type TokenStorage, webTokenStorage } from "./rest/tokens.js";

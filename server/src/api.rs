@@ -19,6 +19,7 @@
 //! | `DELETE /v1/me/recovery` | nothing more |
 //! | `POST /v1/connect` | another connect token; unused ones lapse after 30 s |
 //! | `PATCH /v1/me` | nothing more |
+//! | `GET /v1/me/export` | the document again, one of six an hour |
 //! | `DELETE /v1/me` | `UNAUTHENTICATED`: the account is gone |
 //!
 //! What makes something over a connection is repeatable as well: `Send` by its client message id,
@@ -46,6 +47,7 @@ mod caller;
 mod categories;
 mod connect;
 mod docs;
+mod export;
 mod headers;
 mod health;
 mod me;
@@ -122,7 +124,8 @@ pub fn router(state: ApiState) -> Router {
         .fallback(site::serve)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(axum::Extension(health::Probe::default()));
+        .layer(axum::Extension(health::Probe::default()))
+        .layer(axum::Extension(export::Turns::default()));
     headers::protect(router, &state.addresses, &state.script_hashes).with_state(state)
 }
 
@@ -144,6 +147,7 @@ fn described() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(recovery::recover))
         .routes(routes!(recovery::make, recovery::remove))
         .routes(routes!(me::show, me::change, me::erase))
+        .routes(routes!(export::export))
         .routes(routes!(categories::list))
         .routes(routes!(connect::connect))
         .routes(routes!(health::healthz))

@@ -363,6 +363,27 @@ describe("an account", () => {
     expect(rest.requests[0]).toMatchObject({ method: "POST", cache: "no-store", credentials: "omit" });
   });
 
+  it("export what the server holds, in the names of TypeScript", async () => {
+    const rest = new FakeRest();
+    const client = await register(rest);
+    const message = {
+      position: { epoch: 1, seq: 1 },
+      member: 0,
+      client_message_id: "m",
+      at_ms: 5,
+      text: "hi",
+    };
+    const chat = { id: "c", shared_interests: ["jazz"], me: 0, messages: [message] };
+    rest.answer = (call) =>
+      call.path === "/v1/me/export" && call.method === "GET"
+        ? json(200, { exported_at_ms: 7, user: USER, chat })
+        : rest.usual(call);
+    const data = await client.exportData();
+    expect(data.exportedAtMs).toBe(7);
+    expect(data.chat?.sharedInterests).toEqual(["jazz"]);
+    expect(data.chat?.messages[0]).toMatchObject({ clientMessageId: "m", text: "hi" });
+  });
+
   it("that is erased is erased on the server, and its connections are closed", async () => {
     const rest = new FakeRest();
     const client = await register(rest);

@@ -31,6 +31,9 @@ export type UserChange = Camel<Json<NonNullable<paths["/v1/me"]["patch"]["reques
 /** An anonymous account. */
 export type User = Camel<Json<paths["/v1/me"]["get"]["responses"][200]>>;
 
+/** What the server holds of an account. */
+export type AccountData = Camel<Json<paths["/v1/me/export"]["get"]["responses"][200]>>;
+
 /** A topic that people are matched in, with the number of people there. */
 export type Category = Camel<Json<paths["/v1/categories"]["get"]["responses"][200]>>["categories"][number];
 
@@ -109,6 +112,11 @@ export class RestApi {
   /** Changes the account. */
   async update(change: UserChange): Promise<User> {
     return toCamel(await this.#authorized({ method: "PATCH", path: "/v1/me", body: toSnake(change) }));
+  }
+
+  /** What the server holds of the account. */
+  async exportData(): Promise<AccountData> {
+    return toCamel(await this.#authorized({ method: "GET", path: "/v1/me/export" }));
   }
 
   /** Erases the account and forgets its tokens. */

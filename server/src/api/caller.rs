@@ -77,7 +77,12 @@ impl ApiState {
     }
 
     /// Takes one unit of what a pseudonym or an account may do, on all nodes together.
-    async fn spend(&self, name: &'static str, rate: Rate, key: &[u8; 16]) -> Result<(), Problem> {
+    pub(super) async fn spend(
+        &self,
+        name: &'static str,
+        rate: Rate,
+        key: &[u8; 16],
+    ) -> Result<(), Problem> {
         let rule = LimitRule { name, rate };
         let taken = self.env.broker.take(rule, key, self.env.clock.now());
         match taken.await? {
@@ -135,6 +140,7 @@ fn price(parts: &Parts) -> (&'static str, u32) {
         ("PATCH", "/v1/me") => ("change_account", 1),
         ("DELETE", "/v1/me") => ("erase_account", 1),
         ("GET", "/v1/me") => ("show_account", 1),
+        ("GET", "/v1/me/export") => ("export_account", 1),
         _ => ("other", 1),
     }
 }

@@ -32,6 +32,7 @@ use crate::{
 
 mod accounts;
 mod categories;
+mod export;
 mod hostile;
 mod pages;
 mod prices;

@@ -21,6 +21,7 @@ fn the_document_describes_every_route() {
         "/v1/categories",
         "/v1/connect",
         "/v1/me",
+        "/v1/me/export",
         "/v1/me/recovery",
         "/v1/users",
     ];
