@@ -38,6 +38,7 @@ mod departure;
 mod http;
 mod keys;
 mod open;
+mod retention;
 mod stop;
 mod tasks;
 #[cfg(test)]

@@ -10,12 +10,8 @@ use std::{
     time::Instant,
 };
 
-pub use prometheus_client::metrics::counter::Counter;
-use prometheus_client::{
-    encoding::text,
-    metrics::{family::Family, gauge::Gauge, histogram::Histogram},
-    registry::Registry,
-};
+pub use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
+use prometheus_client::{encoding::text, metrics::histogram::Histogram, registry::Registry};
 
 use crate::lock::lock;
 

@@ -1,12 +1,16 @@
 //! The long-lived tasks of a server: listeners, the persister, the inbox, and work at intervals.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use nowrong_core::record::UnixMs;
 use nowrong_store::{Advice, Store};
 use tokio::net::TcpListener;
 
-use super::{CERTIFICATE_TICK, Running, Wrapping, http::HttpServer};
+use super::{
+    CERTIFICATE_TICK, Running, Wrapping,
+    http::HttpServer,
+    retention::{AUDIT_TICK, Auditor},
+};
 use crate::{
     auth::keys::shared::REREAD_INTERVAL,
     day_keys, inbox,
@@ -127,6 +131,7 @@ impl Running {
                 }
             }
         });
+        self.spawn_auditor();
         if let Some(Wrapping { keys, .. }) = self.wrapping.clone() {
             self.every("day keys", day_keys::TICK, move || {
                 let keys = keys.clone();
@@ -139,6 +144,24 @@ impl Running {
             async move { tell(env.store.advice().await) }
         });
         self.spawn_timekeeper();
+    }
+
+    /// The first look comes after a tick: a start may have much to sweep.
+    fn spawn_auditor(&self) {
+        let env = self.node.env().clone();
+        let auditor = Arc::new(Auditor::registered(&env.metrics));
+        let timekeeper = self.timekeeper.clone();
+        let mut is_first = true;
+        self.every("retention", AUDIT_TICK, move || {
+            let (env, timekeeper) = (env.clone(), timekeeper.clone());
+            let auditor = auditor.clone();
+            let waits = std::mem::take(&mut is_first);
+            async move {
+                if !waits && let Some(horizon) = timekeeper.horizon().await {
+                    auditor.look(&*env.store, horizon).await;
+                }
+            }
+        });
     }
 
     fn spawn_timekeeper(&self) {

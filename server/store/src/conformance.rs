@@ -109,6 +109,7 @@ macro_rules! store_conformance {
             expired_records_are_not_read_though_not_swept,
             sweeping_removes_what_expired_and_nothing_else,
             sweeping_is_bounded_and_ends,
+            what_outlives_its_time_is_counted_until_it_is_swept,
             spent_tickets_outlive_their_chat_for_a_day,
             ending_a_chat_expires_its_messages,
             an_expired_name_and_an_expired_seat_are_free,

@@ -26,10 +26,12 @@ use nowrong_protocol::{ChatId, Position, TicketId, UserId};
 mod anchor;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod overdue;
 pub mod secrets;
 pub mod wrapping;
 
 pub use anchor::{Advice, Anchor, StoreId};
+pub use overdue::Overdue;
 
 /// How long a spent ticket (cancelled, or used to open a chat) stays refused, in milliseconds: a
 /// day. A queue or an offer that still holds such a ticket expires within minutes.
@@ -271,6 +273,11 @@ pub trait MessageStore: Send + Sync + 'static {
     /// Removes records that expired before `now`, at most about `limit`; destroys the keys of
     /// expired chats. Returns how many records it removed.
     async fn sweep(&self, now: UnixMs, limit: usize) -> Result<usize, StoreError>;
+
+    /// Counts what expired at or before `before` and is still stored, at most about `limit` of each kind, the oldest
+    /// first. Looks at the records themselves, not only at what the sweeper looks at. Soon after a sweep by
+    /// `before` all counts are 0.
+    async fn overdue(&self, before: UnixMs, limit: usize) -> Result<Overdue, StoreError>;
 
     /// Whether the store can be written to right now.
     async fn check(&self) -> Result<(), StoreError>;

@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod anchor;
+mod audit;
 mod categories;
 mod chats;
 mod convert;

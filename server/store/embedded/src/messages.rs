@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use nowrong_core::record::{StoredMessage, Survivors, UnixMs};
 use nowrong_protocol::{ChatId, Position};
-use nowrong_store::{MessageStore, StoreError, Stored};
+use nowrong_store::{MessageStore, Overdue, StoreError, Stored};
 use redb::AccessGuard;
 
 use super::{
@@ -68,6 +68,13 @@ impl MessageStore for EmbeddedStore {
     async fn sweep(&self, now: UnixMs, limit: usize) -> Result<usize, StoreError> {
         self.write("sweep", move |transaction| transaction.sweep(now, limit))
             .await
+    }
+
+    async fn overdue(&self, before: UnixMs, limit: usize) -> Result<Overdue, StoreError> {
+        self.read_many("overdue", limit, move |snapshot| {
+            snapshot.overdue(before, limit)
+        })
+        .await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

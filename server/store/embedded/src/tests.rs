@@ -1,5 +1,6 @@
 //! The embedded store: the suite of every store, and faults that only it can have.
 
+mod audit;
 mod conversion;
 mod crash;
 mod disk;

@@ -13,7 +13,7 @@ use mongodb::{
 };
 use nowrong_core::record::{StoredMessage, Survivors, UnixMs};
 use nowrong_protocol::{ChatId, Position};
-use nowrong_store::{MessageStore, StoreError, Stored};
+use nowrong_store::{MessageStore, Overdue, StoreError, Stored};
 
 use super::{
     MongoStore, Shared,
@@ -96,6 +96,13 @@ impl MessageStore for MongoStore {
 
     async fn sweep(&self, now: UnixMs, limit: usize) -> Result<usize, StoreError> {
         self.sweep_due(now, limit).await
+    }
+
+    async fn overdue(&self, before: UnixMs, limit: usize) -> Result<Overdue, StoreError> {
+        self.call("overdue", move |shared| async move {
+            shared.overdue(before, limit).await
+        })
+        .await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

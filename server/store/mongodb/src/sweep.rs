@@ -12,7 +12,7 @@ use mongodb::{
 };
 use nowrong_core::record::UnixMs;
 use nowrong_protocol::UserId;
-use nowrong_store::StoreError;
+use nowrong_store::{Overdue, StoreError};
 
 use super::{
     MongoStore, Shared,
@@ -199,6 +199,26 @@ impl Shared {
         ];
         let update = partners.update_many(doc! { "_id": { "$in": due } }, trim);
         Ok(update.await?.modified_count as usize)
+    }
+
+    /// Counts the documents that expired at or before `before`, at most `limit` of each collection. Every document
+    /// that expires has its time, keys included, and the index of the time finds it.
+    pub(super) async fn overdue(&self, before: UnixMs, limit: usize) -> Result<Overdue, Fault> {
+        let count = |collection: Collection<Document>| async move {
+            let due = collection.count_documents(doc! { "expiresAt": due(before) });
+            due.limit(limit as u64).await
+        };
+        let tokens = count(self.tokens.clone_with_type()).await?;
+        let seats = count(self.seats.clone_with_type()).await?;
+        let names = count(self.usernames.clone_with_type()).await?;
+        Ok(Overdue {
+            accounts: count(self.users.clone_with_type()).await?,
+            chats: count(self.chats.clone_with_type()).await?,
+            messages: count(self.messages.clone_with_type()).await?,
+            keys: count(self.keys.clone_with_type()).await?,
+            tokens: tokens + count(self.families.clone_with_type()).await?,
+            others: seats + names + count(self.partners.clone_with_type()).await?,
+        })
     }
 
     /// Keys of the documents that expired at or before `now`, oldest first.

@@ -1,7 +1,7 @@
 //! Promises about what is erased, and when.
 
 use super::*;
-use crate::{NameClaim, Opening, Rotation, StoreError};
+use crate::{NameClaim, Opening, Overdue, Rotation, StoreError};
 
 /// Well after everything here has expired.
 const LATER: UnixMs = NOW + 40 * DAY;
@@ -27,6 +27,19 @@ async fn sweep_all(store: &Subject, now: UnixMs) -> usize {
             some => removed += some,
         }
     }
+}
+
+pub async fn what_outlives_its_time_is_counted_until_it_is_swept(store: Subject) {
+    fill(&store).await;
+    let none = Overdue::default();
+    assert_eq!(store.overdue(NOW, 1_000).await.unwrap(), none);
+    let chats = store.overdue(NOW + DAY, 1_000).await.unwrap();
+    assert_eq!((chats.chats, chats.accounts, chats.tokens), (1, 0, 0));
+    let all = store.overdue(LATER, 1_000).await.unwrap();
+    assert_eq!((all.chats, all.accounts), (1, 1));
+    assert!(all.tokens >= 1 && all.sum() >= 3, "{all:?}");
+    sweep_all(&store, LATER).await;
+    assert_eq!(store.overdue(LATER, 1_000).await.unwrap(), none);
 }
 
 pub async fn expired_records_are_not_read_though_not_swept(store: Subject) {
