@@ -113,7 +113,7 @@ codes! { ErrorCode, ERROR_CODES {
     110 AGE_BRACKET "This category is for another age bracket.";
     111 MESSAGE_UNKNOWN "There is no such message.";
     112 MESSAGE_NOT_YOURS "Only its sender can delete a message.";
-    113 CHAT_FULL "The chat has reached the maximum number of messages.";
+    113 CHAT_FULL "The chat has reached the maximum number of messages or of bytes.";
     200 NAME_TAKEN "This name, or one that looks like it, is taken.";
     201 UNAUTHENTICATED "The access token is missing, malformed, expired or revoked.";
     202 REFRESH_REFUSED "The refresh token is unknown, used, expired or revoked; register again.";

@@ -70,6 +70,10 @@ pub const PAGE_BYTES_MAX: usize = FRAME_BYTES_MAX - 1_024;
 /// beyond it `Send` fails with `CHAT_FULL`.
 pub const CHAT_MESSAGES_MAX: usize = 10_000;
 
+/// Most bytes of all texts of one chat, as they are stored: a thousand of the longest. Beyond it `Send` fails with
+/// `CHAT_FULL`.
+pub const CHAT_TEXT_BYTES_MAX: u64 = 8_000_000;
+
 /// Most sends of one connection that wait for their `Ack`. A client holds back any further ones
 /// itself.
 pub const UNACKED_SENDS_MAX: usize = 128;

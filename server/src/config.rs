@@ -289,6 +289,8 @@ pub struct ClientLimits {
     pub requests: Rate,
     /// All REST calls of one account together.
     pub account: Rate,
+    /// Bytes of the texts that the people of one prefix send to this node.
+    pub texts: Rate,
 }
 
 impl Default for Config {

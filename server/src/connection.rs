@@ -15,12 +15,19 @@ mod link;
 mod requests;
 mod waiting;
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use nowrong_base::random;
-use nowrong_core::{chat::Pulled, pace::Pace};
+use nowrong_core::{
+    chat::Pulled,
+    pace::{Pace, TextShare},
+};
 use nowrong_protocol::{
     CloseCode, ConnectionId, ErrorCode, Position, ServerFrame,
     conversation::{
@@ -52,10 +59,11 @@ const FLUSH_BYTES: usize = 32 * 1024;
 /// Spread, in milliseconds, of the reconnects of clients that ignored `GoAway`.
 const HALT_SPREAD_MS: u32 = 1_000;
 
-/// Serves one client until its link is closed.
+/// Serves one client until its link is closed. `texts` is what all people of its network may write together.
 pub fn run<L: Link>(
     node: Arc<Node>,
     link: L,
+    texts: Arc<Mutex<TextShare>>,
     is_origin_allowed: bool,
 ) -> impl Future<Output = ()> + Send {
     // Boxed here, it is not moved from one future to the next, each of which would have room for
@@ -63,6 +71,7 @@ pub fn run<L: Link>(
     let mut connection = Box::new(Connection {
         conversation: ServerConversation::new(Instant::now()),
         pace: Pace::new(Instant::now()),
+        texts,
         alarm: Alarm::new(),
         endings: Endings::new(node.draining(), node.halting()),
         node,
@@ -92,6 +101,7 @@ struct Connection<L> {
     is_origin_allowed: bool,
     conversation: ServerConversation,
     pace: Pace,
+    texts: Arc<Mutex<TextShare>>,
     alarm: Alarm,
     endings: Endings,
     /// Frames that wait for the next write to the live lane.

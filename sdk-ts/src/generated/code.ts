@@ -242,7 +242,7 @@ export const ErrorCode = {
   MESSAGE_UNKNOWN: 111,
   /** Only its sender can delete a message. */
   MESSAGE_NOT_YOURS: 112,
-  /** The chat has reached the maximum number of messages. */
+  /** The chat has reached the maximum number of messages or of bytes. */
   CHAT_FULL: 113,
   /** This name, or one that looks like it, is taken. */
   NAME_TAKEN: 200,
@@ -367,7 +367,7 @@ export const ERROR_CODES: readonly ErrorCodeInfo[] = [
   {
     number: 113,
     name: "CHAT_FULL",
-    text: "The chat has reached the maximum number of messages.",
+    text: "The chat has reached the maximum number of messages or of bytes.",
     isTemporary: false,
   },
   {

@@ -91,6 +91,12 @@ export const PAGE_BYTES_MAX = 64_512;
 export const CHAT_MESSAGES_MAX = 10_000;
 
 /**
+ * Most bytes of all texts of one chat, as they are stored: a thousand of the longest. Beyond it `Send` fails with
+ * `CHAT_FULL`.
+ */
+export const CHAT_TEXT_BYTES_MAX = 8_000_000;
+
+/**
  * Most sends of one connection that wait for their `Ack`. A client holds back any further ones
  * itself.
  */

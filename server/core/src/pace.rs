@@ -51,6 +51,60 @@ pub enum Verdict {
     Flooding,
 }
 
+/// The bytes of texts that all people of one network may send to a node.
+#[derive(Debug)]
+pub struct TextShare {
+    rate: Rate,
+    began: Instant,
+    full_at_ns: u64,
+}
+
+impl TextShare {
+    /// A network that has sent nothing, and may send this many bytes.
+    pub fn new(rate: Rate, now: Instant) -> Self {
+        Self {
+            rate,
+            began: now,
+            full_at_ns: 0,
+        }
+    }
+
+    /// Counts the text of a frame, if it has one.
+    pub fn take(&mut self, frame: &ClientFrame, now: Instant) -> Verdict {
+        let ClientFrame::Send(Send {
+            body: Body::Text(text),
+            ..
+        }) = frame
+        else {
+            return Verdict::Granted;
+        };
+        let now_ns = elapsed_ns(self.began, now);
+        let bytes = text.len() as u64;
+        match self.rate.spend_units(bytes, self.full_at_ns, now_ns) {
+            Ok(full_at_ns) => {
+                self.full_at_ns = full_at_ns;
+                Verdict::Granted
+            }
+            Err(wait_ns) => retry_after(wait_ns),
+        }
+    }
+
+    /// Whether nothing is owed any more, so that a new one is as good.
+    pub fn is_full(&self, now: Instant) -> bool {
+        self.full_at_ns <= elapsed_ns(self.began, now)
+    }
+}
+
+fn elapsed_ns(began: Instant, now: Instant) -> u64 {
+    // 584 years of one connection.
+    u64::try_from(now.saturating_duration_since(began).as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn retry_after(wait_ns: u64) -> Verdict {
+    let wait = Duration::from_nanos(wait_ns);
+    Verdict::RetryAfter(wait.as_micros().div_ceil(1_000) as u32)
+}
+
 /// The pace of one person.
 #[derive(Clone, Debug)]
 pub struct Pace {
@@ -78,9 +132,7 @@ impl Pace {
     }
 
     fn now_ns(&self, now: Instant) -> u64 {
-        let now_ns = now.saturating_duration_since(self.began).as_nanos();
-        // 584 years of one connection.
-        u64::try_from(now_ns).unwrap_or(u64::MAX)
+        elapsed_ns(self.began, now)
     }
 
     /// Whether nothing is owed any more, so that a new pace is as good.
@@ -138,10 +190,7 @@ impl Pace {
         });
         match spent {
             Ok(()) => Verdict::Granted,
-            Err(wait_ns) => {
-                let wait = Duration::from_nanos(wait_ns);
-                Verdict::RetryAfter(wait.as_micros().div_ceil(1_000) as u32)
-            }
+            Err(wait_ns) => retry_after(wait_ns),
         }
     }
 
@@ -204,6 +253,35 @@ mod tests {
         assert_eq!((0..9).filter(|_| pace.take_datagram(later)).count(), 5);
         assert!(!pace.is_full(start + Duration::from_millis(9_999)));
         assert!(pace.is_full(start + Duration::from_millis(10_005)));
+    }
+
+    #[test]
+    fn all_people_of_a_network_share_its_bytes_of_texts() {
+        let start = Instant::now();
+        let rate = Rate {
+            burst: 10_000,
+            period_ms: 10_000,
+        };
+        let mut share = TextShare::new(rate, start);
+        let text = |length: usize| {
+            ClientFrame::from(Send {
+                request: 1,
+                chat: ChatId::from_bytes([0; 16]),
+                client_message_id: ClientMessageId::from_bytes([0; 16]),
+                reply_to: None,
+                body: Body::Text("a".repeat(length)),
+            })
+        };
+        assert!(share.is_full(start));
+        assert_eq!(share.take(&text(8_000), start), Verdict::Granted);
+        assert_eq!(share.take(&text(8_000), start), Verdict::RetryAfter(6_000));
+        assert_eq!(share.take(&text(2_000), start), Verdict::Granted);
+        let chat = ChatId::from_bytes([0; 16]);
+        let leave = ClientFrame::from(Leave { request: 1, chat });
+        assert_eq!(share.take(&leave, start), Verdict::Granted);
+        let later = start + Duration::from_secs(10);
+        assert!(!share.is_full(start + Duration::from_secs(9)) && share.is_full(later));
+        assert_eq!(share.take(&text(8_000), later), Verdict::Granted);
     }
 
     #[test]

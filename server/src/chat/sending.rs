@@ -44,10 +44,11 @@ impl Chats {
             if is_open && send.reply_to.is_some_and(|to| !state.messages.has(to)) {
                 return Err(ErrorCode::MESSAGE_UNKNOWN.into());
             }
-            (is_open && !state.messages.is_gone()).then(|| state.messages.epoch())
+            let takes_more = is_open && !state.messages.is_gone() && !state.messages.is_full();
+            takes_more.then(|| state.messages.epoch())
         };
         let Some(epoch) = epoch else {
-            // Boxed because it is rare: otherwise each send would have room for it.
+            // What comes again may be there already. Boxed because it is rare: otherwise each send would have room for it.
             return Box::pin(self.find_in_ended(chat, me, send.client_message_id)).await;
         };
         let message = Outgoing {

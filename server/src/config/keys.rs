@@ -216,6 +216,16 @@ pub const KEYS: &[Key] = &[
         "period of account_burst",
     ),
     key(
+        "limits.text_bytes_burst",
+        "20000000",
+        "bytes of the texts that the people of one prefix send to this node at once and per period",
+    ),
+    key(
+        "limits.text_bytes_period",
+        r#""10m""#,
+        "period of text_bytes_burst",
+    ),
+    key(
         "retention",
         r#""24h""#,
         "longest lifetime of a chat, at most 24h",

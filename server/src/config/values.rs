@@ -402,6 +402,7 @@ impl Values {
             register: self.rate("limits.register_burst", "limits.register_period")?,
             requests: self.rate("limits.requests_burst", "limits.requests_period")?,
             account: self.rate("limits.account_burst", "limits.account_period")?,
+            texts: self.rate("limits.text_bytes_burst", "limits.text_bytes_period")?,
         })
     }
 

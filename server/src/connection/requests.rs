@@ -1,6 +1,7 @@
 //! Carries out the requests of a client. Every request gets one reply; signals and cursors get
 //! none.
 
+use nowrong_base::lock::lock;
 use nowrong_core::{matching::Ticket, pace::Verdict, record::User};
 use nowrong_protocol::{
     ChatId, ClientFrame, ErrorCode, Framed, Position, ServerFrame,
@@ -19,10 +20,14 @@ impl<L: Link> Connection<L> {
     /// Carries out one frame; its reply goes on the lane on which it came.
     pub(super) async fn request(&mut self, frame: ClientFrame, lane: Lane) {
         let now = std::time::Instant::now();
-        match self.pace(|pace| pace.take(&frame, now)) {
+        let (verdict, limit) = match self.pace(|pace| pace.take(&frame, now)) {
+            Verdict::Granted => (lock(&self.texts).take(&frame, now), "texts"),
+            refused => (refused, "pace"),
+        };
+        match verdict {
             Verdict::Granted => {}
             Verdict::RetryAfter(ms) => {
-                self.node.env().metrics.count_refusal("pace");
+                self.node.env().metrics.count_refusal(limit);
                 if let Some(request) = request_id(&frame) {
                     let fail = Refusal::retry_after(ErrorCode::RATE_LIMITED, ms).into_fail(request);
                     self.write(lane, &fail.into());

@@ -29,6 +29,7 @@ use super::*;
 use crate::{
     auth::{Holder, connect::issue_connect},
     chat::Chats,
+    config::Config,
     counted,
     environment::Environment,
     hub::Hub,
@@ -98,7 +99,9 @@ impl Client {
     async fn knock(node: &Arc<Node>, token: String) -> Self {
         let (to_node, received) = mpsc::channel(8);
         let (sent, from_node) = mpsc::channel(8);
-        tokio::spawn(run(node.clone(), Pipe { received, sent }, true));
+        let texts = TextShare::new(Config::default().limits.texts, Instant::now());
+        let texts = Arc::new(Mutex::new(texts));
+        tokio::spawn(run(node.clone(), Pipe { received, sent }, texts, true));
         let client = Self {
             to_node,
             from_node,

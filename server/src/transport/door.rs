@@ -7,6 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use nowrong_base::{
@@ -15,23 +16,57 @@ use nowrong_base::{
     privacy::{ClientIp, PseudonymKey},
 };
 use nowrong_broker::{Broker, LimitRule};
-use nowrong_core::{limiter::Grant, record::UnixMs};
+use nowrong_core::{
+    limiter::{Grant, Rate},
+    pace::TextShare,
+    record::UnixMs,
+};
 
 use crate::config::ClientLimits;
 
 type Pseudonym = [u8; 16];
 
-/// Counts connections by network. The map holds networks with at least one connection, so it is
-/// bounded by the connections of the node.
+/// For fewer networks than this that are gone, it is not worth looking for those that owe nothing any more.
+const OWING_MIN: usize = 1_024;
+
+/// Counts connections by network. The map holds networks with at least one connection, and those that have sent so
+/// much text that they owe something, for ten minutes at most: as many as leave in that time, and as many again.
 pub struct Door {
     broker: Arc<dyn Broker>,
     clock: Clock,
     pseudonyms: Arc<PseudonymKey>,
     handshakes: LimitRule,
     connections_max: u32,
-    connections: Mutex<HashMap<Pseudonym, u32>>,
+    texts: Rate,
+    networks: Mutex<Networks>,
     /// The networks that were refused, and until when.
     refused: Mutex<HashMap<Pseudonym, UnixMs>>,
+}
+
+#[derive(Default)]
+struct Networks {
+    known: HashMap<Pseudonym, Network>,
+    /// At how many known ones those that owe nothing any more are looked for.
+    known_max: usize,
+}
+
+/// What a network has.
+struct Network {
+    connections: u32,
+    /// What its people may still write.
+    texts: Arc<Mutex<TextShare>>,
+}
+
+impl Networks {
+    /// Forgets the networks that have no connection and owe nothing, when it is time to look for them.
+    fn tidy(&mut self, now: Instant) {
+        if self.known.len() >= self.known_max {
+            let is_needed =
+                |network: &Network| network.connections > 0 || !lock(&network.texts).is_full(now);
+            self.known.retain(|_, network| is_needed(network));
+            self.known_max = 2 * self.known.len().max(OWING_MIN);
+        }
+    }
 }
 
 /// Most refused networks that are remembered. Of one that is not, the next client costs a handshake before it
@@ -54,6 +89,14 @@ pub struct Closed {
 pub struct Pass {
     door: Arc<Door>,
     network: Pseudonym,
+    texts: Arc<Mutex<TextShare>>,
+}
+
+impl Pass {
+    /// What all people of the network may write together.
+    pub fn texts(&self) -> Arc<Mutex<TextShare>> {
+        self.texts.clone()
+    }
 }
 
 impl Door {
@@ -69,14 +112,14 @@ impl Door {
             rate: limits.handshakes,
         };
         let connections_max = limits.connections_per_prefix_max;
-        let connections = Mutex::default();
         Arc::new(Self {
             broker,
             clock,
             pseudonyms,
             handshakes,
             connections_max,
-            connections,
+            texts: limits.texts,
+            networks: Mutex::default(),
             refused: Mutex::default(),
         })
     }
@@ -109,16 +152,17 @@ impl Door {
     pub async fn enter(self: &Arc<Self>, client: ClientIp) -> Result<Pass, Closed> {
         let network = client.limiter_key(&self.pseudonyms);
         let entered = self.try_enter(network).await;
-        if let Err(closed) = entered {
-            self.remember_refusal(network, closed);
+        if let Err(closed) = &entered {
+            self.remember_refusal(network, *closed);
         }
-        entered.map(|()| Pass {
+        entered.map(|texts| Pass {
             door: self.clone(),
             network,
+            texts,
         })
     }
 
-    async fn try_enter(&self, network: Pseudonym) -> Result<(), Closed> {
+    async fn try_enter(&self, network: Pseudonym) -> Result<Arc<Mutex<TextShare>>, Closed> {
         let granted = self
             .broker
             .take(self.handshakes, &network, self.clock.now())
@@ -129,26 +173,31 @@ impl Door {
                 retry_after_ms,
             });
         }
-        let mut connections = lock(&self.connections);
-        let count = connections.entry(network).or_insert(0);
-        if *count >= self.connections_max {
+        let mut networks = lock(&self.networks);
+        let now = Instant::now();
+        networks.tidy(now);
+        let known = networks.known.entry(network).or_insert_with(|| Network {
+            connections: 0,
+            texts: Arc::new(Mutex::new(TextShare::new(self.texts, now))),
+        });
+        if known.connections >= self.connections_max {
             return Err(Closed {
                 limit: "connections_per_prefix_max",
                 retry_after_ms: CROWDED_RETRY_MS,
             });
         }
-        *count += 1;
-        Ok(())
+        known.connections += 1;
+        Ok(known.texts.clone())
     }
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        let mut connections = lock(&self.door.connections);
-        if let Some(count) = connections.get_mut(&self.network) {
-            *count -= 1;
-            if *count == 0 {
-                connections.remove(&self.network);
+        let mut networks = lock(&self.door.networks);
+        if let Some(known) = networks.known.get_mut(&self.network) {
+            known.connections -= 1;
+            if known.connections == 0 && lock(&self.texts).is_full(Instant::now()) {
+                networks.known.remove(&self.network);
             }
         }
     }
@@ -200,7 +249,7 @@ mod tests {
         drop(first);
         assert!(door.enter(client("2001:db8::3")).await.is_ok());
         drop(second);
-        assert!(lock(&door.connections).is_empty(), "nobody is left");
+        assert!(lock(&door.networks).known.is_empty(), "nobody is left");
     }
 
     #[tokio::test]

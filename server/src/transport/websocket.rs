@@ -88,7 +88,8 @@ async fn upgrade(
         .on_upgrade(move |socket| async move {
             let node = entrance.node;
             let links = node.links().clone();
-            let run = connection::run(node, WebSocketLink::new(socket), is_origin_allowed);
+            let link = WebSocketLink::new(socket);
+            let run = connection::run(node, link, pass.texts(), is_origin_allowed);
             // This task belongs to hyper and ends here. The task of the link is tracked, so that a stop
             // waits for it.
             links.spawn(run.map(move |()| drop(pass)));

@@ -88,7 +88,7 @@ fn accept(entrance: Entrance, incoming: Incoming, place: Place) -> impl Future<O
         let Some((link, is_origin_allowed, pass)) = letting_in.await else {
             return;
         };
-        connection::run(node, link, is_origin_allowed).await;
+        connection::run(node, link, pass.texts(), is_origin_allowed).await;
         drop(pass);
     }
 }

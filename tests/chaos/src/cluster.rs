@@ -241,6 +241,7 @@ fn flags(mongodb: &str, redis: &str, nodes: usize) -> Vec<String> {
         "connections_max",
         "connections_per_prefix_max",
         "handshakes_burst",
+        "text_bytes_burst",
     ] {
         flags.extend(["--set".to_owned(), format!("limits.{key}=100000000")]);
     }

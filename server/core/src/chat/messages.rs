@@ -7,7 +7,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use nowrong_protocol::{ClientMessageId, Position, limits::CHAT_MESSAGES_MAX};
+use nowrong_protocol::{
+    ClientMessageId, Position,
+    limits::{CHAT_MESSAGES_MAX, CHAT_TEXT_BYTES_MAX},
+};
 
 use crate::{
     chat_log::{Resume, Tail, locate, resume_point},
@@ -57,6 +60,8 @@ pub struct Messages {
     pub deleted: Vec<Position>,
     epochs: Vec<Epoch>,
     senders: Vec<u8>,
+    /// The bytes of all bodies that count, sealed.
+    bytes: u64,
     /// The newest frames up to the head.
     tail: Tail,
     /// Messages whose predecessor has a position and is still on its way to this node.
@@ -87,6 +92,7 @@ impl Messages {
             deleted: Vec::new(),
             epochs: epochs.to_vec(),
             senders: Vec::new(),
+            bytes: 0,
             tail: Tail::default(),
             early: BTreeMap::new(),
             stuck_at: None,
@@ -106,6 +112,7 @@ impl Messages {
             epochs,
             head,
             senders,
+            bytes,
             deleted,
         } = rebuilt;
         let is_void = |message: &StoredMessage| message.position.seq > head.seq;
@@ -120,6 +127,7 @@ impl Messages {
             drops,
             late_until: self.late_until,
             senders,
+            bytes,
             tail: Tail::after(head.seq),
             deleted: std::mem::take(&mut self.deleted),
             ..Self::new(&epochs)
@@ -150,6 +158,7 @@ impl Messages {
             at: message.at,
         };
         self.head = message.position;
+        self.bytes += message.sealed.len() as u64;
         self.tail.push(frame);
         set_sender(&mut self.senders, message.position.seq, message.member);
         if message.position.seq > self.durable {
@@ -215,6 +224,11 @@ impl Messages {
             self.late_until = before;
         }
         has_late
+    }
+
+    /// Whether the chat holds so many bytes that it takes no further message.
+    pub fn is_full(&self) -> bool {
+        self.bytes >= CHAT_TEXT_BYTES_MAX
     }
 
     /// The progress of the messages.
@@ -363,6 +377,7 @@ pub struct Rebuilt {
     /// The newest message.
     pub head: Position,
     senders: Vec<u8>,
+    bytes: u64,
     deleted: Vec<Position>,
 }
 
@@ -375,6 +390,7 @@ impl Rebuilt {
             return false;
         }
         self.head = message.position;
+        self.bytes += message.sealed.len() as u64;
         set_sender(&mut self.senders, seq, message.member);
         if message.is_deleted {
             self.deleted.push(message.position);
@@ -405,6 +421,26 @@ fn set_sender(senders: &mut Vec<u8>, seq: u64, member: u8) {
 mod tests {
     use super::*;
     use crate::chat::tests::message;
+
+    #[test]
+    fn a_chat_is_full_of_bytes_before_it_is_full_of_messages_and_after_a_rebuild_too() {
+        let long = |seq| StoredMessage {
+            sealed: vec![0; 8_000].into(),
+            ..message(seq, 0)
+        };
+        let mut messages = Messages::new(&[Epoch { number: 1, base: 0 }]);
+        let mut rebuilt = Rebuilt::default();
+        rebuilt.epochs.push(Epoch { number: 1, base: 0 });
+        for seq in 1..=1_000 {
+            assert!(!messages.is_full(), "{seq}");
+            messages.appended(long(seq), Bytes::new());
+            assert!(rebuilt.push(&long(seq)));
+        }
+        assert!(messages.is_full());
+        let mut again = Messages::new(&[Epoch { number: 1, base: 0 }]);
+        again.rebuild(rebuilt);
+        assert!(again.is_full());
+    }
 
     #[test]
     fn g10_what_waited_for_the_store_leaves_little_room_behind() {

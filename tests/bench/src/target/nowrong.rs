@@ -174,6 +174,7 @@ pub(super) fn command(place: &Place, data: OsString) -> Vec<OsString> {
     for key in keys {
         command.extend(["--set".into(), format!("limits.{key}=100000000").into()]);
     }
+    command.extend(["--set".into(), "limits.text_bytes_burst=4000000000".into()]);
     command
 }
 
