@@ -154,7 +154,7 @@ export class NoWrong {
 
   /**
    * Makes a code with which the account can be entered without tokens, by {@link NoWrong.recover}, as long as the
-   * account exists; returns it, in groups of four that people can write down. It replaces the code before. Whoever
+   * account exists; returns it, in groups of four that people can write down. It replaces the code before. A person who
    * knows it has the account: show it once, and store it nowhere.
    */
   createRecoveryCode(): Promise<string> {

@@ -184,6 +184,27 @@ export interface paths {
         patch: operations["changeMe"];
         trace?: never;
     };
+    "/v1/me/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All of your data
+         * @description The account, and the chat that it is in with all of its messages. The partner's messages are among them, as they can
+         *     be read in the chat.
+         */
+        get: operations["exportMe"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/me/recovery": {
         parameters: {
             query?: never;
@@ -196,7 +217,7 @@ export interface paths {
         /**
          * Make a recovery code
          * @description With it, and without any token, the account can be entered by `POST /v1/auth/recover` as long as it
-         *     exists. It replaces the code before, if there is one. Whoever knows it has the account: show it once,
+         *     exists. It replaces the code before, if there is one. A person who knows it has the account: show it once,
          *     and keep it nowhere.
          */
         post: operations["makeRecoveryCode"];
@@ -321,6 +342,100 @@ export interface components {
              * @example https://chat.example:4433/v1/webtransport
              */
             webtransport: string | null;
+        };
+        /**
+         * @description What the server holds of an account. Besides, it holds hashes of its tokens and of its name, and for some minutes
+         *     counts of its requests.
+         */
+        Export: {
+            /** @description How many people the account has blocked, or was blocked by: they never meet. Who they are is not told. */
+            blocks: number;
+            chat?: components["schemas"]["ExportedChat"] | null;
+            /**
+             * Format: int64
+             * @description When the account was made; milliseconds since the Unix epoch.
+             */
+            created_at_ms: number;
+            /**
+             * Format: int64
+             * @description When the document was made; milliseconds since the Unix epoch.
+             */
+            exported_at_ms: number;
+            /** @description How many recent partners are remembered, so that others come first. */
+            recent_partners: number;
+            /** @description The account. */
+            user: components["schemas"]["User"];
+        };
+        /** @description A chat, as far as its member can read it. */
+        ExportedChat: {
+            /** @description The id of its category. */
+            category: string;
+            /**
+             * Format: int64
+             * @description When it is erased at the latest; milliseconds since the Unix epoch.
+             */
+            expires_at_ms: number;
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /** @description The index of the account among the members. */
+            me: number;
+            /** @description The members, as each other sees them. Messages name them by their index. */
+            members: components["schemas"]["ExportedMember"][];
+            /** @description All messages, from the first one. */
+            messages: components["schemas"]["ExportedMessage"][];
+            /** @description The interests that the members share. */
+            shared_interests: string[];
+            /**
+             * Format: int64
+             * @description When it began; milliseconds since the Unix epoch.
+             */
+            started_at_ms: number;
+        };
+        /** @description A member of a chat. */
+        ExportedMember: {
+            /** @description BCP 47 tag. */
+            language: string;
+            /** @description The name at the time of the match. */
+            name: string;
+        };
+        /** @description A message. */
+        ExportedMessage: {
+            /**
+             * Format: int64
+             * @description When the server accepted it; milliseconds since the Unix epoch.
+             */
+            at_ms: number;
+            /**
+             * Format: uuid
+             * @description The id that its sender gave it.
+             */
+            client_message_id: string;
+            /**
+             * Format: int32
+             * @description The index of its sender.
+             */
+            member: number;
+            /** @description Where it stands. */
+            position: components["schemas"]["ExportedPosition"];
+            reply_to?: components["schemas"]["ExportedPosition"] | null;
+            /** @description Its text; null when it was deleted. */
+            text?: string | null;
+        };
+        /** @description Where a message stands in its chat. */
+        ExportedPosition: {
+            /**
+             * Format: int32
+             * @description From 1; it changes when the log of the chat is rebuilt.
+             */
+            epoch: number;
+            /**
+             * Format: int64
+             * @description From 1, without a gap.
+             */
+            seq: number;
         };
         /** @description What is wrong with one field. */
         FieldError: {
@@ -977,6 +1092,53 @@ export interface operations {
                 };
             };
             /** @description Too many requests from one network, or for one account. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    exportMe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the server holds. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Export"];
+                };
+            };
+            /** @description The access token is missing, wrong or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests from one network, or for one account: six exports an hour. */
             429: {
                 headers: {
                     [name: string]: unknown;

@@ -38,7 +38,7 @@ pub const OLD_MAX: u32 = 120;
 pub const OLD_WINDOW_MS: u64 = 60 * 60 * 1_000;
 
 /// The family in which the stores keep the recovery code of an account, as its only token: so it lives as
-/// long as the tokens that can be exchanged, and goes with the account. It is none itself.
+/// long as the tokens that can be exchanged, and goes with the account. It is not one of those itself.
 pub const RECOVERY_FAMILY: [u8; 16] = [u8::MAX; 16];
 
 /// How long a token that a server before this rule has replaced counts as repeated and not as

@@ -3,8 +3,8 @@
 //! A network is part of wider ones: of an IPv6 address the /48, the /56 and the /64, of an IPv4 address the
 //! /24 and the address itself. When nothing is left, a newcomer takes the place of the oldest member of the
 //! network that has most, if its own has less: first the widest networks are compared, then those inside the
-//! one that has most. In the same way the next one is of the network that has least. So whoever has many
-//! addresses competes with themselves. Addresses are known here by a hash that lives as long as the process.
+//! one that has most. In the same way the next one is of the network that has least. So a client with many
+//! addresses competes with itself. Addresses are known here by a hash that lives as long as the process.
 
 use std::{
     collections::{BTreeSet, HashMap},

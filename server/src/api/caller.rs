@@ -29,7 +29,7 @@ impl FromRequestParts<Arc<ApiState>> for Priced {
         let (name, share) = price(parts);
         let mut rate = api.limits.requests;
         rate.burst = rate.burst.saturating_mul(share);
-        // As rare as a registration, and whoever has no code can only try.
+        // As rare as a registration, and a client without a code can only try.
         if name == "recover" {
             rate = api.limits.register;
         }

@@ -50,7 +50,7 @@ pub(super) struct RecoverBody {
 /// Make a recovery code
 ///
 /// With it, and without any token, the account can be entered by `POST /v1/auth/recover` as long as it
-/// exists. It replaces the code before, if there is one. Whoever knows it has the account: show it once,
+/// exists. It replaces the code before, if there is one. A person who knows it has the account: show it once,
 /// and keep it nowhere.
 #[utoipa::path(
     post,

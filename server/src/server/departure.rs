@@ -50,7 +50,7 @@ impl Departure for NodeDeparture {
     async fn end_revoked(&self, user: UserId) -> Result<(), StoreError> {
         let broker = &self.0.env().broker;
         let known = self.0.env().store.generations(&[user]).await?;
-        // An account that is gone is the business of whoever erased it.
+        // An account that is gone is the business of the node that erased it.
         let Some((_, generation)) = known.first().copied() else {
             return Ok(());
         };

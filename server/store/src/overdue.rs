@@ -4,7 +4,7 @@
 /// at the time; but their bytes are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overdue {
-    /// Accounts, with who they are.
+    /// Accounts, with names and interests.
     pub accounts: u64,
     /// Chats.
     pub chats: u64,

@@ -1,7 +1,7 @@
 //! Renewal of the file: all records are written into a new one, which takes the place of the old one.
 //!
 //! It serves two ends. A file of an earlier version holds names in clear, also in pages that are free, so it is
-//! converted this way and the old bytes are overwritten ([`convert`](super::convert)). And redb gives back little
+//! converted this way and the old bytes are overwritten ([`super::convert`]). And redb gives back little
 //! of the room that it once took: a few records at the end of the file keep all of it. Its own compaction needs
 //! the database for itself, for as long as it takes, and does not remove old bytes.
 //!

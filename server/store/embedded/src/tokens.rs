@@ -215,7 +215,7 @@ impl Transaction<'_> {
     }
 
     pub(super) fn put_recovery(&mut self, user: UserId, hash: &TokenHash) -> Result<bool, Fault> {
-        let Some(account) = load::<_, User>(self.users.read()?, user.as_bytes())? else {
+        let Some(account) = self.account(user)? else {
             return Ok(false);
         };
         self.delete_recovery(user)?;
@@ -242,7 +242,7 @@ impl Transaction<'_> {
         let Some(code) = found.filter(|code| code.token.family == RECOVERY_FAMILY) else {
             return Ok(None);
         };
-        let user: Option<User> = load(self.users.read()?, code.token.user.as_bytes())?;
+        let user = self.user(code.token.user)?;
         let Some(user) = user.filter(|user| user.expires_at > now) else {
             return Ok(None);
         };

@@ -209,7 +209,7 @@ impl Transaction<'_> {
     }
 
     /// The record of an account that has its key; one without is gone.
-    fn account(&self, id: UserId) -> Result<Option<UserRecord>, Fault> {
+    pub(super) fn account(&self, id: UserId) -> Result<Option<UserRecord>, Fault> {
         let record: Option<UserRecord> = load(self.users.read()?, id.as_bytes())?;
         Ok(record.filter(|_| self.key(KeyId::User(id)).is_some()))
     }

@@ -221,7 +221,7 @@ pub async fn logging_out_ends_one_chain_or_all_of_the_account(store: Subject) {
     assert_eq!(rotation, Rotation::Rotated);
     assert!(out(50, false).await);
     assert_eq!(generation(2).await, 1);
-    // An expired token, and the key of a registration, are no tokens.
+    // An expired token, and the key of a registration, are not tokens.
     let ada = registration(7, "Eve", Some(7));
     store.register(&ada).await.unwrap();
     let key = ada.key.unwrap().hash;

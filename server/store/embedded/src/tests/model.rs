@@ -239,6 +239,9 @@ impl Pair {
     async fn put_user(&mut self, number: u64, name: usize, is_new: bool) {
         let mut user = user(number, NAMES[name]);
         (user.created_at, user.expires_at) = (self.model.now, u64::MAX);
+        // It belongs to the store: what a caller says of it changes nothing.
+        let known = self.model.users.get(&number);
+        user.generation = known.map_or(0, |known| known.generation);
         let expected = if !is_new && !self.model.users.contains_key(&number) {
             NameClaim::Unknown
         } else if self.model.name_is_taken(&user) {
@@ -328,7 +331,13 @@ impl Pair {
                 };
                 tokens.insert(made, next);
             }
-            Rotation::Reused => tokens.retain(|_, it| it.token.family != family),
+            Rotation::Reused => {
+                tokens.retain(|_, it| it.token.family != family);
+                let mut users = self.model.users.values_mut();
+                if let Some(user) = users.find(|user| user.id == owner) {
+                    user.generation += 1;
+                }
+            }
             Rotation::Unknown | Rotation::TooMany { .. } => {}
         }
         let answer = self.store.rotate_refresh(&[used; 32], &next, now).await;

@@ -153,7 +153,7 @@ async fn who_people_are_is_never_in_a_file_in_clear() {
     assert_eq!(found(dir.path()), [""; 0]);
 }
 
-/// An erased account cannot be opened by who has a copy of the database of any moment: its key is gone from the
+/// An erased account cannot be opened by a thief who has a copy of the database of any moment: its key is gone from the
 /// vault, and was never elsewhere.
 #[tokio::test]
 async fn the_key_of_an_erased_or_expired_account_is_nowhere() {

@@ -30,7 +30,7 @@ pub(super) struct World {
 }
 
 enum Nodes {
-    One(TestServer),
+    One(Box<TestServer>),
     Two(Box<Cluster>),
 }
 
@@ -39,7 +39,7 @@ impl World {
     pub(super) async fn embedded() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let node = TestServer::start_with(options(folder.path())).await;
-        Self::with(Nodes::One(node.unwrap()), folder).await
+        Self::with(Nodes::One(Box::new(node.unwrap())), folder).await
     }
 
     /// Two nodes on MongoDB and Redis.

@@ -72,7 +72,7 @@ async fn try_role(world: &Arc<World>, role: Role, transport: Transport) -> Vec<S
     wrong.collect()
 }
 
-/// What was seen; `Err` in words where it is none of the outcomes.
+/// What was seen; `Err` in words where it fits no outcome.
 type Seen = Result<Outcome, String>;
 
 /// The roles that act in a scene. It lasts until a frame ends it.
@@ -171,7 +171,7 @@ async fn replied(scene: &mut Scene, frame: ClientFrame, (name, role): (&str, Rol
     Ok(outcome)
 }
 
-/// What a frame means as a reply; `None` when it is none.
+/// What a frame means as a reply; `None` when it is something else.
 fn outcome(frame: &ServerFrame, chat: ChatId, ping: Option<u32>) -> Option<Seen> {
     Some(Ok(match frame {
         ServerFrame::Ack(_) => Outcome::Does("Ack"),
@@ -234,7 +234,7 @@ async fn shows(scene: &mut Scene, frame: ClientFrame) -> Seen {
     ))
 }
 
-/// Nothing came of it: neither for who sent it, nor for the other member.
+/// Nothing came of it: neither for its sender, nor for the other member.
 async fn nothing(scene: &mut Scene, frame: &str, role: Role) -> Seen {
     scene.watcher.fence().await;
     let known = scene.cursor;

@@ -241,7 +241,7 @@ pub(super) static ROWS: &[Row] = &[
     row("Hello", Future,    [Resumes,    Resumes,    Welcomes, Resumes,    Resumes,    Vanishes, Resumes,    Resumes,    NO_TOKEN, NO_TOKEN]),
     row("Hello", Older,     [Resumes,    Resumes,    Welcomes, Resumes,    Resumes,    Vanishes, Resumes,    Resumes,    NO_TOKEN, NO_TOKEN]),
     row("Hello", Newer,     [Resumes,    Resumes,    Welcomes, Resumes,    Resumes,    Vanishes, Resumes,    Resumes,    NO_TOKEN, NO_TOKEN]),
-    // From here on a frame may end the chat, or the link, of who sends it.
+    // From here on a frame may end the chat, or the link, of its sender.
     row("Leave", Plain,     [DONE,       DONE,       NO_CHAT,  DONE,       DONE,       Vanishes, DONE,       DONE,       NO_TOKEN, OUT]),
     row("Next", Plain,      [QUEUED,     QUEUED,     NO_CHAT,  QUEUED,     QUEUED,     Vanishes, QUEUED,     QUEUED,     NO_TOKEN, OUT]),
     row("Block", Plain,     [DONE,       DONE,       NO_CHAT,  DONE,       DONE,       Vanishes, DONE,       DONE,       NO_TOKEN, OUT]),
