@@ -16,7 +16,7 @@ const HANDLES = {
     ..."[Symbol.asyncDispose] categories close connect createRecoveryCode delete deleteRecoveryCode".split(
       " ",
     ),
-    ..."logOut logOutEverywhere me recover register restore update user".split(" "),
+    ..."exportData logOut logOutEverywhere me recover register restore update user".split(" "),
   ],
   Connection:
     "[Symbol.asyncDispose] chat close error failure id join limits move on serverTimeMs state stats ticket transport".split(

@@ -30,7 +30,7 @@ pub async fn serve(node: Arc<Node>, stop: CancellationToken) {
                 tracing::info!("notices of other nodes may be lost; everything is checked");
                 node.chats().queue_all_checks();
                 node.matching().look_all();
-                node.end_outdated().await;
+                node.look_at_accounts_soon();
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -24,6 +24,8 @@ pub struct Node {
     matching: Arc<Matching>,
     connections_max: usize,
     connections: AtomicUsize,
+    /// Whether the accounts of all connections are to be looked at.
+    is_look_due: AtomicBool,
     links: TaskTracker,
     spread_ms: AtomicU32,
     drain: CancellationToken,
@@ -46,6 +48,7 @@ impl Node {
             matching,
             connections_max,
             connections: AtomicUsize::new(0),
+            is_look_due: AtomicBool::new(false),
             links: TaskTracker::new(),
             spread_ms: AtomicU32::new(0),
             drain: CancellationToken::new(),

@@ -2,10 +2,11 @@
 //! one write and without a task for each. An account that does not exist any more ends its connection
 //! and its chat; one whose tokens were revoked ends the connections that were opened before.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use nowrong_core::record::Generation;
 use nowrong_protocol::{CloseCode, UserId, frame::EndReason};
+use nowrong_store::StoreError;
 
 use super::Node;
 use crate::{hub::UserEntry, refusal::Refusal};
@@ -39,20 +40,30 @@ impl Node {
                 }
             }
         }
-        self.end_outdated().await;
+        self.look_at_accounts_soon();
+        self.look_at_accounts_if_due().await;
+    }
+
+    /// The accounts of all connections are looked at in the next round of [`Node::look_at_accounts_if_due`].
+    pub(crate) fn look_at_accounts_soon(&self) {
+        self.is_look_due.store(true, Ordering::Release);
+    }
+
+    /// Looks at the accounts of all connections, if that is due. As long as the store cannot be read, it stays due.
+    pub(crate) async fn look_at_accounts_if_due(&self) {
+        if self.is_look_due.swap(false, Ordering::AcqRel)
+            && let Err(error) = self.end_outdated().await
+        {
+            tracing::warn!(%error, "the accounts of connections could not be looked at");
+            self.look_at_accounts_soon();
+        }
     }
 
     /// Ends the connections of accounts that are gone, and those that were opened before a revocation. Each
     /// of them was told to end when it happened; this is for what a node was not told.
-    pub(crate) async fn end_outdated(&self) {
+    async fn end_outdated(&self) -> Result<(), StoreError> {
         for users in self.hub.connected().chunks(BATCH) {
-            let known = match self.env.store.generations(users).await {
-                Ok(known) => known,
-                Err(error) => {
-                    tracing::warn!(%error, "the accounts of connections could not be looked at");
-                    return;
-                }
-            };
+            let known = self.env.store.generations(users).await?;
             for (user, generation) in &known {
                 self.end_older(*user, *generation);
             }
@@ -60,6 +71,7 @@ impl Node {
             self.end_accounts(users.iter().filter(is_gone).copied().collect())
                 .await;
         }
+        Ok(())
     }
 
     /// Ends the connection of a user to this node, if it was opened under an earlier generation of the

@@ -19,6 +19,9 @@ use crate::{
     transport::{Entrance, webtransport},
 };
 
+/// How often accounts are looked at, while a look at them is due.
+const ACCOUNT_TICK: Duration = Duration::from_secs(1);
+
 /// How often chats are checked: seats, idle notices, ends. People see these times in seconds.
 const CHAT_TICK: Duration = Duration::from_secs(1);
 
@@ -116,6 +119,11 @@ impl Running {
         self.every("presence", presence_interval(idle), move || {
             let node = node.clone();
             async move { node.note_presence(idle).await }
+        });
+        let node = self.node.clone();
+        self.every("accounts", ACCOUNT_TICK, move || {
+            let node = node.clone();
+            async move { node.look_at_accounts_if_due().await }
         });
         let (env, timekeeper) = (self.node.env().clone(), self.timekeeper.clone());
         let wrapping = self.wrapping.clone();

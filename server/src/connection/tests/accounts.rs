@@ -142,14 +142,22 @@ async fn a_connect_token_from_before_a_revocation_opens_nothing() {
 
 #[tokio::test]
 async fn a_revocation_of_which_nobody_told_ends_the_connection_in_the_next_round_or_at_a_join() {
-    for is_round in [true, false] {
+    for seen_by in ["presence", "a look", "a join"] {
         let (node, _) = node().await;
         let mut ana = Client::connect(&node, 1).await;
         let _ben = Client::connect(&node, 2).await;
         revoke(&node).await;
-        match is_round {
-            true => node.note_presence(HOUR).await,
-            false => ana.send(join()).await,
+        // Not due, so nothing is looked at.
+        node.look_at_accounts_if_due().await;
+        assert!(node.hub().entry(user_id(1)).unwrap().state().kick.is_none());
+        match seen_by {
+            "presence" => node.note_presence(HOUR).await,
+            "a look" => {
+                // What the inbox does when notices were lost.
+                node.look_at_accounts_soon();
+                node.look_at_accounts_if_due().await;
+            }
+            _ => ana.send(join()).await,
         }
         closes_with(&mut ana, CloseCode::TOKEN_REFUSED).await;
         assert!(
