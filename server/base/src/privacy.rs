@@ -50,14 +50,54 @@ impl<T> fmt::Display for Redacted<T> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ClientIp(IpAddr);
 
+/// A network that a client comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Its pseudonym, as [`ClientIp::limiter_key`].
+    pub key: [u8; 16],
+    /// How many times what a single network may it has for all its members.
+    pub share: u32,
+}
+
+/// The networks around an IPv6 /64: the length of the prefix in bytes, and the share. A household may be given
+/// a /56, a site a /48; who has 256 or 65,536 networks may do more than one subscriber, but not as much more.
+const AROUND_V6: [(usize, u32); 2] = [(7, 4), (6, 16)];
+
 impl ClientIp {
+    /// All networks that the client comes from, the narrowest first: an IPv4 address, or an IPv6 /64, /56 and
+    /// /48.
+    pub fn networks(self, key: &PseudonymKey) -> impl Iterator<Item = Network> {
+        let own = Network {
+            key: self.limiter_key(key),
+            share: 1,
+        };
+        let octets = match self.0.to_canonical() {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(ip) => Some(ip.octets()),
+        };
+        let around = octets.into_iter().flat_map(move |octets| {
+            AROUND_V6.map(|(length, share)| {
+                let prefix = [&[length as u8 * 8], &octets[..length]].concat();
+                Network {
+                    key: self.pseudonym(key, &prefix),
+                    share,
+                }
+            })
+        });
+        std::iter::once(own).chain(around)
+    }
+
     /// The pseudonym of the network that the client comes from: an IPv4 address, or an IPv6 /64,
     /// which is what one subscriber gets. Equal networks have equal pseudonyms under one key. The last two
     /// bytes are those of the wider network, an IPv4 /24 or an IPv6 /48, so they say little.
     pub fn limiter_key(self, key: &PseudonymKey) -> [u8; 16] {
+        self.pseudonym(key, &self.prefix())
+    }
+
+    fn pseudonym(self, key: &PseudonymKey, network: &[u8]) -> [u8; 16] {
         let mut out = [0; 16];
         let (own, wider) = out.split_at_mut(14);
-        own.copy_from_slice(&hmac::sign(&key.0, &self.prefix()).as_ref()[..14]);
+        own.copy_from_slice(&hmac::sign(&key.0, network).as_ref()[..14]);
         wider.copy_from_slice(&hmac::sign(&key.0, &self.wider_prefix()).as_ref()[..2]);
         out
     }
@@ -170,6 +210,29 @@ mod tests {
                 "{one} {other}"
             );
         }
+    }
+
+    #[test]
+    fn a_client_comes_from_all_networks_around_it() {
+        let key = PseudonymKey::generate().unwrap();
+        let networks = |address: &str| -> Vec<_> {
+            let ip = ClientIp::from(address.parse::<IpAddr>().unwrap());
+            ip.networks(&key).collect()
+        };
+        let shared = |one, other| {
+            let theirs = networks(other);
+            let mut both = networks(one);
+            both.retain(|network| theirs.contains(network));
+            both.iter().map(|network| network.share).collect::<Vec<_>>()
+        };
+        assert_eq!(shared("2001:db8:1:101::1", "2001:db8:1:101::2"), [1, 4, 16]);
+        assert_eq!(shared("2001:db8:1:101::1", "2001:db8:1:1ff::2"), [4, 16]);
+        assert_eq!(shared("2001:db8:1:101::1", "2001:db8:1:201::1"), [16]);
+        assert_eq!(shared("2001:db8:1:101::1", "2001:db8:2:101::1"), [0; 0]);
+        assert_eq!(shared("192.0.2.1", "::ffff:192.0.2.1"), [1]);
+        assert_eq!(shared("192.0.2.1", "192.0.2.2"), [0; 0]);
+        let own = networks("2001:db8::1")[0].key;
+        assert_eq!(own, key_of("2001:db8::1", &key));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use nowrong_base::privacy::Network;
 use nowrong_core::{
     limiter::{Grant, Rate},
     matching::{Joined, Retried, Ticket},
@@ -87,6 +88,17 @@ pub struct LimitRule {
     pub rate: Rate,
 }
 
+impl LimitRule {
+    /// The same for a network with this many shares.
+    pub fn of_shares(self, share: u32) -> Self {
+        let burst = self.rate.burst.saturating_mul(share);
+        Self {
+            rate: Rate { burst, ..self.rate },
+            ..self
+        }
+    }
+}
+
 /// Limits shared by all nodes.
 #[async_trait]
 pub trait Limits: Send + Sync + 'static {
@@ -98,6 +110,24 @@ pub trait Limits: Send + Sync + 'static {
         key: &[u8; 16],
         now: UnixMs,
     ) -> Result<Grant, BrokerError>;
+
+    /// Takes one unit of `rule` for each of these networks, the narrowest first, until one has none: what a network
+    /// wants in vain is not taken from those around it.
+    async fn take_of_all(
+        &self,
+        rule: LimitRule,
+        networks: &[Network],
+        now: UnixMs,
+    ) -> Result<Grant, BrokerError> {
+        for network in networks {
+            let taken = self.take(rule.of_shares(network.share), &network.key, now);
+            match taken.await? {
+                Grant::Granted => {}
+                refused => return Ok(refused),
+            }
+        }
+        Ok(Grant::Granted)
+    }
 }
 
 /// The queues of waiting people. The store's seats decide; the queue only proposes.

@@ -48,7 +48,8 @@ pub struct LocalBroker {
     tokens: Mutex<tokens::Tokens>,
     /// A table for each rule, so that many keys of one rule leave the others their room. There are as many as
     /// names of rules, which are constants.
-    limits: Mutex<HashMap<&'static str, limiter::Limits>>,
+    /// By name and burst: a wider network has a larger one.
+    limits: Mutex<HashMap<(&'static str, u32), limiter::Limits>>,
     pool: Mutex<Pool>,
     counts: Mutex<Chatting>,
     logs: logs::Logs,
@@ -111,7 +112,7 @@ impl Limits for LocalBroker {
         now: UnixMs,
     ) -> Result<Grant, BrokerError> {
         let mut limits = lock(&self.limits);
-        let limits = limits.entry(rule.name).or_default();
+        let limits = limits.entry((rule.name, rule.rate.burst)).or_default();
         Ok(limits.take(rule.rate, *key, now))
     }
 }

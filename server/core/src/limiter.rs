@@ -154,23 +154,27 @@ impl<K: Copy + Ord + Hash> Limiter<K> {
         self.full_at_ns.insert(key, full_at_ns);
     }
 
-    /// Drops one idle key when the table is full.
+    /// Drops up to two idle keys, so that a table holds few more than are in use.
+    ///
+    /// # Errors
+    /// When one will be idle, if the table is full of others.
     fn make_room(&mut self, now_ns: u64) -> Result<(), Grant> {
-        if self.full_at_ns.len() < self.keys_max {
-            return Ok(());
-        }
-        match self.by_time.first().copied() {
-            Some((full_at, key)) if full_at <= now_ns => {
-                self.by_time.remove(&(full_at, key));
-                self.full_at_ns.remove(&key);
-                Ok(())
-            }
-            first => {
-                let idle_at = first.map_or(now_ns, |(full_at, _)| full_at);
-                let wait_ms = (idle_at - now_ns).div_ceil(NS_PER_MS);
-                Err(Grant::RetryAfter(wait_ms.max(1)))
+        for _ in 0..2 {
+            match self.by_time.first().copied() {
+                Some((full_at, key)) if full_at <= now_ns => {
+                    self.by_time.remove(&(full_at, key));
+                    self.full_at_ns.remove(&key);
+                }
+                _ => break,
             }
         }
+        if self.full_at_ns.len() >= self.keys_max {
+            let first = self.by_time.first();
+            let idle_at = first.map_or(now_ns, |(full_at, _)| *full_at);
+            let wait_ms = (idle_at - now_ns).div_ceil(NS_PER_MS);
+            return Err(Grant::RetryAfter(wait_ms.max(1)));
+        }
+        Ok(())
     }
 }
 

@@ -65,15 +65,17 @@ impl FromRequestParts<Arc<ApiState>> for Caller {
 }
 
 impl ApiState {
-    /// Takes one unit from the limit of the client's network.
+    /// Takes one unit from the limits of the networks of the client.
     pub(super) async fn take(
         &self,
         name: &'static str,
         rate: Rate,
         ip: ClientIp,
     ) -> Result<(), Problem> {
-        let key = ip.limiter_key(&self.pseudonyms);
-        self.spend(name, rate, &key).await
+        let networks: Vec<_> = ip.networks(&self.pseudonyms).collect();
+        let (broker, now) = (&self.env.broker, self.env.clock.now());
+        let taken = broker.take_of_all(LimitRule { name, rate }, &networks, now);
+        self.granted(name, taken.await?)
     }
 
     /// Takes one unit of what a pseudonym or an account may do, on all nodes together.
@@ -85,7 +87,11 @@ impl ApiState {
     ) -> Result<(), Problem> {
         let rule = LimitRule { name, rate };
         let taken = self.env.broker.take(rule, key, self.env.clock.now());
-        match taken.await? {
+        self.granted(name, taken.await?)
+    }
+
+    fn granted(&self, name: &'static str, grant: Grant) -> Result<(), Problem> {
+        match grant {
             Grant::Granted => Ok(()),
             Grant::RetryAfter(ms) => {
                 self.env.metrics.count_refusal(name);

@@ -200,7 +200,7 @@ impl HttpServer {
         {
             *share = self
                 .room
-                .share(ClientIp::from(hop.address()).limiter_key(&self.pseudonyms));
+                .share(ClientIp::from(hop.address()).networks(&self.pseudonyms));
             if share.is_none() {
                 standing = self.spare(peer.number, "connections_per_prefix_max");
             }

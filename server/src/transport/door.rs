@@ -13,7 +13,7 @@ use std::{
 use nowrong_base::{
     clock::Clock,
     lock::lock,
-    privacy::{ClientIp, PseudonymKey},
+    privacy::{self, ClientIp, PseudonymKey},
 };
 use nowrong_broker::{Broker, LimitRule};
 use nowrong_core::{
@@ -88,7 +88,7 @@ pub struct Closed {
 /// A connection that was let in; counted until this is dropped.
 pub struct Pass {
     door: Arc<Door>,
-    network: Pseudonym,
+    networks: Vec<Pseudonym>,
     texts: Arc<Mutex<TextShare>>,
 }
 
@@ -150,22 +150,25 @@ impl Door {
     /// # Errors
     /// [`Closed`]: which limit it is, and when to come back.
     pub async fn enter(self: &Arc<Self>, client: ClientIp) -> Result<Pass, Closed> {
-        let network = client.limiter_key(&self.pseudonyms);
-        let entered = self.try_enter(network).await;
+        let networks: Vec<_> = client.networks(&self.pseudonyms).collect();
+        let entered = self.try_enter(&networks).await;
         if let Err(closed) = &entered {
-            self.remember_refusal(network, *closed);
+            self.remember_refusal(client.limiter_key(&self.pseudonyms), *closed);
         }
         entered.map(|texts| Pass {
             door: self.clone(),
-            network,
+            networks: networks.into_iter().map(|network| network.key).collect(),
             texts,
         })
     }
 
-    async fn try_enter(&self, network: Pseudonym) -> Result<Arc<Mutex<TextShare>>, Closed> {
+    async fn try_enter(
+        &self,
+        around: &[privacy::Network],
+    ) -> Result<Arc<Mutex<TextShare>>, Closed> {
         let granted = self
             .broker
-            .take(self.handshakes, &network, self.clock.now())
+            .take_of_all(self.handshakes, around, self.clock.now())
             .await;
         if let Ok(Grant::RetryAfter(retry_after_ms)) = granted {
             return Err(Closed {
@@ -176,28 +179,47 @@ impl Door {
         let mut networks = lock(&self.networks);
         let now = Instant::now();
         networks.tidy(now);
-        let known = networks.known.entry(network).or_insert_with(|| Network {
-            connections: 0,
-            texts: Arc::new(Mutex::new(TextShare::new(self.texts, now))),
-        });
-        if known.connections >= self.connections_max {
+        if around
+            .iter()
+            .any(|network| self.is_crowded(&networks, network))
+        {
             return Err(Closed {
                 limit: "connections_per_prefix_max",
                 retry_after_ms: CROWDED_RETRY_MS,
             });
         }
-        known.connections += 1;
-        Ok(known.texts.clone())
+        let mut texts = None;
+        for network in around {
+            let known = networks
+                .known
+                .entry(network.key)
+                .or_insert_with(|| Network {
+                    connections: 0,
+                    texts: Arc::new(Mutex::new(TextShare::new(self.texts, now))),
+                });
+            known.connections += 1;
+            // The narrowest network comes first, and its people share what they write.
+            texts.get_or_insert_with(|| known.texts.clone());
+        }
+        Ok(texts.unwrap_or_else(|| Arc::new(Mutex::new(TextShare::new(self.texts, now)))))
+    }
+
+    fn is_crowded(&self, networks: &Networks, network: &privacy::Network) -> bool {
+        let known = networks.known.get(&network.key);
+        let max = self.connections_max.saturating_mul(network.share);
+        known.map_or(0, |known| known.connections) >= max
     }
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
         let mut networks = lock(&self.door.networks);
-        if let Some(known) = networks.known.get_mut(&self.network) {
-            known.connections -= 1;
-            if known.connections == 0 && lock(&self.texts).is_full(Instant::now()) {
-                networks.known.remove(&self.network);
+        for key in &self.networks {
+            if let Some(known) = networks.known.get_mut(key) {
+                known.connections -= 1;
+                if known.connections == 0 && lock(&known.texts).is_full(Instant::now()) {
+                    networks.known.remove(key);
+                }
             }
         }
     }
@@ -250,6 +272,28 @@ mod tests {
         assert!(door.enter(client("2001:db8::3")).await.is_ok());
         drop(second);
         assert!(lock(&door.networks).known.is_empty(), "nobody is left");
+    }
+
+    #[tokio::test]
+    async fn many_networks_inside_one_have_together_what_that_one_may() {
+        let address = |n: u32| client(&format!("2001:db8:0:{n:x}::1"));
+        let crowded = door(2, 100);
+        let mut passes = Vec::new();
+        for n in 0..8 {
+            passes.push(crowded.enter(address(n)).await.ok().unwrap());
+        }
+        let closed = crowded.enter(address(8)).await.err().unwrap();
+        assert_eq!(closed.limit, "connections_per_prefix_max", "the same /56");
+        assert!(crowded.enter(address(0x100)).await.is_ok(), "another one");
+        drop(passes);
+        assert!(lock(&crowded.networks).known.is_empty(), "nobody is left");
+        let busy = door(100, 2);
+        for n in 0..8 {
+            assert!(busy.enter(address(n)).await.is_ok());
+        }
+        let closed = busy.enter(address(8)).await.err().unwrap();
+        assert_eq!(closed.limit, "handshakes", "the same /56");
+        assert!(busy.enter(address(0x100)).await.is_ok(), "another one");
     }
 
     #[tokio::test]

@@ -96,6 +96,16 @@ fn nothing_is_granted_of_nothing_and_extremes_do_not_overflow() {
 }
 
 #[test]
+fn g10_a_table_holds_few_more_keys_than_are_in_use() {
+    let mut limiter = Limiter::with_bound(1_000);
+    for number in 0..200_u8 {
+        // Each is idle again before the next but one comes.
+        assert!(granted(&mut limiter, number, u64::from(number) * 200));
+        assert!(limiter.len() <= 3, "{}", limiter.len());
+    }
+}
+
+#[test]
 fn g10_a_full_table_refuses_new_keys_until_one_is_idle() {
     let mut limiter = Limiter::with_bound(2);
     assert!(granted(&mut limiter, 1, 0));

@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use nowrong_base::lock::lock;
+use nowrong_base::{lock::lock, privacy::Network};
 use tokio_util::sync::CancellationToken;
 
 /// Connections that are kept for the health of the node.
@@ -27,6 +27,8 @@ pub(in crate::server) struct Room {
     slots_max: usize,
     shares: Mutex<HashMap<Pseudonym, usize>>,
     shares_max: usize,
+    /// What no network has more than: half of all.
+    most: usize,
     spares: Mutex<Spares>,
 }
 
@@ -40,7 +42,8 @@ impl Room {
             slots: AtomicUsize::new(0),
             slots_max,
             shares: Mutex::default(),
-            shares_max: shares_max.min(slots_max.div_ceil(2)),
+            shares_max,
+            most: slots_max.div_ceil(2),
             spares: Mutex::default(),
         })
     }
@@ -54,15 +57,25 @@ impl Room {
         taken.is_ok().then(|| Slot(self.clone()))
     }
 
-    /// Takes one connection of this network, if it has one left.
-    pub(super) fn share(self: &Arc<Self>, network: Pseudonym) -> Option<Share> {
+    /// Takes one connection of each of these networks, if all have one left.
+    pub(super) fn share(
+        self: &Arc<Self>,
+        networks: impl IntoIterator<Item = Network>,
+    ) -> Option<Share> {
         let mut shares = lock(&self.shares);
-        let count = shares.get(&network).copied().unwrap_or(0);
-        if count >= self.shares_max {
-            return None;
+        let mut keys = Vec::with_capacity(1);
+        for network in networks {
+            let count = shares.get(&network.key).copied().unwrap_or(0);
+            let share = usize::try_from(network.share).unwrap_or(usize::MAX);
+            if count >= self.shares_max.saturating_mul(share).min(self.most) {
+                return None;
+            }
+            keys.push(network.key);
         }
-        shares.insert(network, count + 1);
-        Some(Share(self.clone(), network))
+        for key in &keys {
+            *shares.entry(*key).or_default() += 1;
+        }
+        Some(Share(self.clone(), keys))
     }
 
     /// Takes a spare connection for the connection that was accepted as this `number`. When all are in
@@ -96,16 +109,18 @@ impl Drop for Slot {
     }
 }
 
-/// One connection of a network.
-pub(super) struct Share(Arc<Room>, Pseudonym);
+/// One connection of each of the networks of a client.
+pub(super) struct Share(Arc<Room>, Vec<Pseudonym>);
 
 impl Drop for Share {
     fn drop(&mut self) {
         let mut shares = lock(&self.0.shares);
-        if let Some(count) = shares.get_mut(&self.1) {
-            *count -= 1;
-            if *count == 0 {
-                shares.remove(&self.1);
+        for key in &self.1 {
+            if let Some(count) = shares.get_mut(key) {
+                *count -= 1;
+                if *count == 0 {
+                    shares.remove(key);
+                }
             }
         }
     }
@@ -138,11 +153,28 @@ mod tests {
     #[test]
     fn a_network_never_takes_all_the_room() {
         let room = Room::new(4, 1_000);
-        let mine: Vec<_> = (0..2).map(|_| room.share([1; 16]).unwrap()).collect();
-        assert!(room.share([1; 16]).is_none());
-        assert!(room.share([2; 16]).is_some());
+        let network = |number, share| Network {
+            key: [number; 16],
+            share,
+        };
+        let (one, other) = ([network(1, 1)], [network(2, 1)]);
+        let mine: Vec<_> = (0..2).map(|_| room.share(one).unwrap()).collect();
+        assert!(room.share(one).is_none());
+        assert!(room.share(other).is_some());
         drop(mine);
-        assert!(room.share([1; 16]).is_some());
+        assert!(room.share(one).is_some());
+        assert!(lock(&room.shares).is_empty(), "nobody is left");
+    }
+
+    #[test]
+    fn many_networks_inside_one_share_what_that_one_has() {
+        let room = Room::new(100, 2);
+        let network = |key, share| Network { key, share };
+        let inside = |number: u8| [network([number; 16], 1), network([0; 16], 4)];
+        let mine: Vec<_> = (1..=8).filter_map(|n| room.share(inside(n))).collect();
+        assert_eq!(mine.len(), 8);
+        assert!(room.share(inside(9)).is_none());
+        drop(mine);
         assert!(lock(&room.shares).is_empty(), "nobody is left");
     }
 

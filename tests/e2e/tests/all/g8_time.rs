@@ -10,6 +10,9 @@ use nowrong_client::{Client, ConnectOptions, Transport};
 
 const SECRET: &str = "a rather unusual sentence about pelicans";
 
+/// The category of the pair, which is stored in clear.
+const CATEGORY: &str = "music";
+
 /// Whether any file under `folder` holds `needle`.
 fn is_on_disk(folder: &Path, needle: &[u8]) -> std::io::Result<bool> {
     for entry in std::fs::read_dir(folder)? {
@@ -27,6 +30,14 @@ fn is_on_disk(folder: &Path, needle: &[u8]) -> std::io::Result<bool> {
     Ok(false)
 }
 
+/// The keys of chats and accounts in a vault: slots of 64 bytes, of which 16 are the owner and 32 the key. The
+/// first slot is the header, and the key of names has no owner.
+fn keys_with_an_owner(vault: &[u8]) -> Vec<Vec<u8>> {
+    let slots = vault.chunks(64).skip(1);
+    let owned = slots.filter(|slot| slot[..16].iter().any(|byte| *byte != 0));
+    owned.map(|slot| slot[16..48].to_vec()).collect()
+}
+
 #[tokio::test]
 async fn g8_after_24_hours_nothing_can_be_read_and_the_sweeper_has_removed_it() {
     let mut server = TestServer::start().await.unwrap();
@@ -34,16 +45,19 @@ async fn g8_after_24_hours_nothing_can_be_read_and_the_sweeper_has_removed_it() 
     ana_chat.send(SECRET).await.unwrap();
     assert_eq!(ben_chat.history(None, 10).await.unwrap().messages.len(), 1);
     assert!(
-        is_on_disk(&server.data(), ana.user.account().name.as_bytes()).unwrap(),
+        is_on_disk(&server.data(), CATEGORY.as_bytes()).unwrap(),
         "the probe can find"
     );
-    assert!(
-        !is_on_disk(&server.data(), SECRET.as_bytes()).unwrap(),
-        "bodies are sealed from the first moment"
-    );
+    for private in [SECRET, &ana.user.account().name] {
+        assert!(
+            !is_on_disk(&server.data(), private.as_bytes()).unwrap(),
+            "texts and names are sealed from the first moment"
+        );
+    }
     server.kill().await.unwrap();
-    let keys_before = std::fs::read(server.data().join("keys.bin")).unwrap();
-    assert!(keys_before.iter().any(|byte| *byte != 0));
+    let keys = server.data().join("keys.bin");
+    let people_and_chats = keys_with_an_owner(&std::fs::read(&keys).unwrap());
+    assert_eq!(people_and_chats.len(), 3, "two accounts and a chat");
 
     server
         // A leap over a stop counts after the hold.
@@ -58,14 +72,14 @@ async fn g8_after_24_hours_nothing_can_be_read_and_the_sweeper_has_removed_it() 
             .is_err()
     );
 
-    let keys = server.data().join("keys.bin");
-    eventually("the key of the chat is overwritten", || async {
-        let now = std::fs::read(&keys).unwrap();
-        let key = keys_before
-            .windows(32)
-            .find(|w| w.iter().filter(|b| **b != 0).count() > 24)?;
-        (!now.windows(32).any(|window| window == key)).then_some(())
-    })
+    eventually(
+        "the keys of the chat and the accounts are overwritten",
+        || async {
+            let now = std::fs::read(&keys).unwrap();
+            let is_there = |key: &Vec<u8>| now.windows(key.len()).any(|window| window == key);
+            (!people_and_chats.iter().any(is_there)).then_some(())
+        },
+    )
     .await;
     server.stop().await.unwrap();
 }
