@@ -172,14 +172,15 @@ export interface paths {
         post?: never;
         /**
          * Erase your account
-         * @description Ends its chat, and removes the account with everything that belongs to it.
+         * @description Ends its chat, and removes the account with everything that belongs to it. Nobody can take its name for 24 hours.
          */
         delete: operations["eraseMe"];
         options?: never;
         head?: never;
         /**
          * Change your account
-         * @description The age bracket cannot be changed. A running chat keeps the name it began with.
+         * @description The age bracket cannot be changed. A running chat keeps the name it began with. Another name can be taken five times
+         *     a day, and a name that was taken counts. Nobody else can take the old one for 24 hours.
          */
         patch: operations["changeMe"];
         trace?: never;
@@ -1091,7 +1092,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests from one network, or for one account. */
+            /** @description Too many requests from one network, or for one account; or too many names in a day. */
             429: {
                 headers: {
                     [name: string]: unknown;

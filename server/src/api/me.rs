@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
-use nowrong_core::record::User;
+use nowrong_core::{limiter::Rate, record::User};
 use nowrong_protocol::ErrorCode;
 use nowrong_store::NameClaim;
 use serde::Deserialize;
@@ -15,6 +15,13 @@ use super::{
     caller::Caller,
     problem::{Problem, ProblemDocument},
     users::{InterestText, UserView},
+};
+
+/// How often an account may take another name: five times, and once more for each fifth of a day. A try that finds the
+/// name taken counts too: nobody asks with it, again and again, whether a certain person is here.
+const RENAMES: Rate = Rate {
+    burst: 5,
+    period_ms: 24 * 60 * 60 * 1_000,
 };
 
 /// The parts of an account that can be changed; a field that is left out stays as it is.
@@ -67,7 +74,8 @@ pub(super) async fn show(Caller(user): Caller) -> Json<UserView> {
 
 /// Change your account
 ///
-/// The age bracket cannot be changed. A running chat keeps the name it began with.
+/// The age bracket cannot be changed. A running chat keeps the name it began with. Another name can be taken five times
+/// a day, and a name that was taken counts. Nobody else can take the old one for 24 hours.
 #[utoipa::path(
     patch,
     path = "/v1/me",
@@ -80,7 +88,7 @@ pub(super) async fn show(Caller(user): Caller) -> Json<UserView> {
         (status = 401, description = "The access token is missing, wrong or expired.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "The name is taken.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "Fields are wrong; each is named.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests from one network, or for one account.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests from one network, or for one account; or too many names in a day.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -89,8 +97,17 @@ pub(super) async fn change(
     Caller(user): Caller,
     fields: Fields,
 ) -> Result<Json<UserView>, Problem> {
+    let old_name = user.name.clone();
     let user = changed(user, fields)?;
-    match api.env.store.update_user(&user).await? {
+    if user.name != old_name {
+        api.spend("rename", RENAMES, user.id.as_bytes()).await?;
+    }
+    match api
+        .env
+        .store
+        .update_user(&user, api.env.clock.now())
+        .await?
+    {
         NameClaim::Claimed => Ok(Json(user.into())),
         NameClaim::Taken => Err(Problem::name_taken()),
         NameClaim::Unknown => Err(Problem::new(ErrorCode::UNAUTHENTICATED)),
@@ -114,7 +131,7 @@ fn changed(mut user: User, mut fields: Fields) -> Result<User, Problem> {
 
 /// Erase your account
 ///
-/// Ends its chat, and removes the account with everything that belongs to it.
+/// Ends its chat, and removes the account with everything that belongs to it. Nobody can take its name for 24 hours.
 #[utoipa::path(
     delete,
     path = "/v1/me",
@@ -133,7 +150,10 @@ pub(super) async fn erase(
     Caller(user): Caller,
 ) -> Result<StatusCode, Problem> {
     api.departure.depart(user.id).await?;
-    api.env.store.delete_user(user.id).await?;
+    api.env
+        .store
+        .delete_user(user.id, api.env.clock.now())
+        .await?;
     // What began meanwhile ends too. The account is gone whatever becomes of that: a request that comes again
     // would find none, and what is left ends with the round that notes who is here.
     if let Err(error) = api.departure.depart(user.id).await {

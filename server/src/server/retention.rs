@@ -76,6 +76,7 @@ impl Auditor {
                 messages = overdue.messages,
                 keys = overdue.keys,
                 tokens = overdue.tokens,
+                names = overdue.names,
                 others = overdue.others,
                 "records that should be erased are still stored: nobody can read them, but the promise is that they are gone; look in the log for why they could not be removed"
             ),

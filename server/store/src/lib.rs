@@ -37,6 +37,11 @@ pub use overdue::Overdue;
 /// day. A queue or an offer that still holds such a ticket expires within minutes.
 pub const SPENT_LIFETIME_MS: u64 = 24 * 60 * 60 * 1_000;
 
+/// How long a name rests after its owner has left it, in milliseconds: a day. An account that was erased
+/// leaves its name then, one that expired when it expired, one that was renamed with the change. Until then nobody else
+/// can take it, or one that looks like it; an account that was renamed may take it back.
+pub const NAME_REST_MS: u64 = 24 * 60 * 60 * 1_000;
+
 /// Why a call to the store failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -56,8 +61,8 @@ impl<T: UserStore + CategoryStore + ChatStore + MessageStore + Anchor> Store for
 /// Accounts, their names, refresh tokens and blocks.
 #[async_trait]
 pub trait UserStore: Send + Sync + 'static {
-    /// Creates an account and claims its name, atomically. The name of an account that expired
-    /// before `user.created_at` is free.
+    /// Creates an account and claims its name, atomically. A name that has rested for [`NAME_REST_MS`] by
+    /// `user.created_at` is free.
     async fn create_user(&self, user: &User) -> Result<NameClaim, StoreError>;
 
     /// Creates an account, claims its name, stores its first refresh token and the key of the
@@ -69,10 +74,10 @@ pub trait UserStore: Send + Sync + 'static {
     /// The account, unless it expired.
     async fn user(&self, id: UserId, now: UnixMs) -> Result<Option<User>, StoreError>;
 
-    /// Replaces the account; claims the new name and frees the old one, atomically. Its expiry never
+    /// Replaces the account; claims the new name, atomically, and lets the old one rest. Its expiry never
     /// moves back, and its generation stays. [`NameClaim::Taken`] leaves everything as it was. An unknown id is
     /// [`NameClaim::Unknown`].
-    async fn update_user(&self, user: &User) -> Result<NameClaim, StoreError>;
+    async fn update_user(&self, user: &User, now: UnixMs) -> Result<NameClaim, StoreError>;
 
     /// Moves the expiry of these accounts, their names and those of their refresh tokens that can be
     /// exchanged forward to `expires_at`, never back, and changes nothing else. Returns those that
@@ -83,12 +88,12 @@ pub trait UserStore: Send + Sync + 'static {
     /// The generations of those of these accounts that exist, expired or not, in no order.
     async fn generations(&self, ids: &[UserId]) -> Result<Vec<(UserId, Generation)>, StoreError>;
 
-    /// Removes the account and everything that belongs to it: name, refresh tokens, blocks, recent
-    /// partners (and itself from theirs), its seat. Ids are never used again, so blocks against it
+    /// Removes the account and everything that belongs to it: its name, which rests from now on without a word of
+    /// whose it was, refresh tokens, blocks, recent partners (and itself from theirs), its seat. Ids are never used again, so blocks against it
     /// are pointless and removed too. Its spent tickets, ids without a name, stay until they expire:
     /// no chat opens with one of them that is still under way. Its chat must have been ended before.
     /// Idempotent.
-    async fn delete_user(&self, id: UserId) -> Result<(), StoreError>;
+    async fn delete_user(&self, id: UserId, now: UnixMs) -> Result<(), StoreError>;
 
     /// Stores the first refresh token of a family.
     async fn create_refresh(&self, token: &RefreshToken) -> Result<(), StoreError>;
@@ -297,7 +302,7 @@ pub trait MessageStore: Send + Sync + 'static {
 pub enum NameClaim {
     /// The name is claimed.
     Claimed,
-    /// Another account has it, or one that looks like it.
+    /// Another account has it, or one that looks like it; or had it until less than [`NAME_REST_MS`] ago.
     Taken,
     /// There is no such account.
     Unknown,
@@ -310,7 +315,7 @@ pub enum Registered {
     New,
     /// The same request came before: this account exists, and the token is stored for it.
     Again(User),
-    /// Another account has the name, or one that looks like it.
+    /// Another account has the name, or one that looks like it; or had it until less than [`NAME_REST_MS`] ago.
     NameTaken,
     /// The key came before with another request.
     KeyOfOther,

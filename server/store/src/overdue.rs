@@ -14,19 +14,22 @@ pub struct Overdue {
     pub keys: u64,
     /// Tokens and registrations.
     pub tokens: u64,
-    /// What else has a time: seats, spent tickets, taken names, recent partners.
+    /// Names that have rested long enough.
+    pub names: u64,
+    /// What else has a time: seats, spent tickets, recent partners.
     pub others: u64,
 }
 
 impl Overdue {
     /// Each count with its name.
-    pub fn kinds(&self) -> [(&'static str, u64); 6] {
+    pub fn kinds(&self) -> [(&'static str, u64); 7] {
         [
             ("accounts", self.accounts),
             ("chats", self.chats),
             ("messages", self.messages),
             ("keys", self.keys),
             ("tokens", self.tokens),
+            ("names", self.names),
             ("others", self.others),
         ]
     }

@@ -195,13 +195,13 @@ async fn an_account_changes_field_by_field() {
         assert_eq!(me["language"], language);
         assert_eq!(me["interests"], interests);
     }
-    api.register("Robin").await;
+    api.register("Bobo").await;
     let taken = api
         .call(
             "PATCH",
             "/v1/me",
             &token,
-            &json!({ "name": "r0bin", "language": "fr" }),
+            &json!({ "name": "b0bo", "language": "fr" }),
         )
         .await;
     taken.is_problem(409, "NAME_TAKEN");
@@ -303,7 +303,76 @@ async fn erasing_an_account_lets_the_user_depart_first() {
     api.post("/v1/auth/refresh", &body)
         .await
         .is_problem(401, "REFRESH_REFUSED");
-    api.register("Robin").await;
+}
+
+#[tokio::test]
+async fn the_name_of_an_erased_account_rests_for_a_day() {
+    let api = Api::new().await;
+    let token = api.token("Robin").await;
+    let answer = api.call("DELETE", "/v1/me", &token, &Value::Null).await;
+    assert_eq!(answer.status, 204, "{}", answer.text());
+    let body = json!({ "name": "R0bin", "language": "en", "age_bracket": "18+" });
+    for hours in [1, 22] {
+        let answer = api.post("/v1/users", &body).await;
+        answer.is_problem(409, "NAME_TAKEN");
+        api.advance(Duration::from_secs(hours * 60 * 60));
+    }
+    let kim = api.token("Kim").await;
+    let change = json!({ "name": "Robin" });
+    let answer = api.call("PATCH", "/v1/me", &kim, &change).await;
+    answer.is_problem(409, "NAME_TAKEN");
+    api.advance(Duration::from_secs(60 * 60));
+    assert_eq!(api.post("/v1/users", &body).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_name_that_was_changed_can_be_taken_back_by_its_owner_alone() {
+    let api = Api::new().await;
+    let (ana, ben) = (api.token("Ana").await, api.token("Ben").await);
+    let rename = async |token: &str, name: &str| {
+        let change = json!({ "name": name });
+        api.call("PATCH", "/v1/me", token, &change).await
+    };
+    assert_eq!(rename(&ana, "Eve").await.status, 200);
+    rename(&ben, "Ana").await.is_problem(409, "NAME_TAKEN");
+    assert_eq!(rename(&ana, "Ana").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_name_can_be_changed_five_times_a_day_and_a_taken_one_counts() {
+    let api = Api::new().await;
+    let token = api.token("Ana").await;
+    api.register("Ben").await;
+    let change = async |change: Value| api.call("PATCH", "/v1/me", &token, &change).await;
+    // What changes no name costs none, and neither does a name that cannot be one.
+    for _ in 0..6 {
+        let same = change(json!({ "name": " Ana", "language": "de" })).await;
+        assert_eq!(same.status, 200, "{}", same.text());
+        change(json!({ "name": "x" }))
+            .await
+            .is_problem(422, "INVALID");
+    }
+    for name in ["Ben", "b3n", "BEN"] {
+        let answer = change(json!({ "name": name })).await;
+        assert!(matches!(answer.status.as_u16(), 200 | 409), "{name}");
+    }
+    for name in ["Eve", "Zoe"] {
+        assert_eq!(change(json!({ "name": name })).await.status, 200);
+    }
+    let refused = change(json!({ "name": "Ben" })).await;
+    refused.is_problem(429, "RATE_LIMITED");
+    let ms = refused.json()["retry_after_ms"].as_u64().unwrap();
+    assert!((1..=24 * 60 * 60 * 1_000 / 5).contains(&ms), "{ms}");
+    assert_eq!(
+        refused.header("retry-after"),
+        ms.div_ceil(1_000).to_string()
+    );
+    let other = change(json!({ "language": "fr" })).await;
+    assert_eq!(other.status, 200, "the rest can be changed");
+    let another = api.token("Another").await;
+    let change = json!({ "name": "Other" });
+    let another = api.call("PATCH", "/v1/me", &another, &change).await;
+    assert_eq!(another.status, 200, "each account has its own");
 }
 
 #[tokio::test]

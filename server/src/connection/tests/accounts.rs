@@ -82,7 +82,7 @@ async fn an_account_that_is_gone_ends_its_connection_and_its_chat_in_the_next_ro
         Client::connect(&node, 1).await,
         Client::connect(&node, 2).await,
     );
-    node.env().store.delete_user(user_id(1)).await.unwrap();
+    node.env().store.delete_user(user_id(1), NOW).await.unwrap();
     node.note_presence(HOUR).await;
     closes_with_account_gone(&mut ana).await;
     sees_the_end(&mut ben).await;
@@ -95,7 +95,7 @@ async fn an_account_that_is_gone_ends_its_connection_at_a_join() {
         Client::connect(&node, 1).await,
         Client::connect(&node, 2).await,
     );
-    node.env().store.delete_user(user_id(1)).await.unwrap();
+    node.env().store.delete_user(user_id(1), NOW).await.unwrap();
     ana.send(join()).await;
     closes_with_account_gone(&mut ana).await;
     sees_the_end(&mut ben).await;

@@ -1,7 +1,7 @@
 //! Counts what should be gone: by the expiry index, and by the records themselves, should one have no entry in it.
 //!
-//! Ids of version 7 begin with the time, so the oldest records come first in every table, and a bounded look sees
-//! those that are overdue.
+//! Ids of version 7 begin with the time, so the oldest records come first in every table but that of names, and a
+//! bounded look sees those that are overdue.
 
 use std::ops::Bound;
 
@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     fault::Fault,
-    record::{self, ChatRecord, UserRecord},
+    record::{self, ChatRecord, RestRecord, UserRecord},
     snapshot::Snapshot,
     table::{self, Expiring, bounds, load},
     vault::KeyId,
@@ -29,7 +29,11 @@ impl Snapshot {
         let chats = self.due(table::CHATS, limit, |chat: &ChatRecord| {
             chat.expires_at <= before
         })?;
+        let names = self.due(table::RESTS, limit, |rest: &RestRecord| {
+            rest.until <= before
+        })?;
         Ok(Overdue {
+            names: indexed.names.max(names),
             accounts: indexed.accounts.max(accounts),
             chats: indexed.chats.max(chats),
             messages: indexed.messages + self.orphan_messages(limit)?,
@@ -48,6 +52,7 @@ impl Snapshot {
                 Expiring::Chat(_) => &mut found.chats,
                 Expiring::Message(_) => &mut found.messages,
                 Expiring::Refresh(_) => &mut found.tokens,
+                Expiring::Rest(_) => &mut found.names,
                 Expiring::Recents(_) | Expiring::Spent(_) => &mut found.others,
             };
             *count += 1;
@@ -55,9 +60,9 @@ impl Snapshot {
         Ok(found)
     }
 
-    fn due<R: DeserializeOwned>(
+    fn due<K: redb::Key + 'static, R: DeserializeOwned>(
         &self,
-        table: redb::TableDefinition<'static, table::Id, table::Record>,
+        table: redb::TableDefinition<'static, K, table::Record>,
         limit: usize,
         is_due: impl Fn(&R) -> bool,
     ) -> Result<u64, Fault> {

@@ -54,7 +54,7 @@ impl Transaction<'_> {
             Expiring::User(id) => {
                 let user: Option<UserRecord> = load(self.users.read()?, id.as_bytes())?;
                 debug_assert!(user.is_none_or(|user| user.expires_at <= now));
-                self.remove_user(id)?;
+                self.remove_user(id, now)?;
                 1
             }
             Expiring::Refresh(hash) => {
@@ -67,6 +67,10 @@ impl Transaction<'_> {
             }
             Expiring::Spent(user) => {
                 self.remove_spent(user)?;
+                1
+            }
+            Expiring::Rest(name) => {
+                self.remove_rest(&name)?;
                 1
             }
             Expiring::Message(key) => {

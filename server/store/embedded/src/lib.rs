@@ -25,6 +25,7 @@ mod fault;
 mod journal;
 mod lazy;
 mod messages;
+mod names;
 mod open;
 mod record;
 mod renewal;

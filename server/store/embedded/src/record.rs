@@ -51,6 +51,14 @@ pub(super) struct UserRecord {
     pub(super) expires_at: UnixMs,
 }
 
+/// A name that rests, whose keyed hash is the key of the record.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct RestRecord {
+    pub(super) until: UnixMs,
+    /// A keyed hash of the name and of the account that left it, which may take it back.
+    pub(super) owner: [u8; 32],
+}
+
 /// Who an account is.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Person {

@@ -182,6 +182,7 @@ fn copy_all(read: &ReadTransaction, write: &WriteTransaction) -> Result<(), Faul
 /// Copies the tables in which nothing of people stands.
 pub(super) fn copy_unsealed(read: &ReadTransaction, write: &WriteTransaction) -> Result<(), Fault> {
     copy(read, write, table::GENERATIONS)?;
+    copy(read, write, table::RESTS)?;
     copy(read, write, table::REFRESH)?;
     copy(read, write, table::FAMILIES)?;
     copy(read, write, table::OPEN_TOKENS)?;

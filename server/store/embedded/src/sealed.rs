@@ -31,6 +31,17 @@ pub(super) fn name_hash(key: &Key, skeleton: &str) -> [u8; 32] {
     hash
 }
 
+/// The keyed hash of a name, given as its [`name_hash`], and of the account that left it.
+pub(super) fn owner_hash(key: &Key, name: &[u8; 32], owner: UserId) -> [u8; 32] {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose());
+    let mut both = hmac::Context::with_key(&key);
+    both.update(name);
+    both.update(owner.as_bytes());
+    let mut hash = [0; 32];
+    hash.copy_from_slice(both.sign().as_ref());
+    hash
+}
+
 impl UserRecord {
     /// The record of an account, whose name has this hash.
     pub(super) fn seal(user: &User, name: [u8; 32], key: &Key) -> Result<Self, Fault> {

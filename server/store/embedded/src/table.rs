@@ -26,6 +26,8 @@ pub(super) const USERS: TableDefinition<'_, Id, Record> = TableDefinition::new("
 pub(super) const GENERATIONS: TableDefinition<'_, Id, u64> = TableDefinition::new("generations");
 /// Keyed hash of a skeleton → user id.
 pub(super) const NAMES: TableDefinition<'_, Wide, Id> = TableDefinition::new("taken_names");
+/// Keyed hash of a skeleton → `RestRecord`: the names that rest.
+pub(super) const RESTS: TableDefinition<'_, Wide, Record> = TableDefinition::new("resting_names");
 /// Token hash → `RefreshRecord`.
 pub(super) const REFRESH: TableDefinition<'_, Wide, Record> = TableDefinition::new("refresh");
 /// User, family, token hash: finds the tokens of a family, and of a user.
@@ -149,6 +151,8 @@ pub(super) enum Expiring {
     Message([u8; 28]),
     /// The spent tickets of a user.
     Spent(UserId),
+    /// A name that rests.
+    Rest([u8; 32]),
 }
 
 impl Expiring {
@@ -161,6 +165,7 @@ impl Expiring {
             Self::Chat(id) => (4, id.as_bytes()),
             Self::Message(key) => (5, key),
             Self::Spent(id) => (6, id.as_bytes()),
+            Self::Rest(name) => (7, name),
         };
         [&at.to_be_bytes()[..], &[kind], id].concat()
     }
@@ -179,6 +184,7 @@ impl Expiring {
             4 => exact(id).map(|id| Self::Chat(ChatId::from_bytes(id))),
             5 => exact(id).map(Self::Message),
             6 => exact(id).map(|id| Self::Spent(UserId::from_bytes(id))),
+            7 => exact(id).map(Self::Rest),
             _ => None,
         };
         expiring.ok_or_else(unreadable)
@@ -234,6 +240,7 @@ mod tests {
             Expiring::Chat(ChatId::from_bytes([4; 16])),
             Expiring::Message([5; 28]),
             Expiring::Spent(UserId::from_bytes([6; 16])),
+            Expiring::Rest([7; 32]),
         ];
         let keys: Vec<_> = (all.iter().zip(250..)).map(|(it, at)| it.key(at)).collect();
         assert!(keys.is_sorted());

@@ -26,6 +26,7 @@ pub(super) struct Transaction<'t> {
     pub(super) users: Lazy<'t, Id, Record>,
     pub(super) generations: Lazy<'t, Id, u64>,
     pub(super) names: Lazy<'t, Wide, Id>,
+    pub(super) rests: Lazy<'t, Wide, Record>,
     pub(super) refresh: Lazy<'t, Wide, Record>,
     pub(super) families: Lazy<'t, FamilyMember, ()>,
     pub(super) open_tokens: Lazy<'t, Wide, Record>,
@@ -59,6 +60,7 @@ impl<'t> Transaction<'t> {
             users: Lazy::new(transaction, table::USERS),
             generations: Lazy::new(transaction, table::GENERATIONS),
             names: Lazy::new(transaction, table::NAMES),
+            rests: Lazy::new(transaction, table::RESTS),
             refresh: Lazy::new(transaction, table::REFRESH),
             families: Lazy::new(transaction, table::FAMILIES),
             open_tokens: Lazy::new(transaction, table::OPEN_TOKENS),
@@ -87,6 +89,7 @@ impl<'t> Transaction<'t> {
         self.users.read()?;
         self.generations.read()?;
         self.names.read()?;
+        self.rests.read()?;
         self.refresh.read()?;
         self.families.read()?;
         self.open_tokens.read()?;

@@ -45,10 +45,10 @@ impl UserStore for EmbeddedStore {
         self.read("user", |snapshot| snapshot.user(id, now))
     }
 
-    async fn update_user(&self, user: &User) -> Result<NameClaim, StoreError> {
+    async fn update_user(&self, user: &User, now: UnixMs) -> Result<NameClaim, StoreError> {
         let user = user.clone();
         self.write("update_user", move |transaction| {
-            transaction.update_user(&user)
+            transaction.update_user(&user, now)
         })
         .await
     }
@@ -71,9 +71,9 @@ impl UserStore for EmbeddedStore {
         self.read("generations", |snapshot| snapshot.generations(ids))
     }
 
-    async fn delete_user(&self, id: UserId) -> Result<(), StoreError> {
+    async fn delete_user(&self, id: UserId, now: UnixMs) -> Result<(), StoreError> {
         self.write("delete_user", move |transaction| {
-            transaction.remove_user(id)
+            transaction.remove_user(id, now)
         })
         .await
     }
@@ -161,35 +161,30 @@ impl UserStore for EmbeddedStore {
 }
 
 impl Transaction<'_> {
-    /// Creates an account. A name whose owner expired before this account began is free.
+    /// Creates an account.
     pub(super) fn create_user(&mut self, user: &User) -> Result<NameClaim, Fault> {
-        if let Some(owner) = self.name_owner(&self.name_hash(&user.skeleton)?)?
-            && owner != user.id
-        {
-            let holder = self.account(owner)?;
-            if holder.is_some_and(|holder| holder.expires_at > user.created_at) {
-                return Ok(NameClaim::Taken);
-            }
-            self.remove_user(owner)?;
+        let name = self.name_hash(&user.skeleton)?;
+        if !self.make_free(&name, user.id, user.created_at)? {
+            return Ok(NameClaim::Taken);
         }
         let old = load(self.users.read()?, user.id.as_bytes())?;
-        self.put_user(old.as_ref(), user)?;
+        self.put_user(old.as_ref(), user, user.created_at)?;
         Ok(NameClaim::Claimed)
     }
 
-    fn update_user(&mut self, user: &User) -> Result<NameClaim, Fault> {
+    fn update_user(&mut self, user: &User, now: UnixMs) -> Result<NameClaim, Fault> {
         let Some(old) = self.account(user.id)? else {
             return Ok(NameClaim::Unknown);
         };
-        let owner = self.name_owner(&self.name_hash(&user.skeleton)?)?;
-        if owner.is_some_and(|owner| owner != user.id) {
+        let name = self.name_hash(&user.skeleton)?;
+        if !self.make_free(&name, user.id, now)? {
             return Ok(NameClaim::Taken);
         }
         let user = User {
             expires_at: user.expires_at.max(old.expires_at),
             ..user.clone()
         };
-        self.put_user(Some(&old), &user)?;
+        self.put_user(Some(&old), &user, now)?;
         Ok(NameClaim::Claimed)
     }
 
@@ -223,20 +218,13 @@ impl Transaction<'_> {
         record.open(id, &key, self.generation(id)?).map(Some)
     }
 
-    /// The keyed hash under which a name is taken.
-    fn name_hash(&self, skeleton: &str) -> Result<[u8; 32], Fault> {
-        let key = self.key(KeyId::Names);
-        let key = key.ok_or_else(|| Fault::Medium("the key of names is missing".to_owned()))?;
-        Ok(sealed::name_hash(&key, skeleton))
-    }
-
-    fn name_owner(&self, name: &[u8; 32]) -> Result<Option<UserId>, Fault> {
-        let owner = self.names.read()?.get(name)?;
-        Ok(owner.map(|id| UserId::from_bytes(*id.value())))
-    }
-
-    /// Seals an account, under its key if it has one already, and stores it.
-    fn put_user(&mut self, old: Option<&UserRecord>, user: &User) -> Result<(), Fault> {
+    /// Seals an account, under its key if it has one already, and stores it; its old name rests if it is another.
+    fn put_user(
+        &mut self,
+        old: Option<&UserRecord>,
+        user: &User,
+        now: UnixMs,
+    ) -> Result<(), Fault> {
         let id = KeyId::User(user.id);
         let key = match self.key(id) {
             Some(key) => key,
@@ -247,6 +235,12 @@ impl Transaction<'_> {
             }
         };
         let record = UserRecord::seal(user, self.name_hash(&user.skeleton)?, &key)?;
+        if let Some(old) = old
+            && old.name != record.name
+        {
+            self.leave_name(user.id, &old.name, now)?;
+        }
+        self.remove_rest(&record.name)?;
         self.put_account(user.id, old, &record)
     }
 
@@ -256,11 +250,6 @@ impl Transaction<'_> {
         old: Option<&UserRecord>,
         record: &UserRecord,
     ) -> Result<(), Fault> {
-        if let Some(old) = old
-            && old.name != record.name
-        {
-            self.free_name(id, &old.name)?;
-        }
         self.names.write()?.insert(&record.name, id.as_bytes())?;
         self.users
             .write()?
@@ -269,19 +258,13 @@ impl Transaction<'_> {
         self.move_expiry(Expiring::User(id), expired, Some(record.expires_at))
     }
 
-    fn free_name(&mut self, owner: UserId, name: &[u8; 32]) -> Result<(), Fault> {
-        if self.name_owner(name)? == Some(owner) {
-            self.names.write()?.remove(name)?;
-        }
-        Ok(())
-    }
-
-    /// Removes an account with its key and everything that belongs to it, as far as it still exists.
-    pub(super) fn remove_user(&mut self, id: UserId) -> Result<(), Fault> {
+    /// Removes an account with its key and everything that belongs to it, as far as it still exists. Its name
+    /// rests from `now` on, or from when it expired.
+    pub(super) fn remove_user(&mut self, id: UserId, now: UnixMs) -> Result<(), Fault> {
         self.destroy_key(KeyId::User(id));
         if let Some(user) = load::<_, UserRecord>(self.users.read()?, id.as_bytes())? {
             self.users.write()?.remove(id.as_bytes())?;
-            self.free_name(id, &user.name)?;
+            self.leave_name(id, &user.name, now.min(user.expires_at))?;
             self.move_expiry(Expiring::User(id), Some(user.expires_at), None)?;
         }
         self.generations.write()?.remove(id.as_bytes())?;

@@ -210,14 +210,14 @@ impl Shared {
         };
         let tokens = count(self.tokens.clone_with_type()).await?;
         let seats = count(self.seats.clone_with_type()).await?;
-        let names = count(self.usernames.clone_with_type()).await?;
         Ok(Overdue {
             accounts: count(self.users.clone_with_type()).await?,
             chats: count(self.chats.clone_with_type()).await?,
             messages: count(self.messages.clone_with_type()).await?,
             keys: count(self.keys.clone_with_type()).await?,
             tokens: tokens + count(self.families.clone_with_type()).await?,
-            others: seats + names + count(self.partners.clone_with_type()).await?,
+            names: count(self.usernames.clone_with_type()).await?,
+            others: seats + count(self.partners.clone_with_type()).await?,
         })
     }
 

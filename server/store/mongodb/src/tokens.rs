@@ -14,8 +14,8 @@ use super::{
     Shared,
     fault::{Fault, readable},
     record::{
-        FamilyRecord, TokenRecord, USERS, alive, by_key, date, keys_of, token_key, unix_ms,
-        user_key,
+        FamilyRecord, TokenRecord, USERS, alive, by_key, date, keys_of, rested_at, token_key,
+        unix_ms, user_key,
     },
     transaction::Transaction,
 };
@@ -304,7 +304,8 @@ impl Shared {
         }
         self.touch_tokens(ids, expires_at).await?;
         let names = doc! { "_id": { "$in": names }, "user": { "$in": keys } };
-        let update = self.usernames.update_many(names, later.clone());
+        let rested = doc! { "$max": { "expiresAt": date(rested_at(expires_at)) } };
+        let update = self.usernames.update_many(names, rested);
         update.hint(by_key()).await?;
         let update = self.users.update_many(users, later);
         update.hint(by_key()).await?;

@@ -11,7 +11,8 @@ use super::{
     fault::{Fault, readable},
     record::{
         BlockRecord, GenerationRecord, PartnersRecord, TokenRecord, USERS, UserRecord,
-        UsernameRecord, alive, block_key, by_key, date, due, keys_of, token_key, unix_ms, user_key,
+        UsernameRecord, alive, block_key, by_key, date, due, keys_of, rested_at, token_key,
+        unix_ms, user_key, uuid,
     },
     transaction::Transaction,
 };
@@ -48,11 +49,11 @@ impl UserStore for MongoStore {
         .await
     }
 
-    async fn update_user(&self, user: &User) -> Result<NameClaim, StoreError> {
+    async fn update_user(&self, user: &User, now: UnixMs) -> Result<NameClaim, StoreError> {
         let user = user.clone();
         self.transact("update_user", move |transaction| {
             let user = user.clone();
-            Box::pin(async move { transaction.update_user(&user).await })
+            Box::pin(async move { transaction.update_user(&user, now).await })
         })
         .await
     }
@@ -82,9 +83,9 @@ impl UserStore for MongoStore {
         .await
     }
 
-    async fn delete_user(&self, id: UserId) -> Result<(), StoreError> {
+    async fn delete_user(&self, id: UserId, now: UnixMs) -> Result<(), StoreError> {
         self.transact("delete_user", move |transaction| {
-            Box::pin(transaction.delete_user(id))
+            Box::pin(transaction.delete_user(id, now))
         })
         .await
     }
@@ -205,33 +206,25 @@ impl UserStore for MongoStore {
 
 impl Transaction {
     pub(super) async fn create_user(&mut self, user: &User) -> Result<NameClaim, Fault> {
-        // A name whose account expired before this one began is free; the sweeper removes the rest
-        // of that account, and leaves the name to its new owner.
-        let holder = self.holder(&user.skeleton).await?;
-        let is_taken = holder.is_some_and(|holder| {
-            holder.user.bytes() != *user.id.as_bytes()
-                && unix_ms(holder.expires_at) > user.created_at
-        });
-        if is_taken {
+        if !self.is_free(user, user.created_at).await? {
             return Ok(NameClaim::Taken);
         }
         self.put_user(user).await?;
         Ok(NameClaim::Claimed)
     }
 
-    async fn update_user(&mut self, user: &User) -> Result<NameClaim, Fault> {
+    async fn update_user(&mut self, user: &User, now: UnixMs) -> Result<NameClaim, Fault> {
         let users = self.shared.users.clone();
         let old = self.one(&users, doc! { "_id": user_key(user.id) }).await?;
         let Some(old) = old else {
             return Ok(NameClaim::Unknown);
         };
-        let holder = self.holder(&user.skeleton).await?;
-        if holder.is_some_and(|holder| holder.user.bytes() != *user.id.as_bytes()) {
+        if !self.is_free(user, now).await? {
             return Ok(NameClaim::Taken);
         }
         let generation = old.generation();
         if old.name_key != self.shared.vault.name_key(&user.skeleton) {
-            self.free_name(old.name_key, user.id).await?;
+            self.leave_name(old.name_key, user.id, now).await?;
         }
         let user = User {
             expires_at: user.expires_at.max(unix_ms(old.expires_at)),
@@ -242,10 +235,17 @@ impl Transaction {
         Ok(NameClaim::Claimed)
     }
 
-    async fn holder(&mut self, skeleton: &str) -> Result<Option<UsernameRecord>, Fault> {
+    /// Whether the account can have its name: nobody else has it, and it does not rest. Of an account that has
+    /// expired, the sweeper removes what is left, and leaves the name to its new owner.
+    async fn is_free(&mut self, user: &User, now: UnixMs) -> Result<bool, Fault> {
         let usernames = self.shared.usernames.clone();
-        let name_key = self.shared.vault.name_key(skeleton);
-        self.one(&usernames, doc! { "_id": name_key }).await
+        let name_key = self.shared.vault.name_key(&user.skeleton);
+        let former = self.shared.vault.former_owner(&name_key, user.id);
+        let holder = self.one(&usernames, doc! { "_id": name_key }).await?;
+        Ok(holder.is_none_or(|holder: UsernameRecord| {
+            let is_own = holder.user.bytes() == *user.id.as_bytes() || holder.user == former;
+            is_own || unix_ms(holder.expires_at) <= now
+        }))
     }
 
     async fn put_user(&mut self, user: &User) -> Result<(), Fault> {
@@ -265,10 +265,19 @@ impl Transaction {
         Ok(())
     }
 
-    async fn free_name(&mut self, name_key: Binary, owner: UserId) -> Result<(), Fault> {
+    /// The name rests, if it is still the one of `owner`, who left it at `left_at`.
+    async fn leave_name(
+        &mut self,
+        name_key: Binary,
+        owner: UserId,
+        left_at: UnixMs,
+    ) -> Result<(), Fault> {
+        let former = self.shared.vault.former_owner(&name_key, owner);
+        let rest = doc! { "user": uuid(&former.bytes()), "expiresAt": date(rested_at(left_at)) };
         let own = doc! { "_id": name_key, "user": user_key(owner) };
-        let delete = self.shared.usernames.delete_one(own);
-        delete.session(&mut self.session).await?;
+        let usernames = self.shared.usernames.clone();
+        let update = usernames.update_one(own, doc! { "$set": rest });
+        update.hint(by_key()).session(&mut self.session).await?;
         Ok(())
     }
 
@@ -279,17 +288,21 @@ impl Transaction {
         if self.one(&users, filter).await?.is_none() {
             return Ok(false);
         }
-        self.delete_user(id).await?;
+        self.delete_user(id, now).await?;
         Ok(true)
     }
 
-    async fn delete_user(&mut self, id: UserId) -> Result<(), Fault> {
+    async fn delete_user(&mut self, id: UserId, now: UnixMs) -> Result<(), Fault> {
         let key = user_key(id);
         // As a document, so that an account goes although nobody can read it.
         let users = self.shared.users.clone_with_type::<Document>();
         let user = self.one(&users, doc! { "_id": key.clone() }).await?;
-        if let Some(Bson::Binary(name_key)) = user.as_ref().and_then(|user| user.get("nameKey")) {
-            self.free_name(name_key.clone(), id).await?;
+        if let Some(user) = user
+            && let Some(Bson::Binary(name_key)) = user.get("nameKey")
+        {
+            let expired_at = user.get_datetime("expiresAt").copied().map_or(now, unix_ms);
+            self.leave_name(name_key.clone(), id, now.min(expired_at))
+                .await?;
         }
         let delete = users.delete_one(doc! { "_id": key.clone() });
         delete.session(&mut self.session).await?;

@@ -15,9 +15,10 @@ use std::{
 };
 
 use aws_lc_rs::hmac;
-use mongodb::bson::{Binary, deserialize_from_slice, serialize_to_vec};
+use mongodb::bson::{Binary, Uuid, deserialize_from_slice, serialize_to_vec};
 use nowrong_base::{lock::lock, seal::SealingKey, secret::ClusterSecret};
 use nowrong_core::day_keys::{DayKey, DayKeyId};
+use nowrong_protocol::UserId;
 use nowrong_store::wrapping::{Asked, DayKeys};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -93,6 +94,17 @@ impl Vault {
     /// The `_id` of a name: equal for names that look alike.
     pub(super) fn name_key(&self, skeleton: &str) -> Binary {
         binary(hmac::sign(&self.names, skeleton.as_bytes()).as_ref())
+    }
+
+    /// The pseudonym of an account that has left the name with this key: nobody else has it, and it says nothing of
+    /// the account.
+    pub(super) fn former_owner(&self, name_key: &Binary, owner: UserId) -> Uuid {
+        let mut both = hmac::Context::with_key(&self.names);
+        both.update(&name_key.bytes);
+        both.update(owner.as_bytes());
+        let mut short = [0; 16];
+        short.copy_from_slice(&both.sign().as_ref()[..16]);
+        Uuid::from_bytes(short)
     }
 
     /// The key that wraps now.

@@ -37,31 +37,131 @@ pub async fn one_of_a_hundred_gets_a_name(store: Subject) {
 
 pub async fn updating_a_user_moves_the_name(store: Subject) {
     let mut ada = user(1, "Ada");
-    assert_eq!(store.update_user(&ada).await.unwrap(), NameClaim::Unknown);
+    assert_eq!(
+        store.update_user(&ada, NOW).await.unwrap(),
+        NameClaim::Unknown
+    );
     store.create_user(&ada).await.unwrap();
     store.create_user(&user(2, "Bob")).await.unwrap();
     let before = ada.clone();
     (ada.name, ada.skeleton) = ("Bob".to_owned(), "bob".to_owned());
-    assert_eq!(store.update_user(&ada).await.unwrap(), NameClaim::Taken);
+    assert_eq!(
+        store.update_user(&ada, NOW).await.unwrap(),
+        NameClaim::Taken
+    );
     assert_eq!(store.user(ada.id, NOW).await.unwrap(), Some(before));
     (ada.name, ada.skeleton) = ("Eve".to_owned(), "eve".to_owned());
     ada.expires_at += DAY;
-    assert_eq!(store.update_user(&ada).await.unwrap(), NameClaim::Claimed);
+    assert_eq!(
+        store.update_user(&ada, NOW).await.unwrap(),
+        NameClaim::Claimed
+    );
     // A change that was read before the account was noted as used does not move it back.
     let stale = User {
         expires_at: NOW + DAY,
         ..ada.clone()
     };
-    assert_eq!(store.update_user(&stale).await.unwrap(), NameClaim::Claimed);
+    assert_eq!(
+        store.update_user(&stale, NOW).await.unwrap(),
+        NameClaim::Claimed
+    );
     assert_eq!(store.user(ada.id, NOW).await.unwrap(), Some(ada));
     assert_eq!(
         store.create_user(&user(3, "Eve")).await.unwrap(),
         NameClaim::Taken
     );
+}
+
+/// Another account of this name, which begins at `at`.
+async fn claim(store: &Subject, number: u64, name: &str, at: UnixMs) -> NameClaim {
+    let another = User {
+        created_at: at,
+        expires_at: at + DAY,
+        ..user(number, name)
+    };
+    store.create_user(&another).await.unwrap()
+}
+
+pub async fn a_name_rests_for_a_day_after_its_account_was_erased(store: Subject) {
+    store.create_user(&user(1, "Ada")).await.unwrap();
+    let erased_at = NOW + 1_000;
+    store.delete_user(user_id(1), erased_at).await.unwrap();
+    // A second call does not prolong it.
+    store.delete_user(user_id(1), erased_at + 9).await.unwrap();
+    let over = erased_at + DAY;
+    for at in [erased_at, over - 1] {
+        assert_eq!(claim(&store, 2, "ADA", at).await, NameClaim::Taken);
+        assert_eq!(store.user(user_id(2), at).await.unwrap(), None);
+    }
+    let mut bob = user(3, "Bob");
+    store.create_user(&bob).await.unwrap();
+    (bob.name, bob.skeleton) = ("Ada".to_owned(), "ada".to_owned());
+    let renamed = store.update_user(&bob, over - 1).await.unwrap();
+    assert_eq!(renamed, NameClaim::Taken);
+    assert_eq!(claim(&store, 2, "Ada", over).await, NameClaim::Claimed);
+}
+
+pub async fn a_name_that_was_changed_rests_for_everybody_but_its_owner(store: Subject) {
+    let (ada, eve) = (user(1, "Ada"), user(1, "Eve"));
+    store.create_user(&ada).await.unwrap();
     assert_eq!(
-        store.create_user(&user(3, "Ada")).await.unwrap(),
+        store.update_user(&eve, NOW).await.unwrap(),
         NameClaim::Claimed
     );
+    let late = NOW + DAY - 1;
+    assert_eq!(claim(&store, 2, "Ada", late).await, NameClaim::Taken);
+    let back = store.update_user(&ada, NOW + 1_000).await.unwrap();
+    assert_eq!(back, NameClaim::Claimed);
+    assert_eq!(claim(&store, 2, "Eve", late).await, NameClaim::Taken);
+    // It is its owner's again, and does not end with the rest.
+    assert_eq!(
+        claim(&store, 2, "Ada", NOW + 2 * DAY).await,
+        NameClaim::Taken
+    );
+    sweep_names(&store, NOW + 2 * DAY).await;
+    assert_eq!(
+        claim(&store, 2, "Ada", NOW + 2 * DAY).await,
+        NameClaim::Taken
+    );
+    assert_eq!(
+        claim(&store, 2, "Eve", NOW + 2 * DAY).await,
+        NameClaim::Claimed
+    );
+    // What rested before its owner was erased is nobody's then.
+    store.update_user(&user(1, "Zoe"), NOW).await.unwrap();
+    store.delete_user(user_id(1), NOW + 1).await.unwrap();
+    for name in ["Ada", "Zoe"] {
+        assert_eq!(claim(&store, 4, name, NOW + 2).await, NameClaim::Taken);
+    }
+}
+
+pub async fn the_name_of_an_expired_account_rests_for_a_day_swept_or_not(store: Subject) {
+    let expired_at = NOW + 30 * DAY;
+    let over = expired_at + DAY;
+    for (number, name) in [(1, "Ada"), (2, "Bob")] {
+        store.create_user(&user(number, name)).await.unwrap();
+    }
+    for name in ["Ada", "Bob"] {
+        assert_eq!(claim(&store, 3, name, over - 1).await, NameClaim::Taken);
+    }
+    assert_eq!(claim(&store, 3, "Ada", over).await, NameClaim::Claimed);
+    sweep_names(&store, over - 1).await;
+    assert_eq!(claim(&store, 4, "Bob", over - 1).await, NameClaim::Taken);
+    assert_eq!(claim(&store, 4, "Bob", over).await, NameClaim::Claimed);
+}
+
+pub async fn a_name_that_has_rested_is_counted_until_it_is_swept(store: Subject) {
+    store.create_user(&user(1, "Ada")).await.unwrap();
+    store.delete_user(user_id(1), NOW).await.unwrap();
+    let over = NOW + DAY;
+    assert_eq!(store.overdue(over - 1, 100).await.unwrap().sum(), 0);
+    assert_eq!(store.overdue(over, 100).await.unwrap().names, 1);
+    sweep_names(&store, over).await;
+    assert_eq!(store.overdue(over, 100).await.unwrap().sum(), 0);
+}
+
+async fn sweep_names(store: &Subject, now: UnixMs) {
+    while store.sweep(now, 1_000).await.unwrap() > 0 {}
 }
 
 pub async fn creating_a_user_twice_is_harmless(store: Subject) {
@@ -86,7 +186,7 @@ pub async fn touching_users_moves_the_expiry_forward_and_nothing_else(store: Sub
     }
     // The change of another caller, who read the account before, is not undone.
     (ada.name, ada.skeleton) = ("Eve".to_owned(), "eve".to_owned());
-    store.update_user(&ada).await.unwrap();
+    store.update_user(&ada, NOW).await.unwrap();
     ada.expires_at += DAY;
     bob.expires_at += DAY;
     let nobody = user_id(99);
@@ -177,7 +277,7 @@ pub async fn deleting_a_user_leaves_nothing(store: Subject) {
         .await
         .unwrap();
     for _ in 0..2 {
-        store.delete_user(user_id(1)).await.unwrap();
+        store.delete_user(user_id(1), NOW).await.unwrap();
         assert_eq!(store.user(user_id(1), NOW).await.unwrap(), None);
         assert_eq!(store.refresh(&[1; 32], NOW).await.unwrap(), None);
         assert_eq!(store.refresh(&[2; 32], NOW).await.unwrap(), None);
@@ -197,10 +297,7 @@ pub async fn deleting_a_user_leaves_nothing(store: Subject) {
         rotate(&store, 1, &token(4, 1, 1), NOW).await,
         Rotation::Unknown
     );
-    assert_eq!(
-        store.create_user(&user(4, "Ada")).await.unwrap(),
-        NameClaim::Claimed
-    );
+    assert_eq!(claim(&store, 4, "Ada", NOW + DAY).await, NameClaim::Claimed);
 }
 
 pub async fn categories_are_those_of_the_newest_file_until_the_database_decides(store: Subject) {

@@ -218,7 +218,7 @@ pub async fn spent_tickets_outlive_their_chat_for_a_day(store: Subject) {
     // They outlive the account: one may still be under way.
     let cancelled = store.cancel_ticket(user_id(3), ticket(5), NOW).await;
     assert!(cancelled.unwrap());
-    store.delete_user(user_id(3)).await.unwrap();
+    store.delete_user(user_id(3), NOW).await.unwrap();
     let opening = store.open_chat(&chat(3, &[3, 4]), &used).await.unwrap();
     assert_eq!(opening, Opening::Spent(user_id(3)));
 }
@@ -226,7 +226,7 @@ pub async fn spent_tickets_outlive_their_chat_for_a_day(store: Subject) {
 pub async fn an_expired_name_and_an_expired_seat_are_free(store: Subject) {
     fill(&store).await;
     let mut late = user(5, "Ada");
-    (late.created_at, late.expires_at) = (NOW + 30 * DAY, NOW + 60 * DAY);
+    (late.created_at, late.expires_at) = (NOW + 31 * DAY, NOW + 60 * DAY);
     assert_eq!(store.create_user(&late).await.unwrap(), NameClaim::Claimed);
     let mut next = chat(2, &[1, 2]);
     (next.started_at, next.expires_at) = (NOW + DAY, NOW + 2 * DAY);

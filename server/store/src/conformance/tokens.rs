@@ -149,7 +149,7 @@ pub async fn a_theft_raises_the_generation_of_its_account_and_nothing_else_does(
     // Who writes an account that was read before changes nothing of it, nor does use.
     let renamed = user(1, "Eve");
     assert_eq!(
-        store.update_user(&renamed).await.unwrap(),
+        store.update_user(&renamed, NOW).await.unwrap(),
         NameClaim::Claimed
     );
     let ids = [user_id(1)];
@@ -157,7 +157,7 @@ pub async fn a_theft_raises_the_generation_of_its_account_and_nothing_else_does(
     let read = store.user(user_id(1), NOW).await.unwrap().unwrap();
     assert_eq!((read.name.as_str(), read.generation), ("Eve", 2));
     // It goes with the account.
-    store.delete_user(user_id(1)).await.unwrap();
+    store.delete_user(user_id(1), NOW).await.unwrap();
     assert_eq!(generations().await, [(user_id(2), 0)]);
     store.create_user(&user(1, "Eve")).await.unwrap();
     assert_eq!(
@@ -313,7 +313,7 @@ pub async fn a_recovery_code_is_no_token_and_lives_as_long_as_the_account(store:
     assert_eq!(found.map(|user| user.generation), Some(1));
     let late = store.recover(&code(1), &first, end).await;
     assert_eq!(late.unwrap(), None);
-    store.delete_user(account.id).await.unwrap();
+    store.delete_user(account.id, NOW).await.unwrap();
     let gone = store.recover(&code(1), &first, NOW).await;
     assert_eq!(gone.unwrap(), None);
 }
@@ -417,7 +417,9 @@ pub async fn a_registration_is_stored_whole_or_not_at_all(store: Subject) {
     assert_eq!(store.user(user_id(2), NOW).await.unwrap(), None);
     assert_eq!(store.refresh(&[2; 32], NOW).await.unwrap(), None);
     // The key is as good as new when the name is free.
-    store.delete_user(user_id(1)).await.unwrap();
+    store.delete_user(user_id(1), NOW).await.unwrap();
+    let mut second = registration(2, "ADA", Some(2));
+    second.user.created_at = NOW + DAY;
     assert_eq!(store.register(&second).await.unwrap(), Registered::New);
     let outcome = store.create_user(&user_named(3, "Ada")).await.unwrap();
     assert_eq!(outcome, NameClaim::Taken);
@@ -498,15 +500,16 @@ pub async fn the_key_of_a_registration_serves_until_a_token_is_exchanged(store: 
 
     // Its account is erased: the same request does not make another one.
     assert_eq!(again(3, "Bob", 3, NOW).await, Registered::New);
-    store.delete_user(user_id(3)).await.unwrap();
+    store.delete_user(user_id(3), NOW).await.unwrap();
     assert_eq!(again(4, "Bob", 3, NOW).await, Registered::KeySpent);
-    assert_eq!(again(4, "Bob", 4, NOW).await, Registered::New);
+    assert_eq!(again(4, "Bob", 4, NOW).await, Registered::NameTaken);
+    assert_eq!(again(4, "Rob", 4, NOW).await, Registered::New);
 
     // A key that has expired is unknown, swept or not.
     let late = NOW + KEY_LIFETIME_MS;
-    assert_eq!(again(5, "Bob", 4, late).await, Registered::NameTaken);
+    assert_eq!(again(5, "Rob", 4, late).await, Registered::NameTaken);
     while store.sweep(late, 1_000).await.unwrap() > 0 {}
-    assert_eq!(again(5, "Bob", 4, late).await, Registered::NameTaken);
+    assert_eq!(again(5, "Rob", 4, late).await, Registered::NameTaken);
     assert_eq!(again(6, "Eve", 4, late).await, Registered::New);
 }
 

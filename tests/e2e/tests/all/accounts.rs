@@ -69,14 +69,11 @@ async fn who_is_here_is_not_idle(flags: &[&str]) {
     cem.client.join("music", &[]).await.unwrap();
     ana_chat.leave().await.unwrap();
     ana.client.join("art", &[]).await.unwrap();
-    // Who was not here is gone, with the name.
+    // Who was not here is gone, and the name rests.
     let gone = idle.me().await.unwrap_err();
     assert_eq!(gone.code(), Some(ErrorCode::REFRESH_REFUSED));
-    server
-        .api()
-        .register(&NewAccount::named("Dov"))
-        .await
-        .unwrap();
+    let taken = server.api().register(&NewAccount::named("Dov")).await;
+    assert_eq!(taken.unwrap_err().code(), Some(ErrorCode::NAME_TAKEN));
 }
 
 /// A name that looks like no other: its letters are `a` to `h`.

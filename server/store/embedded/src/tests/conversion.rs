@@ -116,9 +116,13 @@ async fn a_file_of_an_earlier_version_is_sealed_by_the_next_start_and_nothing_is
         drop(store);
         let store = EmbeddedStore::open(dir.path()).unwrap();
         is_whole(&store).await;
-        store.delete_user(user_id(1)).await.unwrap();
+        store.delete_user(user_id(1), NOW).await.unwrap();
         while store.sweep(NOW + 60 * DAY, 1_000).await.unwrap() > 0 {}
-        let claim = store.create_user(&marked_user(1)).await.unwrap();
+        let again = User {
+            created_at: NOW + DAY,
+            ..marked_user(1)
+        };
+        let claim = store.create_user(&again).await.unwrap();
         assert_eq!(claim, NameClaim::Claimed);
     }
 }

@@ -76,6 +76,8 @@ struct Model {
     users: BTreeMap<u64, User>,
     tokens: BTreeMap<u8, ModelToken>,
     tokens_made: u8,
+    /// Names that rest: until when, and who may take them back.
+    rests: BTreeMap<String, (UnixMs, u64)>,
     blocks: BTreeSet<(UserId, UserId)>,
     /// User → partners and when, newest first.
     recents: BTreeMap<UserId, Vec<(UserId, UnixMs)>>,
@@ -101,10 +103,16 @@ impl Model {
             .filter(|chat| chat.expires_at > self.now)
     }
 
-    fn name_is_taken(&self, user: &User) -> bool {
-        self.users
-            .values()
-            .any(|it| it.id != user.id && it.skeleton == user.skeleton)
+    fn name_is_taken(&self, number: u64, user: &User) -> bool {
+        let rest = self.rests.get(&user.skeleton);
+        rest.is_some_and(|(until, owner)| *until > self.now && *owner != number)
+            || (self.users.values()).any(|it| it.id != user.id && it.skeleton == user.skeleton)
+    }
+
+    fn leave_name(&mut self, number: u64) {
+        if let Some(user) = self.users.remove(&number) {
+            self.rests.insert(user.skeleton, (self.now + DAY, number));
+        }
     }
 
     fn seat(&self, user: UserId) -> Option<&Chat> {
@@ -244,17 +252,19 @@ impl Pair {
         user.generation = known.map_or(0, |known| known.generation);
         let expected = if !is_new && !self.model.users.contains_key(&number) {
             NameClaim::Unknown
-        } else if self.model.name_is_taken(&user) {
+        } else if self.model.name_is_taken(number, &user) {
             NameClaim::Taken
         } else {
             NameClaim::Claimed
         };
         let answer = match is_new {
             true => self.store.create_user(&user).await,
-            false => self.store.update_user(&user).await,
+            false => self.store.update_user(&user, self.model.now).await,
         };
         assert_eq!(answer.unwrap(), expected);
         if expected == NameClaim::Claimed {
+            self.model.leave_name(number);
+            self.model.rests.remove(&user.skeleton);
             self.model.users.insert(number, user);
         }
     }
@@ -265,8 +275,8 @@ impl Pair {
         if self.model.seat(id).is_some() {
             return;
         }
-        self.store.delete_user(id).await.unwrap();
-        self.model.users.remove(&number);
+        self.store.delete_user(id, self.model.now).await.unwrap();
+        self.model.leave_name(number);
         self.model.tokens.retain(|_, it| it.token.user != id);
         self.model
             .blocks
@@ -559,7 +569,7 @@ async fn check(operations: &[Operation], filing: Filing) {
     // When everything has expired and is swept, the store holds the same as at first, except for
     // accounts.
     for number in 1..=USERS {
-        pair.store.delete_user(user_id(number)).await.unwrap();
+        pair.store.delete_user(user_id(number), NOW).await.unwrap();
     }
     let end = pair.model.now + 30 * DAY;
     while pair.store.sweep(end, 1_000).await.unwrap() > 0 {}

@@ -141,7 +141,7 @@ async fn who_people_are_is_never_in_a_file_in_clear() {
         skeleton: "zaphodia-skeleton-again".to_owned(),
         ..marked_user(3)
     };
-    store.update_user(&renamed).await.unwrap();
+    store.update_user(&renamed, NOW).await.unwrap();
     let opened = marked_chat(1, &[1, 2]);
     store.open_chat(&opened, &tickets()).await.unwrap();
     store.touch(&[user_id(1)], NOW + 40 * DAY).await.unwrap();
@@ -167,7 +167,7 @@ async fn the_key_of_an_erased_or_expired_account_is_nowhere() {
         keys.push(store.shared.keys.find(id).unwrap());
     }
     assert!(keys.iter().all(|key| holds(&vault, key.expose())));
-    store.delete_user(user_id(1)).await.unwrap();
+    store.delete_user(user_id(1), NOW).await.unwrap();
     let is_there = |key: usize| holds(&vault, keys[key].expose());
     assert!(!is_there(0) && is_there(1) && is_there(2));
     assert!(!holds(&vault, user_id(1).as_bytes()));
@@ -190,7 +190,7 @@ async fn an_account_without_its_key_is_gone() {
     assert_eq!(store.user(user_id(1), NOW).await.unwrap(), None);
     let gone = store.touch(&[user_id(1)], NOW + 60 * DAY).await.unwrap();
     assert_eq!(gone, [user_id(1)]);
-    let renamed = store.update_user(&user(1, "Bob")).await.unwrap();
+    let renamed = store.update_user(&user(1, "Bob"), NOW).await.unwrap();
     assert_eq!(renamed, NameClaim::Unknown);
     let claim = store.create_user(&user(2, "Ada")).await.unwrap();
     assert_eq!(claim, NameClaim::Claimed);

@@ -88,7 +88,7 @@ async fn nothing_is_left_of_a_family_whose_tokens_have_expired_or_whose_account_
         assert_eq!(rotation.unwrap(), Rotation::Rotated);
     }
     assert_eq!(families(&store), 2);
-    store.delete_user(user_id(1)).await.unwrap();
+    store.delete_user(user_id(1), NOW).await.unwrap();
     assert_eq!(families(&store), 1);
     while store.sweep(NOW + 60 * DAY, 1_000).await.unwrap() > 0 {}
     assert_eq!(families(&store), 0);

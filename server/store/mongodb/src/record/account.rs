@@ -10,6 +10,7 @@ use nowrong_core::{
     refresh::{Family, OpenToken, Presented, RECOVERY_FAMILY},
 };
 use nowrong_protocol::UserId;
+use nowrong_store::NAME_REST_MS;
 use serde::{Deserialize, Serialize};
 
 use super::{USERS, binary, date, unix_ms, user_key, uuid};
@@ -117,8 +118,14 @@ pub(crate) fn place_of_user(id: UserId) -> Place {
     }
 }
 
-/// The owner of a name. It expires with its account, so that an expired account does not keep its
-/// name.
+/// When a name has rested that its owner leaves at `left_at`.
+pub(crate) fn rested_at(left_at: UnixMs) -> UnixMs {
+    left_at.saturating_add(NAME_REST_MS)
+}
+
+/// The owner of a name, or the pseudonym of the one that left it ([`Vault::former_owner`]). It expires when the name
+/// has rested: an account that expires leaves it with nothing to be done. (An older server takes such a name for one
+/// that is taken, and lets it expire with its account.)
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UsernameRecord {
@@ -133,7 +140,7 @@ impl UsernameRecord {
         Self {
             name_key: vault.name_key(&user.skeleton),
             user: Uuid::from_bytes(*user.id.as_bytes()),
-            expires_at: date(user.expires_at),
+            expires_at: date(rested_at(user.expires_at)),
         }
     }
 }

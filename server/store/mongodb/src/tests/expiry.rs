@@ -94,7 +94,7 @@ async fn tokens_are_not_swept_before_an_account_that_expired_with_them() {
     }
     let over = NOW + 31 * DAY;
     // As if the sweep had come to the tokens before it came to the account of the first.
-    store.delete_user(user_id(2)).await.unwrap();
+    store.delete_user(user_id(2), NOW).await.unwrap();
     store.shared.sweep_rest(over, 1_000).await.unwrap();
     store.touch(&[user_id(1)], over + DAY).await.unwrap();
     assert!(store.user(user_id(1), over).await.unwrap().is_some());

@@ -110,7 +110,7 @@ async fn use_all_of(store: &MongoStore, keys: &TestKeys) {
     keys.turn();
     store.rewrap(None, 1).await.unwrap();
     store.rewrap(Some(user_id(1)), 10).await.unwrap();
-    store.update_user(&user(1, "Zoe")).await.unwrap();
+    store.update_user(&user(1, "Zoe"), NOW).await.unwrap();
     let pair = [user_id(1), user_id(2)];
     store.touch(&pair, NOW + 60 * DAY).await.unwrap();
     store.generations(&pair).await.unwrap();
@@ -177,7 +177,7 @@ async fn use_all_of(store: &MongoStore, keys: &TestKeys) {
         .end_chat(chat_id(1), &end(NOW + 60_000))
         .await
         .unwrap();
-    store.delete_user(user_id(1)).await.unwrap();
+    store.delete_user(user_id(1), NOW).await.unwrap();
     store.check().await.unwrap();
 }
 

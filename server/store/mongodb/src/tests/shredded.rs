@@ -207,7 +207,7 @@ async fn an_account_that_another_hand_made_unreadable_is_gone_and_keeps_no_other
     let bob = store.user(user_id(2), NOW + 39 * DAY).await.unwrap();
     assert_eq!(bob.map(|bob| bob.name), Some("Bob".to_owned()));
     for number in [1, 2, 3] {
-        store.delete_user(user_id(number)).await.unwrap();
+        store.delete_user(user_id(number), NOW).await.unwrap();
     }
     assert_eq!(users.count_documents(doc! {}).await.unwrap(), 0);
 }

@@ -123,7 +123,7 @@ async fn accounts_are_wrapped_again_by_the_key_of_today_and_what_changes_meanwhi
     };
     let before = sealed().await;
     keys.turn();
-    store.update_user(&user(2, "Bobby")).await.unwrap();
+    store.update_user(&user(2, "Bobby"), NOW).await.unwrap();
     let changed = sealed().await;
     let next = store.rewrap(None, 2).await.unwrap();
     assert_eq!(next, Some(user_id(2)), "it goes on behind the second");
