@@ -47,9 +47,10 @@ impl Capsules {
                         return Ok(Some(closed));
                     }
                 }
-                // Trailers mean nothing here.
-                Frame::Headers(_) => {}
-                Frame::Settings(_) | Frame::Lane(_) => return Err(H3Error::FRAME_UNEXPECTED),
+                // Nothing but data may follow a CONNECT, trailers neither (RFC 9114, section 4.4).
+                Frame::Headers(_) | Frame::Settings(_) | Frame::Lane(_) => {
+                    return Err(H3Error::FRAME_UNEXPECTED);
+                }
             }
         }
         Ok(None)

@@ -21,6 +21,7 @@ use std::{
 use axum::{
     Router,
     extract::Request,
+    http::{StatusCode, Version, header},
     response::{IntoResponse as _, Response},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -33,6 +34,7 @@ use nowrong_core::network::{
     Hop,
     proxy_protocol::{self, HEAD_BYTES, ProxyProtocolError, REST_BYTES_MAX, Source},
 };
+use nowrong_protocol::ErrorCode;
 use tokio::{
     io::AsyncReadExt as _,
     net::{TcpListener, TcpStream},
@@ -267,6 +269,12 @@ impl HttpServer {
     }
 
     async fn respond(&self, mut request: Request<Incoming>, hop: Hop) -> Response {
+        if !names_one_host(&request) {
+            return Problem::new(ErrorCode::INVALID)
+                .status(StatusCode::BAD_REQUEST)
+                .detail("A request of HTTP/1.1 has one Host header.")
+                .into_response();
+        }
         self.peers.note(hop, &mut request);
         let Ok(response) = self.router.clone().oneshot(request).await;
         response
@@ -306,6 +314,12 @@ impl HttpServer {
             () = stop.cancelled() => {}
         }
     }
+}
+
+/// RFC 9112, section 3.2: without it, or with two, proxies on the way may have meant different hosts.
+fn names_one_host(request: &Request<Incoming>) -> bool {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    hosts == 1 || (hosts == 0 && request.version() == Version::HTTP_10)
 }
 
 /// The other end of a connection.

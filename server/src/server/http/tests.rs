@@ -165,6 +165,29 @@ async fn a_connection_without_a_whole_head_ends_after_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_request_names_one_host() {
+    let scene = Scene::wide().await;
+    let cases = [
+        ("1.1", "host: a\r\n", true),
+        ("1.1", "", false),
+        ("1.1", "host: a\r\nhost: b\r\n", false),
+        ("1.0", "", true),
+        ("1.0", "host: a\r\nhost: b\r\n", false),
+    ];
+    for (version, hosts, is_good) in cases {
+        let request = format!("GET /healthz HTTP/{version}\r\nconnection: close\r\n{hosts}\r\n");
+        let (_, said) = life(&scene, request.as_bytes()).await;
+        let status = if is_good { " 200 " } else { " 400 " };
+        assert!(
+            said.lines()
+                .next()
+                .is_some_and(|line| line.contains(status)),
+            "{request} {said}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_head_that_comes_byte_by_byte_gets_no_more_time() {
     let scene = Scene::wide().await;
     let mut stream = scene.connect("127.0.0.1").await;

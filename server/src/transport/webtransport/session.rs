@@ -96,7 +96,7 @@ impl Requested {
             capsules: Capsules::after(connect.frames),
             quic: connect.quic,
             receive: connect.receive,
-            unidirectional: Vec::new(),
+            unidirectional: connect.unidirectional,
         };
         let farewell = Farewell {
             send: connect.send,
@@ -117,6 +117,7 @@ struct ConnectStream {
     send: SendStream,
     receive: RecvStream,
     frames: Frames,
+    unidirectional: UnidirectionalStreams,
     /// The server's control stream: open as long as the connection.
     control: SendStream,
 }
@@ -127,12 +128,17 @@ impl ConnectStream {
         let mut control = quic.open_uni().await.map_err(LinkError::new)?;
         let preface = control.write_chunk(control_preface());
         preface.await.map_err(LinkError::new)?;
-        let (send, receive) = quic.accept_bi().await.map_err(LinkError::new)?;
+        let mut unidirectional = UnidirectionalStreams::of(quic.clone());
+        let (send, receive) = tokio::select! {
+            stream = quic.accept_bi() => stream.map_err(LinkError::new)?,
+            error = unidirectional.failed() => return Err(error),
+        };
         Ok(Self {
             quic,
             send,
             receive,
             frames: Frames::default(),
+            unidirectional,
             control,
         })
     }
@@ -146,8 +152,10 @@ impl ConnectStream {
                 Err(error) => return Err(fail(&self.quic, error)),
                 Ok(None) => {}
             }
-            let chunk = self.receive.read_chunk(WATCH_READ_MAX).await;
-            let chunk = chunk.map_err(LinkError::new)?;
+            let chunk = tokio::select! {
+                chunk = self.receive.read_chunk(WATCH_READ_MAX) => chunk.map_err(LinkError::new)?,
+                error = self.unidirectional.failed() => return Err(error),
+            };
             let chunk = chunk.ok_or_else(|| LinkError::new("the request was cut off"))?;
             self.frames.feed(&chunk);
         }
@@ -269,7 +277,7 @@ pub(super) struct Watch {
     quic: Connection,
     receive: RecvStream,
     capsules: Capsules,
-    unidirectional: Vec<(RecvStream, Unidirectional)>,
+    unidirectional: UnidirectionalStreams,
 }
 
 impl Watch {
@@ -281,25 +289,14 @@ impl Watch {
                 receive,
                 capsules,
                 unidirectional,
-                ..
             } = self;
-            let has_room = unidirectional.len() < UNIDIRECTIONAL_MAX;
             let step = tokio::select! {
                 chunk = receive.read_chunk(WATCH_READ_MAX) => match chunk {
                     Ok(Some(chunk)) => capsules.feed(&chunk).map(|closed| closed.is_some()),
                     Ok(None) => Ok(true),
                     Err(error) => return LinkError::new(error),
                 },
-                stream = quic.accept_uni(), if has_room => match stream {
-                    Ok(stream) => {
-                        // HTTP/3 has three of them; room for more would be kept for as long as the client stays.
-                        unidirectional.reserve_exact(1);
-                        unidirectional.push((stream, Unidirectional::default()));
-                        Ok(false)
-                    }
-                    Err(error) => return LinkError::new(error),
-                },
-                error = std::future::poll_fn(|cx| poll_all(unidirectional, cx)) => Err(error),
+                error = unidirectional.failed() => return error,
             };
             match step {
                 Ok(false) => {}
@@ -335,6 +332,41 @@ impl Farewell {
         if self.send.write_chunk(capsule).await.is_ok() && self.send.finish().is_ok() {
             ended.await;
             let _ = tokio::time::timeout(LINGER, quic.closed()).await;
+        }
+    }
+}
+
+/// The streams that only the client writes to. They are watched from the start: a mistake there is known before a
+/// request comes.
+struct UnidirectionalStreams {
+    quic: Connection,
+    streams: Vec<(RecvStream, Unidirectional)>,
+}
+
+impl UnidirectionalStreams {
+    fn of(quic: Connection) -> Self {
+        let streams = Vec::new();
+        Self { quic, streams }
+    }
+
+    /// Resolves when the connection is lost, or was closed for what came on one of the streams.
+    async fn failed(&mut self) -> LinkError {
+        let Self { quic, streams } = self;
+        loop {
+            let has_room = streams.len() < UNIDIRECTIONAL_MAX;
+            tokio::select! {
+                stream = quic.accept_uni(), if has_room => match stream {
+                    Ok(stream) => {
+                        // HTTP/3 has three of them; room for more would be kept for as long as the client stays.
+                        streams.reserve_exact(1);
+                        streams.push((stream, Unidirectional::default()));
+                    }
+                    Err(error) => return LinkError::new(error),
+                },
+                error = std::future::poll_fn(|cx| poll_all(streams, cx)) => {
+                    return fail(quic, error);
+                }
+            }
         }
     }
 }
