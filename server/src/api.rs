@@ -31,6 +31,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use axum::{Router, extract::DefaultBodyLimit};
 use nowrong_base::privacy::PseudonymKey;
+use nowrong_core::text::ReservedNames;
 use nowrong_protocol::UserId;
 use nowrong_store::StoreError;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -89,6 +90,8 @@ pub struct ApiState {
     pub pseudonyms: Arc<PseudonymKey>,
     /// How long an unused account is kept.
     pub account_idle: Duration,
+    /// Names that nobody can have.
+    pub reserved_names: Arc<ReservedNames>,
     /// A folder of static files to serve at `/`.
     pub web_root: Option<PathBuf>,
     /// What is never served, whatever `web_root` leads to: absolute paths without `..`.

@@ -31,7 +31,7 @@ mod values;
 pub use addresses::{Addresses, Origin, WEBSOCKET_PATH, WEBTRANSPORT_PATH, host_of};
 use layers::{Layer, Source, Values};
 use nowrong_base::{clock::MachineShift, files};
-use nowrong_core::{limiter::Rate, network::TrustedProxies};
+use nowrong_core::{limiter::Rate, network::TrustedProxies, text::ReservedNames};
 pub use print::to_toml;
 use shown::{lines, one_line};
 
@@ -82,18 +82,24 @@ pub struct Config {
     pub never_served: Vec<PathBuf>,
     /// Inline scripts that pages may run, as `sha256-…` of the Content-Security-Policy.
     pub script_hashes: Vec<String>,
+    /// Names that nobody can have.
+    pub reserved_names: ReservedNames,
     /// A file of categories that replaces the built-in ones.
     pub categories: Option<PathBuf>,
     /// How the log is written.
     pub log: LogSettings,
     /// How much one client and all together may use.
     pub limits: ClientLimits,
+    /// Least room on the disk of the embedded store, in bytes: with less, the node takes nothing new. Default 256 MB.
+    pub disk_free_min: u64,
     /// Longest life of a chat and its messages. At most 24 h.
     pub retention: Duration,
     /// How long an ended chat can still be read.
     pub grace: Duration,
     /// An account that was not used for this long is erased.
     pub account_idle: Duration,
+    /// Accounts younger than this meet each other first; zero: nobody counts as new. Default one hour.
+    pub newcomer_age: Duration,
     /// How long the seat of a member without a connection is held.
     pub seat_hold: Duration,
     /// A chat in which nothing was said for this long gets a notice.

@@ -6,6 +6,8 @@ use nowrong_base::{clock::Clock, metrics::Metrics};
 use nowrong_broker::Broker;
 use nowrong_store::Store;
 
+use crate::disk::Disk;
+
 /// The outside world of a server, as its parts see it. Cheap to clone; each part keeps one.
 #[derive(Clone)]
 pub struct Environment {
@@ -17,4 +19,6 @@ pub struct Environment {
     pub clock: Clock,
     /// Where parts register their metrics.
     pub metrics: Arc<Metrics>,
+    /// The room for what is new.
+    pub disk: Arc<Disk>,
 }

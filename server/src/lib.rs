@@ -25,6 +25,7 @@ mod counted;
     expect(dead_code, reason = "only the store on MongoDB wraps")
 )]
 mod day_keys;
+mod disk;
 mod environment;
 mod hub;
 mod inbox;

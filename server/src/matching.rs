@@ -19,6 +19,7 @@ mod tests;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use nowrong_base::{lock::lock, random};
@@ -48,6 +49,8 @@ pub struct Matching {
     chats: Arc<Chats>,
     /// The categories in force, read once at the start.
     categories: Arc<[Category]>,
+    /// Accounts younger than this are new.
+    newcomer_age_ms: u64,
     tickets: Mutex<HashMap<TicketId, Entry>>,
     settling: TaskTracker,
 }
@@ -65,18 +68,20 @@ struct Entry {
 }
 
 impl Matching {
-    /// No tickets yet. [`Self::tick`] must be called for tickets to widen.
+    /// No tickets yet. Accounts younger than `newcomer_age` meet each other first. [`Self::tick`] must be called for tickets to widen.
     pub fn new(
         env: Environment,
         hub: Arc<Hub>,
         chats: Arc<Chats>,
         categories: Arc<[Category]>,
+        newcomer_age: Duration,
     ) -> Arc<Self> {
         Arc::new(Self {
             env,
             hub,
             chats,
             categories,
+            newcomer_age_ms: u64::try_from(newcomer_age.as_millis()).unwrap_or(u64::MAX),
             tickets: Mutex::default(),
             settling: TaskTracker::new(),
         })
@@ -158,6 +163,7 @@ impl Matching {
             recent: avoid.recent,
             since_ms: now,
             node: self.env.broker.id(),
+            is_new_account: now.saturating_sub(user.created_at) < self.newcomer_age_ms,
         })
     }
 

@@ -165,7 +165,13 @@ fn node(config: &Config, opened: &Opened) -> Arc<Node> {
     };
     let chats = Chats::new(env.clone(), hub.clone(), rules);
     let categories = opened.categories.clone();
-    let matching = Matching::new(env.clone(), hub.clone(), chats.clone(), categories);
+    let matching = Matching::new(
+        env.clone(),
+        hub.clone(),
+        chats.clone(),
+        categories,
+        config.newcomer_age,
+    );
     let connections_max = config.limits.connections_max as usize;
     Node::new(env, hub, chats, matching, connections_max)
 }
@@ -182,6 +188,7 @@ fn router(config: &Config, opened: &Opened, entrance: &Entrance) -> axum::Router
             addresses,
             limits: config.limits,
             pseudonyms: opened.pseudonyms.clone(),
+            reserved_names: Arc::new(config.reserved_names.clone()),
             account_idle: config.account_idle,
             web_root: config.web_root.clone(),
             never_served: config.never_served.clone().into(),

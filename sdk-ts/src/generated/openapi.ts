@@ -34,8 +34,8 @@ export interface paths {
         };
         /**
          * Ready
-         * @description The store and the broker could be written to within the last second, and the node is not about to
-         *     stop; otherwise the problem says which of these fails.
+         * @description The store and the broker could be written to within the last second, the disk has room, and the node is not about
+         *     to stop; otherwise the problem says which of these fails.
          */
         get: operations["readyz"];
         put?: never;
@@ -1074,7 +1074,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The name is taken. */
+            /** @description The name is taken, or rests for a day after its owner left it. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1276,7 +1276,7 @@ export interface operations {
                     "application/json": components["schemas"]["Registered"];
                 };
             };
-            /** @description The name is taken. */
+            /** @description The name is taken, or rests for a day after its owner left it. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1296,6 +1296,15 @@ export interface operations {
             };
             /** @description Too many accounts from one network. */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server has no room for new accounts now; `Retry-After` says when to try again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

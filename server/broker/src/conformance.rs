@@ -41,7 +41,7 @@ macro_rules! broker_conformance {
                 g6_of_many_takers_one_gets_the_token;
             limits: a_burst_passes_and_the_rest_waits a_unit_comes_back_after_its_time keys_and_rules_do_not_share
                 of_many_takers_exactly_the_burst_passes;
-            queue: two_who_fit_are_offered_to_each_other a_stranger_of_another_category_waits
+            queue: two_who_fit_are_offered_to_each_other new_accounts_meet_each_other_first a_stranger_of_another_category_waits
                 the_offer_says_why a_retry_widens g7_age_brackets_and_blocks_hold_at_every_stage
                 g6_a_user_has_one_ticket g6_a_paused_ticket_is_not_offered
                 g6_a_requeued_ticket_keeps_its_place g6_what_is_gone_is_gone

@@ -10,6 +10,7 @@
 //! | [`chat_log`] | where a message stands, whether it is a repetition, where a client continues | G2, G3, G4 |
 //! | [`clock`] | the node's time, whose clock is wrong, and when a node leaves for it | G8 |
 //! | [`day_keys`] | which day key wraps what is stored, and when it is made and destroyed | G8 |
+//! | [`disk`] | when a disk is too full for new things | G10 |
 //! | [`limiter`] | how often each key may do something | G10 |
 //! | [`network`] | where a request comes from when proxies hand it on | |
 //! | [`node`] | the name of a node, and what nodes know of each other | |
@@ -28,6 +29,7 @@ pub mod chat;
 pub mod chat_log;
 pub mod clock;
 pub mod day_keys;
+pub mod disk;
 pub mod limiter;
 pub mod matching;
 pub mod network;

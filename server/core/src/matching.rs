@@ -3,7 +3,8 @@
 //! A ticket tries as soon as it joins: it takes the best waiting ticket such that both accept each
 //! other, or it waits. The longer it waits, the more tickets it accepts ([`stage_at`]), so its
 //! owner calls [`Pool::retry`] at [`next_retry_ms`], and at once after it was unpaused or requeued.
-//! At every stage age brackets must be equal and neither user may have blocked the other
+//! New accounts meet each other first: until such a ticket has reached the second stage, no other ticket is offered
+//! to it nor it to them. At every stage age brackets must be equal and neither user may have blocked the other
 //! (`rules.rs`). The result is only an offer: the store confirms it, and a ticket whose offer
 //! failed goes back with [`Pool::requeue`].
 //!
@@ -71,6 +72,9 @@ pub struct Ticket {
     pub since_ms: u64,
     /// The node of its user, the only one that enters it into the queue.
     pub node: NodeId,
+    /// Whether the account of its user is new. Such tickets meet each other at once, and others when they have
+    /// waited for the second stage.
+    pub is_new_account: bool,
 }
 
 /// What became of a ticket that joined.

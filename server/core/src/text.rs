@@ -9,12 +9,14 @@ mod interest;
 mod language;
 mod message;
 mod name;
+mod reserved;
 
 pub use interest::{Interest, InterestError, Interests, InterestsError};
 pub use language::primary as primary_language;
 pub use language::{Language, LanguageError};
 pub use message::{MessageText, MessageTextError};
 pub use name::{Name, NameError};
+pub use reserved::{RESERVED_MAX, ReservedError, ReservedNames};
 
 /// The unit of a length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

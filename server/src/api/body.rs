@@ -8,7 +8,7 @@ use axum::{
 use nowrong_core::{
     record::AgeBracket,
     recovery,
-    text::{Interest, Interests, InterestsError, Language, Name},
+    text::{Interest, Interests, InterestsError, Language, Name, ReservedNames},
 };
 use nowrong_protocol::{ErrorCode, limits::INTERESTS_MAX};
 use serde_json::{Map, Value};
@@ -85,6 +85,15 @@ impl Fields {
     pub(super) fn optional<T>(&mut self, field: Field<T>) -> Option<T> {
         let value = self.unread.remove(field.name)?;
         self.read(field, value)
+    }
+
+    /// The name, unless nobody can have it.
+    pub(super) fn unreserved(&mut self, name: Name, reserved: &ReservedNames) -> Option<Name> {
+        if reserved.holds(&name) {
+            self.fail(NAME.name, "this name is reserved: nobody can have it");
+            return None;
+        }
+        Some(name)
     }
 
     /// Refuses a field that people may expect, with the reason.

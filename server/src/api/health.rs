@@ -146,8 +146,8 @@ pub(super) async fn healthz(alarm: Option<Extension<Alarm>>) -> Result<Json<Heal
 
 /// Ready
 ///
-/// The store and the broker could be written to within the last second, and the node is not about to
-/// stop; otherwise the problem says which of these fails.
+/// The store and the broker could be written to within the last second, the disk has room, and the node is not about
+/// to stop; otherwise the problem says which of these fails.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -164,6 +164,9 @@ pub(super) async fn readyz(
 ) -> Result<Json<Readiness>, Problem> {
     if is_draining(&*env.broker) {
         return Err(Problem::draining());
+    }
+    if env.disk.is_full() {
+        return Err(Problem::disk_full());
     }
     probe.check(&env).await?;
     let nodes = env.broker.nodes();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
-use nowrong_core::{limiter::Rate, record::User};
+use nowrong_core::{limiter::Rate, record::User, text::ReservedNames};
 use nowrong_protocol::ErrorCode;
 use nowrong_store::NameClaim;
 use serde::Deserialize;
@@ -86,7 +86,7 @@ pub(super) async fn show(Caller(user): Caller) -> Json<UserView> {
     responses(
         (status = 200, description = "The account as it is now.", body = UserView),
         (status = 401, description = "The access token is missing, wrong or expired.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 409, description = "The name is taken.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "The name is taken, or rests for a day after its owner left it.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "Fields are wrong; each is named.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 429, description = "Too many requests from one network, or for one account; or too many names in a day.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
@@ -98,7 +98,7 @@ pub(super) async fn change(
     fields: Fields,
 ) -> Result<Json<UserView>, Problem> {
     let old_name = user.name.clone();
-    let user = changed(user, fields)?;
+    let user = changed(user, fields, &api.reserved_names)?;
     if user.name != old_name {
         api.spend("rename", RENAMES, user.id.as_bytes()).await?;
     }
@@ -114,8 +114,10 @@ pub(super) async fn change(
     }
 }
 
-fn changed(mut user: User, mut fields: Fields) -> Result<User, Problem> {
-    if let Some(name) = fields.optional(NAME) {
+fn changed(mut user: User, mut fields: Fields, reserved: &ReservedNames) -> Result<User, Problem> {
+    let name = fields.optional(NAME);
+    let another = name.filter(|name| name.as_str() != user.name);
+    if let Some(name) = another.and_then(|name| fields.unreserved(name, reserved)) {
         user.skeleton = name.skeleton();
         user.name = name.into_string();
     }

@@ -17,7 +17,7 @@ use tracing::error;
 use utoipa::ToSchema;
 
 use super::ApiState;
-use crate::auth::AuthError;
+use crate::{auth::AuthError, disk::DISK_RETRY_MS};
 
 /// Most fields that one problem names.
 pub(super) const ERRORS_MAX: usize = 50;
@@ -170,6 +170,15 @@ impl Problem {
         Self {
             retry_after_ms: Some(NO_NODE_RETRY_MS),
             ..Self::new(ErrorCode::OVERLOADED).detail("No node takes clients now.")
+        }
+    }
+
+    /// The disk has no room for anything new.
+    pub(super) fn disk_full() -> Self {
+        Self {
+            retry_after_ms: Some(DISK_RETRY_MS.into()),
+            ..Self::new(ErrorCode::STORAGE_UNAVAILABLE)
+                .detail("The disk of the server is nearly full: it takes nothing new for now.")
         }
     }
 

@@ -27,6 +27,7 @@ use super::{ApiState, CategoryList, Departure, router};
 use crate::{
     auth::{AccessTokens, keys::SigningKeys},
     config::{Config, categories::built_in},
+    disk::Disk,
     environment::Environment,
 };
 
@@ -168,6 +169,7 @@ impl Api {
                 broker,
                 clock,
                 metrics: Arc::default(),
+                disk: Disk::none(),
             },
             categories: Arc::new(CategoryList::new(built_in().into())),
             access: Arc::new(AccessTokens::new(keys)),
@@ -176,6 +178,7 @@ impl Api {
             limits: config.limits,
             pseudonyms: Arc::new(PseudonymKey::generate().unwrap()),
             account_idle: config.account_idle,
+            reserved_names: Arc::new(config.reserved_names),
             web_root: None,
             never_served: Arc::default(),
             script_hashes: Arc::default(),

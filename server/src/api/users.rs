@@ -11,7 +11,7 @@ use axum::{
 use nowrong_base::{privacy::Redacted, random};
 use nowrong_core::{
     record::{AgeBracket, Registration, User},
-    text::{Interests, Language, Name},
+    text::{Interests, Language, Name, ReservedNames},
 };
 use nowrong_protocol::UserId;
 use nowrong_store::Registered;
@@ -149,8 +149,9 @@ struct NewUser {
 }
 
 impl NewUser {
-    fn read(mut fields: Fields) -> Result<Self, Problem> {
+    fn read(mut fields: Fields, reserved: &ReservedNames) -> Result<Self, Problem> {
         let name = fields.required(NAME);
+        let name = name.and_then(|name| fields.unreserved(name, reserved));
         let language = fields.required(LANGUAGE);
         let interests = fields.optional(INTERESTS).unwrap_or_default();
         let age_bracket = fields.required(AGE_BRACKET);
@@ -197,9 +198,10 @@ impl NewUser {
     request_body = RegisterBody,
     responses(
         (status = 201, description = "The account exists.", body = RegisteredView),
-        (status = 409, description = "The name is taken.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "The name is taken, or rests for a day after its owner left it.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "Fields are wrong, each is named; or the `Idempotency-Key` is wrong, came before with another request, or has served.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 429, description = "Too many accounts from one network.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The server has no room for new accounts now; `Retry-After` says when to try again.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -210,7 +212,11 @@ pub(super) async fn register(
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
     let key = idempotency_key(&headers)?;
-    let user = NewUser::read(fields)?;
+    if api.env.disk.is_full() {
+        api.env.metrics.count_refusal("disk");
+        return Err(Problem::disk_full());
+    }
+    let user = NewUser::read(fields, &api.reserved_names)?;
     api.take("register", api.limits.register, ip).await?;
     let user = user.into_user(&api)?;
     let (user, refresh_token) = api.store_registration(user, key).await?;

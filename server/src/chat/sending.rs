@@ -17,14 +17,14 @@ use nowrong_protocol::{
 };
 
 use super::{Chat, Chats, Owner};
-use crate::refusal::Refusal;
+use crate::{disk::DISK_RETRY_MS, refusal::Refusal};
 
 impl Chats {
     /// Gives a message its position, delivers it and makes it durable. The `Ack` is due when its
     /// seq is durable: see [`Reader::sent`](nowrong_core::chat::Reader::sent).
     ///
     /// # Errors
-    /// [`Refusal`] when the chat is full or has ended without this message, the text is not acceptable, the store does not
+    /// [`Refusal`] when the chat is full or has ended without this message, the text is not acceptable, the disk is nearly full, the store does not
     /// take earlier messages of the chat, or the log cannot be reached.
     pub async fn send_message(
         &self,
@@ -36,6 +36,14 @@ impl Chats {
         let epoch = {
             let state = chat.state();
             let is_open = state.end.is_none();
+            // Before it has a position, too. What has one is stored: for that there is room.
+            if is_open && self.env.disk.is_full() {
+                self.env.metrics.count_refusal("disk");
+                return Err(Refusal::retry_after(
+                    ErrorCode::STORAGE_UNAVAILABLE,
+                    DISK_RETRY_MS,
+                ));
+            }
             // Refused before it has a position: the others must not see what may never be stored.
             if is_open && state.messages.is_refused() {
                 return Err(Refusal::retry_after(ErrorCode::STORAGE_UNAVAILABLE, 1_000));

@@ -23,7 +23,7 @@ use nowrong_store::{
 use nowrong_store_embedded::EmbeddedStore;
 
 use super::{Chat, Chats};
-use crate::environment::Environment;
+use crate::{disk::Disk, environment::Environment};
 
 mod ended;
 mod overtaken;
@@ -61,6 +61,7 @@ impl Left {
             broker: broker.clone(),
             clock: clock.clone(),
             metrics: Arc::default(),
+            disk: Disk::none(),
         };
         let chats = Chats::new(env, Arc::default(), RULES);
         let mut record = chat(1, &[1, 2]);

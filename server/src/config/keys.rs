@@ -155,6 +155,11 @@ pub const KEYS: &[Key] = &[
         "[]",
         "inline scripts that pages may run: sha256-… as in a Content-Security-Policy, at most 50",
     ),
+    key(
+        "reserved_names",
+        "[]",
+        "names that nobody can have, or one that looks like it, besides those of authority; at most 1000",
+    ),
     unset(
         "categories",
         "TOML file of the categories, in force at each start; the built-in ones when unset",
@@ -226,6 +231,11 @@ pub const KEYS: &[Key] = &[
         "period of text_bytes_burst",
     ),
     key(
+        "limits.disk_free_min_mb",
+        "256",
+        "least room on the disk of the embedded store in MB: with less, no new accounts and no new messages",
+    ),
+    key(
         "retention",
         r#""24h""#,
         "longest lifetime of a chat, at most 24h",
@@ -239,6 +249,11 @@ pub const KEYS: &[Key] = &[
         "account_idle",
         r#""24h""#,
         "an account unused for this long is erased, at most 24h",
+    ),
+    key(
+        "newcomer_age",
+        r#""1h""#,
+        "accounts younger than this meet each other first, everybody else 3 s later; \"0s\": from the start",
     ),
     key(
         "seat_hold",

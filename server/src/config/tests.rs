@@ -185,9 +185,21 @@ fn proxies_and_scripts_are_lists_with_a_bound() {
     for (key, item, most) in [
         ("trusted_proxies", "10.0.0.1", 64),
         ("script_hashes", hash, 50),
+        ("reserved_names", "Acme", 1_000),
     ] {
         assert!(many(key, item, most) && !many(key, item, most + 1), "{key}");
     }
+}
+
+#[test]
+fn new_accounts_can_be_like_others_and_names_can_be_reserved() {
+    let config = try_load("newcomer_age = '0s'\nreserved_names = ['Acme']", &[], &[]);
+    let config = config.unwrap().config;
+    assert_eq!(config.newcomer_age, Duration::ZERO);
+    assert_eq!(Config::default().newcomer_age, Duration::from_secs(3_600));
+    let acme = "A.C.M.E".parse().unwrap();
+    assert!(config.reserved_names.holds(&acme));
+    assert!(!Config::default().reserved_names.holds(&acme));
 }
 
 #[test]
@@ -385,6 +397,8 @@ fn every_bad_value_is_named_with_its_key_and_source() {
             "proxy_protocol=v2",
             "`proxy_protocol` must be true or false",
         ),
+        ("reserved_names=x", "`reserved_names` has an entry that"),
+        ("newcomer_age=25h", "`newcomer_age` must be at most 1day"),
         (
             "script_hashes=sha256-AAAA",
             "`script_hashes` must list hashes such as sha256-",

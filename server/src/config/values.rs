@@ -13,6 +13,7 @@ use nowrong_base::secret::ClusterSecret;
 use nowrong_core::{
     limiter::Rate,
     network::{NETWORKS_MAX, Network, NetworkError, TrustedProxies},
+    text::ReservedNames,
 };
 use nowrong_protocol::limits::RETENTION_MAX;
 use toml::Value;
@@ -76,12 +77,15 @@ impl Config {
             web_root: values.optional_text("web_root")?.map(PathBuf::from),
             never_served: Vec::new(),
             script_hashes: values.script_hashes()?,
+            reserved_names: values.reserved_names()?,
             categories: values.optional_text("categories")?.map(PathBuf::from),
             log: values.log()?,
             limits: values.limits()?,
+            disk_free_min: u64::from(values.count("limits.disk_free_min_mb")?) * 1_000_000,
             retention: values.duration_up_to("retention", RETENTION_MAX)?,
             grace: values.duration_up_to("grace", RETENTION_MAX)?,
             account_idle: values.duration_up_to("account_idle", RETENTION_MAX)?,
+            newcomer_age: values.newcomer_age()?,
             seat_hold: values.duration_up_to("seat_hold", RETENTION_MAX)?,
             idle_notice: values.duration_up_to("idle_notice", RETENTION_MAX)?,
             idle_end: values.duration_up_to("idle_end", RETENTION_MAX)?,
@@ -316,6 +320,19 @@ impl Values {
             return Err(self.invalid("script_hashes", format!("{wanted}, not `{wrong}`")));
         }
         Ok(hashes)
+    }
+
+    fn reserved_names(&self) -> Read<ReservedNames> {
+        let reserved = ReservedNames::with(&self.list("reserved_names")?);
+        reserved.map_err(|error| self.invalid("reserved_names", error.to_string()))
+    }
+
+    /// Zero means that nobody counts as new.
+    fn newcomer_age(&self) -> Read<Duration> {
+        match self.any_duration("newcomer_age")? {
+            age if age.is_zero() => Ok(age),
+            _ => self.duration_up_to("newcomer_age", RETENTION_MAX),
+        }
     }
 
     fn public_url(&self) -> Read<PublicUrl> {

@@ -31,6 +31,7 @@ use crate::{
     chat::Chats,
     config::Config,
     counted,
+    disk::Disk,
     environment::Environment,
     hub::Hub,
     matching::Matching,
@@ -144,6 +145,7 @@ async fn node() -> (Arc<Node>, ChatId) {
         broker: LocalBroker::new(),
         clock: nowrong_base::clock::Clock::default(),
         metrics: Arc::default(),
+        disk: Disk::none(),
     };
     let minute = Duration::from_secs(60);
     let rules = ChatRules {
@@ -157,7 +159,13 @@ async fn node() -> (Arc<Node>, ChatId) {
     let chats = Chats::new(env.clone(), hub.clone(), rules);
     let persister = chats.clone();
     tokio::spawn(async move { persister.run_persister(CancellationToken::new()).await });
-    let matching = Matching::new(env.clone(), hub.clone(), chats.clone(), [].into());
+    let matching = Matching::new(
+        env.clone(),
+        hub.clone(),
+        chats.clone(),
+        [].into(),
+        Duration::ZERO,
+    );
     let record = open(&*env.store, env.clock.now()).await;
     let chat = chats.admit_opened(record).await.unwrap();
     (Node::new(env, hub, chats, matching, 8), chat.id)

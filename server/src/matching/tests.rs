@@ -18,6 +18,7 @@ use nowrong_store_embedded::EmbeddedStore;
 use super::Matching;
 use crate::{
     chat::Chats,
+    disk::Disk,
     environment::Environment,
     hub::{Hub, Push, UserEntry},
 };
@@ -31,6 +32,9 @@ struct Waiting {
     clock: Clock,
 }
 
+/// How long an account is new.
+const AN_HOUR: Duration = Duration::from_secs(3_600);
+
 impl Waiting {
     async fn begin() -> Self {
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::in_memory().unwrap());
@@ -40,6 +44,7 @@ impl Waiting {
             broker: LocalBroker::new(),
             clock: clock.clone(),
             metrics: Arc::default(),
+            disk: Disk::none(),
         };
         let second = Duration::from_secs(1);
         let rules = ChatRules {
@@ -59,7 +64,7 @@ impl Waiting {
             titles: [].into(),
             rank: 1,
         };
-        let matching = Matching::new(env, hub.clone(), chats, [music].into());
+        let matching = Matching::new(env, hub.clone(), chats, [music].into(), AN_HOUR);
         let mut account = user(1, "Ana");
         (account.created_at, account.age_bracket) = (clock.now(), AgeBracket::Adult);
         account.expires_at = clock.now() + 3_600_000;
@@ -109,6 +114,18 @@ impl Waiting {
     async fn retry(&self) {
         self.clock.advance(Duration::from_secs(60));
         self.matching.tick().await;
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_new_for_an_hour_by_the_time_of_the_store() {
+    let waiting = Waiting::begin().await;
+    let mut account = user(9, "Eve");
+    account.created_at = waiting.clock.now();
+    for (after, is_new) in [(0, true), (3_599, true), (1, false), (9_999, false)] {
+        waiting.clock.advance(Duration::from_secs(after));
+        let ticket = (waiting.matching).ticket(&account, "music".to_owned(), Vec::new());
+        assert_eq!(ticket.await.unwrap().is_new_account, is_new);
     }
 }
 

@@ -24,6 +24,7 @@ use crate::{
     },
     config::{self, Config, Data, StoreChoice, Tls},
     day_keys::{KeyPlace, NodeKeys},
+    disk::Disk,
     environment::Environment,
     timekeeper::{self, Timekeeper},
     transport::webtransport,
@@ -68,6 +69,7 @@ impl Opened {
             broker: broker(&config.broker, store_id, &metrics).await?,
             store,
             clock,
+            disk: disk(config, &metrics),
             metrics,
         };
         env.broker
@@ -91,6 +93,16 @@ impl Opened {
             timekeeper,
             wrapping,
         })
+    }
+}
+
+/// The disk of the embedded store; a store elsewhere looks after itself.
+fn disk(config: &Config, metrics: &Metrics) -> Arc<Disk> {
+    match (&config.store, &config.data) {
+        (StoreChoice::Embedded, Data::Folder(folder)) => {
+            Disk::watched(folder, config.disk_free_min, metrics)
+        }
+        _ => Disk::none(),
     }
 }
 

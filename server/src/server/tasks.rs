@@ -13,7 +13,9 @@ use super::{
 };
 use crate::{
     auth::keys::shared::REREAD_INTERVAL,
-    day_keys, inbox,
+    day_keys,
+    disk::DISK_TICK,
+    inbox,
     node::presence_interval,
     timekeeper::{IDENTITY_TICK, LOOK_TICK},
     transport::{Entrance, webtransport},
@@ -139,6 +141,7 @@ impl Running {
                 }
             }
         });
+        self.spawn_disk_watch();
         self.spawn_auditor();
         if let Some(Wrapping { keys, .. }) = self.wrapping.clone() {
             self.every("day keys", day_keys::TICK, move || {
@@ -152,6 +155,17 @@ impl Running {
             async move { tell(env.store.advice().await) }
         });
         self.spawn_timekeeper();
+    }
+
+    fn spawn_disk_watch(&self) {
+        let disk = self.node.env().disk.clone();
+        self.every("disk", DISK_TICK, move || {
+            let disk = disk.clone();
+            async move {
+                // Some disks are far away. A look that panics is the next one's matter.
+                let _ = tokio::task::spawn_blocking(move || disk.look()).await;
+            }
+        });
     }
 
     /// The first look comes after a tick: a start may have much to sweep.

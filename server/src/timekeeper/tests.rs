@@ -13,6 +13,7 @@ use nowrong_store_mongodb::{
 };
 
 use super::*;
+use crate::disk::Disk;
 
 const BOUNDS: Bounds = Bounds {
     off_max_ms: 60_000,
@@ -61,6 +62,7 @@ async fn keeper(store: Arc<dyn Store>, clock: &Clock) -> anyhow::Result<Arc<Time
         broker: LocalBroker::new(),
         clock: clock.clone(),
         metrics: Arc::default(),
+        disk: Disk::none(),
     };
     Ok(Timekeeper::start(start, env, identity).await)
 }
@@ -200,6 +202,7 @@ async fn nodes_tell_each_other_how_far_they_are_ahead_of_redis() {
         broker: two,
         clock: clock.clone(),
         metrics: Arc::default(),
+        disk: Disk::none(),
     };
     let start = Start::learn(&*env.store, &clock, BOUNDS).await.unwrap();
     let _keeper = Timekeeper::start(start, env, None).await;

@@ -15,7 +15,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{PATIENCE, within};
+use crate::{PATIENCE, disk::Disk, within};
 
 /// How to start a server.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,8 @@ pub struct ServerOptions {
     pub is_quiet: bool,
     /// Where standard error leads.
     pub stderr: Stderr,
+    /// Megabytes of a disk of its own for the data; `None`: the data are on the disk of the machine.
+    pub disk_mb: Option<u32>,
 }
 
 /// Where the standard error of a server leads.
@@ -54,6 +56,7 @@ impl ServerOptions {
 pub struct TestServer {
     child: Child,
     folder: TempDir,
+    disk: Option<Disk>,
     options: ServerOptions,
     places: Places,
 }
@@ -82,10 +85,15 @@ impl TestServer {
         let folder = tempfile::Builder::new()
             .disable_cleanup(std::env::var_os("KEEP").is_some())
             .tempdir()?;
-        let (child, places) = spawn(folder.path(), &options, any(), any()).await?;
+        let disk = match options.disk_mb {
+            Some(size) => Some(Disk::mount(&folder.path().join("data"), size).await?),
+            None => None,
+        };
+        let (child, places) = spawn(folder.path(), disk.as_ref(), &options, [any(), any()]).await?;
         Ok(Self {
             child,
             folder,
+            disk,
             options,
             places,
         })
@@ -155,7 +163,8 @@ impl TestServer {
             .flags
             .extend(flags.iter().map(|flag| (*flag).to_owned()));
         let Places { http, quic, .. } = self.places;
-        let (child, _) = spawn(self.folder.path(), &options, http, quic).await?;
+        let disk = self.disk.as_ref();
+        let (child, _) = spawn(self.folder.path(), disk, &options, [http, quic]).await?;
         self.child = child;
         Ok(())
     }
@@ -227,6 +236,14 @@ impl TestServer {
         Ok(())
     }
 
+    /// Fills its disk ([`ServerOptions::disk_mb`]) but for `left` bytes; `None` makes room again.
+    ///
+    /// # Errors
+    /// When it has no disk of its own, or the disk cannot be written to.
+    pub fn fill_disk(&self, left: Option<u64>) -> anyhow::Result<()> {
+        self.disk.as_ref().context("it has no disk")?.fill(left)
+    }
+
     /// The resident memory of the process in bytes.
     ///
     /// # Errors
@@ -250,12 +267,16 @@ fn any() -> SocketAddr {
 
 async fn spawn(
     folder: &Path,
+    disk: Option<&Disk>,
     options: &ServerOptions,
-    http: SocketAddr,
-    quic: SocketAddr,
+    [http, quic]: [SocketAddr; 2],
 ) -> anyhow::Result<(Child, Places)> {
     let log = stderr(folder, options.stderr)?;
-    let mut child = Command::new(binary()?)
+    let mut command = match disk {
+        Some(disk) => disk.command(binary()?)?,
+        None => Command::new(binary()?),
+    };
+    let mut child = command
         // Ours; the server would take it for a key of its own.
         .env_remove("NOWRONG_BIN")
         .envs([CLUSTER_SECRET_ENV])

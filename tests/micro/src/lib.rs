@@ -265,6 +265,7 @@ fn ticket(number: u32, interest: u32) -> Ticket {
         recent: Vec::new(),
         since_ms: 0,
         node: NodeId([0; 8]),
+        is_new_account: false,
     }
 }
 

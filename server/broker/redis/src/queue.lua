@@ -20,6 +20,7 @@ end
 -- The fields of a record.
 local SINCE, ID, USER, CATEGORY, BRACKET, LANGUAGE, INTERESTS = 1, 2, 3, 4, 5, 6, 7
 local BLOCKED, RECENT, BYPASSES, PAUSED, NODE, TEXT, CURSORS = 8, 9, 10, 11, 12, 13, 14
+local NEW_ACCOUNT = 15 -- 1 or 0; a node of an earlier version leaves it out
 
 local WIDENING_MS = { 3000, 8000, 15000 }
 local BYPASSES_MAX = 4
@@ -88,6 +89,11 @@ local function rank(ticket, now)
     if waited >= after then reached = reached + 1 end
   end
   return reached
+end
+
+-- Whether `a` is of a new account and still waits for another one.
+local function waits_for_new(a, b, now)
+  return a[NEW_ACCOUNT] == 1 and b[NEW_ACCOUNT] ~= 1 and rank(a, now) < 1
 end
 
 -- Whether a user is in a list of ids of 16 bytes each.
@@ -163,6 +169,7 @@ local function search(me, now)
     end
     if other[USER] == me[USER] then return false end
     if holds(me[BLOCKED], other[USER]) or holds(other[BLOCKED], me[USER]) then return false end
+    if waits_for_new(me, other, now) or waits_for_new(other, me, now) then return false end
     if math.min(my_rank, rank(other, now)) < 3 then
       if holds(me[RECENT], other[USER]) or holds(other[RECENT], me[USER]) then return false end
     end
@@ -245,10 +252,10 @@ end
 -- The ticket that the arguments from `first` on describe.
 local function ticket_from(first, bypasses)
   local interests = {}
-  for i = first + 10, #ARGV do interests[#interests + 1] = ARGV[i] end
+  for i = first + 11, #ARGV do interests[#interests + 1] = ARGV[i] end
   return {
     tonumber(ARGV[first]), ARGV[first + 1], ARGV[first + 2], ARGV[first + 3], ARGV[first + 4],
     ARGV[first + 5], interests, ARGV[first + 6], ARGV[first + 7], bypasses, 0, ARGV[first + 8],
-    ARGV[first + 9], { '', '', '' },
+    ARGV[first + 9], { '', '', '' }, tonumber(ARGV[first + 10]),
   }
 end

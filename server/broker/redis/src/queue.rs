@@ -10,7 +10,8 @@ use nowrong_core::{
     text::primary_language,
 };
 use nowrong_protocol::{
-    TicketId, UserId, codec,
+    TicketId, UserId,
+    codec::{self, DecodeError},
     limits::{FRAME_BYTES_MAX, INTERESTS_MAX},
 };
 
@@ -176,10 +177,50 @@ fn with_ticket<'a>(call: Call<'a>, ticket: &Ticket) -> Result<Call<'a>, BrokerEr
         .arg(ids(&ticket.recent))
         .arg(ticket.node.to_string())
         .arg(packed)
+        .arg(u8::from(ticket.is_new_account))
         .arg(interests))
 }
 
 fn unpack(bytes: Option<&Vec<u8>>) -> Result<Ticket, BrokerError> {
-    let ticket = bytes.and_then(|bytes| codec::decode(bytes).ok());
+    let ticket = bytes.and_then(|bytes| codec::decode(bytes).or_else(|_| of_earlier(bytes)).ok());
     ticket.ok_or_else(|| unexpected("ticket"))
+}
+
+/// The ticket of a node of an earlier version, which does not say whether the account is new: then it is not.
+fn of_earlier(bytes: &[u8]) -> Result<Ticket, DecodeError> {
+    codec::decode(&[bytes, &[0]].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use nowrong_core::record::AgeBracket;
+
+    use super::*;
+
+    #[test]
+    fn a_ticket_of_an_earlier_version_is_not_of_a_new_account() {
+        let ticket = Ticket {
+            id: TicketId::from_bytes([1; 16]),
+            user: UserId::from_bytes([2; 16]),
+            category: "music".to_owned(),
+            interests: vec!["jazz".to_owned()],
+            language: "en".to_owned(),
+            age_bracket: AgeBracket::Adult,
+            blocked: vec![UserId::from_bytes([3; 16])],
+            recent: Vec::new(),
+            since_ms: 1_800_000_000_000,
+            node: nowrong_core::node::NodeId([4; 8]),
+            is_new_account: true,
+        };
+        let packed = codec::encode(&ticket);
+        assert_eq!(unpack(Some(&packed)).unwrap(), ticket);
+        let (_, earlier) = packed.split_last().unwrap();
+        let earlier = unpack(Some(&earlier.to_vec())).unwrap();
+        let expected = Ticket {
+            is_new_account: false,
+            ..ticket
+        };
+        assert_eq!(earlier, expected);
+        assert!(unpack(Some(&packed[..packed.len() - 2].to_vec())).is_err());
+    }
 }

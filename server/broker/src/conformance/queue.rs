@@ -28,6 +28,7 @@ pub fn ticket<B: Broker>(broker: &B, user: u8, since_ms: u64) -> Ticket {
         blocked: Vec::new(),
         recent: Vec::new(),
         since_ms,
+        is_new_account: false,
     }
 }
 
@@ -53,6 +54,42 @@ fn partner(joined: Joined) -> Option<Ticket> {
         Joined::Waiting => None,
         Joined::Offer { partner, .. } => Some(partner),
     }
+}
+
+pub async fn new_accounts_meet_each_other_first<B: Broker>(broker: Arc<B>) {
+    let new = |user, since_ms| Ticket {
+        is_new_account: true,
+        ..ticket(&*broker, user, since_ms)
+    };
+    assert_eq!(join(&*broker, &new(1, 0)).await, Joined::Waiting);
+    let met = partner(join(&*broker, &new(2, 10)).await);
+    assert_eq!(met, Some(new(1, 0)));
+    assert_eq!(
+        join(&*broker, &ticket(&*broker, 3, 0)).await,
+        Joined::Waiting
+    );
+    let young = new(4, 60_000);
+    assert_eq!(join(&*broker, &young).await, Joined::Waiting);
+    let old = ticket(&*broker, 3, 0);
+    for now in [60_000, 62_999] {
+        assert_eq!(
+            retry(&*broker, &old, now).await.expect("it waits").offer,
+            None
+        );
+        assert_eq!(
+            retry(&*broker, &young, now).await.expect("it waits").offer,
+            None
+        );
+    }
+    let offer = retry(&*broker, &young, 63_000)
+        .await
+        .expect("it waits")
+        .offer;
+    assert_eq!(offer.map(|offer| offer.partner), Some(old));
+    // One that has waited is there for everybody who comes.
+    assert_eq!(join(&*broker, &new(5, 0)).await, Joined::Waiting);
+    let met = partner(join(&*broker, &ticket(&*broker, 6, 3_000)).await);
+    assert_eq!(met, Some(new(5, 0)));
 }
 
 pub async fn two_who_fit_are_offered_to_each_other<B: Broker>(broker: Arc<B>) {

@@ -2,7 +2,7 @@
 //!
 //! Three scans, each over lists that hold exactly the tickets that both stages allow, longest
 //! waiting first: tickets that share an interest, tickets of the same language, tickets of other
-//! languages. Blocks and recent partners, which a list cannot know, are checked for each candidate.
+//! languages. Blocks, recent partners and new accounts, which a list cannot know, are checked for each candidate.
 //! A scan that reaches its bound leaves a cursor, and the ticket's next search continues after it.
 
 use std::{collections::HashMap, iter::Peekable};
@@ -175,8 +175,9 @@ impl<'a> Search<'a> {
 
     fn acceptable(&self, place: Place) -> Option<&'a Entry> {
         let other = self.tickets.get(&place.id)?;
-        let fits =
-            rules::may_meet(self.entry, other) && rules::is_fresh(self.entry, other, self.now_ms);
+        let fits = rules::may_meet(self.entry, other)
+            && rules::is_let_in(self.entry, other, self.now_ms)
+            && rules::is_fresh(self.entry, other, self.now_ms);
         fits.then_some(other)
     }
 

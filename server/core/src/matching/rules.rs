@@ -83,6 +83,16 @@ pub(super) fn is_fresh(a: &Entry, b: &Entry, now_ms: u64) -> bool {
     !has_met || a.rank(now_ms).min(b.rank(now_ms)) >= 3
 }
 
+/// Whether neither is of a new account that still waits for another one.
+pub(super) fn is_let_in(a: &Entry, b: &Entry, now_ms: u64) -> bool {
+    let newcomer = match (a.ticket.is_new_account, b.ticket.is_new_account) {
+        (true, false) => a,
+        (false, true) => b,
+        _ => return true,
+    };
+    newcomer.rank(now_ms) >= 1
+}
+
 /// How many interests two tickets share.
 pub(super) fn shared(a: &Entry, b: &Entry) -> u32 {
     let theirs = b.interests();

@@ -126,6 +126,7 @@ impl Crowd {
             },
             blocked: person.blocked.iter().copied().collect(),
             recent: person.recent.clone(),
+            is_new_account: n.is_multiple_of(3),
             ..ticket(n, self.now)
         }
     }

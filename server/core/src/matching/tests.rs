@@ -29,6 +29,7 @@ pub(super) fn ticket(n: u32, since_ms: u64) -> Ticket {
         recent: Vec::new(),
         since_ms,
         node: NodeId([1; 8]),
+        is_new_account: false,
     }
 }
 
@@ -86,6 +87,33 @@ fn both_stages_must_accept_a_pair() {
         "the younger still wants golf"
     );
     assert_eq!(retry(&mut pool, &old, 5_000), Some(user(2)));
+}
+
+fn new_account(n: u32, since_ms: u64) -> Ticket {
+    Ticket {
+        is_new_account: true,
+        ..ticket(n, since_ms)
+    }
+}
+
+#[test]
+fn new_accounts_meet_each_other_at_once_and_others_when_they_have_waited() {
+    let mut pool = Pool::default();
+    assert_eq!(join(&mut pool, &new_account(1, 0)), None);
+    assert_eq!(join(&mut pool, &new_account(2, 0)), Some(user(1)));
+    assert_eq!(join(&mut pool, &ticket(3, 0)), None);
+    assert_eq!(join(&mut pool, &ticket(4, 0)), Some(user(3)));
+
+    assert_eq!(join(&mut pool, &ticket(5, 0)), None);
+    let new = new_account(6, 60_000);
+    assert_eq!(join(&mut pool, &new), None, "whatever the other waited");
+    assert_eq!(retry(&mut pool, &ticket(5, 0), 60_001), None);
+    assert_eq!(retry(&mut pool, &new, 62_999), None);
+    assert_eq!(next_retry_ms(60_000, 60_000), 63_000);
+    assert_eq!(retry(&mut pool, &new, 63_000), Some(user(5)));
+
+    assert_eq!(join(&mut pool, &new_account(7, 0)), None);
+    assert_eq!(join(&mut pool, &ticket(8, 3_000)), Some(user(7)));
 }
 
 #[test]

@@ -77,22 +77,27 @@ impl Name {
     /// that it is unique without regard to case; a name with a Latin letter, or that could be read
     /// as Latin as a whole, keeps the case in which it looks Latin. `i`, `I`, `l`, `1` are one.
     pub fn skeleton(&self) -> String {
-        let seen: String = unicode_security::skeleton(&self.0).collect();
-        let reads_latin = self.0.chars().any(is_latin)
-            || seen
-                .chars()
-                .filter(|c| c.is_alphabetic())
-                .all(|c| c.is_ascii());
-        let folded: String = if reads_latin {
-            self.0.chars().flat_map(fold_latin).collect()
-        } else {
-            self.0.chars().flat_map(fold).collect()
-        };
-        let alike: String = unicode_security::skeleton(&folded).collect();
-        let lower: String = alike.to_lowercase().chars().map(plain_letter).collect();
-        let skeleton: String = unicode_security::skeleton(&lower).collect();
-        skeleton.to_lowercase().replace('i', "l")
+        skeleton_of(&self.0)
     }
+}
+
+/// The skeleton of a name, or of a part of one.
+pub(super) fn skeleton_of(name: &str) -> String {
+    let seen: String = unicode_security::skeleton(name).collect();
+    let reads_latin = name.chars().any(is_latin)
+        || seen
+            .chars()
+            .filter(|c| c.is_alphabetic())
+            .all(|c| c.is_ascii());
+    let folded: String = if reads_latin {
+        name.chars().flat_map(fold_latin).collect()
+    } else {
+        name.chars().flat_map(fold).collect()
+    };
+    let alike: String = unicode_security::skeleton(&folded).collect();
+    let lower: String = alike.to_lowercase().chars().map(plain_letter).collect();
+    let skeleton: String = unicode_security::skeleton(&lower).collect();
+    skeleton.to_lowercase().replace('i', "l")
 }
 
 fn check_bytes(name: &str, max: usize) -> Result<(), NameError> {

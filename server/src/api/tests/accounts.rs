@@ -1,12 +1,13 @@
 //! Accounts: registering, changing, erasing, expiring.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use nowrong_core::text::ReservedNames;
 use nowrong_protocol::UserId;
 use serde_json::{Value, json};
 
 use super::{Api, Trouble, request, text};
-use crate::auth::Holder;
+use crate::{auth::Holder, disk::Disk};
 
 /// An account whose tokens were never revoked.
 fn first(user: UserId) -> Holder {
@@ -117,6 +118,32 @@ async fn names_that_look_alike_are_taken() {
         answer.is_problem(409, "NAME_TAKEN");
         assert_eq!(answer.wrong_fields(), ["name"]);
     }
+}
+
+#[tokio::test]
+async fn nobody_can_have_a_name_of_authority() {
+    let api = Api::with(|state| {
+        let more = ["Acme".to_owned()];
+        state.reserved_names = Arc::new(ReservedNames::with(&more).unwrap());
+    })
+    .await;
+    let token = api.token("Robin").await;
+    for name in ["Аdm1n", "n0wrong", "ac.me", "Support Team"] {
+        let body = json!({ "name": name, "language": "", "age_bracket": "18+" });
+        let answer = api.post("/v1/users", &body).await;
+        answer.is_problem(422, "INVALID");
+        assert_eq!(answer.wrong_fields(), ["name", "language"], "{name}");
+        // It costs none of the names of a day, of which there are five.
+        for _ in 0..3 {
+            let change = json!({ "name": name });
+            let answer = api.call("PATCH", "/v1/me", &token, &change).await;
+            answer.is_problem(422, "INVALID");
+            assert!(answer.text().contains("reserved"), "{}", answer.text());
+        }
+    }
+    let change = json!({ "name": "Kim" });
+    let answer = api.call("PATCH", "/v1/me", &token, &change).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
 #[tokio::test]
@@ -442,6 +469,34 @@ async fn who_changes_the_account_every_hour_keeps_the_refresh_token_too() {
     let body = json!({ "refresh_token": registered["refresh_token"] });
     let answer = api.post("/v1/auth/refresh", &body).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_full_disk_takes_no_new_account_and_the_others_go_on() {
+    let disk = Disk::for_test(1_000);
+    let api = Api::with(|state| state.env.disk = disk.clone()).await;
+    let token = api.token("Robin").await;
+    disk.has_free(999);
+    let body = json!({ "name": "Kim", "language": "en", "age_bracket": "18+" });
+    for free in [999, 1_000, 1_099] {
+        disk.has_free(free);
+        for answer in [api.post("/v1/users", &body).await, api.get("/readyz").await] {
+            answer.is_problem(503, "STORAGE_UNAVAILABLE");
+            assert_eq!(answer.header("retry-after"), "10");
+            assert!(answer.text().contains("nearly full"), "{}", answer.text());
+        }
+    }
+    assert_eq!(api.get("/healthz").await.status, 200);
+    let change = json!({ "language": "de" });
+    let change = api.call("PATCH", "/v1/me", &token, &change).await;
+    assert_eq!(change.status, 200);
+    let erased = api.call("DELETE", "/v1/me", &token, &Value::Null).await;
+    assert_eq!(erased.status, 204);
+    disk.has_free(1_100);
+    assert_eq!(api.post("/v1/users", &body).await.status, 201);
+    assert_eq!(api.get("/readyz").await.status, 200);
+    let refusals = "nowrong_limit_refusals_total{limit=\"disk\"} 3";
+    assert!(api.state.env.metrics.text().contains(refusals));
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ fn ticket(category: &str) -> Ticket {
         recent: Vec::new(),
         since_ms: 1,
         node: NodeId([1; 8]),
+        is_new_account: false,
     }
 }
 

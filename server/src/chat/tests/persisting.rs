@@ -30,6 +30,7 @@ impl Alone {
             broker: LocalBroker::new(),
             clock: clock.clone(),
             metrics: Arc::default(),
+            disk: Disk::none(),
         };
         let chats = Chats::new(env, Arc::default(), RULES);
         Self {

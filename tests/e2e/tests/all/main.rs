@@ -7,6 +7,7 @@ mod clocks;
 mod closing;
 mod cluster;
 mod copies;
+mod disk;
 mod drain;
 mod edge;
 mod erasing;

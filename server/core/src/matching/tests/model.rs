@@ -54,9 +54,15 @@ pub(in crate::matching) fn is_compatible(a: &Ticket, b: &Ticket) -> bool {
         && !b.blocked.contains(&a.user)
 }
 
+/// Whether `a` is of a new account and still waits for another one.
+fn waits_for_new(a: &Ticket, b: &Ticket, now: u64) -> bool {
+    a.is_new_account && !b.is_new_account && stage(a, now) == 0
+}
+
 /// Whether the two may meet now.
 pub(in crate::matching) fn is_acceptable(a: &Ticket, b: &Ticket, now: u64) -> bool {
-    is_compatible(a, b) && accepts(a, b, now) && accepts(b, a, now)
+    let accept = |a, b| accepts(a, b, now) && !waits_for_new(a, b, now);
+    is_compatible(a, b) && accept(a, b) && accept(b, a)
 }
 
 impl Model {
@@ -155,15 +161,16 @@ fn any_ticket() -> impl Strategy<Value = Ticket> {
         ]),
         users(),
     );
-    let soft = (names, language, users());
+    let soft = (names, language, users(), any::<bool>());
     (hard, soft).prop_map(
-        |((n, category, age_bracket, blocked), (names, language, recent))| Ticket {
+        |((n, category, age_bracket, blocked), (names, language, recent, is_new_account))| Ticket {
             category: category.to_owned(),
             interests: interests(names),
             language: language.to_owned(),
             age_bracket,
             blocked,
             recent,
+            is_new_account,
             ..ticket(n, 0)
         },
     )

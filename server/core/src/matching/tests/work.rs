@@ -59,6 +59,13 @@ fn young(ticket: Ticket) -> Ticket {
     }
 }
 
+fn new(ticket: Ticket) -> Ticket {
+    Ticket {
+        is_new_account: true,
+        ..ticket
+    }
+}
+
 fn elsewhere(ticket: Ticket) -> Ticket {
     Ticket {
         category: "films".to_owned(),
@@ -75,7 +82,7 @@ fn singular(ticket: Ticket) -> Ticket {
 
 /// The work of one call, as a table. The index handles everything except blocks.
 #[rustfmt::skip]
-fn cases() -> [Case; 8] {
+fn cases() -> [Case; 9] {
     let fresh = || ticket(NEWCOMER, 60_000);
     let old = || ticket(NEWCOMER, 20_000);
     let case = |name, each, newcomer, now_ms, examined| Case { name, each, newcomer, now_ms, examined };
@@ -85,6 +92,7 @@ fn cases() -> [Case; 8] {
         case("another language, just come", german, fresh(), 60_000, 0),
         case("other interests, just come", singular, fresh(), 2_000, 0),
         case("blocked, just come", hating, fresh(), 60_000, 1_500),
+        case("new accounts, just come", new, fresh(), 2_000, 1_500),
         case("blocked, waiting long", hating, old(), 60_000, 3_000),
         case("blocked, in another language", |t| hating(german(t)), old(), 60_000, 1_500),
         case("blocked, ten shared interests", |t| hating(busy(t)), busy(old()), 60_000, SCAN_MAX),
