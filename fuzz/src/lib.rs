@@ -15,13 +15,14 @@ pub mod forwarding;
 pub mod http3;
 pub mod memory;
 pub mod mirror;
+pub mod names;
 pub mod roundtrip;
 
 /// A fuzz target: panics when a promise is broken.
 pub type Target = fn(&[u8]);
 
 /// The targets, by name.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("decode", decode::run),
     ("roundtrip", roundtrip::run),
     ("envelope", envelope::run),
@@ -29,4 +30,5 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("codec_diff", codec_diff::run),
     ("http3", http3::run),
     ("forwarding", forwarding::run),
+    ("names", names::run),
 ];

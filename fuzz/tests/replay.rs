@@ -170,12 +170,31 @@ fn forwarding() -> Vec<(String, Vec<u8>)> {
     seeds.into_iter().map(owned).collect()
 }
 
+/// Names of people, names that look like words of authority, and what costs most.
+fn names() -> Vec<(String, Vec<u8>)> {
+    let stack = format!("bb{}", "\u{335}".repeat(6));
+    let seeds: [(&str, &str); 9] = [
+        ("plain", "Robin"),
+        ("blanks", "  Anna \u{3000} Maria "),
+        ("mixed_scripts", "\u{410}dm\u{456}n"),
+        ("full_width", "\u{ff21}\u{ff44}\u{ff4d}\u{ff49}\u{ff4e}"),
+        ("words", "Chat-Moderator 2"),
+        ("signs", "$upp0rt @dm|n"),
+        ("invisible", "ad\u{200b}m\u{202e}in\u{feff}"),
+        ("marks", &stack),
+        ("ligatures", &"\u{fdfa}".repeat(24)),
+    ];
+    let owned = |(name, text): (&str, &str)| (name.to_owned(), text.as_bytes().to_vec());
+    seeds.into_iter().map(owned).collect()
+}
+
 fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     let seeds = match target {
         "envelope" => streams(),
         "conversation" => conversations(),
         "http3" => http3(),
         "forwarding" => forwarding(),
+        "names" => names(),
         _ => bodies(),
     };
     seeds

@@ -1,0 +1,5 @@
+//! See `nowrong_fuzz::names`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| nowrong_fuzz::names::run(data));
