@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use e2e::PATIENCE;
-use nowrong_client::{NewAccount, RawConnection, Transport};
+use nowrong_client::{NewAccount, RawConnection, Transport, User};
 use nowrong_protocol::{
     ChatId, ClientFrame, CloseCode, Position, ServerFrame, TicketId,
     frame::{
@@ -17,7 +17,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use super::{
     AT_ONCE,
     cast::{Actor, Door, World},
-    scene::{Scene, bye, message},
+    scene::{Scene, bye, message, revoke},
     table::{At, Outcome, ROWS, Role, Row},
 };
 
@@ -59,6 +59,7 @@ async fn try_role(world: &Arc<World>, role: Role, transport: Transport) -> Vec<S
         Role::Nobody => Box::pin(nobodys(world, transport)).await,
         Role::Foreigner => Box::pin(foreigners(world, transport)).await,
         Role::Erased => Box::pin(erased(world, transport)).await,
+        Role::Revoked => Box::pin(revoked(world, transport)).await,
         _ => Box::pin(acted(world, role, transport)).await,
     };
     assert_eq!(seen.len(), ROWS.len(), "every row was tried");
@@ -298,9 +299,6 @@ async fn cancelled(world: &World, role: Role, transport: Transport) -> Seen {
     };
     let mut waiting = Box::pin(Actor::arrive(world, door)).await;
     let ticket = waiting.join(&world.category()).await;
-    if role == Role::Revoked {
-        super::scene::revoke(&waiting.user).await;
-    }
     if role.is_owner() {
         return cancel(&mut waiting, ticket).await;
     }
@@ -401,15 +399,46 @@ async fn nobodys(world: &World, transport: Transport) -> Vec<Seen> {
 async fn foreigners(world: &Arc<World>, transport: Transport) -> Vec<Seen> {
     let account = NewAccount::named(world.name());
     let user = world.elsewhere.api().register(&account).await.unwrap();
-    let mut tasks = Vec::new();
-    for row in ROWS {
-        let token = user.connect().await.unwrap().connect_token;
-        tasks.push(tokio::spawn(foreign(
-            world.clone(),
-            transport,
-            (row, token),
-        )));
+    let tokens = connect_tokens(&user).await;
+    with_each(world, transport, tokens).await
+}
+
+/// After a stolen refresh token was noticed: the link of the owner ends, the chat does not, and connect tokens
+/// from before open nothing.
+async fn revoked(world: &Arc<World>, transport: Transport) -> Vec<Seen> {
+    let mut scene = Box::pin(Scene::set(world, Role::Revoked, transport)).await;
+    let user = scene.actor.user.clone();
+    let tokens = connect_tokens(&user).await;
+    revoke(&user).await;
+    let code = bye(&mut scene.actor).await;
+    let seen = with_each(world, transport, tokens).await;
+    scene.watcher.fence().await;
+    let has_ended = |frame: &ServerFrame| matches!(frame, ServerFrame::Ended(_));
+    if code == Some(CloseCode::TOKEN_REFUSED) && !scene.watcher.seen.iter().any(has_ended) {
+        return seen;
     }
+    let odd = format!(
+        "the link ended with {code:?}, and the watcher saw {:?}",
+        scene.watcher.seen
+    );
+    seen.iter().map(|_| Err(odd.clone())).collect()
+}
+
+/// A connect token for each row.
+async fn connect_tokens(user: &User) -> Vec<String> {
+    let mut tokens = Vec::new();
+    for _ in ROWS {
+        tokens.push(user.connect().await.unwrap().connect_token);
+    }
+    tokens
+}
+
+/// Every row, each on a link of its own with one of the tokens.
+async fn with_each(world: &Arc<World>, transport: Transport, tokens: Vec<String>) -> Vec<Seen> {
+    let opening = ROWS.iter().zip(tokens);
+    let tasks: Vec<_> = opening
+        .map(|opened| tokio::spawn(refused(world.clone(), transport, opened)))
+        .collect();
     let mut seen = Vec::new();
     for task in tasks {
         seen.push(task.await.unwrap());
@@ -417,7 +446,7 @@ async fn foreigners(world: &Arc<World>, transport: Transport) -> Vec<Seen> {
     seen
 }
 
-async fn foreign(
+async fn refused(
     world: Arc<World>,
     transport: Transport,
     (row, token): (&'static Row, String),

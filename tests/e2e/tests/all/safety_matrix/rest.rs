@@ -49,8 +49,7 @@ pub(super) async fn try_all(world: &World) {
 
 async fn every_route_has_a_row(world: &World) {
     let response = get(world.node(0), "/openapi.json").await;
-    let (_, document) = response.split_once("\r\n\r\n").unwrap();
-    let document: serde_json::Value = serde_json::from_str(document).unwrap();
+    let document = document(&response);
     let paths = document["paths"].as_object().unwrap().iter();
     let described: BTreeSet<_> = paths
         .flat_map(|(path, methods)| {
@@ -81,6 +80,7 @@ struct Caller {
     /// Sent with each request.
     access: String,
     refresh: String,
+    code: String,
     /// The chat of the role goes on meanwhile.
     _scene: Option<Scene>,
 }
@@ -110,9 +110,13 @@ impl Caller {
             user,
             access: String::new(),
             refresh: "nothing".to_owned(),
+            code: String::new(),
             _scene: scene,
         };
         caller.take_tokens(world).await;
+        if role == Role::Nobody {
+            caller.code = code_of_nobody(world).await;
+        }
         if role == Role::Revoked {
             super::scene::revoke(caller.user.as_ref().unwrap()).await;
         }
@@ -128,6 +132,7 @@ impl Caller {
         };
         let refresh = user.refresh_token().await;
         (self.access, self.refresh) = tokens(issuer, &refresh).await;
+        self.code = new_code(issuer, &self.access).await;
     }
 
     /// The status, and that of the same call after it.
@@ -140,6 +145,7 @@ impl Caller {
         if self.role != Role::Erased {
             let response = self.ask(node, route).await;
             self.check_own(route, &response);
+            self.take_over(route, &response);
             return (status(&response), 0);
         }
         let user = world.register(0).await;
@@ -151,22 +157,31 @@ impl Caller {
         (status(&during), status(&self.ask(node, route).await))
     }
 
+    /// Goes on with what the response gives: a new code, or the tokens that a code gave. An account whose tokens were
+    /// revoked keeps the old ones.
+    fn take_over(&mut self, route: &Route, response: &str) {
+        match (route.path, status(response)) {
+            ("/v1/me/recovery", 201) => self.code = field(&document(response), "recovery_code"),
+            ("/v1/auth/recover", 200) if self.role != Role::Revoked => {
+                let new = document(response);
+                self.access = field(&new, "access_token");
+                self.refresh = field(&new, "refresh_token");
+            }
+            _ => {}
+        }
+    }
+
     async fn ask(&self, node: &TestServer, route: &Route) -> String {
         let body = match (route.method, route.path) {
             ("PATCH", _) => r#"{"language":"de"}"#.to_owned(),
-            ("POST", "/v1/auth/refresh") => format!(r#"{{"refresh_token":"{}"}}"#, self.refresh),
+            ("POST", "/v1/auth/refresh" | "/v1/auth/logout") => {
+                format!(r#"{{"refresh_token":"{}"}}"#, self.refresh)
+            }
+            ("POST", "/v1/auth/recover") => format!(r#"{{"recovery_code":"{}"}}"#, self.code),
             _ => String::new(),
         };
         let Route { method, path, .. } = route;
-        let token = match self.access.as_str() {
-            "" => String::new(),
-            token => format!("authorization: Bearer {token}\r\n"),
-        };
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: chat.example\r\nconnection: close\r\n{token}content-type: \
-             application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
+        let request = request(method, path, &self.access, &body);
         ask("127.0.0.1", node.http(), &request).await
     }
 
@@ -197,16 +212,46 @@ async fn register(world: &World) -> u16 {
 /// An access token and the refresh token after `refresh`.
 async fn tokens(issuer: &TestServer, refresh: &str) -> (String, String) {
     let body = format!(r#"{{"refresh_token":"{refresh}"}}"#);
-    let request = format!(
-        "POST /v1/auth/refresh HTTP/1.1\r\nhost: chat.example\r\nconnection: close\r\ncontent-type: \
+    let request = request("POST", "/v1/auth/refresh", "", &body);
+    let new = document(&ask("127.0.0.1", issuer.http(), &request).await);
+    (field(&new, "access_token"), field(&new, "refresh_token"))
+}
+
+/// The recovery code of an account that was erased.
+async fn code_of_nobody(world: &World) -> String {
+    let user = world.register(0).await;
+    let (access, _) = tokens(world.node(0), &user.refresh_token().await).await;
+    let code = new_code(world.node(0), &access).await;
+    user.delete().await.unwrap();
+    code
+}
+
+async fn new_code(issuer: &TestServer, access: &str) -> String {
+    let request = request("POST", "/v1/me/recovery", access, "");
+    let made = ask("127.0.0.1", issuer.http(), &request).await;
+    field(&document(&made), "recovery_code")
+}
+
+/// The bytes of a request, with an access token unless that is empty.
+fn request(method: &str, path: &str, access: &str, body: &str) -> String {
+    let token = match access {
+        "" => String::new(),
+        token => format!("authorization: Bearer {token}\r\n"),
+    };
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: chat.example\r\nconnection: close\r\n{token}content-type: \
          application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
-    );
-    let response = ask("127.0.0.1", issuer.http(), &request).await;
+    )
+}
+
+fn document(response: &str) -> serde_json::Value {
     let (_, document) = response.split_once("\r\n\r\n").unwrap();
-    let document: serde_json::Value = serde_json::from_str(document).unwrap();
-    let token = |name: &str| document[name].as_str().unwrap().to_owned();
-    (token("access_token"), token("refresh_token"))
+    serde_json::from_str(document).unwrap()
+}
+
+fn field(document: &serde_json::Value, name: &str) -> String {
+    document[name].as_str().unwrap().to_owned()
 }
 
 async fn get(node: &TestServer, path: &str) -> String {

@@ -24,8 +24,8 @@ pub(super) struct Scene {
     pub(super) head: Position,
     /// What the watcher was last told of how far the other one has read.
     pub(super) cursor: Option<(Position, Position)>,
-    /// The partner of a stranger, whose chat goes on meanwhile.
-    _extra: Option<Actor>,
+    /// For a stranger: the partners of both, whose chats go on meanwhile.
+    _others: Vec<Actor>,
 }
 
 impl Scene {
@@ -49,29 +49,26 @@ impl Scene {
         say(&mut partner, chat).await;
         let head = say(&mut owner, chat).await;
         knows_all(&mut partner, chat).await;
-        let (actor, watcher, extra) = match role {
+        let (actor, watcher, others) = match role {
             Role::Stranger => {
                 let (stranger, other, _) =
                     Box::pin(pair(world, acts(1, 1), Door::websocket(0))).await;
-                (stranger, owner, Some(other))
+                (stranger, owner, vec![partner, other])
             }
             Role::ExPartner | Role::Blocked => {
                 end(&mut owner, &mut partner, chat, role).await;
-                (partner, owner, None)
+                (partner, owner, Vec::new())
             }
-            Role::Partner => (partner, owner, None),
-            _ => (owner, partner, None),
+            Role::Partner => (partner, owner, Vec::new()),
+            _ => (owner, partner, Vec::new()),
         };
-        if role == Role::Revoked {
-            revoke(&actor.user).await;
-        }
         Self {
             actor,
             watcher,
             chat,
             head,
             cursor: None,
-            _extra: extra,
+            _others: others,
         }
     }
 
