@@ -319,7 +319,8 @@ mod tests {
         (0..25).map(|_| once()).fold(f64::INFINITY, f64::min)
     }
 
-    /// Every request has one price: no name may make its request a hundred times as dear as another.
+    /// Every request has one price: no name may make its request many times as dear as another. The
+    /// worst that was found costs 21 plain ones.
     #[test]
     fn the_costliest_name_costs_a_bounded_number_of_plain_ones() {
         let plain = cost("Robin Hood");
@@ -333,7 +334,7 @@ mod tests {
             ("too long", "\u{FDFA}".repeat(320)),
         ] {
             let ratio = cost(&raw) / plain;
-            assert!(ratio < 100.0, "{what}: {ratio}");
+            assert!(ratio < 60.0, "{what}: {ratio}");
         }
     }
 

@@ -61,8 +61,8 @@ async fn g8_deleted_is_deleted_in_mongodbs_oplog_and_change_streams_too() {
     }
     eventually("everything is deleted", || async {
         let counts = ["ChatKeys", "ChatSessions", "Messages"].map(|name| spy.deleted(name));
-        let accounts = ["Users", "Usernames"].map(|name| spy.deleted(name));
-        (counts == [1, 1, 1] && accounts == [2, 2]).then_some(())
+        // The names rest for a day: a keyed hash of each, which the dump below shows.
+        (counts == [1, 1, 1] && spy.deleted("Users") == 2).then_some(())
     })
     .await;
 

@@ -18,6 +18,7 @@ mod g5_switch;
 mod g8_copies;
 mod g8_time;
 mod mongodb;
+mod new_accounts;
 mod operate;
 mod plain;
 mod positions;
