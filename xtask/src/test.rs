@@ -18,6 +18,7 @@ mod chaos;
 mod fuzz;
 mod python;
 mod rust;
+mod safety;
 mod sdk;
 
 /// The parts, in the order they run.
@@ -35,6 +36,16 @@ pub static PARTS: &[Part] = &[
         tools: &[Cargo],
         after: Some("build"),
         work: Work::Same(rust::rust),
+    },
+    Part {
+        name: "safety",
+        about: "who may do what, hostile clients, and responses that the OpenAPI document does not name",
+        tools: &[Cargo, Python],
+        after: Some("build"),
+        work: Work::Forms {
+            moved: "24 of 25 requests that schemathesis makes up",
+            run: safety::safety,
+        },
     },
     Part {
         name: "sdk",

@@ -3,7 +3,7 @@
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        Components,
+        Components, PathItem, RefOr,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -11,7 +11,10 @@ use utoipa::{
 /// The document as JSON, two spaces deep, with a line end: the committed copy is compared byte by
 /// byte.
 pub fn openapi() -> String {
-    let document = super::described().into_openapi();
+    let mut document = super::described().into_openapi();
+    for path in document.paths.paths.values_mut() {
+        name_common_problems(path);
+    }
     let mut text = document.to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
@@ -20,6 +23,43 @@ pub fn openapi() -> String {
 /// The part of the document that does not come from the handlers.
 pub(super) fn frame() -> utoipa::openapi::OpenApi {
     Frame::openapi()
+}
+
+/// What every route with a body can respond with, beside its own: it is refused before a handler sees it.
+const OF_A_BODY: [(&str, &str); 3] = [
+    ("400", "The body is not JSON, or the request is malformed."),
+    ("413", "The body is larger than 16 KiB."),
+    ("415", "The body is not `application/json`."),
+];
+
+/// What every route can respond with that looks into the store.
+const UNAVAILABLE: (&str, &str) = (
+    "503",
+    "A part that the server needs is away for now; try again after a while.",
+);
+
+/// Adds the responses that do not come from a handler, as problem documents like those of its other errors.
+fn name_common_problems(path: &mut PathItem) {
+    let operations = [
+        &mut path.get,
+        &mut path.post,
+        &mut path.patch,
+        &mut path.delete,
+    ];
+    for operation in operations.into_iter().flatten() {
+        let responses = &mut operation.responses.responses;
+        let Some(RefOr::T(problem)) = responses.get("default").cloned() else {
+            continue;
+        };
+        let of_a_body = operation.request_body.iter().flat_map(|_| OF_A_BODY);
+        for (status, description) in of_a_body.chain([UNAVAILABLE]) {
+            let mut response = problem.clone();
+            description.clone_into(&mut response.description);
+            responses
+                .entry(status.to_owned())
+                .or_insert(RefOr::T(response));
+        }
+    }
 }
 
 #[derive(OpenApi)]

@@ -2,6 +2,7 @@
 
 use std::{num::NonZero, path::Path};
 
+use super::safety;
 use crate::{
     binary, install,
     run::{Run, is_available},
@@ -28,13 +29,13 @@ pub fn rust(root: &Path) -> anyhow::Result<()> {
         install::require(&[proxy], proxy)?;
     }
     let cargo = || servers.tell(Run::new(root, "cargo"));
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = cores * THREADS_PER_CORE;
     if is_available("cargo", &["nextest", "--version"]) {
         cargo()
             .args(["nextest", "run", "--workspace", "--locked"])
             .args(["--profile", "xtask", "--test-threads"])
-            .arg(threads.to_string())
+            .arg(threads().to_string())
+            .arg("-E")
+            .arg(format!("not ({})", safety::TESTS))
             .run()?;
     } else {
         cargo()
@@ -44,4 +45,10 @@ pub fn rust(root: &Path) -> anyhow::Result<()> {
     cargo()
         .args(["test", "--workspace", "--locked", "--doc"])
         .run()
+}
+
+/// Threads of nextest in the profile `xtask`.
+pub(super) fn threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    cores * THREADS_PER_CORE
 }
