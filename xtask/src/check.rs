@@ -12,6 +12,7 @@ use crate::{
     stale, test, tree,
 };
 
+mod advisories;
 mod files;
 mod licence;
 mod source;
@@ -47,6 +48,13 @@ pub static PARTS: &[Part] = &[
         tools: &[],
         after: None,
         work: Work::Same(minutes),
+    },
+    Part {
+        name: "advisories",
+        about: "no package in Cargo.lock has a fault that is known here",
+        tools: &[],
+        after: None,
+        work: Work::Same(advisories::advisories),
     },
     Part {
         name: "supply",

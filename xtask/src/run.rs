@@ -110,6 +110,18 @@ impl Run {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// Runs it quietly and returns whether it ended with 0, and what it printed.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn read_either(mut self) -> anyhow::Result<(bool, String)> {
+        let shown = self.shown();
+        let output = self.command.output();
+        let output = output.with_context(|| cannot_start(&shown))?;
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok((output.status.success(), printed))
+    }
+
     /// The command as it would be typed, with its folder when it is not the current one.
     fn shown(&self) -> String {
         let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());

@@ -1,5 +1,7 @@
-"""Whether the server responds as its OpenAPI document says: schemathesis makes up the requests. Run as
-`python -m tests.described EXAMPLES`."""
+"""Whether the server responds as its OpenAPI document says: schemathesis makes up the requests.
+
+Run as `python -m tests.described EXAMPLES`.
+"""
 
 from __future__ import annotations
 
