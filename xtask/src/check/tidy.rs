@@ -8,6 +8,7 @@ use super::{files::files, source};
 use crate::output::say;
 
 mod document;
+mod threats;
 mod words;
 
 /// Longest source file in lines, tests apart: beyond it a file has more than one subject.
@@ -64,6 +65,7 @@ pub fn tidy(root: &Path) -> anyhow::Result<()> {
     }
     findings.extend(document::check(root, &paths)?);
     findings.extend(words::check(root, &paths)?);
+    findings.extend(threats::check(root, &paths)?);
     for finding in &findings {
         say!(
             "   {}:{}: {}",
