@@ -261,6 +261,14 @@ impl User {
         check(response).await.map(drop)
     }
 
+    /// All that the server holds of the account, as the JSON document that it sends. Six an hour.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn export(&self) -> Result<serde_json::Value, ApiError> {
+        self.ask(Method::GET, "/v1/me/export", None::<&()>).await
+    }
+
     /// Makes a recovery code, for [`Api::recover`], in place of the one before. It is never shown again.
     ///
     /// # Errors

@@ -27,6 +27,7 @@ mod roles;
 mod safety_handshakes;
 mod safety_matrix;
 mod safety_tokens;
+mod safety_trace;
 mod stop;
 mod two_installations;
 mod unstored;
