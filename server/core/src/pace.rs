@@ -69,17 +69,9 @@ impl TextShare {
         }
     }
 
-    /// Counts the text of a frame, if it has one.
-    pub fn take(&mut self, frame: &ClientFrame, now: Instant) -> Verdict {
-        let ClientFrame::Send(Send {
-            body: Body::Text(text),
-            ..
-        }) = frame
-        else {
-            return Verdict::Granted;
-        };
+    /// Counts the bytes of a text.
+    pub fn take(&mut self, bytes: u64, now: Instant) -> Verdict {
         let now_ns = elapsed_ns(self.began, now);
-        let bytes = text.len() as u64;
         match self.rate.spend_units(bytes, self.full_at_ns, now_ns) {
             Ok(full_at_ns) => {
                 self.full_at_ns = full_at_ns;
@@ -92,6 +84,17 @@ impl TextShare {
     /// Whether nothing is owed any more, so that a new one is as good.
     pub fn is_full(&self, now: Instant) -> bool {
         self.full_at_ns <= elapsed_ns(self.began, now)
+    }
+}
+
+/// How many bytes of text a frame carries.
+pub fn text_bytes(frame: &ClientFrame) -> u64 {
+    match frame {
+        ClientFrame::Send(Send {
+            body: Body::Text(text),
+            ..
+        }) => text.len() as u64,
+        _ => 0,
     }
 }
 
@@ -196,12 +199,9 @@ impl Pace {
 
     /// When the bucket of texts would be full again after this frame.
     fn take_text(&self, frame: &ClientFrame, now_ns: u64) -> Result<u64, u64> {
-        match frame {
-            ClientFrame::Send(Send {
-                body: Body::Text(text),
-                ..
-            }) => TEXT_BYTES.spend_units(text.len() as u64, self.texts_full_at_ns, now_ns),
-            _ => Ok(self.texts_full_at_ns),
+        match text_bytes(frame) {
+            0 => Ok(self.texts_full_at_ns),
+            bytes => TEXT_BYTES.spend_units(bytes, self.texts_full_at_ns, now_ns),
         }
     }
 }
@@ -263,25 +263,13 @@ mod tests {
             period_ms: 10_000,
         };
         let mut share = TextShare::new(rate, start);
-        let text = |length: usize| {
-            ClientFrame::from(Send {
-                request: 1,
-                chat: ChatId::from_bytes([0; 16]),
-                client_message_id: ClientMessageId::from_bytes([0; 16]),
-                reply_to: None,
-                body: Body::Text("a".repeat(length)),
-            })
-        };
         assert!(share.is_full(start));
-        assert_eq!(share.take(&text(8_000), start), Verdict::Granted);
-        assert_eq!(share.take(&text(8_000), start), Verdict::RetryAfter(6_000));
-        assert_eq!(share.take(&text(2_000), start), Verdict::Granted);
-        let chat = ChatId::from_bytes([0; 16]);
-        let leave = ClientFrame::from(Leave { request: 1, chat });
-        assert_eq!(share.take(&leave, start), Verdict::Granted);
+        assert_eq!(share.take(8_000, start), Verdict::Granted);
+        assert_eq!(share.take(8_000, start), Verdict::RetryAfter(6_000));
+        assert_eq!(share.take(2_000, start), Verdict::Granted);
         let later = start + Duration::from_secs(10);
         assert!(!share.is_full(start + Duration::from_secs(9)) && share.is_full(later));
-        assert_eq!(share.take(&text(8_000), later), Verdict::Granted);
+        assert_eq!(share.take(8_000, later), Verdict::Granted);
     }
 
     #[test]

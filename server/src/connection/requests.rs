@@ -2,7 +2,11 @@
 //! none.
 
 use nowrong_base::lock::lock;
-use nowrong_core::{matching::Ticket, pace::Verdict, record::User};
+use nowrong_core::{
+    matching::Ticket,
+    pace::{Verdict, text_bytes},
+    record::User,
+};
 use nowrong_protocol::{
     ChatId, ClientFrame, ErrorCode, Framed, Position, ServerFrame,
     frame::{
@@ -21,7 +25,11 @@ impl<L: Link> Connection<L> {
     pub(super) async fn request(&mut self, frame: ClientFrame, lane: Lane) {
         let now = std::time::Instant::now();
         let (verdict, limit) = match self.pace(|pace| pace.take(&frame, now)) {
-            Verdict::Granted => (lock(&self.texts).take(&frame, now), "texts"),
+            // A network may be many people: its lock is taken for texts alone.
+            Verdict::Granted => match text_bytes(&frame) {
+                0 => (Verdict::Granted, "texts"),
+                bytes => (lock(&self.texts).take(bytes, now), "texts"),
+            },
             refused => (refused, "pace"),
         };
         match verdict {
