@@ -46,9 +46,8 @@ pub struct LocalBroker {
     id: NodeId,
     status: Mutex<NodeStatus>,
     tokens: Mutex<tokens::Tokens>,
-    /// A table for each rule, so that many keys of one rule leave the others their room. There are as many as
-    /// names of rules, which are constants.
-    /// By name and burst: a wider network has a larger one.
+    /// A table for each name of a rule and burst, so that many keys of one leave the others their room. Names are
+    /// constants, and each has as many bursts as there are widths of networks.
     limits: Mutex<HashMap<(&'static str, u32), limiter::Limits>>,
     pool: Mutex<Pool>,
     counts: Mutex<Chatting>,
@@ -189,10 +188,16 @@ impl Log for LocalBroker {
         self.logs.open(chat, seed)
     }
 
-    async fn append(&self, chat: ChatId, epoch: u32, draft: &Draft) -> Result<Placed, BrokerError> {
+    async fn append(
+        &self,
+        chat: ChatId,
+        epoch: u32,
+        draft: &Draft,
+        takes_new: bool,
+    ) -> Result<Placed, BrokerError> {
         let (member, id, at) = (draft.member, draft.client_message_id, draft.at);
         let appended = self.logs.with(chat, |log| {
-            (log.epoch() == epoch).then(|| log.append(member, id, at))
+            (log.epoch() == epoch).then(|| log.append(member, id, at, takes_new))
         });
         let no_log = || AppendOutcome::NoLog(self.incarnation());
         Ok(Placed {

@@ -78,7 +78,7 @@ impl ApiState {
         self.granted(name, taken.await?)
     }
 
-    /// Takes one unit of what a pseudonym or an account may do, on all nodes together.
+    /// Takes one unit of what an account may do, on all nodes together.
     pub(super) async fn spend(
         &self,
         name: &'static str,

@@ -264,6 +264,10 @@ fn every_bad_value_is_named_with_its_key_and_source() {
             "`listen_quic` must be an address and port such as 127.0.0.1:4433, or \"off\"",
         ),
         ("data=", "`data` must not be empty"),
+        (
+            "limits.text_bytes_burst=7999",
+            "`limits.text_bytes_burst` must be at least 8000, the longest text",
+        ),
         ("store=redis://host", "`store` must be \"embedded\" or"),
         ("store=mongodb://", "`store` must be \"embedded\" or"),
         (

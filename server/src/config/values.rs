@@ -15,7 +15,7 @@ use nowrong_core::{
     network::{NETWORKS_MAX, Network, NetworkError, TrustedProxies},
     text::ReservedNames,
 };
-use nowrong_protocol::limits::RETENTION_MAX;
+use nowrong_protocol::limits::{RETENTION_MAX, TEXT_BYTES_MAX};
 use toml::Value;
 
 use super::{
@@ -419,8 +419,18 @@ impl Values {
             register: self.rate("limits.register_burst", "limits.register_period")?,
             requests: self.rate("limits.requests_burst", "limits.requests_period")?,
             account: self.rate("limits.account_burst", "limits.account_period")?,
-            texts: self.rate("limits.text_bytes_burst", "limits.text_bytes_period")?,
+            texts: self.texts()?,
         })
+    }
+
+    /// Room for the longest text: with less, it could never be sent.
+    fn texts(&self) -> Read<Rate> {
+        let rate = self.rate("limits.text_bytes_burst", "limits.text_bytes_period")?;
+        if (rate.burst as usize) < TEXT_BYTES_MAX {
+            let reason = format!("must be at least {TEXT_BYTES_MAX}, the longest text");
+            return Err(self.invalid("limits.text_bytes_burst", reason));
+        }
+        Ok(rate)
     }
 
     fn rate(&self, burst: &'static str, period: &'static str) -> Read<Rate> {

@@ -18,6 +18,9 @@ from .server import Server
 LIMITS = ("limits.requests_burst", "limits.register_burst", "limits.account_burst")
 """What would refuse nearly all of the requests."""
 
+PATIENCE = 10
+"""Seconds for one response."""
+
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -35,7 +38,7 @@ def fetch(url: str, body: object = None) -> dict[str, object]:
     """A JSON document."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"content-type": "application/json"})
-    with urllib.request.urlopen(request) as response:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as response:
         document: dict[str, object] = json.load(response)
     return document
 
@@ -55,6 +58,7 @@ def command(document: Path, url: str, token: object, examples: str) -> list[str]
     program = Path(sysconfig.get_path("scripts")) / "schemathesis"
     phases = ["--phases", "examples,coverage,fuzzing"]
     options = ["--continue-on-failure", "--max-examples", examples, "--no-color"]
+    options += ["--request-timeout", str(PATIENCE)]
     header = ["--header", f"Authorization: Bearer {token}"]
     checks = ["--checks", ",".join(CHECKS)]
     return [str(program), "run", str(document), "--url", url, *header, *checks, *phases, *options]

@@ -69,7 +69,8 @@ async def error_after(people: People, streams: list[bytes]) -> int:
     person = await people.person()
     admission = await person.account.connect()
     assert admission.webtransport is not None
-    bare = await connect(admission.webtransport)
+    async with asyncio.timeout(AT_ONCE):
+        bare = await connect(admission.webtransport)
     for stream in streams:
         stream_id = bare._quic.get_next_available_stream_id(is_unidirectional=True)
         bare._quic.send_stream_data(stream_id, stream)
