@@ -52,7 +52,7 @@ macro_rules! broker_conformance {
                 a_seeded_log_goes_on_where_the_store_stands
                 a_log_gives_way_only_to_a_newer_epoch an_append_of_another_epoch_has_no_log
                 g3_two_members_at_once_make_one_order a_closed_log_is_forgotten
-                a_chat_becomes_full a_log_opens_only_in_the_memory_that_its_seed_names
+                a_chat_becomes_full a_chat_that_takes_nothing_new_knows_what_it_has a_log_opens_only_in_the_memory_that_its_seed_names
                 a_reader_gets_what_is_held_and_nothing_of_another_epoch;
             nodes: a_node_sees_itself a_user_has_a_place_until_leaving nobody_tells_itself
                 a_clock_does_not_go_back;

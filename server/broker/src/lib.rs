@@ -275,9 +275,15 @@ pub trait Log: Send + Sync + 'static {
     /// this or a newer epoch. Otherwise this node follows the chat from now on.
     async fn open_log(&self, chat: ChatId, seed: LogSeed) -> Result<bool, BrokerError>;
 
-    /// Appends one message at the next seq of `epoch`, unless it is known: action `Append`. This node
-    /// follows the chat from now on.
-    async fn append(&self, chat: ChatId, epoch: u32, draft: &Draft) -> Result<Placed, BrokerError>;
+    /// Appends one message at the next seq of `epoch`, unless it is known: action `Append`. Without
+    /// `takes_new` a message that is not known is [`AppendOutcome::Full`]. This node follows the chat from now on.
+    async fn append(
+        &self,
+        chat: ChatId,
+        epoch: u32,
+        draft: &Draft,
+        takes_new: bool,
+    ) -> Result<Placed, BrokerError>;
 
     /// Reads on after a seq: action `CheckLog`, for a node that missed a message. This node follows
     /// the chat from now on.

@@ -79,18 +79,19 @@ impl ChatLog {
     }
 
     /// Appends a message of `member` at the next seq, unless it was appended before or the chat is
-    /// full.
+    /// full: it has as many messages as any may have, or takes no new ones for another reason.
     pub fn append(
         &mut self,
         member: u8,
         client_message_id: ClientMessageId,
         at: UnixMs,
+        takes_new: bool,
     ) -> Appended {
         let key = (member, client_message_id);
         if let Some((position, at)) = self.known.get(&key) {
             return Appended::Again(*position, *at);
         }
-        if self.head.seq >= CHAT_MESSAGES_MAX as u64 {
+        if !takes_new || self.head.seq >= CHAT_MESSAGES_MAX as u64 {
             return Appended::Full;
         }
         self.head = Position::new(self.epoch, self.head.seq + 1);

@@ -1,4 +1,4 @@
-//! Messages that come again after the end of their chat, or when it is full of bytes. The partner may have seen them before it, so
+//! Messages that come again after the end of their chat. The partner may have seen them before it, so
 //! their sender is told that they arrived; only a message that the chat does not have is refused.
 
 use std::{collections::HashMap, sync::Arc};
@@ -12,7 +12,7 @@ use nowrong_protocol::{ClientMessageId, ErrorCode, Position};
 use super::{Chat, Chats};
 use crate::refusal::Refusal;
 
-/// What the store has of a chat that takes no more, by sender and client message id: at most
+/// What the store has of a chat that is over, by sender and client message id: at most
 /// [`CHAT_MESSAGES_MAX`](nowrong_protocol::limits::CHAT_MESSAGES_MAX) of some 50 bytes. It is gathered when
 /// the first message comes again, and forgotten with the chat.
 pub(super) struct SentBefore {
@@ -22,10 +22,10 @@ pub(super) struct SentBefore {
 }
 
 impl Chats {
-    /// The message `id` of member `me`, which was sent before the chat ended or was full.
+    /// The message `id` of member `me`, which was sent before the chat ended.
     ///
     /// # Errors
-    /// [`ErrorCode::CHAT_ENDED`] or [`ErrorCode::CHAT_FULL`] when the chat does not have it, another [`Refusal`] when store or broker
+    /// [`ErrorCode::CHAT_ENDED`] when the chat does not have it, another [`Refusal`] when store or broker
     /// fail, so that nobody knows.
     pub(crate) async fn find_in_ended(
         &self,
@@ -58,10 +58,7 @@ impl Chats {
         };
         let found = held.known.get(&(me, id)).copied();
         *stored = Some(held);
-        let (position, at) = found.ok_or_else(|| match chat.has_ended() {
-            true => ErrorCode::CHAT_ENDED,
-            false => ErrorCode::CHAT_FULL,
-        })?;
+        let (position, at) = found.ok_or(ErrorCode::CHAT_ENDED)?;
         Ok(self.sent_again(chat, position, at))
     }
 

@@ -33,7 +33,7 @@ impl Chats {
         send: Send,
     ) -> Result<Sent, Refusal> {
         let body = accept_body(send.body)?;
-        let epoch = {
+        let (epoch, takes_new) = {
             let state = chat.state();
             let is_open = state.end.is_none();
             // Before it has a position, too. What has one is stored: for that there is room.
@@ -52,11 +52,14 @@ impl Chats {
             if is_open && send.reply_to.is_some_and(|to| !state.messages.has(to)) {
                 return Err(ErrorCode::MESSAGE_UNKNOWN.into());
             }
-            let takes_more = is_open && !state.messages.is_gone() && !state.messages.is_full();
-            takes_more.then(|| state.messages.epoch())
+            let takes_any = is_open && !state.messages.is_gone();
+            (
+                takes_any.then(|| state.messages.epoch()),
+                !state.messages.is_full(),
+            )
         };
         let Some(epoch) = epoch else {
-            // What comes again may be there already. Boxed because it is rare: otherwise each send would have room for it.
+            // Boxed because it is rare: otherwise each send would have room for it.
             return Box::pin(self.find_in_ended(chat, me, send.client_message_id)).await;
         };
         let message = Outgoing {
@@ -69,7 +72,8 @@ impl Chats {
         };
         // Sealed before it has a position: after that nothing may fail.
         let draft = message.draft()?;
-        let Placed { outcome, elsewhere } = self.append_draft(chat, epoch, &draft).await?;
+        let Placed { outcome, elsewhere } =
+            self.append_draft(chat, epoch, &draft, takes_new).await?;
         match outcome {
             AppendOutcome::New(position) => {
                 Ok(self.place_message(message, draft, position, elsewhere))
@@ -90,15 +94,17 @@ impl Chats {
         chat: &Arc<Chat>,
         epoch: u32,
         draft: &Draft,
+        takes_new: bool,
     ) -> Result<Placed, Refusal> {
-        let placed = self.env.broker.append(chat.id, epoch, draft).await?;
+        let broker = &self.env.broker;
+        let placed = broker.append(chat.id, epoch, draft, takes_new).await?;
         let AppendOutcome::NoLog(incarnation) = placed.outcome else {
             return Ok(placed);
         };
         // Rare, hence boxed.
         Box::pin(self.reopen_log(chat, epoch, incarnation)).await?;
         let epoch = chat.state().messages.epoch();
-        Ok(self.env.broker.append(chat.id, epoch, draft).await?)
+        Ok(broker.append(chat.id, epoch, draft, takes_new).await?)
     }
 
     /// Adds the message here, and tells the nodes of the other members.

@@ -222,7 +222,7 @@ fn append(operations: u32) {
             log = new_log();
         }
         let client_message_id = ClientMessageId::from_bytes(id(number));
-        let appended = log.append((number % 2) as u8, client_message_id, 1);
+        let appended = log.append((number % 2) as u8, client_message_id, 1, true);
         debug_assert!(matches!(appended, Appended::New(_)));
         black_box(appended);
     }

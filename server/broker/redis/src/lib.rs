@@ -332,8 +332,14 @@ impl Log for RedisBroker {
         log::open(&self.parts, chat, &seed).await
     }
 
-    async fn append(&self, chat: ChatId, epoch: u32, draft: &Draft) -> Result<Placed, BrokerError> {
-        log::append(&self.parts, chat, epoch, draft).await
+    async fn append(
+        &self,
+        chat: ChatId,
+        epoch: u32,
+        draft: &Draft,
+        takes_new: bool,
+    ) -> Result<Placed, BrokerError> {
+        log::append(&self.parts, chat, epoch, draft, takes_new).await
     }
 
     async fn read_log(&self, chat: ChatId, epoch: u32, after: u64) -> Result<Reading, BrokerError> {

@@ -52,13 +52,15 @@ pub(super) async fn append(
     chat: ChatId,
     epoch: u32,
     draft: &Draft,
+    takes_new: bool,
 ) -> Result<Placed, BrokerError> {
+    let most = if takes_new { CHAT_MESSAGES_MAX } else { 0 };
     let call = keyed(&APPEND, &NAMES, parts, chat)
         .arg(epoch)
         .arg(field(draft.member, draft.client_message_id))
         .arg(draft.at)
         .arg(codec::encode(draft))
-        .arg(CHAT_MESSAGES_MAX)
+        .arg(most)
         .arg(TAIL_FRAMES_MAX)
         .arg(&parts.id.0);
     let (verdict, nodes, told): (String, Vec<Vec<u8>>, Vec<String>) =

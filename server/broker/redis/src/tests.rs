@@ -127,7 +127,7 @@ mod single {
         assert!(broker.open_log(CHAT, seed(1, 0)).await.expect("open"));
         server.redis.kill().expect("kill");
         let asked = tokio::time::Instant::now();
-        let refused = broker.append(CHAT, 1, &draft(0, 1)).await;
+        let refused = broker.append(CHAT, 1, &draft(0, 1), true).await;
         assert!(
             matches!(refused, Err(BrokerError::Unavailable(_))),
             "{refused:?}"
@@ -136,7 +136,10 @@ mod single {
         assert!(asked.elapsed() < 3 * ANSWER_DEADLINE);
         server.redis.restart().expect("restart");
         eventually(true, || async { broker.check().await.is_ok() }).await;
-        let placed = broker.append(CHAT, 1, &draft(0, 1)).await.expect("append");
+        let placed = broker
+            .append(CHAT, 1, &draft(0, 1), true)
+            .await
+            .expect("append");
         let after = memory(&*broker).await;
         assert_ne!(after, before, "redis has forgotten");
         assert_eq!(placed.outcome, AppendOutcome::NoLog(after));
@@ -148,11 +151,17 @@ mod single {
         let broker = broker_at(&server.url()).await;
         let here = memory(&*broker).await;
         assert!(broker.open_log(CHAT, seed(1, 0)).await.expect("open"));
-        broker.append(CHAT, 1, &draft(0, 1)).await.expect("append");
+        broker
+            .append(CHAT, 1, &draft(0, 1), true)
+            .await
+            .expect("append");
         let ids = broker.parts.keys.chat(CHAT, "ids");
         // As an eviction does.
         server.ask(&["DEL", &ids]);
-        let placed = broker.append(CHAT, 1, &draft(0, 1)).await.expect("append");
+        let placed = broker
+            .append(CHAT, 1, &draft(0, 1), true)
+            .await
+            .expect("append");
         assert_eq!(placed.outcome, AppendOutcome::NoLog(here.clone()));
         // The next epoch opens it again.
         let next = LogSeed {
@@ -160,7 +169,10 @@ mod single {
             ..seed(2, 1)
         };
         assert!(broker.open_log(CHAT, next).await.expect("open"));
-        let placed = broker.append(CHAT, 2, &draft(0, 2)).await.expect("append");
+        let placed = broker
+            .append(CHAT, 2, &draft(0, 2), true)
+            .await
+            .expect("append");
         assert_eq!(placed.outcome, AppendOutcome::New(Position::new(2, 2)));
     }
 
@@ -170,7 +182,10 @@ mod single {
         let broker = broker_at(&server.url()).await;
         let before = memory(&*broker).await;
         assert!(broker.open_log(CHAT, seed(7, 0)).await.expect("open"));
-        broker.append(CHAT, 7, &draft(0, 1)).await.expect("append");
+        broker
+            .append(CHAT, 7, &draft(0, 1), true)
+            .await
+            .expect("append");
         let anna = ticket(&*broker, 1, 0);
         broker.join(anna.clone(), 0).await.expect("join");
         // Another replication id, but the same keys: as after a failover.
@@ -178,7 +193,10 @@ mod single {
         let after = memory(&*broker).await;
         assert_ne!(after, before);
         let no_log = AppendOutcome::NoLog(after.clone());
-        let placed = broker.append(CHAT, 7, &draft(0, 2)).await.expect("append");
+        let placed = broker
+            .append(CHAT, 7, &draft(0, 2), true)
+            .await
+            .expect("append");
         assert_eq!(placed.outcome, no_log);
         let read = broker.read_log(CHAT, 7, 0).await.expect("read");
         assert_eq!(read.outcome, LogRead::NoLog(after.clone()));
@@ -189,7 +207,10 @@ mod single {
         let open = async |seed| broker.open_log(CHAT, seed).await.expect("open");
         assert!(!open(named(Some(before))).await, "begun in another memory");
         assert!(open(named(Some(after))).await, "the older log gives way");
-        let placed = broker.append(CHAT, 2, &draft(0, 2)).await.expect("append");
+        let placed = broker
+            .append(CHAT, 2, &draft(0, 2), true)
+            .await
+            .expect("append");
         assert_eq!(placed.outcome, AppendOutcome::New(Position::new(2, 6)));
         let retried = broker.retry(anna.id, 20).await.expect("retry");
         assert_eq!(retried, None, "the queue is empty");
@@ -207,7 +228,7 @@ mod single {
             sealed: (0..=255).collect(),
             ..draft(1, 7)
         };
-        one.append(CHAT, 1, &draft).await.expect("append");
+        one.append(CHAT, 1, &draft, true).await.expect("append");
         let read = other.read_log(CHAT, 1, 0).await.expect("read");
         let message = draft.placed(CHAT, Position::new(1, 1));
         let messages = LogRead::Messages {
@@ -223,7 +244,10 @@ mod single {
         let server = Server::start(&[]);
         let broker = broker_at(&server.url()).await;
         broker.open_log(CHAT, seed(1, 0)).await.expect("open");
-        broker.append(CHAT, 1, &draft(0, 1)).await.expect("append");
+        broker
+            .append(CHAT, 1, &draft(0, 1), true)
+            .await
+            .expect("append");
         let anna = ticket(&*broker, 1, 0);
         broker.join(anna.clone(), 0).await.expect("join");
         broker.take_place(anna.user).await.expect("take");
@@ -259,7 +283,10 @@ mod single {
         let server = Server::start(&[]);
         let broker = node_at(&server.url(), "x").await;
         broker.open_log(CHAT, seed(1, 0)).await.expect("open");
-        broker.append(CHAT, 1, &draft(0, 1)).await.expect("append");
+        broker
+            .append(CHAT, 1, &draft(0, 1), true)
+            .await
+            .expect("append");
         let log = broker.parts.keys.chat(CHAT, "log");
         server.ask(&["DEL", &log]);
         server.ask(&["XADD", &log, "1-1", "m", "no message"]);

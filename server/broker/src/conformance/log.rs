@@ -37,7 +37,10 @@ pub fn draft(member: u8, n: u64) -> Draft {
 
 async fn append_in<B: Broker>(broker: &B, epoch: u32, member: u8, n: u64) -> AppendOutcome {
     let draft = draft(member, n);
-    let placed = broker.append(CHAT, epoch, &draft).await.expect("append");
+    let placed = broker
+        .append(CHAT, epoch, &draft, true)
+        .await
+        .expect("append");
     assert_eq!(placed.elsewhere, [], "there is no other node");
     placed.outcome
 }
@@ -75,7 +78,7 @@ pub async fn a_message_sent_again_is_the_same<B: Broker>(broker: Arc<B>) {
         at: 9_999,
         ..draft(0, 1)
     };
-    let again = broker.append(CHAT, 1, &later).await.expect("append");
+    let again = broker.append(CHAT, 1, &later, true).await.expect("append");
     assert_eq!(
         again.outcome,
         AppendOutcome::Again(Position::new(1, 1), 1_001)
@@ -189,6 +192,20 @@ pub async fn a_chat_becomes_full<B: Broker>(broker: Arc<B>) {
     assert_eq!(append(&*broker, 0, 2).await, AppendOutcome::Full);
     let again = append(&*broker, 0, 1).await;
     assert_eq!(again, AppendOutcome::Again(Position::new(1, last), 1_001));
+}
+
+pub async fn a_chat_that_takes_nothing_new_knows_what_it_has<B: Broker>(broker: Arc<B>) {
+    broker.open_log(CHAT, seed(1, 0)).await.expect("open");
+    assert_eq!(append(&*broker, 0, 1).await, new(1));
+    for (n, expected) in [
+        (1, AppendOutcome::Again(Position::new(1, 1), 1_001)),
+        (2, AppendOutcome::Full),
+    ] {
+        let placed = broker.append(CHAT, 1, &draft(0, n), false).await;
+        assert_eq!(placed.expect("append").outcome, expected);
+    }
+    // Nothing was used up.
+    assert_eq!(append(&*broker, 0, 3).await, new(2));
 }
 
 pub async fn a_log_opens_only_in_the_memory_that_its_seed_names<B: Broker>(broker: Arc<B>) {

@@ -13,7 +13,7 @@ fn log(base: u64) -> ChatLog {
 }
 
 fn append(log: &mut ChatLog, n: u64) -> Appended {
-    log.append(0, id(n), n)
+    log.append(0, id(n), n, true)
 }
 
 #[test]
@@ -38,9 +38,9 @@ fn a_log_gives_positions_in_its_own_epoch() {
 fn a_message_sent_again_has_its_first_position_and_time() {
     let mut log = log(0);
     append(&mut log, 1);
-    let again = log.append(0, id(1), 99);
+    let again = log.append(0, id(1), 99, true);
     assert_eq!(again, Appended::Again(Position::new(1, 1), 1));
-    let other_member = log.append(1, id(1), 2);
+    let other_member = log.append(1, id(1), 2, true);
     assert_eq!(other_member, Appended::New(Position::new(1, 2)));
 }
 

@@ -1,7 +1,7 @@
-//! Messages that come again after the end of their chat.
+//! Messages that come again after the end of their chat, or when it takes no more.
 
 use nowrong_base::lock::lock;
-use nowrong_protocol::ErrorCode;
+use nowrong_protocol::{ErrorCode, limits::TEXT_BYTES_MAX};
 
 use super::{persisting::Alone, *};
 
@@ -20,6 +20,32 @@ async fn g2_what_was_stored_before_the_end_is_the_same_message_after_it() {
     let unknown = node.say(&chat, 4).await.unwrap_err();
     assert_eq!(unknown.code, ErrorCode::CHAT_ENDED);
     assert_eq!(lock(&chat.state).messages.head.seq, 3, "and has no place");
+}
+
+#[tokio::test]
+async fn g2_a_chat_that_is_full_of_bytes_takes_nothing_new_and_knows_what_it_has() {
+    let node = Alone::on(Arc::new(EmbeddedStore::in_memory().unwrap()));
+    let chat = node.open(1).await;
+    let text = "🎵".repeat(TEXT_BYTES_MAX / 4);
+    let mut number = 0;
+    let refused = loop {
+        number += 1;
+        match node.say_text(&chat, number, &text).await {
+            Ok(seq) => assert_eq!(seq, u64::from(number)),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(refused.code, ErrorCode::CHAT_FULL);
+    assert!((990..=1_001).contains(&number), "{number}");
+    let last = number - 1;
+    for known in [1, last] {
+        // Not stored yet, and stored.
+        assert_eq!(node.say_text(&chat, known, &text).await, Ok(known.into()));
+        node.persist().await;
+        assert_eq!(node.say_text(&chat, known, &text).await, Ok(known.into()));
+    }
+    let head = lock(&chat.state).messages.head.seq;
+    assert_eq!(head, u64::from(last), "what was refused has no place");
 }
 
 #[tokio::test]

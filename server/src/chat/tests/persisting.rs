@@ -49,12 +49,24 @@ impl Alone {
     }
 
     pub(super) async fn say(&self, chat: &Arc<Chat>, number: u8) -> Result<u64, Refusal> {
+        self.say_text(chat, number.into(), "hello").await
+    }
+
+    /// The first member says this, as their message of this number.
+    pub(super) async fn say_text(
+        &self,
+        chat: &Arc<Chat>,
+        number: u32,
+        text: &str,
+    ) -> Result<u64, Refusal> {
+        let mut id = [number as u8; 16];
+        id[..4].copy_from_slice(&number.to_be_bytes());
         let send = Send {
-            request: number.into(),
+            request: number,
             chat: chat.id,
-            client_message_id: ClientMessageId::from_bytes([number; 16]),
+            client_message_id: ClientMessageId::from_bytes(id),
             reply_to: None,
-            body: Body::Text("hello".into()),
+            body: Body::Text(text.into()),
         };
         let sent = self.chats.send_message(chat, 0, send).await?;
         Ok(sent.position.seq)

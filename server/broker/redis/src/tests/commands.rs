@@ -36,7 +36,7 @@ async fn a_message_is_one_script_and_one_entry_for_each_other_node() {
     let before = calls(&server);
     for n in 1..=TIMES {
         let draft = draft(0, n);
-        let placed = one.append(CHAT, 1, &draft).await.expect("append");
+        let placed = one.append(CHAT, 1, &draft, true).await.expect("append");
         assert_eq!(placed.elsewhere, [other.id()]);
         let message = draft.placed(CHAT, Position::new(1, n));
         one.tell(&placed.elsewhere, Notice::Message(message));

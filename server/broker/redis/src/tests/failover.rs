@@ -68,9 +68,11 @@ mod sentinel {
         let (one, two) = (node_at(&url, "x").await, node_at(&url, "x").await);
         let before = memory(&*one).await;
         one.open_log(CHAT, seed(1, 0)).await.expect("open");
-        one.append(CHAT, 1, &draft(0, 1)).await.expect("append");
+        one.append(CHAT, 1, &draft(0, 1), true)
+            .await
+            .expect("append");
         servers.watched.servers[0].kill().expect("kill");
-        let placed = until_it_answers(async || one.append(CHAT, 1, &draft(0, 2)).await).await;
+        let placed = until_it_answers(async || one.append(CHAT, 1, &draft(0, 2), true).await).await;
         let after = memory(&*one).await;
         assert_ne!(after, before, "the replica is another memory");
         assert_eq!(placed.outcome, AppendOutcome::NoLog(after.clone()));
@@ -79,7 +81,10 @@ mod sentinel {
             ..seed(2, 1)
         };
         assert!(one.open_log(CHAT, named).await.expect("open"));
-        let placed = one.append(CHAT, 2, &draft(0, 2)).await.expect("append");
+        let placed = one
+            .append(CHAT, 2, &draft(0, 2), true)
+            .await
+            .expect("append");
         assert_eq!(placed.outcome, AppendOutcome::New(Position::new(2, 2)));
         let told = tokio::time::timeout(FAILOVER, two.receive()).await;
         assert_eq!(told.expect("in time"), Inbox::Lost);
@@ -123,7 +128,7 @@ mod cluster {
             let mut lost = 0;
             for chat in &chats {
                 let placed =
-                    until_it_answers(async || one.append(*chat, 1, &draft(0, 1)).await).await;
+                    until_it_answers(async || one.append(*chat, 1, &draft(0, 1), true).await).await;
                 match placed.outcome {
                     AppendOutcome::New(_) | AppendOutcome::Again(..) => {}
                     AppendOutcome::NoLog(_) => lost += 1,

@@ -95,7 +95,10 @@ async fn live_nodes_that_follow_a_chat_are_told_of() {
     let (one, two) = (node_at(&url, "x").await, node_at(&url, "x").await);
     one.open_log(CHAT, seed(1, 0)).await.expect("open");
     let elsewhere = async |n| {
-        let placed = one.append(CHAT, 1, &draft(0, n)).await.expect("append");
+        let placed = one
+            .append(CHAT, 1, &draft(0, n), true)
+            .await
+            .expect("append");
         placed.elsewhere
     };
     assert_eq!(elsewhere(1).await, []);
@@ -104,15 +107,23 @@ async fn live_nodes_that_follow_a_chat_are_told_of() {
     assert_eq!(elsewhere(2).await, [two.id()], "at once");
     assert_eq!(elsewhere(2).await, [two.id()], "sent again too");
     one.open_log(CHAT, seed(2, 9)).await.expect("open");
-    let placed = one.append(CHAT, 2, &draft(0, 3)).await.expect("append");
+    let placed = one
+        .append(CHAT, 2, &draft(0, 3), true)
+        .await
+        .expect("append");
     assert_eq!(placed.elsewhere, [two.id()], "a new epoch changes nothing");
     two.unfollow(CHAT).await.expect("unfollow");
     let follows = || async {
-        let placed = one.append(CHAT, 2, &draft(0, 3)).await.expect("append");
+        let placed = one
+            .append(CHAT, 2, &draft(0, 3), true)
+            .await
+            .expect("append");
         placed.elsewhere
     };
     assert_eq!(follows().await, []);
-    two.append(CHAT, 2, &draft(1, 4)).await.expect("append");
+    two.append(CHAT, 2, &draft(1, 4), true)
+        .await
+        .expect("append");
     assert_eq!(follows().await, [two.id()]);
     drop(two);
     eventually(vec![], follows).await;
@@ -126,7 +137,10 @@ async fn who_opens_a_log_is_told_of_what_others_say_first() {
     one.open_log(CHAT, seed(1, 0)).await.expect("open");
     let read = two.read_log(CHAT, 1, 0).await.expect("read");
     assert_eq!(read.elsewhere, [one.id()]);
-    let placed = two.append(CHAT, 1, &draft(1, 1)).await.expect("append");
+    let placed = two
+        .append(CHAT, 1, &draft(1, 1), true)
+        .await
+        .expect("append");
     assert_eq!(placed.elsewhere, [one.id()]);
 }
 

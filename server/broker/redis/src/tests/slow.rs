@@ -78,7 +78,7 @@ async fn g10_a_slow_redis_piles_nothing_up() {
     let mut appends = JoinSet::new();
     for n in 1..=IN_FLIGHT_MAX as u64 + 500 {
         let slow = slow.clone();
-        appends.spawn(async move { slow.append(CHAT, 1, &draft(0, n)).await });
+        appends.spawn(async move { slow.append(CHAT, 1, &draft(0, n), true).await });
     }
     for _ in 0..LANE_MAX + 1_000 {
         let user = UserId::from_bytes([1; 16]);
@@ -97,7 +97,7 @@ async fn g10_a_slow_redis_piles_nothing_up() {
     assert!(late <= IN_FLIGHT_MAX && refused >= 500, "{late} {refused}");
     assert!(slow.parts.outbox.dropped() > 0, "the lane was full");
     proxy.is_open.send_replace(true);
-    let has_recovered = || async { slow.append(CHAT, 1, &draft(1, 1)).await.is_ok() };
+    let has_recovered = || async { slow.append(CHAT, 1, &draft(1, 1), true).await.is_ok() };
     eventually(true, has_recovered).await;
     assert!(slow.check().await.is_ok());
 }
