@@ -6,6 +6,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{Chat, Error, LinkOptions, Ticket, Transport, User};
 
 mod actor;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod attempts;
 pub(crate) mod command;
 mod connection;
 mod held;
@@ -190,6 +192,16 @@ impl Client {
     /// [`Error`] when the new connection is refused for good.
     pub async fn switch(&self, transport: Transport) -> Result<(), Error> {
         ask(&self.commands, |answer| Command::Switch(transport, answer)).await
+    }
+
+    /// What the client tried so far in order to be connected. Empty unless
+    /// [`ConnectOptions::is_recording`] is on.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the client's task has ended.
+    #[cfg(feature = "testing")]
+    pub async fn attempts(&self) -> Result<Vec<crate::Attempt>, Error> {
+        ask(&self.commands, Command::Attempts).await
     }
 
     /// Drops the link without a goodbye, as a lost network would; the client then reconnects.

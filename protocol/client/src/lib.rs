@@ -24,8 +24,8 @@
 //! Decisions that need no IO are in pure modules of their own: the [`log`] of messages, the
 //! [`outbox`], the [`backoff`]; the rules of the connection are in
 //! [`nowrong_protocol::conversation`]. The feature `testing` adds what only tests of a server need:
-//! `RawConnection`, which sends any frame and any bytes, right or wrong; `Client::cut`; and a
-//! record of everything that came over the wire.
+//! `RawConnection`, which sends any frame and any bytes, right or wrong; `Client::cut`; a
+//! record of everything that came over the wire; and the attempts to connect, with their outcomes.
 
 #![forbid(unsafe_code)]
 
@@ -47,6 +47,8 @@ pub use api::{
 #[cfg(any(test, feature = "testing"))]
 pub use chat::Recorded;
 pub use chat::{Chat, ChatEvent, ChatView, Outgoing, Sent};
+#[cfg(feature = "testing")]
+pub use client::attempts::Attempt;
 pub use client::{Client, ConnectOptions, ConnectionState};
 pub use error::Error;
 pub use link::{LinkError, LinkOptions, Received, Transport};

@@ -94,6 +94,11 @@ impl Crew {
         self.started.elapsed()
     }
 
+    /// This time, as diaries have it; zero before the start.
+    pub fn time_of(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.started)
+    }
+
     /// The random numbers behind a person's decisions.
     pub fn random(&self, number: usize) -> StdRng {
         StdRng::seed_from_u64(self.seed ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))

@@ -55,8 +55,19 @@ pub enum Event {
     Blocked(ChatId),
     /// Was told that a chat is over.
     Ended(ChatId),
+    /// Waited long for something that came, or gave up: what the person's client did meanwhile.
+    Waited(Waited),
     /// Waited in vain for longer than any fault lasts.
     Stuck(String),
+}
+
+/// A long wait.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waited {
+    /// For how long.
+    pub took: Duration,
+    /// What the client tried and what was refused meanwhile, each with its time since the start of the run.
+    pub steps: Vec<(Duration, String)>,
 }
 
 /// A chat, as it was shown to a member.

@@ -25,27 +25,59 @@ const SECOND_BLOW: Duration = Duration::from_millis(300);
 /// The exit code of a node that stood aside because of a clock.
 const STOOD_ASIDE: i32 = 75;
 
-/// How often each kind came.
+/// The faults that came, in order.
 #[derive(Debug, Default)]
-pub struct FaultCounts(Mutex<BTreeMap<&'static str, u32>>);
+pub struct FaultLog(Mutex<Vec<Struck>>);
 
-impl FaultCounts {
-    fn count(&self, fault: Fault) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry(fault.name()).or_default() += 1;
+/// A fault that came.
+#[derive(Clone, Copy, Debug)]
+pub struct Struck {
+    /// The fault.
+    pub fault: Fault,
+    /// When it began.
+    pub begun: Instant,
+    /// When everything worked again; `None` until then.
+    pub healed: Option<Instant>,
+}
+
+impl FaultLog {
+    fn add(&self, fault: Fault) {
+        self.lock().push(Struck {
+            fault,
+            begun: Instant::now(),
+            healed: None,
+        });
     }
 
-    /// All counts, by name.
-    pub fn all(&self) -> BTreeMap<&'static str, u32> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// Everything works again.
+    fn heal(&self) {
+        let now = Instant::now();
+        for struck in self.lock().iter_mut() {
+            struck.healed.get_or_insert(now);
+        }
+    }
+
+    /// All of them, in order.
+    pub fn all(&self) -> Vec<Struck> {
+        self.lock().clone()
+    }
+
+    /// How often each kind came, by name.
+    pub fn counts(&self) -> BTreeMap<&'static str, u32> {
+        let mut counts = BTreeMap::new();
+        for struck in self.lock().iter() {
+            *counts.entry(struck.fault.name()).or_default() += 1;
+        }
+        counts
     }
 
     /// How many there were.
-    pub fn total(&self) -> u32 {
-        self.all().values().sum()
+    pub fn total(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Struck>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -57,7 +89,7 @@ pub async fn run(
     mut cluster: Cluster,
     schedule: Schedule,
     end: Instant,
-    counts: std::sync::Arc<FaultCounts>,
+    log: std::sync::Arc<FaultLog>,
 ) -> anyhow::Result<Cluster> {
     let handle = Handle::current();
     let working = tokio::task::spawn_blocking(move || {
@@ -67,12 +99,13 @@ pub async fn run(
                     break;
                 }
                 sleep(planned.calm).await;
-                carry_out(&mut cluster, &planned, &counts)
+                carry_out(&mut cluster, &planned, &log)
                     .await
                     .with_context(|| format!("{planned:?}"))?;
                 cluster
                     .heal()
                     .with_context(|| format!("after {planned:?}"))?;
+                log.heal();
             }
             Ok(cluster)
         })
@@ -80,18 +113,14 @@ pub async fn run(
     working.await.context("the faults ended early")?
 }
 
-async fn carry_out(
-    cluster: &mut Cluster,
-    planned: &Planned,
-    counts: &FaultCounts,
-) -> anyhow::Result<()> {
+async fn carry_out(cluster: &mut Cluster, planned: &Planned, log: &FaultLog) -> anyhow::Result<()> {
     let Planned {
         fault,
         lasting,
         then_node,
         ..
     } = *planned;
-    counts.count(fault);
+    log.add(fault);
     let Some(number) = then_node else {
         return hit(cluster, fault, lasting).await;
     };
@@ -99,7 +128,7 @@ async fn carry_out(
         blow: Blow::Kill,
         victim: Victim::Node(number),
     };
-    counts.count(second);
+    log.add(second);
     cluster.node(number).kill().await?;
     sleep(SECOND_BLOW).await;
     hit(cluster, fault, lasting).await?;

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     crew::{Count, Crew},
-    diary::{Diary, Encounter, Entry, Event, Line},
+    diary::{Diary, Encounter, Entry, Event, Line, Waited},
 };
 
 mod reading;
@@ -23,6 +23,9 @@ mod reading;
 /// Longest wait for anything that is tried again and again. Faults last 9 s at most; an election
 /// and the client's backoff (15 s) come on top.
 pub const STUCK: Duration = Duration::from_secs(60);
+
+/// A wait for an ack whose reasons are written down.
+const LONG: Duration = Duration::from_secs(20);
 
 /// Time for a client to connect once, all in all.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(20);
@@ -187,6 +190,7 @@ impl Guest {
         };
         let (begun, sent_at) = (Instant::now(), self.who.crew.now());
         let is_timed = self.who.crew.is_timing.load(Ordering::Relaxed);
+        let mut refused = Vec::new();
         while begun.elapsed() < STUCK {
             match timeout(STUCK, chat.send(message.clone())).await {
                 Ok(Ok(sent)) => {
@@ -195,6 +199,7 @@ impl Guest {
                         let took = begun.elapsed();
                         self.who.slowest = self.who.slowest.max(Slowest { took, sent_at });
                     }
+                    self.note_long_wait(begun, refused).await;
                     self.who.crew.counts.told.add();
                     self.who.note(Event::Told(chat.id(), line));
                     return Said::Sent;
@@ -205,13 +210,31 @@ impl Guest {
                     self.who.note(Event::Stuck(why));
                     return Said::Stuck;
                 }
-                Ok(Err(_)) => self.who.pause_to_retry().await,
+                Ok(Err(error)) => {
+                    refused.push((self.who.crew.now(), format!("the send failed: {error}")));
+                    self.who.pause_to_retry().await;
+                }
                 Err(_) => break,
             }
         }
+        self.note_long_wait(begun, refused).await;
         self.who
             .note(Event::Stuck("a message got no answer".to_owned()));
         Said::Stuck
+    }
+
+    /// Writes down what the client did during a wait that was [`LONG`].
+    async fn note_long_wait(&mut self, begun: Instant, mut steps: Vec<(Duration, String)>) {
+        let took = begun.elapsed();
+        if took < LONG {
+            return;
+        }
+        let attempts = self.client.attempts().await.unwrap_or_default();
+        let since = begun.into_std();
+        let meanwhile = attempts.into_iter().filter(|attempt| attempt.at >= since);
+        steps.extend(meanwhile.map(|one| (self.who.crew.time_of(one.at), one.step)));
+        steps.sort();
+        self.who.note(Event::Waited(Waited { took, steps }));
     }
 
     /// Ends a chat by `ask`, which is repeated until it succeeds or the chat is over; returns

@@ -7,7 +7,9 @@ use anyhow::Context as _;
 
 use crate::{
     checker::{Breach, Promise},
-    diary::Diary,
+    crew::Crew,
+    diary::{Diary, Event},
+    faults::Struck,
 };
 
 /// Breaches that are listed one by one.
@@ -26,6 +28,41 @@ pub fn verdict(breaches: &[Breach]) -> String {
             .count();
         // Writing to a string cannot fail.
         let _ = writeln!(text, "   {:<28} {count}", promise.breach());
+    }
+    text
+}
+
+/// The faults with their times, then every long wait for an ack with what the client did meanwhile, the
+/// longest first.
+pub fn waits(crew: &Crew, faults: &[Struck], diaries: &[Diary]) -> String {
+    let mut text = String::new();
+    for struck in faults {
+        let healed = struck.healed.map(|at| crew.time_of(at).as_secs_f64());
+        let (begun, name) = (
+            crew.time_of(struck.begun).as_secs_f64(),
+            struck.fault.name(),
+        );
+        let _ = writeln!(
+            text,
+            "{begun:>8.1} to {:>6.1} s  {name}",
+            healed.unwrap_or(f64::NAN)
+        );
+    }
+    let waited = diaries.iter().flat_map(|diary| {
+        let entries = diary.entries.iter();
+        entries.filter_map(move |entry| match &entry.event {
+            Event::Waited(waited) => Some((waited, entry.at, &diary.name)),
+            _ => None,
+        })
+    });
+    let mut waited: Vec<_> = waited.collect();
+    waited.sort_by_key(|(waited, ..)| std::cmp::Reverse(waited.took));
+    for (waited, until, name) in waited {
+        let (took, until) = (waited.took.as_secs_f64(), until.as_secs_f64());
+        let _ = writeln!(text, "\n{name} waited {took:.1} s, until {until:.1} s");
+        for (at, step) in &waited.steps {
+            let _ = writeln!(text, "{:>12.3} s  {step}", at.as_secs_f64());
+        }
     }
     text
 }

@@ -49,6 +49,8 @@ pub(super) struct Actor {
     over: Option<Error>,
     /// Connections that are saying goodbye.
     parting: JoinSet<()>,
+    #[cfg(any(test, feature = "testing"))]
+    attempts: super::attempts::Attempts,
 }
 
 type Dial = Pin<Box<dyn Future<Output = Result<(Link, String), Error>> + Send>>;
@@ -61,6 +63,8 @@ impl Actor {
         state: watch::Sender<ConnectionState>,
     ) -> Self {
         Self {
+            #[cfg(any(test, feature = "testing"))]
+            attempts: super::attempts::Attempts::new(options.is_recording),
             held: Held::new(commands, options.keeps_record()),
             user,
             options,
@@ -129,6 +133,8 @@ impl Actor {
                 self.dial();
             }
             #[cfg(feature = "testing")]
+            Command::Attempts(answer) => drop(answer.send(Ok(self.attempts.all()))),
+            #[cfg(feature = "testing")]
             Command::Cut(answer) => {
                 self.connection = None;
                 self.lost(None, Duration::ZERO);
@@ -148,6 +154,10 @@ impl Actor {
     }
 
     fn handle_dialled(&mut self, dialled: Result<(Link, String), Error>) {
+        self.note(|| match &dialled {
+            Ok(_) => "a link is open".to_owned(),
+            Err(error) => format!("no link: {error}"),
+        });
         match dialled {
             Ok((link, token)) => self.open(link, token),
             Err(error) if is_final(&error) || !self.was_open => self.end(error),
@@ -224,6 +234,7 @@ impl Actor {
             connection: welcome.connection,
             transport: connection.transport(),
         });
+        self.note(|| "welcome".to_owned());
         self.was_open = true;
         self.backoff.reset();
         self.held.welcome(welcome, Instant::now().into_std());
@@ -241,6 +252,7 @@ impl Actor {
     }
 
     fn closed(&mut self, code: Option<CloseCode>, should_reconnect: bool, retry_after_ms: u32) {
+        self.note(|| format!("closed: {code:?}, again in {retry_after_ms} ms"));
         if let Some(connection) = self.connection.take() {
             self.parting.spawn(connection.close());
         }
@@ -296,8 +308,20 @@ impl Actor {
         }
     }
 
+    /// Writes a step down; see [`Client::attempts`](super::Client::attempts).
+    #[cfg(any(test, feature = "testing"))]
+    fn note(&mut self, step: impl FnOnce() -> String) {
+        self.attempts.note(step);
+    }
+
+    /// Only tests keep a record.
+    #[cfg(not(any(test, feature = "testing")))]
+    #[expect(clippy::unused_self, reason = "the record exists for tests only")]
+    fn note(&mut self, _: impl FnOnce() -> String) {}
+
     /// Starts opening a link.
     fn dial(&mut self) {
+        self.note(|| "dials".to_owned());
         self.dial_at = None;
         let (user, options) = (self.user.clone(), self.options.link.clone());
         let sent_to = self.sent_to.take();

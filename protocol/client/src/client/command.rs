@@ -6,6 +6,8 @@ use nowrong_protocol::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+#[cfg(feature = "testing")]
+use super::attempts::Attempt;
 use crate::{Chat, ChatView, Error, Outgoing, Sent, Ticket, Transport};
 
 /// Where the answer to a command goes. The asker may have left.
@@ -26,6 +28,8 @@ pub(crate) enum Command {
     Chat(Answer<Option<Box<Chat>>>),
     Ticket(Answer<Option<Ticket>>),
     Switch(Transport, Answer<()>),
+    #[cfg(feature = "testing")]
+    Attempts(Answer<Vec<Attempt>>),
     #[cfg(feature = "testing")]
     Cut(Answer<()>),
     Close(Answer<()>),

@@ -21,7 +21,7 @@ use crate::{
     crew::Crew,
     diary::Diary,
     door::Door,
-    faults::{self, FaultCounts},
+    faults::{self, FaultLog},
     guest::{GaveUp, Slowest},
     pair::{self, Member},
     report,
@@ -73,6 +73,9 @@ const ROLLING_PAUSE_MAX: Duration = Duration::from_millis(200);
 /// How long the burst of arrivals lasts: it is not a fault, and its waits are not counted.
 const ARRIVAL: Duration = Duration::from_secs(3);
 
+/// The file of the faults and of the long waits, in the folder for reports.
+const WAITS: &str = "long waits";
+
 /// Runs the plan.
 ///
 /// # Errors
@@ -91,13 +94,13 @@ pub async fn run(plan: &Plan, say: Say) -> anyhow::Result<()> {
         plan.pairs, plan.wanderers
     ));
 
-    let counts = Arc::new(FaultCounts::default());
-    let progress = JoinSet::from_iter([show_progress(crew.clone(), counts.clone(), say)]);
+    let faults = Arc::new(FaultLog::default());
+    let progress = JoinSet::from_iter([show_progress(crew.clone(), faults.clone(), say)]);
     let talking = all(members, Member::talk);
     let wandering = all(wanderers, Wanderer::wander);
     sleep(ARRIVAL).await;
     crew.is_timing.store(true, Ordering::Relaxed);
-    let cluster = trouble(plan, cluster, counts.clone()).await?;
+    let cluster = trouble(plan, cluster, faults.clone()).await?;
     crew.quiet.cancel();
     say("everything is repaired, everybody finishes".to_owned());
 
@@ -111,13 +114,15 @@ pub async fn run(plan: &Plan, say: Say) -> anyhow::Result<()> {
     let aftermath = aftermath::inspect(&crew, &nodes).await?;
     drop(progress);
 
-    say(summary(&crew, &counts, &mut slowest));
+    say(summary(&crew, &faults, &mut slowest));
     if plan.shape.has_clocks {
         let times = cluster.times_stood_aside();
         say(format!(
             "nodes stood aside for their clocks, and said so: {times} times"
         ));
     }
+    let waits = report::waits(&crew, &faults.all(), &diaries);
+    std::fs::write(plan.out.join(WAITS), waits)?;
     let breaches = check(&diaries, &aftermath);
     say(report::verdict(&breaches));
     judge(plan, &breaches, &diaries, &cluster)
@@ -191,11 +196,7 @@ fn sort(outcomes: Vec<Result<Member, GaveUp>>) -> (Vec<Member>, Vec<Diary>) {
     (members, diaries)
 }
 
-async fn trouble(
-    plan: &Plan,
-    cluster: Cluster,
-    counts: Arc<FaultCounts>,
-) -> anyhow::Result<Cluster> {
+async fn trouble(plan: &Plan, cluster: Cluster, faults: Arc<FaultLog>) -> anyhow::Result<Cluster> {
     match plan.trouble {
         Trouble::Faults(time) => {
             let has_redis = plan.shape.redis != RedisKind::None;
@@ -203,17 +204,17 @@ async fn trouble(
                 true => Schedule::of_clocks(plan.seed, has_redis),
                 false => Schedule::new(plan.seed, has_redis),
             };
-            faults::run(cluster, schedule, Instant::now() + time, counts).await
+            faults::run(cluster, schedule, Instant::now() + time, faults).await
         }
         Trouble::Rolling => faults::roll(cluster).await,
     }
 }
 
-async fn show_progress(crew: Arc<Crew>, counts: Arc<FaultCounts>, say: Say) {
+async fn show_progress(crew: Arc<Crew>, log: Arc<FaultLog>, say: Say) {
     let mut ticks = interval(PROGRESS_INTERVAL);
     loop {
         ticks.tick().await;
-        let (seconds, faults) = (crew.now().as_secs(), counts.total());
+        let (seconds, faults) = (crew.now().as_secs(), log.total());
         say(format!(
             "{seconds:>4} s · {faults} faults · {}",
             crew.summary()
@@ -221,9 +222,9 @@ async fn show_progress(crew: Arc<Crew>, counts: Arc<FaultCounts>, say: Say) {
     }
 }
 
-fn summary(crew: &Crew, counts: &FaultCounts, slowest: &mut [Slowest]) -> String {
-    let faults: Vec<_> = counts
-        .all()
+fn summary(crew: &Crew, faults: &FaultLog, slowest: &mut [Slowest]) -> String {
+    let faults: Vec<_> = faults
+        .counts()
         .iter()
         .map(|(name, count)| format!("{count} × {name}"))
         .collect();
