@@ -217,8 +217,9 @@ impl Matching {
     /// Cancels the user's ticket.
     ///
     /// # Errors
-    /// [`Refusal`] with `TICKET_UNKNOWN` when a match came first. If the user does not know of the
-    /// match yet, it follows as a push; so does the end of the ticket, if the chat is already over.
+    /// [`Refusal`] with `TICKET_UNKNOWN` when a match came first, also one of an earlier ticket of which
+    /// nobody knows. If the user does not know of the match yet, it follows as a push; so does the end of
+    /// the ticket, if the chat is already over.
     pub async fn cancel(&self, owner: &Arc<UserEntry>, id: TicketId) -> Result<(), Refusal> {
         let ticket = owner.state().ticket.clone().map(|waiting| waiting.ticket);
         let Some(ticket) = ticket.filter(|ticket| ticket.id == id) else {
@@ -230,6 +231,9 @@ impl Matching {
         if self.env.store.cancel_ticket(owner.user, id, now).await? {
             if let Err(error) = self.env.broker.cancel(id).await {
                 tracing::warn!(%error, ticket = %id, "a cancelled ticket stays in the queue");
+            }
+            if self.find_stray_match(id, owner).await? {
+                return Err(ErrorCode::TICKET_UNKNOWN.into());
             }
             self.drop_ticket(&ticket, None);
             return Ok(());

@@ -286,6 +286,25 @@ impl Matching {
         true
     }
 
+    /// Whether an earlier ticket of the user has opened a chat: one of a join that failed here and that the
+    /// queue took all the same. Asked after the user's ticket was cancelled, which has spent every earlier one
+    /// too, so that none opens a chat from now on.
+    pub(super) async fn find_stray_match(
+        &self,
+        id: TicketId,
+        owner: &Arc<UserEntry>,
+    ) -> Result<bool, Refusal> {
+        let now = self.env.clock.now();
+        let Some(seat) = self.env.store.seat(owner.user, now).await? else {
+            return Ok(false);
+        };
+        if self.chats.load_chat(seat).await?.is_none() {
+            return Ok(false);
+        }
+        self.matched_elsewhere(id, owner.user, seat, None).await;
+        Ok(true)
+    }
+
     /// Lets the next retry of a ticket begin with a look at the seat of its user.
     pub(super) fn look_later(&self, id: TicketId) {
         if let Some(entry) = lock(&self.tickets).get_mut(&id) {

@@ -84,10 +84,15 @@ impl Waiting {
 
     /// Another node opens a chat with the ticket, and its notice is lost.
     async fn match_unheard(&self) -> Chat {
+        self.match_with(self.ticket).await
+    }
+
+    /// Another node opens a chat with this ticket of the user, and its notice is lost.
+    async fn match_with(&self, used: TicketId) -> Chat {
         let mut chat = chat(1, &[1, 2]);
         chat.started_at = self.clock.now();
         chat.expires_at = chat.started_at + 3_600_000;
-        let tickets = [self.ticket, ticket(2)];
+        let tickets = [used, ticket(2)];
         self.store.open_chat(&chat, &tickets).await.unwrap();
         chat
     }
@@ -133,6 +138,16 @@ async fn an_account_is_new_for_an_hour_by_the_time_of_the_store() {
 async fn g6_a_cancel_that_comes_after_a_match_that_nobody_told_of_finds_it() {
     let waiting = Waiting::begin().await;
     let chat = waiting.match_unheard().await;
+    assert_eq!(waiting.cancel().await, Some(ErrorCode::TICKET_UNKNOWN));
+    assert_eq!(waiting.told(), Some(Ok(chat.id)));
+    assert!(waiting.owner.state().ticket.is_none());
+}
+
+#[tokio::test]
+async fn g6_a_cancel_finds_the_match_of_a_join_that_was_thought_to_have_failed() {
+    let waiting = Waiting::begin().await;
+    // Older than the one that waits: ids begin with the time.
+    let chat = waiting.match_with(TicketId::from_bytes([1; 16])).await;
     assert_eq!(waiting.cancel().await, Some(ErrorCode::TICKET_UNKNOWN));
     assert_eq!(waiting.told(), Some(Ok(chat.id)));
     assert!(waiting.owner.state().ticket.is_none());
