@@ -47,9 +47,10 @@ pub struct ChaosArgs {
     /// The clocks of the nodes' machines go wrong, too: by up to a day, both ways, or they stand still.
     #[arg(long)]
     clocks: bool,
-    /// Build with optimisation.
+    /// Build without optimisation: quicker to begin with, but the default number of people then waits for the
+    /// processor and not for what is broken.
     #[arg(long)]
-    release: bool,
+    debug: bool,
 }
 
 impl ChaosArgs {
@@ -60,6 +61,7 @@ impl ChaosArgs {
             minutes: Some(minutes),
             pairs: Some(60),
             wanderers: Some(30),
+            debug: true,
             ..Self::default()
         }
     }
@@ -71,7 +73,7 @@ impl ChaosArgs {
 /// When a build fails, a program is missing, or a promise was broken.
 pub fn chaos(root: &Path, args: &ChaosArgs) -> anyhow::Result<()> {
     let names = [binary::SERVER, "nowrong-chaos"];
-    let [server, chaos] = binary::build(root, names, args.release)?;
+    let [server, chaos] = binary::build(root, names, !args.debug)?;
     let (mongod, redis_server) = programs(root)?;
     bench::start(root)
         .env("NOWRONG_BIN", server)
