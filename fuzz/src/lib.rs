@@ -16,13 +16,14 @@ pub mod http3;
 pub mod memory;
 pub mod mirror;
 pub mod names;
+pub mod proof;
 pub mod roundtrip;
 
 /// A fuzz target: panics when a promise is broken.
 pub type Target = fn(&[u8]);
 
 /// The targets, by name.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("decode", decode::run),
     ("roundtrip", roundtrip::run),
     ("envelope", envelope::run),
@@ -31,4 +32,5 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("http3", http3::run),
     ("forwarding", forwarding::run),
     ("names", names::run),
+    ("proof", proof::run),
 ];

@@ -188,6 +188,22 @@ fn names() -> Vec<(String, Vec<u8>)> {
     seeds.into_iter().map(owned).collect()
 }
 
+/// Proofs of work, and texts that are nearly one.
+fn proofs() -> Vec<(String, Vec<u8>)> {
+    let text = |value: &Value, field: &str| value[field].as_str().unwrap().to_owned();
+    let mut seeds: Vec<_> = vectors("proof.json")
+        .iter()
+        .map(|value| {
+            let bytes = format!("{}\n{}", text(value, "proof"), text(value, "key"));
+            (name(value), bytes.into_bytes())
+        })
+        .collect();
+    let good = seeds[3].1.clone();
+    seeds.push(("another_key".to_owned(), [&good[..], b"x"].concat()));
+    seeds.push(("cut_off".to_owned(), good[..40].to_vec()));
+    seeds
+}
+
 fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     let seeds = match target {
         "envelope" => streams(),
@@ -195,6 +211,7 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
         "http3" => http3(),
         "forwarding" => forwarding(),
         "names" => names(),
+        "proof" => proofs(),
         _ => bodies(),
     };
     seeds

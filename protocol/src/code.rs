@@ -122,6 +122,7 @@ codes! { ErrorCode, ERROR_CODES {
     205 BODY_TOO_LARGE "The request body is too large.";
     206 UNSUPPORTED_MEDIA_TYPE "The request body must be application/json.";
     207 ORIGIN_REFUSED "This web origin may not call here; the operator must list it.";
+    208 PROOF_NEEDED "A new account costs some work: solve the challenge and send the same request with the proof.";
     500 RATE_LIMITED "Too many requests; try again after the time given.";
     501 STORAGE_UNAVAILABLE "The server cannot store anything right now; try again.";
     502 DRAINING "The server is going away; reconnect and try again.";

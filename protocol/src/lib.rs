@@ -1,7 +1,7 @@
 //! The NoWrong realtime protocol: what client and server say to each other, and in which order.
 //!
 //! This crate owns the wire: [`frame`]s and their table, the [`codec`] of their bodies, the
-//! [`envelope`] around them, the [`conversation`] of two peers, [`copies`] for links that lose packets,
+//! [`envelope`] around them, the [`conversation`] of two peers, [`copies`] for links that lose packets, the [`proof`] of work of a registration,
 //! [`code`]s, [`limits`], [`id`]s and [`version`]s. It never does IO, reads no clock and draws no random number: bytes, time and
 //! randomness come in as arguments.
 //! `SPEC.md` beside this crate says the same in prose, and `vectors/` freezes the bytes.
@@ -19,6 +19,7 @@ pub mod frame;
 pub mod id;
 pub mod limits;
 pub mod position;
+pub mod proof;
 pub mod version;
 mod wire;
 

@@ -48,6 +48,13 @@ pub const INTEREST_BYTES_MAX: usize = 64;
 /// Longest category id in bytes: lower-case ASCII letters, digits and hyphens.
 pub const CATEGORY_BYTES_MAX: usize = 48;
 
+/// How many numbers a proof of work has: the time to find several varies less than the time to find one
+/// that is as dear, and each costs the server a check.
+pub const PROOF_SEARCHES: usize = 2;
+
+/// Most numbers that have to be tried for each one that is found, on average.
+pub const PROOF_WORK_MAX: u16 = 16_000;
+
 /// Longest connect token in bytes (ASCII).
 pub const CONNECT_TOKEN_BYTES_MAX: usize = 128;
 

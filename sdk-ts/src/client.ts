@@ -38,6 +38,11 @@ export interface RegisterOptions extends NoWrongOptions {
   readonly interests?: readonly string[];
   /** Decides whom the user may meet. No stage of the matching widens it. */
   readonly ageBracket: AgeBracket;
+  /**
+   * Called with how much is done, from 0 to 1, while the device does the work that the server asks for: less than a second on
+   * a slow phone in calm times. Never called when the server asks for none.
+   */
+  readonly onProgress?: (share: number) => void;
 }
 
 /** How to connect. */
@@ -70,7 +75,8 @@ export class NoWrong {
   }
 
   /**
-   * Creates an account. The server erases it when it is not used for a day.
+   * Creates an account. The server erases it when it is not used for a day. It may ask that the device works a little
+   * first: this runs in a worker where the page can start one, `worker-src 'self'` in its policy.
    *
    * @throws RequestError `NAME_TAKEN`, or `INVALID` with the fields that are invalid.
    */
@@ -78,7 +84,8 @@ export class NoWrong {
     const { api, environment } = open(options);
     const { name, interests, ageBracket } = options;
     const language = options.language ?? globalThis.navigator?.language ?? "en";
-    const user = await api.register({ name, language, interests: [...(interests ?? [])], ageBracket });
+    const registration = { name, language, interests: [...(interests ?? [])], ageBracket };
+    const user = await api.register(registration, options.onProgress ?? (() => undefined));
     return new NoWrong(api, environment, user);
   }
 

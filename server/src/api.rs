@@ -11,7 +11,7 @@
 //! | request | again |
 //! |---|---|
 //! | `POST /v1/users` with a key | the same account, other good tokens |
-//! | `POST /v1/users` without | `NAME_TAKEN`: the server cannot know who asks |
+//! | `POST /v1/users` without | `NAME_TAKEN`: the server cannot know who asks (only where no proof of work is asked for) |
 //! | `POST /v1/auth/refresh` | the same refresh token, until it was used |
 //! | `POST /v1/auth/logout` | nothing more |
 //! | `POST /v1/auth/recover` | other good tokens; the ones before are revoked |
@@ -54,6 +54,7 @@ mod health;
 mod me;
 mod openapi;
 pub mod problem;
+mod proof;
 mod recovery;
 mod site;
 #[cfg(test)]
@@ -63,6 +64,7 @@ mod users;
 pub use categories::CategoryList;
 pub use headers::{sole_origin, with_headers};
 pub use openapi::openapi;
+pub use proof::Crowd;
 
 /// Longest request body in bytes: the longest valid one has about 2,000.
 pub const BODY_BYTES_MAX: usize = 16 * 1_024;
@@ -86,7 +88,9 @@ pub struct ApiState {
     pub addresses: Arc<Addresses>,
     /// How many requests one client may make.
     pub limits: ClientLimits,
-    /// Turns addresses into pseudonyms.
+    /// How many accounts this node has made lately.
+    pub crowd: Crowd,
+    /// Turns addresses into pseudonyms, and signs challenges.
     pub pseudonyms: Arc<PseudonymKey>,
     /// How long an unused account is kept.
     pub account_idle: Duration,

@@ -31,7 +31,7 @@ mod values;
 pub use addresses::{Addresses, Origin, WEBSOCKET_PATH, WEBTRANSPORT_PATH, host_of};
 use layers::{Layer, Source, Values};
 use nowrong_base::{clock::MachineShift, files};
-use nowrong_core::{limiter::Rate, network::TrustedProxies, text::ReservedNames};
+use nowrong_core::{limiter::Rate, network::TrustedProxies, proof::ProofRule, text::ReservedNames};
 pub use print::to_toml;
 use shown::{lines, one_line};
 
@@ -291,6 +291,8 @@ pub struct ClientLimits {
     pub handshakes: Rate,
     /// New accounts of one prefix.
     pub register: Rate,
+    /// The work that a new account costs its device.
+    pub proof: ProofRule,
     /// Other REST calls of one prefix; each route counts for itself.
     pub requests: Rate,
     /// All REST calls of one account together.

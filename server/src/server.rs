@@ -187,6 +187,7 @@ fn router(config: &Config, opened: &Opened, entrance: &Entrance) -> axum::Router
             departure: Arc::new(NodeDeparture(entrance.node.clone())),
             addresses,
             limits: config.limits,
+            crowd: Arc::default(),
             pseudonyms: opened.pseudonyms.clone(),
             reserved_names: Arc::new(config.reserved_names.clone()),
             account_idle: config.account_idle,

@@ -81,6 +81,8 @@ export class Server {
         ...["--listen-http", http, "--listen-quic", quic],
         ...["--data", join(this.#folder, "data"), "--web-root", join(ROOT, "examples/vanilla/dist")],
         ...["--log-level", "debug", "--log-format", "json"],
+        // Tests that ask for proofs of work say so.
+        ...["--set", "limits.proof_work=0"],
         ...this.#settings.flatMap((setting) => ["--set", setting]),
       ],
       { cwd: this.#folder, env: plainEnvironment(), stdio: ["ignore", "pipe", "pipe"] },

@@ -38,6 +38,8 @@ export function startScreen(done: (client: NoWrong) => void): Screen {
     { class: "primary", test: "start", attrs: { type: "submit" } },
     "Start talking",
   );
+  // The server may let the device work a little, so that nobody makes accounts by the thousand.
+  const work = el("progress", { class: "work", attrs: { max: 1, "aria-label": "Getting ready" } });
   const form = el(
     "form",
     { class: "card", attrs: { novalidate: true } },
@@ -51,8 +53,10 @@ export function startScreen(done: (client: NoWrong) => void): Screen {
     field("language", "Language to talk in", language),
     interests.element,
     problem,
+    work,
     submit,
   );
+  work.hidden = true;
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     void register();
@@ -73,13 +77,19 @@ export function startScreen(done: (client: NoWrong) => void): Screen {
     submit.disabled = true;
     try {
       const given = { name: name.value, language: language.value, interests: interests.values(), ageBracket };
-      done(await NoWrong.register({ ...given, storage }));
+      done(await NoWrong.register({ ...given, storage, onProgress: showWork }));
     } catch (error) {
       fill(problem, registrationText(error));
       name.focus();
     } finally {
       submit.disabled = false;
+      work.hidden = true;
     }
+  }
+
+  function showWork(share: number): void {
+    work.hidden = false;
+    work.value = share;
   }
 
   const element = el(

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use nowrong_protocol::{ErrorCode, UserId};
+use nowrong_protocol::{ErrorCode, UserId, proof};
 use reqwest::{Method, RequestBuilder, StatusCode, Url, header::ORIGIN};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{sync::Mutex, time::Instant};
@@ -14,9 +14,10 @@ use tokio::{sync::Mutex, time::Instant};
 mod types;
 
 pub use types::{
-    Account, AccountChange, Category, Connect, Endpoint, FieldProblem, NewAccount, Problem,
+    Account, AccountChange, Category, Challenge, Connect, Endpoint, FieldProblem, NewAccount,
+    Problem,
 };
-use types::{Categories, LogOut, RecoveryCode, RefreshToken, Registered, Tokens};
+use types::{Categories, LogOut, RecoveryCode, RefreshToken, Registered, Registering, Tokens};
 
 /// Time for one request, from its first byte to the last of its answer.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
@@ -27,6 +28,10 @@ const REGISTER_PAUSE: Duration = Duration::from_millis(250);
 /// The last attempt of a registration begins at most this long after the first: a little longer than
 /// one attempt takes, so that one that gets no answer at all is repeated once.
 const LAST_ATTEMPT: Duration = Duration::from_secs(11);
+
+/// Proofs that are made for one registration: more than one is needed when the network changes or the
+/// challenge expires meanwhile.
+const PROOFS_MAX: usize = 3;
 
 /// Random bytes in the key of a registration.
 const KEY_BYTES: usize = 24;
@@ -123,18 +128,40 @@ impl Api {
         }
     }
 
-    /// Creates an account. Sends the request again, under the same key, while its outcome is unknown,
-    /// for about 20 seconds.
+    /// Creates an account, and does the work that the server asks for. Sends the request again, under the
+    /// same key, while its outcome is unknown, for about 20 seconds.
     ///
     /// # Errors
     /// [`ApiError`]; a taken name is `NAME_TAKEN`, an invalid field is named in the problem.
     pub async fn register(&self, account: &NewAccount) -> Result<User, ApiError> {
         let key = URL_SAFE_NO_PAD.encode(rand::random::<[u8; KEY_BYTES]>());
+        let mut proof = None;
+        for _ in 0..PROOFS_MAX {
+            let registered = self.register_with(account, &key, proof.as_deref()).await;
+            let challenge = match registered {
+                Err(ApiError::Refused(problem)) if problem.challenge.is_some() => problem,
+                outcome => return outcome,
+            };
+            match solved(&challenge, &key).await {
+                Some(solved) => proof = Some(solved),
+                None => return Err(ApiError::Refused(challenge)),
+            }
+        }
+        self.register_with(account, &key, proof.as_deref()).await
+    }
+
+    async fn register_with(
+        &self,
+        account: &NewAccount,
+        key: &str,
+        proof: Option<&str>,
+    ) -> Result<User, ApiError> {
         let last_at = Instant::now() + LAST_ATTEMPT;
         let mut pause = REGISTER_PAUSE;
+        let body = Registering { account, proof };
         loop {
             let request = self.request(Method::POST, "/v1/users");
-            let request = request.header(IDEMPOTENCY_KEY, &key).json(account);
+            let request = request.header(IDEMPOTENCY_KEY, key).json(&body);
             match answer(request).await {
                 Ok(Registered { user, tokens }) => return Ok(self.user_with(user, tokens)),
                 Err(error) if error.is_unknown() && Instant::now() + pause < last_at => {
@@ -345,6 +372,16 @@ impl User {
         }
         Ok(tokens.access_token.clone())
     }
+}
+
+/// The proof for the challenge of a problem; `None` when this version cannot read the challenge. The work is done on
+/// a thread for such things.
+async fn solved(problem: &Problem, key: &str) -> Option<String> {
+    let challenge = problem.challenge.as_ref()?;
+    let challenge = proof::Challenge::from_text(&challenge.text).ok()?;
+    let key = key.to_owned();
+    let solving = tokio::task::spawn_blocking(move || challenge.solve(&key));
+    Some(solving.await.ok()??.to_text())
 }
 
 async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, ApiError> {

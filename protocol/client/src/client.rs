@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{Chat, Error, LinkOptions, Ticket, Transport, User};
 
 mod actor;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(feature = "testing")]
 pub(crate) mod attempts;
 pub(crate) mod command;
 mod connection;

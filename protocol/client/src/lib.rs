@@ -42,7 +42,7 @@ mod raw;
 mod ticket;
 
 pub use api::{
-    Account, AccountChange, Api, ApiError, Category, Connect, Endpoint, NewAccount, User,
+    Account, AccountChange, Api, ApiError, Category, Challenge, Connect, Endpoint, NewAccount, User,
 };
 #[cfg(any(test, feature = "testing"))]
 pub use chat::Recorded;

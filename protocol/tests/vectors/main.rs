@@ -4,8 +4,8 @@
 //! in its stream envelope, and the same frame as JSON (ids as UUID text, byte strings as lists of
 //! numbers, a message body as `{ kind, data }`). Numbers over 2^53 - 1 appear only in vectors whose
 //! name ends in `u64_max`. `decode_errors.json` holds bodies that must be refused, `varint.json`
-//! and `envelope.json` the layers below, `conversation.json` a whole conversation and
-//! `missteps.json` the cost of a client's mistakes.
+//! and `envelope.json` the layers below, `conversation.json` a whole conversation,
+//! `missteps.json` the cost of a client's mistakes and `proof.json` solved challenges.
 //!
 //! The files freeze the bytes of the protocol for every implementation, so changing one is a change
 //! of the protocol. `UPDATE_VECTORS=1 cargo test -p nowrong-protocol --test vectors` rewrites them
@@ -19,6 +19,7 @@
 
 mod conversation;
 mod errors;
+mod proof;
 mod samples;
 
 use std::{fmt::Debug, fs, path::PathBuf};

@@ -260,6 +260,8 @@ export const ErrorCode = {
   UNSUPPORTED_MEDIA_TYPE: 206,
   /** This web origin may not call here; the operator must list it. */
   ORIGIN_REFUSED: 207,
+  /** A new account costs some work: solve the challenge and send the same request with the proof. */
+  PROOF_NEEDED: 208,
   /** Too many requests; try again after the time given. */
   RATE_LIMITED: 500,
   /** The server cannot store anything right now; try again. */
@@ -416,6 +418,12 @@ export const ERROR_CODES: readonly ErrorCodeInfo[] = [
     number: 207,
     name: "ORIGIN_REFUSED",
     text: "This web origin may not call here; the operator must list it.",
+    isTemporary: false,
+  },
+  {
+    number: 208,
+    name: "PROOF_NEEDED",
+    text: "A new account costs some work: solve the challenge and send the same request with the proof.",
     isTemporary: false,
   },
   {

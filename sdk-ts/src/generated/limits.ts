@@ -62,6 +62,15 @@ export const INTEREST_BYTES_MAX = 64;
 /** Longest category id in bytes: lower-case ASCII letters, digits and hyphens. */
 export const CATEGORY_BYTES_MAX = 48;
 
+/**
+ * How many numbers a proof of work has: the time to find several varies less than the time to find one
+ * that is as dear, and each costs the server a check.
+ */
+export const PROOF_SEARCHES = 2;
+
+/** Most numbers that have to be tried for each one that is found, on average. */
+export const PROOF_WORK_MAX = 16_000;
+
 /** Longest connect token in bytes (ASCII). */
 export const CONNECT_TOKEN_BYTES_MAX = 128;
 

@@ -299,6 +299,23 @@ export interface components {
              */
             waiting: number;
         };
+        /** @description What a client has to solve before it gets an account. */
+        Challenge: {
+            /**
+             * Format: int64
+             * @description How long the challenge is good, in milliseconds from now.
+             */
+            expires_in_ms: number;
+            /** @description How many numbers have to be found. */
+            searches: number;
+            /** @description The challenge: the proof begins with it. */
+            text: string;
+            /**
+             * Format: int32
+             * @description How many numbers have to be tried for each of them, on average.
+             */
+            work: number;
+        };
         /** @description The parts of an account that can be changed; a field that is left out stays as it is. */
         Change: {
             /** @description What to talk about: at most 10, at most 64 bytes each. */
@@ -473,6 +490,8 @@ export interface components {
         };
         /** @description Why a request failed (RFC 9457). */
         Problem: {
+            /** @description With `PROOF_NEEDED`: what to solve. */
+            challenge?: components["schemas"]["Challenge"];
             /**
              * Format: int32
              * @description Number of the error in the protocol's table; 500 and above may succeed later.
@@ -573,6 +592,8 @@ export interface components {
              * @example Robin
              */
             name: string;
+            /** @description The solved challenge of a `PROOF_NEEDED`, for the same `Idempotency-Key`: SPEC §2, "Proof of work". */
+            proof?: string;
         };
         /** @description A new account and its tokens. */
         Registered: {
@@ -1512,6 +1533,15 @@ export interface operations {
             };
             /** @description Fields are wrong, each is named; or the `Idempotency-Key` is wrong, came before with another request, or has served. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A proof of work is needed: the problem has the challenge. Solve it and send the same request with `proof`, under the same `Idempotency-Key`. */
+            428: {
                 headers: {
                     [name: string]: unknown;
                 };

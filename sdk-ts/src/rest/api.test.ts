@@ -85,9 +85,25 @@ function problem(status: number, code: number, more: object = {}): Response {
   return json(status, document, { "content-type": "application/problem+json" });
 }
 
-function register(rest: FakeRest, storage = memoryStorage()): Promise<NoWrong> {
+/** A challenge that any number solves. */
+const CHALLENGE = { text: `AQABcT-z${"A".repeat(38)}`, searches: 2, work: 1, expires_in_ms: 600_000 };
+
+function proofNeeded(): Response {
+  return problem(428, ErrorCode.PROOF_NEEDED, { challenge: CHALLENGE });
+}
+
+function hasProof({ body }: Call): boolean {
+  return Object.hasOwn(body as object, "proof");
+}
+
+function register(
+  rest: FakeRest,
+  storage = memoryStorage(),
+  onProgress: (share: number) => void = () => undefined,
+): Promise<NoWrong> {
   const { environment } = rest;
   return NoWrong.register({
+    onProgress,
     url: "https://host/",
     name: "Ada",
     language: "en",
@@ -110,6 +126,53 @@ describe("accounts", () => {
       ageBracket: "18+",
       expiresAtMs: 9,
     });
+  });
+
+  it("are made with a proof of work where the server asks for one, under the same key", async () => {
+    const rest = new FakeRest();
+    rest.answer = (call) => (hasProof(call) ? rest.usual(call) : proofNeeded());
+    const shares: number[] = [];
+    const client = await register(rest, memoryStorage(), (share) => shares.push(share));
+    expect(client.user.name).toBe("Ada");
+    const [asked, solved, ...more] = rest.calls;
+    expect(more).toEqual([]);
+    expect(solved?.headers).toEqual(asked?.headers);
+    expect(solved?.body).toEqual({
+      ...(asked?.body as object),
+      proof: expect.stringMatching(/^AQABcT-zA{38}\.[\w-]{11}$/) as string,
+    });
+    expect([shares[0], shares.at(-1)]).toEqual([0, 1]);
+  });
+
+  it("send a proof that was made with every later attempt", async () => {
+    const rest = new FakeRest();
+    let failures = 1;
+    rest.answer = (call) => {
+      if (!hasProof(call)) {
+        return proofNeeded();
+      }
+      return failures-- > 0 ? problem(503, ErrorCode.OVERLOADED) : rest.usual(call);
+    };
+    const made = register(rest);
+    await vi.waitFor(() => expect(rest.calls).toHaveLength(2));
+    await settle();
+    await rest.environment.advance(1_000);
+    await made;
+    expect(rest.calls.map(hasProof)).toEqual([false, true, true]);
+  });
+
+  it("are given up when the server likes no proof", async () => {
+    const rest = new FakeRest();
+    rest.answer = proofNeeded;
+    await expect(register(rest)).rejects.toMatchObject({ codeName: "PROOF_NEEDED", name: "RequestError" });
+    expect(rest.calls).toHaveLength(4);
+  });
+
+  it("are refused by a challenge that this version cannot solve", async () => {
+    const rest = new FakeRest();
+    rest.answer = () => problem(428, ErrorCode.PROOF_NEEDED, { challenge: { ...CHALLENGE, searches: 3 } });
+    await expect(register(rest)).rejects.toMatchObject({ codeName: "PROOF_NEEDED" });
+    expect(rest.calls).toHaveLength(1);
   });
 
   it("are made and erased though the storage takes nothing, and lost with the page alone", async () => {

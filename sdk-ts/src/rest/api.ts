@@ -12,6 +12,8 @@ import { REPLY_DEADLINE_MS } from "../generated/limits.js";
 import type { paths } from "../generated/openapi.js";
 import type { LinkAddress } from "../link/link.js";
 import { underPolicy } from "../link/policy.js";
+import { ProofNeededError, readChallenge } from "../proof/needed.js";
+import type { OnProgress } from "../proof/solve.js";
 import { type Camel, toCamel, toSnake } from "./camel.js";
 import { sendUntilKnown } from "./registration.js";
 import { type StoredTokens, type TokenStorage, Tokens } from "./tokens.js";
@@ -23,7 +25,7 @@ type RecoveryCode = Json<paths["/v1/me/recovery"]["post"]["responses"][201]>;
 type Connected = Json<paths["/v1/connect"]["post"]["responses"][200]>;
 
 /** What a person enters to get an account. */
-export type Registration = Camel<Json<NonNullable<paths["/v1/users"]["post"]["requestBody"]>>>;
+export type Registration = Omit<Camel<Json<NonNullable<paths["/v1/users"]["post"]["requestBody"]>>>, "proof">;
 
 /** The parts of an account that can be changed. */
 export type UserChange = Camel<Json<NonNullable<paths["/v1/me"]["patch"]["requestBody"]>>>;
@@ -39,6 +41,9 @@ export type Category = Camel<Json<paths["/v1/categories"]["get"]["responses"][20
 
 /** Decides who may meet whom. No stage of the matching widens it. */
 export type AgeBracket = Registration["ageBracket"];
+
+/** Proofs that are made for one registration: more than one when the network changes or a challenge expires meanwhile. */
+const PROOFS_MAX = 3;
 
 interface Call {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
@@ -68,19 +73,26 @@ export class RestApi {
 
   /**
    * Creates an account and keeps its tokens. Repeats the request while its outcome is unknown, for about half a
-   * minute.
+   * minute. Does the work that the server asks for, and tells `onProgress` how much of it is done.
    */
-  async register(registration: Registration): Promise<User> {
+  async register(registration: Registration, onProgress: OnProgress): Promise<User> {
     const body = toSnake(registration);
     const request = JSON.stringify([this.#url, body]);
-    const reply = await sendUntilKnown(request, this.#environment, (key) =>
-      this.#json<Registered>({
-        method: "POST",
-        path: "/v1/users",
-        body,
-        headers: { "idempotency-key": key },
-      }),
-    );
+    // Of an earlier attempt: it goes with every later one.
+    let proof: string | null = null;
+    const attempt = async (key: string): Promise<Registered> => {
+      for (let made = 0; ; made++) {
+        try {
+          return await this.#registerOnce(body, key, proof);
+        } catch (error) {
+          if (!(error instanceof ProofNeededError) || made === PROOFS_MAX) {
+            throw error;
+          }
+          proof = await this.#solve(error, key, onProgress);
+        }
+      }
+    };
+    const reply = await sendUntilKnown(request, this.#environment, attempt);
     await this.#tokens.keep(this.#stored(reply));
     return toCamel(reply.user);
   }
@@ -163,6 +175,22 @@ export class RestApi {
       webtransport: address(webtransport, hash ?? null),
       websocket: address(websocket, null),
     };
+  }
+
+  #registerOnce(body: object, key: string, proof: string | null): Promise<Registered> {
+    return this.#json<Registered>({
+      method: "POST",
+      path: "/v1/users",
+      body: proof === null ? body : { ...body, proof },
+      headers: { "idempotency-key": key },
+    });
+  }
+
+  async #solve({ challenge }: ProofNeededError, key: string, onProgress: OnProgress): Promise<string> {
+    const part = await import("../proof/solve.js").catch((cause: unknown) => {
+      throw new NetworkError("A part of the page could not be loaded.", { cause });
+    });
+    return part.solve(challenge, key, this.#environment, onProgress);
   }
 
   async #refresh(refreshToken: string): Promise<StoredTokens> {
@@ -283,12 +311,14 @@ function problem(status: number, headers: Headers, text: string): NoWrongError {
     return new NetworkError(message, { retryAfterMs });
   }
   const { detail, errors, retry_after_ms: retryAfterMs } = document;
-  return new RequestError({
+  const challenge = readChallenge(document["challenge"]);
+  const failure = {
     code,
     detail: typeof detail === "string" ? detail : "",
     retryAfterMs: isWait(retryAfterMs) ? retryAfterMs : 0,
     fields: Array.isArray(errors) ? errors.filter(isObject).map(fieldError) : [],
-  });
+  };
+  return challenge === null ? new RequestError(failure) : new ProofNeededError(failure, challenge);
 }
 
 function parseObject(text: string): Record<string, unknown> | null {

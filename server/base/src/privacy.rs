@@ -9,7 +9,7 @@ use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
 };
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
 
 use crate::random::{self, NoRandomness};
 
@@ -92,6 +92,21 @@ impl ClientIp {
     /// bytes are those of the wider network, an IPv4 /24 or an IPv6 /48, so they say little.
     pub fn limiter_key(self, key: &PseudonymKey) -> [u8; 16] {
         self.pseudonym(key, &self.prefix())
+    }
+
+    /// Signs `message` for the network around the client's, an IPv4 /24 or an IPv6 /48: nobody else can, and
+    /// it says nothing of the network. Equal messages of one network have equal signatures.
+    pub fn sign(self, key: &PseudonymKey, message: &[u8]) -> [u8; 16] {
+        // No network begins with this byte: a signature is never a pseudonym.
+        let signed = [&[0xFF], &self.wider_prefix()[..], message].concat();
+        let mut out = [0; 16];
+        out.copy_from_slice(&hmac::sign(&key.0, &signed).as_ref()[..16]);
+        out
+    }
+
+    /// Whether this is what [`Self::sign`] returns. Takes the same time whatever is wrong.
+    pub fn is_signed(self, key: &PseudonymKey, message: &[u8], signature: &[u8; 16]) -> bool {
+        verify_slices_are_equal(&self.sign(key, message), signature).is_ok()
     }
 
     fn pseudonym(self, key: &PseudonymKey, network: &[u8]) -> [u8; 16] {
@@ -190,6 +205,28 @@ mod tests {
         let wider = |n: u32| key_of(&format!("2001:db8:{n:x}::1"), &key)[14..].to_vec();
         let all: std::collections::BTreeSet<_> = (0..64).map(wider).collect();
         assert!(all.len() > 32, "other networks have others, nearly always");
+    }
+
+    #[test]
+    fn a_signature_holds_for_one_message_and_the_network_around() {
+        let key = PseudonymKey::generate().unwrap();
+        let ip = |address: &str| ClientIp::from(address.parse::<IpAddr>().unwrap());
+        let signature = ip("192.0.2.1").sign(&key, b"message");
+        for (address, message, holds) in [
+            ("192.0.2.1", "message", true),
+            ("192.0.2.200", "message", true),
+            ("192.0.3.1", "message", false),
+            ("2001:db8::1", "message", false),
+            ("192.0.2.1", "another", false),
+        ] {
+            let is_signed = ip(address).is_signed(&key, message.as_bytes(), &signature);
+            assert_eq!(is_signed, holds, "{address} {message}");
+        }
+        let other = PseudonymKey::generate().unwrap();
+        assert!(!ip("192.0.2.1").is_signed(&other, b"message", &signature));
+        let mut wrong = signature;
+        wrong[15] ^= 1;
+        assert!(!ip("192.0.2.1").is_signed(&key, b"message", &wrong));
     }
 
     #[test]

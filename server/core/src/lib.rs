@@ -36,6 +36,7 @@ pub mod network;
 pub mod node;
 pub mod pace;
 pub mod placement;
+pub mod proof;
 pub mod record;
 pub mod recovery;
 pub mod refresh;

@@ -185,6 +185,12 @@ pub(super) const RECOVERY_CODE: Field<[u8; 16]> = Field {
     },
 };
 
+/// A proof of work. What it must be is decided with what was asked for.
+pub(super) const PROOF: Field<String> = Field {
+    name: "proof",
+    read: string,
+};
+
 /// Whether all devices are meant.
 pub(super) const EVERYWHERE: Field<bool> = Field {
     name: "everywhere",

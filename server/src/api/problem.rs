@@ -16,7 +16,7 @@ use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
-use super::ApiState;
+use super::{ApiState, proof::ChallengeView};
 use crate::{auth::AuthError, disk::DISK_RETRY_MS};
 
 /// Most fields that one problem names.
@@ -33,6 +33,7 @@ pub struct Problem {
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     retry_after_ms: Option<u64>,
+    challenge: Option<Box<ChallengeView>>,
 }
 
 /// Why a request failed (RFC 9457).
@@ -65,6 +66,10 @@ pub struct ProblemDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     retry_after_ms: Option<u64>,
+    /// With `PROOF_NEEDED`: what to solve.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    challenge: Option<&'a ChallengeView>,
 }
 
 /// What is wrong with one field.
@@ -87,7 +92,14 @@ impl Problem {
             detail: Cow::Borrowed(code.text()),
             errors: Vec::new(),
             retry_after_ms: None,
+            challenge: None,
         }
+    }
+
+    /// With something to solve.
+    pub(super) fn challenge(mut self, challenge: ChallengeView) -> Self {
+        self.challenge = Some(Box::new(challenge));
+        self
     }
 
     /// With a sentence about this one case.
@@ -145,6 +157,7 @@ impl Problem {
             name: self.code.name(),
             errors: &self.errors,
             retry_after_ms: self.retry_after_ms,
+            challenge: self.challenge.as_deref(),
         }
     }
 
@@ -298,6 +311,7 @@ fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::BODY_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::UNSUPPORTED_MEDIA_TYPE => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ErrorCode::ORIGIN_REFUSED => StatusCode::FORBIDDEN,
+        ErrorCode::PROOF_NEEDED => StatusCode::PRECONDITION_REQUIRED,
         ErrorCode::RATE_LIMITED => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::INTERNAL => StatusCode::INTERNAL_SERVER_ERROR,
         code if code.is_temporary() => StatusCode::SERVICE_UNAVAILABLE,

@@ -16,7 +16,7 @@ use axum::{
 };
 use nowrong_base::{clock::Clock, privacy::PseudonymKey};
 use nowrong_broker::{Nodes as _, local::LocalBroker};
-use nowrong_core::node::NodeStatus;
+use nowrong_core::{node::NodeStatus, proof::ProofRule};
 use nowrong_protocol::UserId;
 use nowrong_store::StoreError;
 use nowrong_store_embedded::EmbeddedStore;
@@ -26,7 +26,7 @@ use tower::ServiceExt as _;
 use super::{ApiState, CategoryList, Departure, router};
 use crate::{
     auth::{AccessTokens, keys::SigningKeys},
-    config::{Config, categories::built_in},
+    config::{ClientLimits, Config, categories::built_in},
     disk::Disk,
     environment::Environment,
 };
@@ -37,6 +37,7 @@ mod export;
 mod hostile;
 mod pages;
 mod prices;
+mod proof;
 mod recovery;
 mod registration;
 mod site;
@@ -175,7 +176,14 @@ impl Api {
             access: Arc::new(AccessTokens::new(keys)),
             departure: departed.clone(),
             addresses: Arc::new(addresses),
-            limits: config.limits,
+            limits: ClientLimits {
+                proof: ProofRule {
+                    work: 0,
+                    ..config.limits.proof
+                },
+                ..config.limits
+            },
+            crowd: Arc::default(),
             pseudonyms: Arc::new(PseudonymKey::generate().unwrap()),
             account_idle: config.account_idle,
             reserved_names: Arc::new(config.reserved_names),

@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 use super::{
     ApiState,
-    body::{AGE_BRACKET, Fields, INTERESTS, LANGUAGE, NAME},
+    body::{AGE_BRACKET, Fields, INTERESTS, LANGUAGE, NAME, PROOF},
     caller::{Priced, millis},
     headers::IDEMPOTENCY_KEY,
     problem::{FieldError, Problem, ProblemDocument},
@@ -92,6 +92,9 @@ pub(super) struct RegisterBody {
     interests: Option<Vec<String>>,
     /// The bracket of the person's age.
     age_bracket: Bracket,
+    /// The solved challenge of a `PROOF_NEEDED`, for the same `Idempotency-Key`: SPEC §2, "Proof of work".
+    #[schema(value_type = Option<String>, nullable = false, pattern = "^[A-Za-z0-9_-]{46}\\.[A-Za-z0-9_-]{11}$")]
+    proof: Option<String>,
 }
 
 /// An account, as its owner sees it.
@@ -146,6 +149,7 @@ struct NewUser {
     language: Language,
     interests: Interests,
     age_bracket: AgeBracket,
+    proof: Option<String>,
 }
 
 impl NewUser {
@@ -155,12 +159,14 @@ impl NewUser {
         let language = fields.required(LANGUAGE);
         let interests = fields.optional(INTERESTS).unwrap_or_default();
         let age_bracket = fields.required(AGE_BRACKET);
+        let proof = fields.optional(PROOF);
         let all = name.zip(language).zip(age_bracket);
         fields.finish(all.map(|((name, language), age_bracket)| Self {
             name,
             language,
             interests,
             age_bracket,
+            proof,
         }))
     }
 
@@ -200,6 +206,7 @@ impl NewUser {
         (status = 201, description = "The account exists.", body = RegisteredView),
         (status = 409, description = "The name is taken, or rests for a day after its owner left it.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "Fields are wrong, each is named; or the `Idempotency-Key` is wrong, came before with another request, or has served.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 428, description = "A proof of work is needed: the problem has the challenge. Solve it and send the same request with `proof`, under the same `Idempotency-Key`.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 429, description = "Too many accounts from one network.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 503, description = "The server has no room for new accounts now; `Retry-After` says when to try again.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "default", description = "Any other problem.", body = ProblemDocument, content_type = "application/problem+json"),
@@ -217,6 +224,7 @@ pub(super) async fn register(
         return Err(Problem::disk_full());
     }
     let user = NewUser::read(fields, &api.reserved_names)?;
+    api.check_proof(ip, key, user.proof.as_deref())?;
     api.take("register", api.limits.register, ip).await?;
     let user = user.into_user(&api)?;
     let (user, refresh_token) = api.store_registration(user, key).await?;
@@ -249,7 +257,10 @@ impl ApiState {
         let key = key.map(|key| registration_key(key, &user, user.created_at));
         let registration = Registration { user, token, key };
         match self.env.store.register(&registration).await? {
-            Registered::New => Ok((registration.user, text)),
+            Registered::New => {
+                self.count_account();
+                Ok((registration.user, text))
+            }
             Registered::Again(user) => Ok((user, text)),
             Registered::NameTaken => Err(Problem::name_taken()),
             Registered::KeyOfOther => Err(wrong_key("came before with another request")),

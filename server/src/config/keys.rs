@@ -201,6 +201,16 @@ pub const KEYS: &[Key] = &[
         "period of register_burst",
     ),
     key(
+        "limits.proof_work",
+        "150",
+        "work that a new account costs its device: numbers to try for each of the 2 of a proof, up to 16 times as many when more register; 0: none",
+    ),
+    key(
+        "limits.proof_calm_per_minute",
+        "60",
+        "new accounts of this node per minute from which on the work grows",
+    ),
+    key(
         "limits.requests_burst",
         "600",
         "refreshes of one prefix at once and per period; as many requests to each other route, ten times as many for categories",
@@ -233,7 +243,7 @@ pub const KEYS: &[Key] = &[
     key(
         "limits.disk_free_min_mb",
         "256",
-        "least room on the disk of the embedded store in MB: with less, no new accounts and no new messages",
+        "least room on the disk of the embedded store in MB: with less, no new accounts and no new messages; 0: no mark",
     ),
     key(
         "retention",

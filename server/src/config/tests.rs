@@ -265,6 +265,14 @@ fn every_bad_value_is_named_with_its_key_and_source() {
         ),
         ("data=", "`data` must not be empty"),
         (
+            "limits.proof_work=1001",
+            "`limits.proof_work` must be at most 1000: it grows up to 16 times",
+        ),
+        (
+            "limits.proof_calm_per_minute=0",
+            "`limits.proof_calm_per_minute` must be a whole number from 1 to 4294967295",
+        ),
+        (
             "limits.text_bytes_burst=7999",
             "`limits.text_bytes_burst` must be at least 8000, the longest text",
         ),

@@ -13,6 +13,7 @@ use nowrong_base::secret::ClusterSecret;
 use nowrong_core::{
     limiter::Rate,
     network::{NETWORKS_MAX, Network, NetworkError, TrustedProxies},
+    proof::{PRESSURE_MAX, ProofRule, WORK_MAX},
     text::ReservedNames,
 };
 use nowrong_protocol::limits::{RETENTION_MAX, TEXT_BYTES_MAX};
@@ -81,7 +82,7 @@ impl Config {
             categories: values.optional_text("categories")?.map(PathBuf::from),
             log: values.log()?,
             limits: values.limits()?,
-            disk_free_min: u64::from(values.count("limits.disk_free_min_mb")?) * 1_000_000,
+            disk_free_min: u64::from(values.number("limits.disk_free_min_mb", 0)?) * 1_000_000,
             retention: values.duration_up_to("retention", RETENTION_MAX)?,
             grace: values.duration_up_to("grace", RETENTION_MAX)?,
             account_idle: values.duration_up_to("account_idle", RETENTION_MAX)?,
@@ -417,9 +418,23 @@ impl Values {
             connections_per_prefix_max: self.count("limits.connections_per_prefix_max")?,
             handshakes: self.rate("limits.handshakes_burst", "limits.handshakes_period")?,
             register: self.rate("limits.register_burst", "limits.register_period")?,
+            proof: self.proof()?,
             requests: self.rate("limits.requests_burst", "limits.requests_period")?,
             account: self.rate("limits.account_burst", "limits.account_period")?,
             texts: self.texts()?,
+        })
+    }
+
+    fn proof(&self) -> Read<ProofRule> {
+        let work = self.number("limits.proof_work", 0)?;
+        let calm_per_minute = self.count("limits.proof_calm_per_minute")?;
+        let Some(work) = u16::try_from(work).ok().filter(|work| *work <= WORK_MAX) else {
+            let reason = format!("must be at most {WORK_MAX}: it grows up to {PRESSURE_MAX} times");
+            return Err(self.invalid("limits.proof_work", reason));
+        };
+        Ok(ProofRule {
+            work,
+            calm_per_minute,
         })
     }
 
@@ -479,16 +494,19 @@ impl Values {
     }
 
     fn count(&self, key: &'static str) -> Read<u32> {
+        self.number(key, 1)
+    }
+
+    /// A whole number from `least`.
+    fn number(&self, key: &'static str, least: u32) -> Read<u32> {
         let number = match self.entry(key).map(|entry| &entry.value) {
             Some(Value::Integer(number)) => u32::try_from(*number).ok(),
             Some(Value::String(text)) => text.replace('_', "").parse().ok(),
             _ => None,
         };
-        number.filter(|number| *number > 0).ok_or_else(|| {
-            self.invalid(
-                key,
-                format!("must be a whole number from 1 to {}", u32::MAX),
-            )
+        number.filter(|number| *number >= least).ok_or_else(|| {
+            let reason = format!("must be a whole number from {least} to {}", u32::MAX);
+            self.invalid(key, reason)
         })
     }
 

@@ -245,5 +245,7 @@ fn flags(mongodb: &str, redis: &str, nodes: usize) -> Vec<String> {
     ] {
         flags.extend(["--set".to_owned(), format!("limits.{key}=100000000")]);
     }
+    // Hundreds register at once: the work would take the processor from the nodes.
+    flags.extend(["--set", "limits.proof_work=0"].map(str::to_owned));
     flags
 }

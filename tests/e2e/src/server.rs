@@ -301,6 +301,9 @@ async fn spawn(
             "limits.requests_burst=100000",
             "--set",
             "limits.account_burst=100000",
+            // Tests that ask for proofs of work say so.
+            "--set",
+            "limits.proof_work=0",
         ])
         .args(&options.flags)
         .stdout(Stdio::piped())

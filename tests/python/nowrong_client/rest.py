@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
+
+from .proof import solve
 
 TIMEOUT = 10.0
 """Seconds that a request may take."""
@@ -90,8 +93,18 @@ class Api:
             "age_bracket": "18+",
             "interests": list(interests),
         }
-        headers = {} if key is None else {"Idempotency-Key": key}
-        answer = await self.call("POST", "/v1/users", body, headers=headers)
+        key = key or secrets.token_urlsafe(24)
+        headers = {"Idempotency-Key": key}
+        try:
+            answer = await self.call("POST", "/v1/users", body, headers=headers)
+        except Problem as problem:
+            challenge = problem.document.get("challenge")
+            if challenge is None:
+                raise
+            body["proof"] = await asyncio.to_thread(
+                solve, challenge["text"], challenge["work"], key
+            )
+            answer = await self.call("POST", "/v1/users", body, headers=headers)
         return Account(self, answer["user"], answer["access_token"], answer["refresh_token"])
 
     async def categories(self) -> list[str]:

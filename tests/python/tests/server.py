@@ -21,8 +21,10 @@ ROOM_FOR_TESTS = {
     "limits.requests_burst": "100000",
     "limits.account_burst": "100000",
     "limits.handshakes_burst": "100000",
+    "limits.proof_work": "0",
 }
-"""All people of a test have one address, so the limits for one address are raised."""
+"""All people of a test have one address, so the limits for one address are raised; tests that
+ask for proofs of work say so."""
 
 
 class Server:

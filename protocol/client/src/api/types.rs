@@ -58,6 +58,15 @@ pub struct Account {
     pub age_bracket: String,
 }
 
+/// The body of a registration.
+#[derive(Serialize)]
+pub(super) struct Registering<'a> {
+    #[serde(flatten)]
+    pub(super) account: &'a NewAccount,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) proof: Option<&'a str>,
+}
+
 #[derive(Deserialize)]
 pub(super) struct Registered {
     pub(super) user: Account,
@@ -190,6 +199,16 @@ pub struct Problem {
     /// Earliest time to try again, in milliseconds; 0 when it does not matter.
     #[serde(default)]
     pub retry_after_ms: u64,
+    /// What to solve, when a proof of work is needed: [`Api::register`](crate::Api::register) does so.
+    #[serde(default)]
+    pub challenge: Option<Challenge>,
+}
+
+/// A proof of work that the server asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Challenge {
+    /// The challenge, as it is sent back.
+    pub text: String,
 }
 
 /// An invalid field of a request.

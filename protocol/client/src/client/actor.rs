@@ -49,7 +49,7 @@ pub(super) struct Actor {
     over: Option<Error>,
     /// Connections that are saying goodbye.
     parting: JoinSet<()>,
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(feature = "testing")]
     attempts: super::attempts::Attempts,
 }
 
@@ -63,7 +63,7 @@ impl Actor {
         state: watch::Sender<ConnectionState>,
     ) -> Self {
         Self {
-            #[cfg(any(test, feature = "testing"))]
+            #[cfg(feature = "testing")]
             attempts: super::attempts::Attempts::new(options.is_recording),
             held: Held::new(commands, options.keeps_record()),
             user,
@@ -309,13 +309,13 @@ impl Actor {
     }
 
     /// Writes a step down; see [`Client::attempts`](super::Client::attempts).
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(feature = "testing")]
     fn note(&mut self, step: impl FnOnce() -> String) {
         self.attempts.note(step);
     }
 
     /// Only tests keep a record.
-    #[cfg(not(any(test, feature = "testing")))]
+    #[cfg(not(feature = "testing"))]
     #[expect(clippy::unused_self, reason = "the record exists for tests only")]
     fn note(&mut self, _: impl FnOnce() -> String) {}
 

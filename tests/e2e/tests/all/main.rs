@@ -26,6 +26,7 @@ mod proxies;
 mod roles;
 mod safety_handshakes;
 mod safety_matrix;
+mod safety_proof;
 mod safety_tokens;
 mod safety_trace;
 mod stop;

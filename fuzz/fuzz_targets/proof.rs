@@ -1,0 +1,5 @@
+//! See `nowrong_fuzz::proof`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| nowrong_fuzz::proof::run(data));
