@@ -307,6 +307,18 @@ impl User {
         Ok(made.recovery_code)
     }
 
+    /// Removes the recovery code, if there is one: from then on nobody can come back to the account without
+    /// its tokens.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn remove_recovery_code(&self) -> Result<(), ApiError> {
+        let response = self
+            .send(Method::DELETE, "/v1/me/recovery", None::<&()>)
+            .await?;
+        check(response).await.map(drop)
+    }
+
     /// Logs out: this device, or `everywhere`. When no device is left, nobody can come back to the account.
     ///
     /// # Errors

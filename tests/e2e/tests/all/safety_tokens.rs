@@ -221,6 +221,22 @@ async fn a_recovery_code_takes_the_account_back_from_a_thief_and_the_chat_goes_o
     heard.await;
 }
 
+#[tokio::test]
+async fn a_recovery_code_that_was_removed_lets_nobody_in_and_logs_nobody_out() {
+    let server = TestServer::start().await.unwrap();
+    let api = server.api();
+    let user = api.register(&NewAccount::named("Ana")).await.unwrap();
+    let removed = user.make_recovery_code().await.unwrap();
+    // Also when there is none left.
+    for _ in 0..2 {
+        user.remove_recovery_code().await.unwrap();
+    }
+    let refused = api.recover(&removed).await;
+    assert_eq!(code(refused), Some(ErrorCode::REFRESH_REFUSED));
+    let kept = user.make_recovery_code().await.unwrap();
+    assert_eq!(api.recover(&kept).await.unwrap().id(), user.id());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renewals_at_the_moment_of_a_revocation_give_nothing_that_counts() {
     let server = TestServer::start().await.unwrap();
