@@ -24,12 +24,18 @@ pub(crate) fn refusal(error: &ApiError) -> String {
     format!("{}{}", problem.title, fields.collect::<String>())
 }
 
+/// What is said about a line that looks like a command.
+pub(crate) fn unknown(typed: &str) -> String {
+    let typed = typed.escape_debug();
+    format!("* there is no command {typed}, and nobody was told; to say it: /{typed}")
+}
+
 /// The partner, and why the two were matched.
 pub(crate) fn matched(chat: &ChatState) -> String {
     let partners = partners(chat).map(|member| format!("{} ({})", member.0, member.1));
     let partners: Vec<_> = partners.collect();
     format!(
-        "* you are with {}{} (/next, /leave, /quit)",
+        "* you are with {}{} (/next, /leave, /help)",
         partners.join(", "),
         why(&chat.why.0)
     )
@@ -145,9 +151,16 @@ mod tests {
         let said = matched(&chat(&["jazz", "vinyl"]));
         assert_eq!(
             said,
-            "* you are with Bob (en): you share jazz, vinyl (/next, /leave, /quit)"
+            "* you are with Bob (en): you share jazz, vinyl (/next, /leave, /help)"
         );
         assert!(matched(&chat(&[])).contains("you speak the same language"));
+    }
+
+    #[test]
+    fn an_unknown_command_is_shown_without_what_could_change_the_screen() {
+        let said = unknown("/\u{1b}[31m");
+        assert!(said.contains("/\\u{1b}[31m"), "{said}");
+        assert!(!said.contains('\u{1b}'), "{said}");
     }
 
     #[test]
