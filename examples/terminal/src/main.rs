@@ -1,7 +1,7 @@
 //! A chat in the terminal: `cargo run --bin terminal -- --url http://127.0.0.1:8080 --name Ana`.
 //!
-//! A line is a message or a [`command`]. Start reading at [`Visit::converse`]; [`screen`] turns events into
-//! text.
+//! A line is a message or a [`command`]. Start reading at [`Visit::converse`]; [`screen`] turns events into text,
+//! [`refusal`] errors.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -9,12 +9,13 @@
     reason = "the terminal is what this program is for"
 )]
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::Parser;
-use nowrong_client::{Api, Client, ConnectOptions, NewAccount, Transport};
+use nowrong_client::{Api, ApiError, Client, ConnectOptions, Error, NewAccount, Transport, User};
 
 mod command;
 mod input;
+mod refusal;
 mod screen;
 mod visit;
 
@@ -73,19 +74,19 @@ async fn main() -> anyhow::Result<()> {
         interests: args.interests.clone(),
         age_bracket: args.age.clone(),
     };
-    let user = Api::new(&args.url)?.register(&account).await;
-    let user = user.map_err(|error| anyhow::anyhow!(screen::refusal(&error)))?;
-    let options = ConnectOptions {
-        is_watched: true,
-        ..Transport::from(args.over).into()
-    };
-    let client = Client::connect(&user, options).await?;
-    println!(
-        "* connected over {}",
-        screen::transport(client.opened().await?)
-    );
+    let api = Api::new(&args.url).map_err(told)?;
+    let user = api.register(&account).await.map_err(told)?;
+    let outcome = visit(&user, args).await;
+    // The account is deleted when the person leaves; the server would erase it within a day anyway.
+    let deleted = user.delete().await.map_err(told);
+    outcome.and(deleted)
+}
+
+/// Connects, and stays until the person goes.
+async fn visit(user: &User, args: Args) -> anyhow::Result<()> {
+    let client = connect(user, args.over).await;
     let mut visit = Visit {
-        client,
+        client: client.map_err(|error| anyhow!(refusal::words(&error)))?,
         input: Input::new(),
         category: args.category,
     };
@@ -94,7 +95,20 @@ async fn main() -> anyhow::Result<()> {
         interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for Ctrl-C"),
     };
     visit.client.close().await;
-    // The account is deleted when the person leaves; the server would erase it within a day anyway.
-    user.delete().await?;
     outcome
+}
+
+async fn connect(user: &User, over: Over) -> Result<Client, Error> {
+    let options = ConnectOptions {
+        is_watched: true,
+        ..Transport::from(over).into()
+    };
+    let client = Client::connect(user, options).await?;
+    let transport = client.opened().await?;
+    println!("* connected over {}", screen::transport(transport));
+    Ok(client)
+}
+
+fn told(error: ApiError) -> anyhow::Error {
+    anyhow!(refusal::words_of_api(&error))
 }

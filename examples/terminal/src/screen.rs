@@ -1,6 +1,6 @@
-//! Turns chats, events and errors into text. Pure: it prints nothing.
+//! Turns chats and events into text. Pure: it prints nothing.
 
-use nowrong_client::{ApiError, ChatEvent, Transport};
+use nowrong_client::{ChatEvent, Transport};
 use nowrong_protocol::frame::{Body, ChatState, EndReason, Message, SeatState, Why};
 
 /// The name of a transport.
@@ -10,18 +10,6 @@ pub(crate) fn transport(transport: Transport) -> &'static str {
         Transport::WebSocket => "WebSocket",
         Transport::Auto => "whatever works",
     }
-}
-
-/// Why the server refused the account, with every field it names.
-pub(crate) fn refusal(error: &ApiError) -> String {
-    let ApiError::Refused(problem) = error else {
-        return error.to_string();
-    };
-    let fields = problem
-        .errors
-        .iter()
-        .map(|wrong| format!("\n  {}: {}", wrong.field, wrong.detail));
-    format!("{}{}", problem.title, fields.collect::<String>())
 }
 
 /// What is said about a line that looks like a command.

@@ -7,7 +7,7 @@ use nowrong_protocol::ErrorCode;
 use crate::{
     command::{HELP, Line},
     input::Input,
-    screen,
+    refusal, screen,
 };
 
 /// A person who is connected.
@@ -34,9 +34,12 @@ impl Visit {
     /// Returns when the person goes.
     ///
     /// # Errors
-    /// Why the connection ended.
+    /// Why the connection ended, in words.
     pub(crate) async fn converse(&mut self) -> anyhow::Result<()> {
-        let mut wish = Wish::Wait(self.join().await?);
+        let mut wish = match self.join().await {
+            Ok(wish) => wish,
+            Err(error) => bail!(refusal::words(&error)),
+        };
         loop {
             wish = match wish {
                 Wish::Talk(chat) => self.talk(chat).await?,
@@ -47,15 +50,8 @@ impl Visit {
         }
     }
 
-    async fn join(&self) -> anyhow::Result<Ticket> {
-        let category = &self.category;
-        match self.client.join(category, &[]).await {
-            Ok(ticket) => Ok(ticket),
-            Err(error) if error.code() == Some(ErrorCode::CATEGORY_UNKNOWN) => {
-                bail!("there is no category `{category}`; see /v1/categories")
-            }
-            Err(error) => Err(error.into()),
-        }
+    async fn join(&self) -> Result<Wish, Error> {
+        self.client.join(&self.category, &[]).await.map(Wish::Wait)
     }
 
     async fn wait(&mut self, mut ticket: Ticket) -> anyhow::Result<Wish> {
@@ -65,13 +61,16 @@ impl Visit {
         );
         loop {
             tokio::select! {
-                chat = ticket.matched() => return Ok(Wish::Talk(chat?)),
+                matched = ticket.matched() => return match matched {
+                    Ok(chat) => Ok(Wish::Talk(chat)),
+                    Err(error) => tell(&error).map(|()| Wish::Rest),
+                },
                 line = self.input.line() => match line? {
                     Line::Leave => match ticket.cancel().await {
                         Ok(()) => return Ok(Wish::Rest),
                         // A partner came first.
                         Err(error) if error.code() == Some(ErrorCode::TICKET_UNKNOWN) => {}
-                        Err(error) => return Err(error.into()),
+                        Err(error) => tell(&error)?,
                     },
                     Line::Quit => return Ok(Wish::Quit),
                     Line::Say(_) | Line::Next | Line::Block => println!("* nobody is here yet"),
@@ -85,7 +84,10 @@ impl Visit {
         println!("* /next for a partner, /quit to go");
         loop {
             match self.input.line().await? {
-                Line::Next => return Ok(Wish::Wait(self.join().await?)),
+                Line::Next => match self.join().await {
+                    Ok(wish) => return Ok(wish),
+                    Err(error) => tell(&error)?,
+                },
                 Line::Quit => return Ok(Wish::Quit),
                 Line::Say(_) | Line::Leave | Line::Block => println!("* nobody is here"),
                 line @ (Line::Help | Line::Unknown(_)) => explain(&line),
@@ -97,11 +99,13 @@ impl Visit {
         println!("{}", screen::matched(chat.state()));
         loop {
             let wish = tokio::select! {
-                event = chat.next_event() => heard(&chat, event).await?,
-                line = self.input.line() => typed(&chat, line?).await?,
+                event = chat.next_event() => heard(&chat, event).await,
+                line = self.input.line() => typed(&chat, line?).await,
             };
-            if let Some(wish) = wish {
-                return Ok(wish);
+            match wish {
+                Ok(None) => {}
+                Ok(Some(wish)) => return Ok(wish),
+                Err(error) => tell(&error)?,
             }
         }
     }
@@ -137,19 +141,22 @@ async fn typed(chat: &Chat, line: Line) -> Result<Option<Wish>, Error> {
 }
 
 /// Shows what happened in a chat. Returns what comes after the chat, if it is over.
-async fn heard(chat: &Chat, event: Option<ChatEvent>) -> anyhow::Result<Option<Wish>> {
+async fn heard(chat: &Chat, event: Option<ChatEvent>) -> Result<Option<Wish>, Error> {
     let Some(event) = event else {
-        bail!("the connection is closed")
+        // Nothing more will come. When the connection is over, this is refused with the reason.
+        return match chat.leave().await {
+            Err(error) if refusal::is_final(&error) => Err(error),
+            _ => Ok(Some(Wish::Rest)),
+        };
     };
     if let Some(line) = screen::event(chat.state(), &event) {
         println!("{line}");
     }
     match event {
-        ChatEvent::Message(message) => chat.read(message.position).await?,
-        ChatEvent::Ended { .. } | ChatEvent::Gone => return Ok(Some(Wish::Rest)),
-        _ => {}
+        ChatEvent::Message(message) => chat.read(message.position).await.map(|()| None),
+        ChatEvent::Ended { .. } | ChatEvent::Gone => Ok(Some(Wish::Rest)),
+        _ => Ok(None),
     }
-    Ok(None)
 }
 
 /// Sends without waiting for the ack, so that the person can continue; a failure is printed.
@@ -159,9 +166,21 @@ fn say(chat: &Chat, text: String) {
         match chat.send(text.as_str()).await {
             Ok(_) => println!("you: {text}"),
             Err(Error::Closed { .. }) => {}
-            Err(error) => println!("* not sent: {error}"),
+            Err(error) => println!("* not sent: {}", refusal::words(&error)),
         }
     });
+}
+
+/// Prints why something failed.
+///
+/// # Errors
+/// The same words when the connection is over.
+fn tell(error: &Error) -> anyhow::Result<()> {
+    if refusal::is_final(error) {
+        bail!(refusal::words(error));
+    }
+    println!("* not done: {}", refusal::words(error));
+    Ok(())
 }
 
 /// Lists the commands, and says what happened to a line that is not one of them.
