@@ -1,12 +1,19 @@
 //! What a person types: a message, or a command. Pure: the one place that knows how commands are written.
 
+use std::path::PathBuf;
+
 /// The list of commands, for a person.
 pub(crate) const HELP: &str = "\
 * a line is a message; one that begins with // says it with a single /
 *   /next           another partner
 *   /leave          end this chat, or stop waiting
 *   /block          end this chat, and never meet this partner again
-*   /quit           go; this erases your account
+*   /recovery       a recovery code, in place of the one before
+*   /forget         remove the recovery code
+*   /export [FILE]  all that the server holds of you, here or in a new file
+*   /logout         log out here
+*   /erase          erase your account now
+*   /quit           go; without a recovery code this erases your account
 *   /help           this list";
 
 /// A line that a person typed.
@@ -20,6 +27,19 @@ pub(crate) enum Line {
     Leave,
     /// Never this partner again.
     Block,
+    /// A new recovery code.
+    Recovery,
+    /// No recovery code.
+    Forget,
+    /// All that the server holds, into this file or onto the screen.
+    Export(Option<PathBuf>),
+    /// Log out here.
+    LogOut,
+    /// Erase the account.
+    Erase {
+        /// Whether the person has confirmed it.
+        is_sure: bool,
+    },
     /// The list of commands.
     Help,
     /// Go.
@@ -50,6 +70,13 @@ impl Line {
             ("next", "") => Self::Next,
             ("leave", "") => Self::Leave,
             ("block", "") => Self::Block,
+            ("recovery", "") => Self::Recovery,
+            ("forget", "") => Self::Forget,
+            ("export", "") => Self::Export(None),
+            ("export", file) => Self::Export(Some(file.into())),
+            ("logout", "") => Self::LogOut,
+            ("erase", "") => Self::Erase { is_sure: false },
+            ("erase", "yes") => Self::Erase { is_sure: true },
             ("help", "") => Self::Help,
             ("quit", "") => Self::Quit,
             _ => return None,
@@ -75,6 +102,16 @@ mod tests {
             ("/next", Line::Next),
             ("  /leave\t", Line::Leave),
             ("/block", Line::Block),
+            ("/recovery", Line::Recovery),
+            ("/forget", Line::Forget),
+            ("/export ", Line::Export(None)),
+            (
+                "/export  my data.json",
+                Line::Export(Some("my data.json".into())),
+            ),
+            ("/logout", Line::LogOut),
+            ("/erase", Line::Erase { is_sure: false }),
+            ("/erase  yes", Line::Erase { is_sure: true }),
             ("/help", Line::Help),
             ("/quit", Line::Quit),
         ] {
@@ -95,7 +132,15 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_command_is_neither_carried_out_nor_said() {
-        for typed in ["/", "/ next", "/nxt", "/Quit", "/quit now"] {
+        for typed in [
+            "/",
+            "/ next",
+            "/nxt",
+            "/Quit",
+            "/quit now",
+            "/erase no",
+            "/erase yes please",
+        ] {
             assert_eq!(Line::parse(typed), unknown(typed), "{typed:?}");
         }
     }
@@ -112,6 +157,6 @@ mod tests {
             );
             count += 1;
         }
-        assert_eq!(count, 5);
+        assert_eq!(count, 10);
     }
 }

@@ -12,6 +12,14 @@ impl Input {
         Self(BufReader::new(tokio::io::stdin()).lines())
     }
 
+    /// The next line as it was typed; `None` when there will be no other.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) async fn text(&mut self) -> std::io::Result<Option<String>> {
+        self.0.next_line().await
+    }
+
     /// The next line that is not blank. The end of the input is a wish to go.
     ///
     /// # Errors
@@ -21,7 +29,7 @@ impl Input {
     /// A dropped future loses nothing.
     pub(crate) async fn line(&mut self) -> std::io::Result<Line> {
         loop {
-            match self.0.next_line().await? {
+            match self.text().await? {
                 None => return Ok(Line::Quit),
                 Some(typed) => {
                     if let Some(line) = Line::parse(&typed) {

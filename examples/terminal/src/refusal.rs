@@ -8,7 +8,8 @@ use std::time::Duration;
 use nowrong_client::{ApiError, Error, api::Problem};
 use nowrong_protocol::{CloseCode, ErrorCode};
 
-const LOGGED_OUT: &str = "You are not logged in any more: start again.";
+const LOGGED_OUT: &str = "You are not logged in any more: --recover brings you back if you have a \
+    recovery code, --name begins again.";
 const MISUNDERSTOOD: &str =
     "This program and the server do not understand each other: update the older one of them.";
 const SHUT_OUT: &str = "The server does not allow this program here: ask the people who run it.";

@@ -29,11 +29,17 @@ pub(crate) fn matched(chat: &ChatState) -> String {
     )
 }
 
+/// The messages that were there before, for a person who comes back.
+pub(crate) fn before(chat: &ChatState, messages: &[Message]) -> Vec<String> {
+    let lines = messages.iter();
+    lines.map(|message| said(chat, message)).collect()
+}
+
 /// The text of an event; `None` when it is not worth a line.
 pub(crate) fn event(chat: &ChatState, event: &ChatEvent) -> Option<String> {
     let name = |member: u8| name(chat, member);
     Some(match event {
-        ChatEvent::Message(message) => format!("{}: {}", name(message.member), body(message)),
+        ChatEvent::Message(message) => said(chat, message),
         ChatEvent::Deleted(_) => "* a message was deleted".to_owned(),
         ChatEvent::Seat { member, state, .. } => match state {
             SeatState::Taken => format!("* {} is here", name(*member)),
@@ -60,6 +66,10 @@ pub(crate) fn event(chat: &ChatState, event: &ChatEvent) -> Option<String> {
         ChatEvent::Missed(count) => format!("* {count} events were missed"),
         _ => return None,
     })
+}
+
+fn said(chat: &ChatState, message: &Message) -> String {
+    format!("{}: {}", name(chat, message.member), body(message))
 }
 
 fn body(message: &Message) -> &str {

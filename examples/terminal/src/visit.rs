@@ -5,13 +5,15 @@ use nowrong_client::{Chat, ChatEvent, Client, Error, Ticket};
 use nowrong_protocol::ErrorCode;
 
 use crate::{
-    command::{HELP, Line},
+    command::Line,
     input::Input,
+    person::{Parting, Person},
     refusal, screen,
 };
 
 /// A person who is connected.
 pub(crate) struct Visit {
+    pub(crate) person: Person,
     pub(crate) client: Client,
     pub(crate) input: Input,
     /// What to talk about.
@@ -27,16 +29,16 @@ enum Wish {
     /// Nothing until the person asks.
     Rest,
     /// Go.
-    Quit,
+    Part(Parting),
 }
 
 impl Visit {
-    /// Returns when the person goes.
+    /// Returns how the person goes.
     ///
     /// # Errors
     /// Why the connection ended, in words.
-    pub(crate) async fn converse(&mut self) -> anyhow::Result<()> {
-        let mut wish = match self.join().await {
+    pub(crate) async fn converse(&mut self) -> anyhow::Result<Parting> {
+        let mut wish = match self.begin().await {
             Ok(wish) => wish,
             Err(error) => bail!(refusal::words(&error)),
         };
@@ -45,8 +47,24 @@ impl Visit {
                 Wish::Talk(chat) => self.talk(chat).await?,
                 Wish::Wait(ticket) => self.wait(ticket).await?,
                 Wish::Rest => self.rest().await?,
-                Wish::Quit => return Ok(()),
+                Wish::Part(parting) => return Ok(parting),
             };
+        }
+    }
+
+    /// The chat or the place in the queue that the account still has, or a new place.
+    async fn begin(&self) -> Result<Wish, Error> {
+        if let Some(chat) = self.client.chat().await? {
+            let view = chat.view().await?;
+            if view.end.is_none() {
+                let lines = screen::before(chat.state(), &view.messages);
+                lines.iter().for_each(|line| println!("{line}"));
+                return Ok(Wish::Talk(chat));
+            }
+        }
+        match self.client.ticket().await? {
+            Some(ticket) => Ok(Wish::Wait(ticket)),
+            None => self.join().await,
         }
     }
 
@@ -72,9 +90,12 @@ impl Visit {
                         Err(error) if error.code() == Some(ErrorCode::TICKET_UNKNOWN) => {}
                         Err(error) => tell(&error)?,
                     },
-                    Line::Quit => return Ok(Wish::Quit),
                     Line::Say(_) | Line::Next | Line::Block => println!("* nobody is here yet"),
-                    line @ (Line::Help | Line::Unknown(_)) => explain(&line),
+                    line => if let Some(parting) = self.person.tend(line).await {
+                        // What is not cancelled ends with the account, or because nobody is there.
+                        let _ = ticket.cancel().await;
+                        return Ok(Wish::Part(parting));
+                    },
                 },
             }
         }
@@ -88,9 +109,12 @@ impl Visit {
                     Ok(wish) => return Ok(wish),
                     Err(error) => tell(&error)?,
                 },
-                Line::Quit => return Ok(Wish::Quit),
                 Line::Say(_) | Line::Leave | Line::Block => println!("* nobody is here"),
-                line @ (Line::Help | Line::Unknown(_)) => explain(&line),
+                line => {
+                    if let Some(parting) = self.person.tend(line).await {
+                        return Ok(Wish::Part(parting));
+                    }
+                }
             }
         }
     }
@@ -100,7 +124,7 @@ impl Visit {
         loop {
             let wish = tokio::select! {
                 event = chat.next_event() => heard(&chat, event).await,
-                line = self.input.line() => typed(&chat, line?).await,
+                line = self.input.line() => self.typed(&chat, line?).await,
             };
             match wish {
                 Ok(None) => {}
@@ -109,35 +133,35 @@ impl Visit {
             }
         }
     }
-}
 
-/// Does what the person asks in a chat. Returns what comes after the chat, if it is over.
-async fn typed(chat: &Chat, line: Line) -> Result<Option<Wish>, Error> {
-    let wish = match line {
-        Line::Say(text) => {
-            say(chat, text);
-            return Ok(None);
-        }
-        Line::Next => Wish::Wait(chat.next().await?),
-        Line::Leave => {
-            chat.leave().await?;
-            Wish::Rest
-        }
-        Line::Block => {
-            chat.block().await?;
-            println!("* you will not meet again");
-            Wish::Rest
-        }
-        Line::Quit => {
-            chat.leave().await?;
-            Wish::Quit
-        }
-        Line::Help | Line::Unknown(_) => {
-            explain(&line);
-            return Ok(None);
-        }
-    };
-    Ok(Some(wish))
+    /// Does what the person asks in a chat. Returns what comes after the chat, if it is over.
+    async fn typed(&mut self, chat: &Chat, line: Line) -> Result<Option<Wish>, Error> {
+        let wish = match line {
+            Line::Say(text) => {
+                say(chat, text);
+                return Ok(None);
+            }
+            Line::Next => Wish::Wait(chat.next().await?),
+            Line::Leave => {
+                chat.leave().await?;
+                Wish::Rest
+            }
+            Line::Block => {
+                chat.block().await?;
+                println!("* you will not meet again");
+                Wish::Rest
+            }
+            line => match self.person.tend(line).await {
+                None => return Ok(None),
+                Some(parting) => {
+                    // What is not left ends with the account, or because nobody is there.
+                    let _ = chat.leave().await;
+                    Wish::Part(parting)
+                }
+            },
+        };
+        Ok(Some(wish))
+    }
 }
 
 /// Shows what happened in a chat. Returns what comes after the chat, if it is over.
@@ -181,12 +205,4 @@ fn tell(error: &Error) -> anyhow::Result<()> {
     }
     println!("* not done: {}", refusal::words(error));
     Ok(())
-}
-
-/// Lists the commands, and says what happened to a line that is not one of them.
-fn explain(line: &Line) {
-    if let Line::Unknown(typed) = line {
-        println!("{}", screen::unknown(typed));
-    }
-    println!("{HELP}");
 }
