@@ -72,6 +72,12 @@ export class Person {
     await this.tab.click(at(`category-${category}`));
   }
 
+  /** Clicks an element, once it is on the page. */
+  async click(test: string): Promise<void> {
+    await this.see(test);
+    await this.tab.click(at(test));
+  }
+
   /** Writes a message and sends it with Enter. */
   async say(text: string): Promise<void> {
     await this.tab.fill(at("message"), text);
@@ -81,6 +87,12 @@ export class Person {
   /** Waits until an element is on the page. */
   async see(test: string): Promise<void> {
     await this.until(`${test} on the page`, `document.querySelector('${at(test)}') !== null`);
+  }
+
+  /** Waits until an element on the page has this text in it. */
+  async read(test: string, text: string): Promise<void> {
+    const has = `document.querySelector('${at(test)}')?.textContent.includes(${JSON.stringify(text)})`;
+    await this.until(`${JSON.stringify(text)} in ${test}`, has);
   }
 
   /** The text of an element on the page. */

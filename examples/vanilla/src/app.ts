@@ -4,7 +4,16 @@
  * @module
  */
 
-import { type Category, type Connection, NoWrong, type TransportName, webTokenStorage } from "@nowrong/sdk";
+import {
+  type Category,
+  CloseCode,
+  type Connection,
+  ErrorCode,
+  NoWrong,
+  NoWrongError,
+  type TransportName,
+  webTokenStorage,
+} from "@nowrong/sdk";
 
 /** One screen. It is shown when it is made, and closed when another one takes its place. */
 export interface Screen {
@@ -72,13 +81,23 @@ export function failureText(error: unknown): string {
   return error instanceof Error ? error.message : "Something went wrong.";
 }
 
-/** Returns the account of this tab, or `null` when it has none that still exists. */
+/** Returns the account of this tab, or `null` when it has none. Rejects when the server refuses it or says nothing. */
 export async function restore(): Promise<App | null> {
-  try {
-    const client = await NoWrong.restore({ storage });
-    return client === null ? null : new App(client);
-  } catch {
-    await storage.save(null);
-    return null;
-  }
+  const client = await NoWrong.restore({ storage });
+  return client === null ? null : new App(client);
+}
+
+/** With these the server has judged the account itself. */
+const VERDICTS: readonly number[] = [
+  ErrorCode.UNAUTHENTICATED,
+  ErrorCode.REFRESH_REFUSED,
+  CloseCode.ACCOUNT_GONE,
+];
+
+/**
+ * Whether the server has said that this tab has no account any more. Everything else passes, and is not a reason
+ * to forget the tokens: no network, a server without room, something in between that replied.
+ */
+export function isVerdict(error: unknown): error is NoWrongError {
+  return error instanceof NoWrongError && VERDICTS.includes(error.code);
 }

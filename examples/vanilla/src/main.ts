@@ -2,18 +2,20 @@
  * The page: decides which screen is shown.
  *
  * `start` (a name) → `topics` → `waiting` → `chat`, and back to `topics`. The connection decides more
- * than the buttons do: a chat that opens is shown on whichever screen the user is.
+ * than the buttons do: a chat that opens is shown on whichever screen the user is. `unreachable` is shown
+ * instead of all of them when there is an account that the server cannot be asked for.
  *
  * @module
  */
 
 import type { Chat, Ticket } from "@nowrong/sdk";
-import { App, restore, type Screen } from "./app.ts";
+import { App, isVerdict, restore, type Screen, storage } from "./app.ts";
 import { connectionBanner } from "./banner.ts";
 import { chatScreen } from "./chat.ts";
 import { fill } from "./dom.ts";
 import { startScreen } from "./start.ts";
 import { topicsScreen } from "./topics.ts";
+import { unreachableScreen } from "./unreachable.ts";
 import { waitingScreen } from "./waiting.ts";
 
 const root = document.querySelector("#app") ?? document.body;
@@ -46,9 +48,24 @@ function run(app: App): void {
   topics();
 }
 
-const restored = await restore();
-if (restored === null) {
-  showStart();
-} else {
-  run(restored);
+/** Shows the account of this tab, or the first screen when it has none. */
+async function begin(): Promise<void> {
+  let app: App | null;
+  try {
+    app = await restore();
+  } catch (error) {
+    if (!isVerdict(error)) {
+      show(unreachableScreen(begin));
+      return;
+    }
+    await storage.save(null);
+    app = null;
+  }
+  if (app === null) {
+    showStart();
+  } else {
+    run(app);
+  }
 }
+
+await begin();

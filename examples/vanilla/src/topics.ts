@@ -87,7 +87,7 @@ export function topicsScreen(app: App, joined: (ticket: Ticket) => void, notice 
     el(
       "header",
       { class: "top" },
-      el("h1", {}, "Hello ", el("bdi", {}, user.name)),
+      el("h1", { test: "greeting" }, "Hello ", el("bdi", {}, user.name)),
       el("p", {}, "What would you like to talk about?"),
       user.interests.length > 0 &&
         el(

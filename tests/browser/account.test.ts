@@ -1,0 +1,70 @@
+import { ErrorCode } from "@nowrong/sdk";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Browser, startChromium } from "./browsers.ts";
+import { Person } from "./person.ts";
+import { Server } from "./server.ts";
+
+let server: Server;
+let chromium: Browser;
+
+beforeAll(async () => {
+  [server, chromium] = await Promise.all([Server.start(), startChromium()]);
+});
+
+afterAll(async () => {
+  await chromium?.close();
+  await server?.stop();
+});
+
+let visitors = 0;
+
+async function person(name: string, init?: string): Promise<Person> {
+  visitors += 1;
+  return new Person(await chromium.tab(init), `${name} ${visitors}`).arrive(server.url);
+}
+
+const id = (who: Person) => who.tab.evaluate<string>("window.__nowrong.client.user.id");
+
+/** While `localStorage.fault` is there, no call of the page reaches the server: it is `network`, or the reply. */
+const FAULTS = `{
+  const real = window.fetch.bind(window);
+  window.fetch = async (...call) => {
+    const fault = localStorage.getItem("fault");
+    if (fault === null) return real(...call);
+    if (fault === "network") throw new TypeError("There is no network.");
+    const headers = { "content-type": "application/problem+json" };
+    return new Response(fault, { status: 429, headers });
+  };
+}`;
+
+const BUSY = JSON.stringify({ code: ErrorCode.RATE_LIMITED, retry_after_ms: 12_000 });
+
+describe("a reload while the server cannot be asked", () => {
+  it.each([
+    ["without a network", "network", `window.dispatchEvent(new Event("online"))`],
+    ["when it has no room", BUSY, `document.querySelector('[data-testid="retry"]').click()`],
+  ])("%s keeps the account", async (_, fault, again) => {
+    const ana = await person("Ana", FAULTS);
+    const before = await id(ana);
+    await ana.tab.evaluate(`localStorage.setItem("fault", ${JSON.stringify(fault)})`);
+    await ana.tab.goto(server.url);
+    await ana.read("unreachable", "Your account is safe.");
+    await ana.tab.evaluate(`localStorage.removeItem("fault")`);
+    await ana.tab.evaluate(`void ${again}`);
+    await ana.read("greeting", ana.name);
+    expect(await id(ana)).toBe(before);
+    await ana.tab.close();
+  });
+});
+
+describe("a reload with tokens that the server refuses", () => {
+  it("leads to the first screen and forgets them", async () => {
+    const bea = await person("Bea");
+    const refused = { accessToken: "refused", accessExpiresAtMs: 0, refreshToken: "refused" };
+    await bea.tab.evaluate(`sessionStorage.setItem("nowrong.tokens", ${JSON.stringify(JSON.stringify(refused))})`);
+    await bea.tab.goto(server.url);
+    await bea.see("start");
+    expect(await bea.tab.evaluate(`sessionStorage.getItem("nowrong.tokens")`)).toBeNull();
+    await bea.tab.close();
+  });
+});
