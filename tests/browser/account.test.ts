@@ -41,14 +41,15 @@ const BUSY = JSON.stringify({ code: ErrorCode.RATE_LIMITED, retry_after_ms: 12_0
 
 describe("a reload while the server cannot be asked", () => {
   it.each([
-    ["without a network", "network", `window.dispatchEvent(new Event("online"))`],
-    ["when it has no room", BUSY, `document.querySelector('[data-testid="retry"]').click()`],
-  ])("%s keeps the account", async (_, fault, again) => {
+    ["without a network", "network", "", `window.dispatchEvent(new Event("online"))`],
+    ["when it refuses", BUSY, "in 12\u00a0s.", `document.querySelector('[data-testid="retry"]').click()`],
+  ])("%s keeps the account", async (_, fault, advice, again) => {
     const ana = await person("Ana", FAULTS);
     const before = await id(ana);
     await ana.tab.evaluate(`localStorage.setItem("fault", ${JSON.stringify(fault)})`);
     await ana.tab.goto(server.url);
     await ana.read("unreachable", "Your account is safe.");
+    expect(await ana.text("unreachable")).toContain(advice);
     await ana.tab.evaluate(`localStorage.removeItem("fault")`);
     await ana.tab.evaluate(`void ${again}`);
     await ana.read("greeting", ana.name);
@@ -66,5 +67,20 @@ describe("a reload with tokens that the server refuses", () => {
     await bea.see("start");
     expect(await bea.tab.evaluate(`sessionStorage.getItem("nowrong.tokens")`)).toBeNull();
     await bea.tab.close();
+  });
+});
+
+describe("a refusal", () => {
+  it("is told in words for people, never in those for developers", async () => {
+    const cleo = await person("Cleo");
+    const tab = await chromium.tab();
+    const other = new Person(tab, cleo.name);
+    await tab.goto(server.url);
+    await other.enter("X");
+    await other.read("problem", "This name cannot be used: it needs 2 to 24 letters, digits or signs that people can see.");
+    expect(await other.text("problem")).not.toContain("at least");
+    await other.enter(cleo.name);
+    await other.read("problem", "This name, or one that looks like it, is taken. Choose another one.");
+    await Promise.all([cleo.tab.close(), tab.close()]);
   });
 });

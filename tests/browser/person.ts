@@ -56,14 +56,19 @@ export class Person {
   /** Opens the page and enters a name. */
   async arrive(url: string, query = "", interests = "jazz"): Promise<this> {
     await this.tab.goto(`${url}/${query}`);
+    await this.enter(this.name, interests);
+    await this.see("categories");
+    return this;
+  }
+
+  /** Fills in the first screen and submits it. */
+  async enter(name: string, interests = "jazz"): Promise<void> {
     await this.see("start");
-    await this.tab.fill(at("name"), this.name);
+    await this.tab.fill(at("name"), name);
     await this.tab.evaluate(`document.querySelector('${at("bracket-18+")}').click()`);
     await this.tab.evaluate(`document.querySelector('${at("language")}').value = "en"`);
     await this.tab.fill(at("interests"), interests);
     await this.tab.click(at("start"));
-    await this.see("categories");
-    return this;
   }
 
   /** Picks a topic. */

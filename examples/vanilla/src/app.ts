@@ -76,11 +76,6 @@ function forced(): { transports?: TransportName[] } {
   return wanted === "websocket" || wanted === "webtransport" ? { transports: [wanted] } : {};
 }
 
-/** An error as a sentence for the user. */
-export function failureText(error: unknown): string {
-  return error instanceof Error ? error.message : "Something went wrong.";
-}
-
 /** Returns the account of this tab, or `null` when it has none. Rejects when the server refuses it or says nothing. */
 export async function restore(): Promise<App | null> {
   const client = await NoWrong.restore({ storage });

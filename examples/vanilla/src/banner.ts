@@ -6,6 +6,7 @@
 
 import type { App } from "./app.ts";
 import { el, fill } from "./dom.ts";
+import { failureText } from "./refusal.ts";
 
 /** A strip above every screen, empty while the connection is ready. `restart` is called after a new connection was opened. */
 export function connectionBanner(app: App, restart: () => void): { readonly element: HTMLElement } {
@@ -30,7 +31,7 @@ export function connectionBanner(app: App, restart: () => void): { readonly elem
       case "closed":
         fill(
           element,
-          el("span", {}, connection.error?.message ?? "The connection is closed."),
+          el("span", {}, failureText(connection.error)),
           el("button", { class: "small", on: { click: again } }, "Connect here"),
         );
         break;

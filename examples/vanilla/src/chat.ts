@@ -5,10 +5,11 @@
  */
 
 import type { Chat, ChatEnd, Ticket } from "@nowrong/sdk";
-import { type App, failureText, type Screen } from "./app.ts";
+import type { App, Screen } from "./app.ts";
 import { composer } from "./composer.ts";
 import { el, fill } from "./dom.ts";
 import { messageList } from "./messages.ts";
+import { failureText } from "./refusal.ts";
 import { endText, noticeText, statusText } from "./text.ts";
 import { countdown, everySecond } from "./time.ts";
 import { twoStep } from "./two-step.ts";

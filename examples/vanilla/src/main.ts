@@ -55,7 +55,7 @@ async function begin(): Promise<void> {
     app = await restore();
   } catch (error) {
     if (!isVerdict(error)) {
-      show(unreachableScreen(begin));
+      show(unreachableScreen(error, begin));
       return;
     }
     await storage.save(null);

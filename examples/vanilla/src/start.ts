@@ -4,10 +4,11 @@
  * @module
  */
 
-import { type AgeBracket, limits, NoWrong, RequestError } from "@nowrong/sdk";
-import { failureText, type Screen, storage } from "./app.ts";
+import { type AgeBracket, limits, NoWrong } from "@nowrong/sdk";
+import { type Screen, storage } from "./app.ts";
 import { el, fill, ICONS, icon } from "./dom.ts";
 import { languages, ownLanguage } from "./language.ts";
+import { failureText } from "./refusal.ts";
 
 const BRACKETS: readonly AgeBracket[] = ["13-17", "18+"];
 
@@ -79,7 +80,7 @@ export function startScreen(done: (client: NoWrong) => void): Screen {
       const given = { name: name.value, language: language.value, interests: interests.values(), ageBracket };
       done(await NoWrong.register({ ...given, storage, onProgress: showWork }));
     } catch (error) {
-      fill(problem, registrationText(error));
+      fill(problem, failureText(error));
       name.focus();
     } finally {
       submit.disabled = false;
@@ -114,13 +115,6 @@ export function startScreen(done: (client: NoWrong) => void): Screen {
     ),
   );
   return { element, close: () => undefined };
-}
-
-function registrationText(error: unknown): string {
-  const fields = error instanceof RequestError ? error.fields : [];
-  return fields.length > 0
-    ? fields.map(({ field: of, detail }) => `${of}: ${detail}`).join(" · ")
-    : failureText(error);
 }
 
 function field(id: string, label: string, input: HTMLElement, hint?: string): HTMLElement {

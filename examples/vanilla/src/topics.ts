@@ -5,8 +5,9 @@
  */
 
 import type { Category, Ticket } from "@nowrong/sdk";
-import { type App, failureText, type Screen } from "./app.ts";
+import type { App, Screen } from "./app.ts";
 import { el, fill } from "./dom.ts";
+import { failureText } from "./refusal.ts";
 
 /** How often the numbers are updated while the page is visible. */
 const REFRESH_MS = 5_000;

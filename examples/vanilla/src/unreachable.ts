@@ -4,11 +4,16 @@
  * @module
  */
 
+import { NoWrongError, RequestError } from "@nowrong/sdk";
 import type { Screen } from "./app.ts";
 import { el, fill } from "./dom.ts";
+import { againText, failureText } from "./refusal.ts";
 
-/** Calls `again`, which shows the screen that follows, when the user asks for it or the browser has a network again. */
-export function unreachableScreen(again: () => Promise<void>): Screen {
+/**
+ * Calls `again`, which shows the screen that follows, when the user asks for it or the browser has a network again.
+ * `error` is what the last attempt failed with.
+ */
+export function unreachableScreen(error: unknown, again: () => Promise<void>): Screen {
   const button = el(
     "button",
     { class: "primary", test: "retry", on: { click: () => void retry() } },
@@ -30,8 +35,16 @@ export function unreachableScreen(again: () => Promise<void>): Screen {
     { class: "unreachable", test: "unreachable" },
     el("img", { class: "logo", attrs: { src: "/icon.svg", alt: "", width: 56, height: 56 } }),
     el("h1", {}, "Your account is safe."),
-    el("p", { attrs: { role: "alert" } }, "The server cannot be reached right now."),
+    el("p", { attrs: { role: "alert" } }, "The server cannot be reached right now. ", whyText(error)),
     button,
   );
   return { element, close: () => window.removeEventListener("online", online) };
+}
+
+/** The word of the server, or the time to wait for; empty when there is nothing but silence. */
+function whyText(error: unknown): string {
+  if (error instanceof RequestError) {
+    return failureText(error);
+  }
+  return error instanceof NoWrongError && error.retryAfterMs > 0 ? againText(error) : "";
 }

@@ -5,9 +5,10 @@
  */
 
 import type { Stage, Ticket } from "@nowrong/sdk";
-import { type App, failureText, type Screen } from "./app.ts";
+import type { App, Screen } from "./app.ts";
 import { el, fill } from "./dom.ts";
 import { languageName } from "./language.ts";
+import { failureText } from "./refusal.ts";
 import { countdown, everySecond } from "./time.ts";
 
 const STAGES: readonly Stage[] = ["interests", "language", "category", "anyone"];
@@ -24,12 +25,16 @@ export function waitingScreen(app: App, ticket: Ticket, topics: (notice?: string
     { class: "quiet", test: "cancel", on: { click: () => void stop() } },
     "Stop looking",
   );
+  const problem = el("p", { class: "problem", attrs: { role: "alert" } });
   let isClosed = false;
 
   const stop = async () => {
+    fill(problem);
     cancel.disabled = true;
     try {
       await ticket.cancel();
+    } catch (error) {
+      fill(problem, failureText(error));
     } finally {
       cancel.disabled = false;
     }
@@ -65,6 +70,7 @@ export function waitingScreen(app: App, ticket: Ticket, topics: (notice?: string
     live,
     stages,
     el("p", { class: "fine" }, crowd, " · ", elapsed),
+    problem,
     cancel,
   );
   return {
