@@ -23,6 +23,11 @@ async function person(name: string, init?: string): Promise<Person> {
   return new Person(await chromium.tab(init), `${name} ${visitors}`).arrive(server.url);
 }
 
+/** The tokens of a page, as it keeps them. */
+const TOKENS = `sessionStorage.getItem("nowrong.tokens")`;
+
+const LOGGED_OUT = "You are logged out here: from another tab or device, or because the account is gone.";
+
 const id = (who: Person) => who.tab.evaluate<string>("window.__nowrong.client.user.id");
 
 /** While `localStorage.fault` is there, no call of the page reaches the server: it is `network`, or the reply. */
@@ -59,14 +64,51 @@ describe("a reload while the server cannot be asked", () => {
 });
 
 describe("a reload with tokens that the server refuses", () => {
-  it("leads to the first screen and forgets them", async () => {
+  it("leads to the first screen, says why and forgets them", async () => {
     const bea = await person("Bea");
     const refused = { accessToken: "refused", accessExpiresAtMs: 0, refreshToken: "refused" };
     await bea.tab.evaluate(`sessionStorage.setItem("nowrong.tokens", ${JSON.stringify(JSON.stringify(refused))})`);
     await bea.tab.goto(server.url);
-    await bea.see("start");
-    expect(await bea.tab.evaluate(`sessionStorage.getItem("nowrong.tokens")`)).toBeNull();
+    await bea.read("farewell", LOGGED_OUT);
+    expect(await bea.tab.evaluate(`${TOKENS}`)).toBeNull();
     await bea.tab.close();
+  });
+});
+
+/** Opens a second tab with the account of `who`, as a browser does that duplicates a tab. */
+async function duplicate(who: Person): Promise<Person> {
+  const tokens = JSON.stringify(await who.tab.evaluate<string>(TOKENS));
+  const tab = await chromium.tab();
+  await tab.goto(server.url);
+  await tab.evaluate(`sessionStorage.setItem("nowrong.tokens", ${tokens})`);
+  await tab.goto(server.url);
+  return new Person(tab, who.name);
+}
+
+describe("a connection that is closed for good", () => {
+  it("because of another tab offers to connect here, which takes it back", async () => {
+    const one = await person("Dora");
+    await one.until("a link", `window.__nowrong.connection.state === "ready"`);
+    const two = await duplicate(one);
+    await one.read("banner", "You are connected in another tab or window.");
+    await one.click("connect");
+    await one.until("a link again", `window.__nowrong.connection.state === "ready"`);
+    await two.see("connect");
+    expect(await one.text("banner")).toBe("");
+    await Promise.all([one.tab.close(), two.tab.close()]);
+  });
+
+  it("because the account was erased elsewhere leads to the first screen, and says so", async () => {
+    const eli = await person("Eli");
+    await eli.until("a link", `window.__nowrong.connection.state === "ready"`);
+    const token = `JSON.parse(${TOKENS}).accessToken`;
+    await eli.tab.evaluate(`fetch("/v1/me", {
+      method: "DELETE",
+      headers: { authorization: "Bearer " + ${token} },
+    }).then(({ status }) => status)`);
+    await eli.read("farewell", "The account is gone: it was erased, or not used for a day.");
+    expect(await eli.tab.evaluate(TOKENS)).toBeNull();
+    await eli.tab.close();
   });
 });
 

@@ -4,9 +4,13 @@
  * @module
  */
 
+import { CloseCode } from "@nowrong/sdk";
 import type { App } from "./app.ts";
 import { el, fill } from "./dom.ts";
 import { failureText } from "./refusal.ts";
+
+/** After these the account can connect here again. After any other the same would happen again. */
+const RETURNS: readonly number[] = [CloseCode.REPLACED, CloseCode.CLIENT_LEFT, CloseCode.FLOODING];
 
 /** A strip above every screen, empty while the connection is ready. `restart` is called after a new connection was opened. */
 export function connectionBanner(app: App, restart: () => void): { readonly element: HTMLElement } {
@@ -32,7 +36,8 @@ export function connectionBanner(app: App, restart: () => void): { readonly elem
         fill(
           element,
           el("span", {}, failureText(connection.error)),
-          el("button", { class: "small", on: { click: again } }, "Connect here"),
+          RETURNS.includes(connection.error?.code ?? 0) &&
+            el("button", { class: "small", test: "connect", on: { click: again } }, "Connect here"),
         );
         break;
     }

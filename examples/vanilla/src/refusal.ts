@@ -93,7 +93,7 @@ const FAILURES = {
   TIMEOUT: "The server did not reply in time, so it is not known whether this was done.",
   NO_TRANSPORT: "This browser cannot connect to the server. An update of the browser may help.",
   QUEUE_FULL: "Too much is waiting to be sent.",
-  CLOSED: "This is over.",
+  CLOSED: "This is not open here any more.",
   LINK_LOST: "The connection was lost.",
 } satisfies Record<Own["codeName"] | "LINK_LOST", string>;
 

@@ -12,8 +12,8 @@ import { failureText } from "./refusal.ts";
 
 const BRACKETS: readonly AgeBracket[] = ["13-17", "18+"];
 
-/** Creates an account, then calls `done`. */
-export function startScreen(done: (client: NoWrong) => void): Screen {
+/** Creates an account, then calls `done`. `notice` tells the user what became of the account before. */
+export function startScreen(done: (client: NoWrong) => void, notice = ""): Screen {
   const name = el("input", {
     id: "name",
     test: "name",
@@ -107,6 +107,7 @@ export function startScreen(done: (client: NoWrong) => void): Screen {
         "Talk with a stranger about something you both like. No sign-up, no history: within a day everything is erased.",
       ),
     ),
+    el("p", { class: "farewell", test: "farewell", attrs: { role: "alert" } }, notice),
     form,
     el(
       "p",

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Stage, Ticket } from "@nowrong/sdk";
+import { ConnectionClosedError, type Stage, type Ticket } from "@nowrong/sdk";
 import type { App, Screen } from "./app.ts";
 import { el, fill } from "./dom.ts";
 import { languageName } from "./language.ts";
@@ -51,8 +51,10 @@ export function waitingScreen(app: App, ticket: Ticket, topics: (notice?: string
   });
   update();
   ticket.matched.catch((error: unknown) => {
+    // The banner tells why a connection has ended.
+    const isTold = ticket.status === "cancelled" || error instanceof ConnectionClosedError;
     if (!isClosed) {
-      topics(ticket.status === "cancelled" ? "" : failureText(error));
+      topics(isTold ? "" : failureText(error));
     }
   });
 
