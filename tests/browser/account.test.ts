@@ -1,11 +1,11 @@
 import { ErrorCode } from "@nowrong/sdk";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Browser, startChromium } from "./browsers.ts";
-import { Person } from "./person.ts";
+import { type Browser, type SavingTab, startChromium } from "./browsers.ts";
+import { meet, Person } from "./person.ts";
 import { Server } from "./server.ts";
 
 let server: Server;
-let chromium: Browser;
+let chromium: Browser<SavingTab>;
 
 beforeAll(async () => {
   [server, chromium] = await Promise.all([Server.start(), startChromium()]);
@@ -70,7 +70,7 @@ describe("a reload with tokens that the server refuses", () => {
     await bea.tab.evaluate(`sessionStorage.setItem("nowrong.tokens", ${JSON.stringify(JSON.stringify(refused))})`);
     await bea.tab.goto(server.url);
     await bea.read("farewell", LOGGED_OUT);
-    expect(await bea.tab.evaluate(`${TOKENS}`)).toBeNull();
+    expect(await bea.tab.evaluate(TOKENS)).toBeNull();
     await bea.tab.close();
   });
 });
@@ -109,6 +109,55 @@ describe("a connection that is closed for good", () => {
     await eli.read("farewell", "The account is gone: it was erased, or not used for a day.");
     expect(await eli.tab.evaluate(TOKENS)).toBeNull();
     await eli.tab.close();
+  });
+});
+
+/** Clicks a button that asks first, and confirms. */
+async function confirm(who: Person, test: string): Promise<void> {
+  await who.click(test);
+  await who.read(test, "Really");
+  await who.click(test);
+}
+
+describe("the account menu", () => {
+  it("saves what the server holds of the account", async () => {
+    const tab = await chromium.tab();
+    const flo = await new Person(tab, "Flo").arrive(server.url);
+    await flo.click("you");
+    await flo.see("export");
+    const { name, text } = await tab.save('[data-testid="export"]');
+    expect(name).toBe("nowrong-data.json");
+    expect(JSON.parse(text)).toMatchObject({ user: { id: await id(flo), name: "Flo", interests: ["jazz"] } });
+    await tab.close();
+  });
+
+  it("logs out everywhere: a chat that was left is over, and another tab goes to its first screen", async () => {
+    const [gil, partner] = [await person("Gil"), await person("Hana")];
+    await meet(gil, partner);
+    const second = await duplicate(gil);
+    await second.see("chat");
+    await gil.see("connect");
+    await confirm(second, "leave");
+    await partner.read("ended", `${gil.name} left this chat.`);
+    await second.click("you");
+    await confirm(second, "log-out-everywhere");
+    await second.read("farewell", "You are logged out everywhere.");
+    expect(await second.tab.evaluate(TOKENS)).toBeNull();
+    await gil.click("connect");
+    await gil.read("farewell", LOGGED_OUT);
+    await Promise.all([gil, second, partner].map(({ tab }) => tab.close()));
+  });
+
+  it("erases the account, and says that all is gone", async () => {
+    const ivo = await person("Ivo");
+    const tokens = JSON.parse(await ivo.tab.evaluate<string>(TOKENS)) as { accessToken: string };
+    await ivo.click("you");
+    await confirm(ivo, "erase-me");
+    await ivo.read("farewell", "All is gone");
+    expect(await ivo.tab.evaluate(TOKENS)).toBeNull();
+    const authorization = `Bearer ${tokens.accessToken}`;
+    expect((await fetch(`${server.url}/v1/me`, { headers: { authorization } })).status).toBe(401);
+    await ivo.tab.close();
   });
 });
 

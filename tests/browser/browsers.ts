@@ -4,14 +4,21 @@
  * @module
  */
 
+import { readFile } from "node:fs/promises";
 import { type Browser as Chromium, type Page as ChromiumPage, chromium } from "playwright-core";
 import puppeteer, { type Browser as Firefox, type Page as FirefoxPage } from "puppeteer-core";
 import type { Tab } from "./person.ts";
 
+/** A tab that shows what it saves. WebDriver BiDi has no downloads. */
+export interface SavingTab extends Tab {
+  /** Clicks an element, and returns the file that the browser saves then. */
+  save(selector: string): Promise<{ readonly name: string; readonly text: string }>;
+}
+
 /** A browser whose tabs share nothing: no storage, no cookies. */
-export interface Browser {
+export interface Browser<Kind extends Tab = Tab> {
   /** Opens a tab. `init` runs in the page before its own scripts. */
-  tab(init?: string): Promise<Tab>;
+  tab(init?: string): Promise<Kind>;
   close(): Promise<void>;
 }
 
@@ -20,7 +27,7 @@ function binary(variable: string, usual: string): string {
 }
 
 /** Starts Chromium. */
-export async function startChromium(): Promise<Browser> {
+export async function startChromium(): Promise<Browser<SavingTab>> {
   const browser: Chromium = await chromium.launch({
     executablePath: binary("CHROMIUM", "/usr/bin/chromium"),
     args: ["--no-sandbox"],
@@ -37,7 +44,7 @@ export async function startChromium(): Promise<Browser> {
   };
 }
 
-function chromiumTab(page: ChromiumPage): Tab {
+function chromiumTab(page: ChromiumPage): SavingTab {
   return {
     goto: async (url) => void (await page.goto(url)),
     evaluate: (script) => page.evaluate(script),
@@ -47,6 +54,11 @@ function chromiumTab(page: ChromiumPage): Tab {
     screenshot: () => page.screenshot(),
     resize: (width, height) => page.setViewportSize({ width, height }),
     close: () => page.context().close(),
+    save: async (selector) => {
+      const [download] = await Promise.all([page.waitForEvent("download"), page.click(selector)]);
+      const text = await readFile(await download.path(), "utf8");
+      return { name: download.suggestedFilename(), text };
+    },
   };
 }
 

@@ -40,7 +40,8 @@ function showStart(notice = ""): void {
 function run(app: App): void {
   current = app;
   const banner = connectionBanner(app, () => run(app));
-  const topics = (notice?: string) => show(topicsScreen(app, waiting, notice), banner.element);
+  const topics = (notice?: string) =>
+    show(topicsScreen(app, { waiting, start: showStart }, notice), banner.element);
   const waiting = (ticket: Ticket) => show(waitingScreen(app, ticket, topics), banner.element);
   const talking = (chat: Chat) => show(chatScreen(app, chat, { topics, waiting }), banner.element);
   const { connection } = app;

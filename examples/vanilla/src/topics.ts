@@ -5,6 +5,7 @@
  */
 
 import type { Category, Ticket } from "@nowrong/sdk";
+import { accountMenu } from "./account.ts";
 import type { App, Screen } from "./app.ts";
 import { el, fill } from "./dom.ts";
 import { failureText } from "./refusal.ts";
@@ -12,9 +13,17 @@ import { failureText } from "./refusal.ts";
 /** How often the numbers are updated while the page is visible. */
 const REFRESH_MS = 5_000;
 
-/** Joins a queue, then calls `joined`. `notice` tells the user why this screen is shown. */
-export function topicsScreen(app: App, joined: (ticket: Ticket) => void, notice = ""): Screen {
+/** The screens that follow the topics. */
+interface Ways {
+  waiting(ticket: Ticket): void;
+  /** The account is logged out or erased. */
+  start(notice: string): void;
+}
+
+/** Joins a queue, and has the account menu in a corner. `notice` tells the user why this screen is shown. */
+export function topicsScreen(app: App, ways: Ways, notice = ""): Screen {
   const { user } = app.client;
+  const account = accountMenu(app.client, ways.start);
   const problem = el("p", { class: "problem", attrs: { role: "alert" } }, notice);
   const grid = el("ul", { class: "grid", test: "categories" });
   const cards = new Map<string, { readonly card: HTMLElement; readonly count: HTMLElement }>();
@@ -26,7 +35,7 @@ export function topicsScreen(app: App, joined: (ticket: Ticket) => void, notice 
     try {
       const ticket = await app.connection.join(category.id);
       if (!isClosed && ticket.status === "waiting") {
-        joined(ticket);
+        ways.waiting(ticket);
       }
     } catch (error) {
       fill(problem, failureText(error));
@@ -89,6 +98,7 @@ export function topicsScreen(app: App, joined: (ticket: Ticket) => void, notice 
       "header",
       { class: "top" },
       el("h1", { test: "greeting" }, "Hello ", el("bdi", {}, user.name)),
+      account.button,
       el("p", {}, "What would you like to talk about?"),
       user.interests.length > 0 &&
         el(
@@ -99,6 +109,7 @@ export function topicsScreen(app: App, joined: (ticket: Ticket) => void, notice 
     ),
     problem,
     grid,
+    account.dialog,
   );
   return {
     element,
