@@ -67,7 +67,9 @@ describe("a reload with tokens that the server refuses", () => {
   it("leads to the first screen, says why and forgets them", async () => {
     const bea = await person("Bea");
     const refused = { accessToken: "refused", accessExpiresAtMs: 0, refreshToken: "refused" };
-    await bea.tab.evaluate(`sessionStorage.setItem("nowrong.tokens", ${JSON.stringify(JSON.stringify(refused))})`);
+    await bea.tab.evaluate(
+      `sessionStorage.setItem("nowrong.tokens", ${JSON.stringify(JSON.stringify(refused))})`,
+    );
     await bea.tab.goto(server.url);
     await bea.read("farewell", LOGGED_OUT);
     expect(await bea.tab.evaluate(TOKENS)).toBeNull();
@@ -161,6 +163,63 @@ describe("the account menu", () => {
   });
 });
 
+/** Enters a recovery code on the first screen. */
+async function recover(who: Person, code: string): Promise<void> {
+  const isOpen = `document.querySelector('[data-testid="have-code"]')?.parentElement.open === true`;
+  if (!(await who.tab.evaluate(isOpen))) {
+    await who.click("have-code");
+  }
+  await who.tab.fill('[data-testid="recover-code"]', code);
+  await who.click("recover");
+}
+
+describe("a recovery code", () => {
+  it("is shown once, brings the account back in another browser, and logs out the first", async () => {
+    const jo = await person("Jo");
+    const account = await id(jo);
+    await jo.tab.press('[data-testid="you"]', "Enter");
+    await jo.click("recovery-make");
+    await jo.see("recovery-code");
+    const code = await jo.text("recovery-code");
+    await jo.tab.press('[data-testid="account"]', "Escape");
+    await jo.until("the end of the code", `document.querySelector('[data-testid="recovery-code"]') === null`);
+
+    const other = new Person(await chromium.tab(), jo.name);
+    await other.tab.goto(server.url);
+    await recover(other, ` ${code.toLowerCase().replaceAll("-", " ")}`);
+    await other.read("greeting", jo.name);
+    expect(await id(other)).toBe(account);
+    await jo.read("farewell", LOGGED_OUT);
+
+    await other.click("you");
+    await confirm(other, "log-out");
+    await other.read("farewell", "You are logged out.");
+    await recover(other, code);
+    await other.read("greeting", jo.name);
+    expect(await id(other)).toBe(account);
+    await Promise.all([jo.tab.close(), other.tab.close()]);
+  });
+
+  it("that is mistyped, or was removed, is refused in words", async () => {
+    const kim = await person("Kim");
+    await kim.click("you");
+    await kim.click("recovery-make");
+    await kim.see("recovery-code");
+    const code = await kim.text("recovery-code");
+    await kim.click("recovery-remove");
+    await kim.read("recovery", "This account has no recovery code now.");
+
+    const tab = await chromium.tab();
+    const other = new Person(tab, kim.name);
+    await tab.goto(server.url);
+    await recover(other, code.slice(1));
+    await other.read("recover-problem", "There is a typing mistake in this code.");
+    await recover(other, code);
+    await other.read("recover-problem", "No account has this code");
+    await Promise.all([kim.tab.close(), tab.close()]);
+  });
+});
+
 describe("a refusal", () => {
   it("is told in words for people, never in those for developers", async () => {
     const cleo = await person("Cleo");
@@ -168,7 +227,10 @@ describe("a refusal", () => {
     const other = new Person(tab, cleo.name);
     await tab.goto(server.url);
     await other.enter("X");
-    await other.read("problem", "This name cannot be used: it needs 2 to 24 letters, digits or signs that people can see.");
+    await other.read(
+      "problem",
+      "This name cannot be used: it needs 2 to 24 letters, digits or signs that people can see.",
+    );
     expect(await other.text("problem")).not.toContain("at least");
     await other.enter(cleo.name);
     await other.read("problem", "This name, or one that looks like it, is taken. Choose another one.");

@@ -1,5 +1,5 @@
 /**
- * The first screen: a name, a language, an age bracket, and topics to talk about.
+ * The first screen: a name, a language, an age bracket, and topics to talk about; or a recovery code.
  *
  * @module
  */
@@ -7,12 +7,14 @@
 import { type AgeBracket, limits, NoWrong } from "@nowrong/sdk";
 import { type Screen, storage } from "./app.ts";
 import { el, fill, ICONS, icon } from "./dom.ts";
+import { field } from "./field.ts";
 import { languages, ownLanguage } from "./language.ts";
+import { recoverPart } from "./recover.ts";
 import { failureText } from "./refusal.ts";
 
 const BRACKETS: readonly AgeBracket[] = ["13-17", "18+"];
 
-/** Creates an account, then calls `done`. `notice` tells the user what became of the account before. */
+/** Creates an account, or brings one back by its recovery code, then calls `done`. `notice` tells the user what became of the account before. */
 export function startScreen(done: (client: NoWrong) => void, notice = ""): Screen {
   const name = el("input", {
     id: "name",
@@ -109,6 +111,7 @@ export function startScreen(done: (client: NoWrong) => void, notice = ""): Scree
     ),
     el("p", { class: "farewell", test: "farewell", attrs: { role: "alert" } }, notice),
     form,
+    recoverPart(done),
     el(
       "p",
       { class: "fine" },
@@ -116,19 +119,6 @@ export function startScreen(done: (client: NoWrong) => void, notice = ""): Scree
     ),
   );
   return { element, close: () => undefined };
-}
-
-function field(id: string, label: string, input: HTMLElement, hint?: string): HTMLElement {
-  if (hint !== undefined) {
-    input.setAttribute("aria-describedby", `${id}-hint`);
-  }
-  return el(
-    "div",
-    { class: "field" },
-    el("label", { attrs: { for: id } }, label),
-    input,
-    hint !== undefined && el("small", { id: `${id}-hint` }, hint),
-  );
 }
 
 function bracketField(): HTMLElement {
